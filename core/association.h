@@ -1,0 +1,123 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/config.h"
+#include "core/time.h"
+
+namespace siglane {
+
+// Ours: process-wide, never reused. The kernel's sctp_assoc_t stays inside transport/: it is
+// host-unique and kept by peeloff in the kernel, per socket in usrsctp. Coordinators (sessions
+// without an association) take their ids from the same space. 0 is nobody.
+enum class AssociationId : std::uint64_t { none = 0 };
+enum class EndpointId : std::uint32_t {};
+enum class StreamId : std::uint16_t {};
+enum class ShardId : std::uint16_t {};
+
+// The payload protocol identifiers of SCTP DATA chunks (IANA registry).
+enum class PayloadProtocol : std::uint32_t {
+  none = 0,
+  m3ua = 3,
+  m2pa = 5,
+  diameter = 46,
+  diameter_dtls = 47
+};
+
+// The next id of the process. Any thread.
+AssociationId next_association_id();
+
+// One whole SCTP user message. Partial deliveries never leave transport/.
+struct Message {
+  StreamId stream{};
+  PayloadProtocol protocol{};
+  bool unordered = false;
+  // When the loop read the message that this one answers or relays; zero: nobody waits. A
+  // transport counts the time from here to the hand-over to the stack as residence time.
+  Instant caused_at{};
+  Buffer payload;
+};
+
+enum class DownCause {
+  refused,
+  unreachable,
+  lost,
+  peer_shutdown,
+  peer_abort,
+  local_close,
+  restarted,
+  already_connected,
+  protocol_error
+};
+enum class CloseMode { graceful, abort };
+enum class SendOutcome { accepted, refused };  // refused: gone, or queue at its hard limit
+
+std::string_view name_of(DownCause cause);
+
+// All an association can say, whichever socket carries it. Order: Up, then Received, Congestion,
+// PathChange, Unsent in any number, then Down, once. A connect that fails is a lone Down. An SCTP
+// RESTART is Down{restarted}, then Up under a new id. Every message the stack returns is reported
+// before Down.
+struct AssociationUp {
+  EndpointId local{};
+  std::vector<std::string> local_addresses;   // canonical text
+  std::vector<std::string> remote_addresses;  // the first is the primary path
+  std::uint16_t remote_port = 0;
+  std::uint16_t streams_in = 0, streams_out = 0;  // 1 and 1 on a stream transport
+  std::string peer;                               // the configured peer, where we connected
+  bool initiator = false;                         // we connected
+};
+struct AssociationReceived {
+  Message message;
+};
+struct AssociationCongestion {
+  bool congested;
+};
+struct AssociationPathChange {
+  std::string address;
+  bool reachable;
+};
+struct AssociationUnsent {
+  Message message;
+  bool sent_unacknowledged;
+};
+struct AssociationDown {
+  DownCause cause{};
+  std::string detail;
+};
+using AssociationEvent = std::variant<AssociationUp, AssociationReceived, AssociationCongestion,
+                                      AssociationPathChange, AssociationUnsent, AssociationDown>;
+
+// The one thing a shard can do to the wire. Owned by its Transport; everyone else holds the id and
+// asks again. Only on the loop's thread.
+class Association {
+ public:
+  Association() = default;
+  Association(const Association&) = delete;
+  Association& operator=(const Association&) = delete;
+  virtual ~Association() = default;
+
+  virtual AssociationId id() const = 0;
+  // Refused: `message` is untouched and the shard tells the session Unsent.
+  [[nodiscard]] virtual SendOutcome send(Message&& message) = 0;
+  // Idempotent. AssociationDown follows, later, from the loop.
+  virtual void close(CloseMode mode) = 0;
+};
+
+// An association between two transports: its socket, unsent queue, half-received messages and
+// secure channel. Dropping the cargo aborts the association.
+class DetachedAssociation {
+ public:
+  DetachedAssociation() = default;
+  DetachedAssociation(const DetachedAssociation&) = delete;
+  DetachedAssociation& operator=(const DetachedAssociation&) = delete;
+  virtual ~DetachedAssociation() = default;
+  virtual AssociationId id() const = 0;
+};
+
+}  // namespace siglane

@@ -1,0 +1,75 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/time.h"
+
+namespace siglane {
+
+// `sctp`: kernel SCTP where the kernel has it, else usrsctp where the encapsulation keys allow it.
+enum class TransportKind { sctp, kernel_sctp, usrsctp, tcp, tls, simulated };
+enum class Placement { automatic, always_peeled, never_peeled };
+
+std::string_view name_of(TransportKind kind);
+std::string_view name_of(Placement placement);
+
+// What one association may hold in memory before it is refused, or closed.
+struct AssociationLimits {
+  std::size_t message_bytes_max = 65536;           // a larger received message closes it
+  std::size_t send_queue_bytes_max = 1024 * 1024;  // beyond: send() refuses
+  std::size_t send_queue_messages_max = 4096;
+};
+
+// SCTP protocol parameters (RFC 9260 §16); the defaults suit signaling on a managed network.
+struct SctpOptions {
+  std::uint16_t streams_out = 16;
+  std::uint16_t streams_in_max = 64;
+  std::uint16_t init_attempts_max = 4;
+  Duration init_timeout_max = 3s;
+  Duration rto_initial = 500ms;
+  Duration rto_min = 100ms;
+  Duration rto_max = 2s;
+  Duration heartbeat_interval = 10s;
+  std::uint16_t association_retransmissions_max = 8;
+  std::uint16_t path_retransmissions_max = 4;
+  Duration sack_delay = 100ms;
+  std::size_t receive_buffer_bytes = 4 * 1024 * 1024;
+  std::size_t send_buffer_bytes = 2 * 1024 * 1024;
+};
+
+// A local address set and port: what shared sockets are bound to. SCTP allows one association per
+// pair of endpoints, so a second connection to the same peer needs a second endpoint.
+struct EndpointConfig {
+  std::string name;
+  TransportKind transport = TransportKind::sctp;
+  std::vector<std::string> addresses;  // canonical text (inet_ntop); empty: any
+  std::uint16_t port = 0;              // 0: any
+  bool listening = false;
+  std::uint16_t sockets = 0;  // shared one-to-many sockets by SO_REUSEPORT; 0: as many as needed
+  std::uint16_t udp_encapsulation_port = 0;  // RFC 6951, ours; 0: none
+  std::size_t associations_max = 16384;      // beyond: new ones are refused
+  AssociationLimits limits;
+  SctpOptions sctp;
+};
+
+// A peer as far as connections go. What its protocol needs to know of it (Origin-Host, ASP
+// identifier, ...) stands in that module's own config, under the same name.
+struct PeerConfig {
+  std::string name;
+  std::vector<std::string> addresses;  // canonical text; empty: any address may be this peer
+  std::uint16_t port = 0;
+  std::uint16_t remote_udp_port = 0;  // RFC 6951; 0: not encapsulated
+  Placement placement = Placement::automatic;
+};
+
+// Whom a node talks to, and how long it bears with strangers.
+struct AdmissionConfig {
+  bool accept_unknown_peers = false;
+  Duration identification_timeout = 10s;  // from Up to Identify
+  std::size_t unidentified_associations_max = 256;
+};
+
+}  // namespace siglane

@@ -1,0 +1,102 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "core/association.h"
+
+namespace siglane {
+
+// Why an association was given a socket of its own.
+enum class PeeloffReason { pinned, message_rate, byte_rate, clogged, receive_wedge };
+std::string_view name_of(PeeloffReason reason);
+
+// What happened, as typed values: log, metrics and admin API live on these and on the counters;
+// nothing else reports. Facts are for events an operator would want to read one by one. What
+// happens per message is counted (counters.h).
+namespace fact {
+
+struct EndpointOpened {
+  std::string endpoint, address;
+  std::uint16_t port = 0;
+  TransportKind transport{};
+};
+struct AssociationOpened {
+  std::string endpoint, remote;
+  TransportKind transport{};
+};
+struct AssociationClosed {
+  DownCause cause{};
+  std::string detail;
+};
+struct ConnectFailed {
+  std::string peer;
+  DownCause cause{};
+  std::string detail;
+  Duration retry_in{};
+};
+struct PeerOpened {
+  std::string peer;
+};
+struct PeerClosed {
+  std::string peer, why;
+};
+// An association that was turned away: by address, identity, limit or identification timeout.
+struct PeerRefused {
+  std::string who, why;
+};
+// Said once for each association, counted every time.
+struct ProtocolViolation {
+  std::string peer, what;
+};
+struct AssociationPeeled {
+  PeeloffReason reason{};
+  double messages_per_second = 0, bytes_per_second = 0;
+  std::uint64_t bytes_held = 0;
+  std::size_t peeled_now = 0;
+};
+// An association earned a socket and did not get one: descriptors or the cap on peeled sockets.
+struct PeeloffStarved {
+  std::string why;
+};
+struct CongestionChanged {
+  bool congested = false;
+};
+struct PathChanged {
+  std::string address;
+  bool reachable = false;
+};
+struct AspStateChanged {
+  std::string asp, as, state;
+};
+struct AsStateChanged {
+  std::string as, state;
+};
+struct DestinationUnavailable {
+  std::string destination, why;
+};
+// Anything an operator should read once: a clipped buffer, a fallback that was taken.
+struct Notice {
+  std::string text;
+};
+
+}  // namespace fact
+
+using Fact =
+    std::variant<fact::EndpointOpened, fact::AssociationOpened, fact::AssociationClosed,
+                 fact::ConnectFailed, fact::PeerOpened, fact::PeerClosed, fact::PeerRefused,
+                 fact::ProtocolViolation, fact::AssociationPeeled, fact::PeeloffStarved,
+                 fact::CongestionChanged, fact::PathChanged, fact::AspStateChanged,
+                 fact::AsStateChanged, fact::DestinationUnavailable, fact::Notice>;
+
+// Where facts go. Called on the shard's thread, must not block and must not call back.
+class FactSink {
+ public:
+  virtual void on_fact(ShardId shard, AssociationId about, const Fact& fact, Instant now) = 0;
+
+ protected:
+  ~FactSink() = default;
+};
+
+}  // namespace siglane

@@ -1,0 +1,101 @@
+#include <atomic>
+
+#include "core/association.h"
+#include "core/protocol.h"
+
+namespace siglane {
+
+AssociationId next_association_id() {
+  static std::atomic<std::uint64_t> last{0};
+  return AssociationId{last.fetch_add(1, std::memory_order_relaxed) + 1};
+}
+
+std::string_view name_of(TransportKind kind) {
+  switch (kind) {
+    case TransportKind::sctp:
+      return "sctp";
+    case TransportKind::kernel_sctp:
+      return "kernel-sctp";
+    case TransportKind::usrsctp:
+      return "usrsctp";
+    case TransportKind::tcp:
+      return "tcp";
+    case TransportKind::tls:
+      return "tls";
+    case TransportKind::simulated:
+      return "simulated";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Placement placement) {
+  switch (placement) {
+    case Placement::automatic:
+      return "auto";
+    case Placement::always_peeled:
+      return "always";
+    case Placement::never_peeled:
+      return "never";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(DownCause cause) {
+  switch (cause) {
+    case DownCause::refused:
+      return "refused";
+    case DownCause::unreachable:
+      return "unreachable";
+    case DownCause::lost:
+      return "lost";
+    case DownCause::peer_shutdown:
+      return "peer_shutdown";
+    case DownCause::peer_abort:
+      return "peer_abort";
+    case DownCause::local_close:
+      return "local_close";
+    case DownCause::restarted:
+      return "restarted";
+    case DownCause::already_connected:
+      return "already_connected";
+    case DownCause::protocol_error:
+      return "protocol_error";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(PeeloffReason reason) {
+  switch (reason) {
+    case PeeloffReason::pinned:
+      return "pinned";
+    case PeeloffReason::message_rate:
+      return "message_rate";
+    case PeeloffReason::byte_rate:
+      return "byte_rate";
+    case PeeloffReason::clogged:
+      return "clogged";
+    case PeeloffReason::receive_wedge:
+      return "receive_wedge";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Why why) {
+  switch (why) {
+    case Why::no_such_association:
+      return "no_such_association";
+    case Why::refused:
+      return "refused";
+    case Why::not_open:
+      return "not_open";
+    case Why::congested:
+      return "congested";
+    case Why::timed_out:
+      return "timed_out";
+    case Why::exhausted:
+      return "exhausted";
+  }
+  return "unknown";
+}
+
+}  // namespace siglane

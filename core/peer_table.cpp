@@ -1,0 +1,34 @@
+#include "core/peer_table.h"
+
+#include <algorithm>
+
+namespace siglane {
+
+PeerTable::PeerTable(std::vector<PeerConfig> peers, AdmissionConfig admission)
+    : peers_(std::move(peers)), admission_(admission) {
+  for (std::size_t i = 0; i < peers_.size(); ++i) {
+    by_name_.emplace(peers_[i].name, i);
+    for (const auto& address : peers_[i].addresses) by_address_.emplace(address, i);
+    if (peers_[i].addresses.empty()) some_peer_may_be_anywhere_ = true;
+  }
+}
+
+const PeerConfig* PeerTable::find(std::string_view name) const {
+  auto it = by_name_.find(std::string(name));
+  return it == by_name_.end() ? nullptr : &peers_[it->second];
+}
+
+bool PeerTable::admits(std::string_view address) const {
+  return admission_.accept_unknown_peers || some_peer_may_be_anywhere_ ||
+         by_address_.contains(std::string(address));
+}
+
+bool PeerTable::at_home(const PeerConfig& peer, const std::vector<std::string>& addresses) {
+  return peer.addresses.empty() ||
+         std::any_of(addresses.begin(), addresses.end(), [&](const std::string& address) {
+           return std::find(peer.addresses.begin(), peer.addresses.end(), address) !=
+                  peer.addresses.end();
+         });
+}
+
+}  // namespace siglane

@@ -1,0 +1,217 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/association.h"
+#include "core/counters.h"
+#include "core/facts.h"
+#include "core/peer_table.h"
+#include "core/result.h"
+#include "core/time.h"
+
+namespace siglane {
+
+// A decoded message on its way between two sessions of one module. Only the module that packed it
+// opens it (it knows its own kinds, so a static_cast will do). Its memory comes from and returns to
+// a free list of the thread, so that a parcel costs no heap allocation in steady state.
+class Parcel {
+ public:
+  Parcel() = default;
+  Parcel(const Parcel&) = delete;
+  Parcel& operator=(const Parcel&) = delete;
+  virtual ~Parcel() = default;
+
+  // Where it has been already: route() excludes these. False: it was everywhere it may go.
+  bool mark_tried(AssociationId id) {
+    if (tried_count_ == tried_.size()) return false;
+    tried_[tried_count_++] = id;
+    return true;
+  }
+  std::span<const AssociationId> tried() const { return {tried_.data(), tried_count_}; }
+  bool was_tried(AssociationId id) const {
+    for (AssociationId t : tried()) {
+      if (t == id) return true;
+    }
+    return false;
+  }
+
+  static void* operator new(std::size_t size);
+  static void operator delete(void* memory, std::size_t size);
+
+ private:
+  std::array<AssociationId, 4> tried_{};
+  std::uint8_t tried_count_ = 0;
+};
+using ParcelPtr = std::unique_ptr<Parcel>;
+
+enum class Why { no_such_association, refused, not_open, congested, timed_out, exhausted };
+std::string_view name_of(Why why);
+
+// In: what happened to the association, what the node wants sent, what time it is.
+struct Submitted {
+  AssociationId from{};
+  ParcelPtr parcel;
+};
+struct Woken {};       // the deadline, or earlier
+struct Identified {};  // the answer to Identify: this association is that peer's
+struct IdentityRefused {
+  std::string why;
+};                   // the other answer: say so to the peer, and Close
+struct Stopping {};  // the node stops: say goodbye and Close
+using SessionInput = std::variant<AssociationUp, AssociationReceived, AssociationCongestion,
+                                  AssociationPathChange, AssociationUnsent, AssociationDown,
+                                  Submitted, Woken, Identified, IdentityRefused, Stopping>;
+
+// Out: everything a step may want done, in order.
+struct Transmit {
+  Message message;
+};  // on this association
+struct Close {
+  CloseMode mode{};
+};
+struct Identify {
+  std::string peer;
+};  // we know who it is: bind its config
+struct Accept {
+  ParcelPtr parcel;
+};  // in good order: route it
+struct Forward {
+  AssociationId to{};
+  ParcelPtr parcel;
+};  // becomes Submitted over there
+struct Undelivered {
+  ParcelPtr parcel;
+  Why why{};
+};  // the module routes it again, or answers for it
+struct Ask {
+  ParcelPtr request;
+};  // to the store thread; comes back as Submitted
+struct Publish {
+  ParcelPtr change;
+};  // to the module's control plane
+struct Announce {
+  Fact fact;
+};
+using Action =
+    std::variant<Transmit, Close, Identify, Accept, Forward, Undelivered, Ask, Publish, Announce>;
+
+// What one step wants done. Owned by the shard and reused: no allocation in steady state.
+class Outbox {
+ public:
+  Outbox(BufferPool& buffers, Counters& counters) : buffers_(&buffers), counters_(&counters) {}
+
+  void transmit(Message message) { actions_.emplace_back(Transmit{std::move(message)}); }
+  void close(CloseMode mode) { actions_.emplace_back(Close{mode}); }
+  // Identified or IdentityRefused follows as the next input, before anything from outside.
+  void identify(std::string peer) { actions_.emplace_back(Identify{std::move(peer)}); }
+  void accept(ParcelPtr parcel) { actions_.emplace_back(Accept{std::move(parcel)}); }
+  void forward(AssociationId to, ParcelPtr parcel) {
+    actions_.emplace_back(Forward{to, std::move(parcel)});
+  }
+  void undelivered(ParcelPtr parcel, Why why) {
+    actions_.emplace_back(Undelivered{std::move(parcel), why});
+  }
+  void ask(ParcelPtr request) { actions_.emplace_back(Ask{std::move(request)}); }
+  void publish(ParcelPtr change) { actions_.emplace_back(Publish{std::move(change)}); }
+  void announce(Fact fact) { actions_.emplace_back(Announce{std::move(fact)}); }
+  void count(Counter counter, std::uint64_t n = 1) { counters_->add(counter, n); }
+
+  BufferPool& buffers() { return *buffers_; }
+  std::span<Action> actions() { return actions_; }
+  void clear() { actions_.clear(); }
+
+ private:
+  std::vector<Action> actions_;
+  BufferPool* buffers_;
+  Counters* counters_;
+};
+
+// A session as an operator sees it.
+struct SessionStatus {
+  std::string peer;           // empty: not identified
+  std::string_view protocol;  // "diameter", "m3ua"
+  std::string_view state;     // the standard's name for it
+  std::size_t pending = 0;    // requests waiting for their answer, or messages held
+  std::string detail;
+};
+
+// A protocol state machine: a function of its state, one input and the time. It holds no socket,
+// thread, clock, random source or log, so it can be fuzzed, replayed, simulated, and carried to
+// another loop. Most sessions belong to one association; a coordinator (an M3UA AS, an
+// Application) belongs to none and is reached by Forward.
+class Session {
+ public:
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  virtual ~Session() = default;
+
+  // Appends to `out`, calls nobody. The first input of an association's session is AssociationUp,
+  // the last AssociationDown. Must not be given more input after it.
+  virtual void step(SessionInput input, Instant now, Outbox& out) = 0;
+  // When to be Woken at the latest. Asked again after every step.
+  virtual std::optional<Instant> deadline() const = 0;
+  virtual SessionStatus status() const = 0;
+};
+
+// How a byte stream (TCP) is cut into messages. Pure; any thread.
+class Framing {
+ public:
+  // The whole length in bytes of the message that begins here, or nothing while too few bytes are
+  // there to tell. An error closes the stream. Must be greater than 0 and may exceed any limit:
+  // the transport enforces message_bytes_max.
+  virtual Result<std::optional<std::size_t>> frame_length(Bytes head) const = 0;
+  // What a message cut from a stream is labelled with.
+  virtual PayloadProtocol stream_protocol() const = 0;
+
+ protected:
+  ~Framing() = default;
+};
+
+// A protocol, as the framework sees it. const functions are called on any shard's thread, read one
+// immutable snapshot, never block, never wait.
+class ProtocolModule : public Framing {
+ public:
+  virtual ~ProtocolModule() = default;
+
+  virtual std::string_view name() const = 0;
+  virtual std::span<const PayloadProtocol> payload_protocols() const = 0;
+  // `seed` is all the randomness the session will ever have. The session is stepped with `up` right
+  // after. Who the peer is may be known only later: the session then says Identify.
+  virtual std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up,
+                                                const PeerTable& peers,
+                                                std::uint64_t seed) const = 0;
+  // Where an accepted parcel goes: Forward to an application or another association; excludes
+  // parcel->tried(). `from` is the session that accepted it, `shard` where that lives.
+  virtual void route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant now,
+                     Outbox& out) const = 0;
+  // A parcel that `from` forwarded, or was given, did not get on; the id that failed is in tried().
+  // Route it again, answer for it (Forward to its origin), or count it.
+  virtual void undelivered(ShardId shard, AssociationId from, ParcelPtr parcel, Why why,
+                           Instant now, Outbox& out) const = 0;
+  // Control plane: a session's state changed (its Publish). Builds and publishes a new snapshot for
+  // route(). Called on the shard's thread under no lock: the module serialises.
+  virtual void publish(ShardId shard, AssociationId from, ParcelPtr change) = 0;
+};
+
+// The way to the store thread, for Ask. The completion returns as Submitted{from: none} to the
+// session that asked, through its shard's mailbox. Any thread.
+class AskSink {
+ public:
+  // false: the store's queue is full; the request is untouched and the shard tells the session
+  // Submitted with the same parcel, so that it can fail it.
+  [[nodiscard]] virtual bool ask(ShardId shard, AssociationId from, ParcelPtr& request) = 0;
+
+ protected:
+  ~AskSink() = default;
+};
+
+}  // namespace siglane

@@ -1,0 +1,128 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/backoff.h"
+#include "core/deadlines.h"
+#include "core/directory.h"
+#include "core/mailbox.h"
+#include "core/protocol.h"
+#include "core/transport.h"
+
+namespace siglane {
+
+struct ShardConfig {
+  ShardId id{};
+  std::uint64_t seed = 1;  // all randomness of this shard and its sessions
+  BackoffConfig reconnect;
+};
+
+// A session and what the shard knows about it, for the operator.
+struct SessionView {
+  AssociationId id{};
+  bool coordinator = false;
+  const Session* session = nullptr;
+  Instant since{};
+  std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
+};
+
+// One thread's worth of a node: a transport, its associations' sessions, and the coordinators that
+// live here. Runs events -> step -> FIFO of actions -> associations, each to completion before the
+// next. Knows no thread, socket or clock itself: whoever drives it (transport/shard_loop.h, or the
+// simulator) calls it on one thread and tells it the time.
+class Shard final : public TransportSink {
+ public:
+  // All references must outlive the shard. `asks` may be null: then every Ask is refused.
+  Shard(ShardConfig config, Transport& transport, const PeerTable& peers, Directory& directory,
+        FactSink& facts, AskSink* asks, BufferPool& buffers, Counters& counters);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  // Set-up. `module` must outlive the shard.
+  Result<EndpointId> open(const EndpointConfig& endpoint, ProtocolModule& module);
+  // Connects now, and again after every Down, with back-off, until stop().
+  void keep_connected(EndpointId local, const PeerConfig& peer, Instant now);
+  // A session without an association. Its module answers for what it fails to forward.
+  AssociationId add_coordinator(std::unique_ptr<Session> session, ProtocolModule& module,
+                                Instant now);
+
+  // What the driver calls.
+  void on_event(AssociationId id, AssociationEvent event, Instant now) override;
+  void on_fact(AssociationId about, Fact fact, Instant now) override;
+  void run_mailbox(Instant now);
+  void run_due(Instant now);
+  std::optional<Instant> next_deadline() const;
+  // Every session is told Stopping and nothing is reconnected; idle() once all associations are
+  // Down. The driver bounds the wait, then calls abandon().
+  void stop(Instant now);
+  bool idle() const { return associations_ == 0; }
+  void abandon();
+
+  // Hands a parcel to a session of this shard, as if `from` had forwarded it. Tests and tools.
+  void submit(AssociationId from, AssociationId to, ParcelPtr parcel, Instant now);
+
+  ShardId id() const { return config_.id; }
+  Mailbox& mailbox() { return mailbox_; }
+  Transport& transport() { return transport_; }
+  void visit_sessions(const std::function<void(const SessionView&)>& visit) const;
+
+ private:
+  struct Entry;
+  struct Link;  // a peer we keep connected
+  struct Work;
+
+  Entry* find(AssociationId id);
+  void open_association(AssociationId id, const AssociationUp& up, Instant now);
+  void push(AssociationId id, SessionInput input);
+  void drain_work(Instant now);
+  void step(Entry& entry, SessionInput input, Instant now);
+  void carry_out(Entry* from, AssociationId from_id, ProtocolModule& module, Outbox& out,
+                 Instant now);
+  void transmit(Entry& entry, Message message);
+  void identify(Entry& entry, std::string peer);
+  void forward(AssociationId from, AssociationId to, ParcelPtr parcel);
+  void fail(AssociationId from, ParcelPtr parcel, Why why);
+  void close_entry(Entry& entry, CloseMode mode);
+  void refuse(Entry& entry, Counter counter, std::string who, std::string why, Instant now);
+  void identified(Entry& entry);
+  void connect(Link& link, Instant now);
+  void link_down(AssociationId id, const AssociationDown& down, Instant now);
+  void erase(AssociationId id);
+  std::uint64_t new_seed() { return random_.next(); }
+
+  ShardConfig config_;
+  Transport& transport_;
+  const PeerTable& peers_;
+  Directory& directory_;
+  FactSink& facts_;
+  AskSink* asks_;
+  BufferPool& buffers_;
+  Counters& counters_;
+  Random random_;
+  Mailbox mailbox_;
+
+  std::unordered_map<AssociationId, std::unique_ptr<Entry>> entries_;
+  std::unordered_map<EndpointId, ProtocolModule*> modules_;
+  std::unordered_map<std::string, AssociationId> bound_peers_;
+  std::vector<std::unique_ptr<Link>> links_;
+  std::unordered_map<AssociationId, Link*> link_of_;
+  Deadlines<AssociationId> deadlines_;
+
+  std::vector<Work> work_;
+  std::size_t work_done_ = 0;
+  bool working_ = false;
+  std::vector<std::unique_ptr<Outbox>> outboxes_;  // one for each depth of step -> route
+  std::size_t outboxes_used_ = 0;
+  std::vector<Letter> letters_;
+  std::size_t associations_ = 0;
+  std::size_t unidentified_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace siglane
