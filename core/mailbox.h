@@ -10,10 +10,12 @@
 
 namespace siglane {
 
-// A parcel for a session of this shard: from another shard's session, or a completion.
+// A parcel for a session of this shard: from another shard's session, or a completion. If `to` is
+// not there, `module` answers for it; without a module it is counted.
 struct Delivery {
   AssociationId from{}, to{};
   ParcelPtr parcel;
+  ProtocolModule* module = nullptr;
 };
 // A call to make on the shard's thread: administration, start and stop.
 struct Call {

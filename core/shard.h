@@ -1,10 +1,12 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/backoff.h"
@@ -76,25 +78,30 @@ class Shard final : public TransportSink {
   struct Entry;
   struct Link;  // a peer we keep connected
   struct Work;
+  class OutboxLease;
 
   Entry* find(AssociationId id);
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
+  void close_association(AssociationId id, AssociationDown down, Instant now);
+  void refuse(Entry& entry, Counter counter, std::string who, std::string why, Instant now);
+  void forget(AssociationId id);
+
   void push(AssociationId id, SessionInput input);
   void drain_work(Instant now);
-  void step(Entry& entry, SessionInput input, Instant now);
-  void carry_out(Entry* from, AssociationId from_id, ProtocolModule& module, Outbox& out,
-                 Instant now);
-  void transmit(Entry& entry, Message message);
-  void identify(Entry& entry, std::string peer);
-  void forward(AssociationId from, AssociationId to, ParcelPtr parcel);
-  void fail(AssociationId from, ParcelPtr parcel, Why why);
-  void close_entry(Entry& entry, CloseMode mode);
-  void refuse(Entry& entry, Counter counter, std::string who, std::string why, Instant now);
-  void identified(Entry& entry);
-  void connect(Link& link, Instant now);
-  void link_down(AssociationId id, const AssociationDown& down, Instant now);
-  void erase(AssociationId id);
-  std::uint64_t new_seed() { return random_.next(); }
+  void step(AssociationId id, SessionInput input, Instant now);
+  void carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now);
+  void transmit(AssociationId id, Message message);
+  void close_transport(AssociationId id, CloseMode mode);
+  void identify(AssociationId id, const std::string& peer, Instant now);
+  std::string objection_to(const Entry& entry, const std::string& peer) const;
+  void forward(AssociationId from, AssociationId to, ParcelPtr parcel, ProtocolModule& module);
+  void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
+            ProtocolModule* module);
+  void arm(Entry& entry);
+
+  void connect(Link& link);
+  void link_up(AssociationId id, const AssociationUp& up);
+  void link_down(AssociationId id, const AssociationDown& down, bool was_up, Instant now);
 
   ShardConfig config_;
   Transport& transport_;
@@ -109,14 +116,15 @@ class Shard final : public TransportSink {
 
   std::unordered_map<AssociationId, std::unique_ptr<Entry>> entries_;
   std::unordered_map<EndpointId, ProtocolModule*> modules_;
-  std::unordered_map<std::string, AssociationId> bound_peers_;
+  // One association for each peer of a module: the second is refused.
+  std::map<std::pair<const ProtocolModule*, std::string>, AssociationId> bound_peers_;
   std::vector<std::unique_ptr<Link>> links_;
   std::unordered_map<AssociationId, Link*> link_of_;
   Deadlines<AssociationId> deadlines_;
+  Deadlines<Link*> reconnects_;
 
   std::vector<Work> work_;
   std::size_t work_done_ = 0;
-  bool working_ = false;
   std::vector<std::unique_ptr<Outbox>> outboxes_;  // one for each depth of step -> route
   std::size_t outboxes_used_ = 0;
   std::vector<Letter> letters_;
