@@ -1,0 +1,49 @@
+#include "transport/shard_loop.h"
+
+namespace siglane::transport {
+
+ShardLoop::ShardLoop(Loop& loop, Shard& shard)
+    : loop_(loop),
+      shard_(shard),
+      due_(loop.timer([this] {
+        armed_for_.reset();
+        shard_.run_due(loop_.now());
+      })),
+      grace_over_(loop.timer([this] { give_up(); })),
+      mail_(loop.async([this] { shard_.run_mailbox(loop_.now()); })),
+      end_of_turn_(loop.at_end_of_turn([this] { at_end_of_turn(); })) {
+  shard_.mailbox().on_wake([this] { mail_.send(); });
+  mail_.send();  // for what was posted before anyone listened
+}
+
+ShardLoop::~ShardLoop() {
+  shard_.mailbox().on_wake({});
+}
+
+void ShardLoop::stop(Duration grace) {
+  if (stopping_) return;
+  stopping_ = true;
+  grace_over_.start_after(grace);
+  shard_.stop(loop_.now());
+}
+
+void ShardLoop::give_up() {
+  abandoned_ = true;
+  shard_.abandon();
+  loop_.stop();
+}
+
+void ShardLoop::at_end_of_turn() {
+  if (stopping_ && shard_.idle()) {
+    grace_over_.stop();
+    loop_.stop();
+    return;
+  }
+  // Armed too early is harmless: the shard finds nothing due, and is asked again here.
+  const std::optional<Instant> deadline = shard_.next_deadline();
+  if (!deadline || (armed_for_ && *armed_for_ <= *deadline)) return;
+  armed_for_ = deadline;
+  due_.start_at(*deadline);
+}
+
+}  // namespace siglane::transport
