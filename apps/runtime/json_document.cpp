@@ -1,0 +1,224 @@
+#include "apps/runtime/json_document.h"
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <unordered_set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace siglane::runtime {
+
+namespace {
+
+// Counts lines as the parser takes characters. The parser looks one character past a number, so a
+// line break counts only once something behind it is taken.
+struct Position {
+  int line = 1;
+  bool at_line_end = false;
+
+  void take(char c) {
+    if (at_line_end) ++line;
+    at_line_end = c == '\n';
+  }
+};
+
+class CountingIterator {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = char;
+  using difference_type = std::ptrdiff_t;
+  using pointer = const char*;
+  using reference = const char&;
+
+  CountingIterator(const char* at, Position* position) : at_(at), position_(position) {}
+
+  reference operator*() const { return *at_; }
+  CountingIterator& operator++() {
+    position_->take(*at_++);
+    return *this;
+  }
+  CountingIterator operator++(int) {
+    CountingIterator before = *this;
+    ++*this;
+    return before;
+  }
+  friend bool operator==(const CountingIterator& a, const CountingIterator& b) {
+    return a.at_ == b.at_;
+  }
+
+ private:
+  const char* at_;
+  Position* position_;
+};
+
+// Builds the tree from the parser's events.
+class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  TreeBuilder(const Position& position, std::size_t depth_max)
+      : position_(position), depth_max_(depth_max) {}
+
+  bool null() override { return put(nullptr); }
+  bool boolean(bool value) override { return put(value); }
+  bool number_integer(number_integer_t value) override { return put(std::int64_t{value}); }
+  bool number_unsigned(number_unsigned_t value) override { return put(std::uint64_t{value}); }
+  bool number_float(number_float_t value, const string_t& text) override {
+    if (!std::isfinite(value)) return refuse(fmt::format("the number {} is too large", text));
+    return put(value);
+  }
+  bool string(string_t& value) override { return put(std::move(value)); }
+  bool binary(binary_t&) override { return refuse("binary data has no place here"); }
+
+  bool start_object(std::size_t) override { return open(JsonValue::Object{}); }
+  bool end_object() override { return close(); }
+  bool start_array(std::size_t) override { return open(JsonValue::Array{}); }
+  bool end_array() override { return close(); }
+
+  bool key(string_t& name) override {
+    Level& level = levels_.back();
+    if (!level.keys.insert(name).second) {
+      return refuse(fmt::format("{}/{}: the key {} stands here a second time", path(), name,
+                                in_quotes(name)));
+    }
+    std::get<JsonValue::Object>(level.value.value).push_back({std::move(name), position_.line, {}});
+    return true;
+  }
+
+  bool parse_error(std::size_t, const std::string&,
+                   const nlohmann::json::exception& error) override {
+    std::string_view what = error.what();
+    // "[json.exception.parse_error.101] parse error at line 2, column 3: syntax error while ..."
+    if (auto id = what.find("] "); id != std::string_view::npos) what.remove_prefix(id + 2);
+    if (what.starts_with("parse error")) {
+      if (auto colon = what.find(": "); colon != std::string_view::npos) {
+        what.remove_prefix(colon + 2);
+      }
+    }
+    return refuse(fmt::format("not JSON: {}", what));
+  }
+
+  JsonValue take_root() { return std::move(root_); }
+  const std::string& error() const { return error_; }
+
+ private:
+  struct Level {
+    JsonValue value;
+    std::unordered_set<std::string> keys;
+  };
+
+  template <class T>
+  bool put(T value) {
+    place(JsonValue{std::move(value), position_.line});
+    return true;
+  }
+  void place(JsonValue value) {
+    if (levels_.empty()) {
+      root_ = std::move(value);
+    } else if (auto* array = std::get_if<JsonValue::Array>(&levels_.back().value.value)) {
+      array->push_back(std::move(value));
+    } else {
+      std::get<JsonValue::Object>(levels_.back().value.value).back().value = std::move(value);
+    }
+  }
+  template <class T>
+  bool open(T container) {
+    if (levels_.size() == depth_max_) {
+      return refuse(fmt::format("nested deeper than {} levels", depth_max_));
+    }
+    levels_.push_back({JsonValue{std::move(container), position_.line}, {}});
+    return true;
+  }
+  bool close() {
+    JsonValue value = std::move(levels_.back().value);
+    levels_.pop_back();
+    place(std::move(value));
+    return true;
+  }
+  bool refuse(std::string what) {
+    if (error_.empty()) error_ = std::move(what);
+    return false;
+  }
+  std::string path() const {
+    std::string text;
+    for (std::size_t i = 0; i + 1 < levels_.size(); ++i) {
+      const auto& value = levels_[i].value.value;
+      if (const auto* array = std::get_if<JsonValue::Array>(&value)) {
+        text += fmt::format("/{}", array->size());
+      } else {
+        text += fmt::format("/{}", std::get<JsonValue::Object>(value).back().key);
+      }
+    }
+    return text;
+  }
+
+  const Position& position_;
+  std::size_t depth_max_;
+  std::vector<Level> levels_;
+  JsonValue root_;
+  std::string error_;
+};
+
+}  // namespace
+
+std::string in_quotes(std::string_view text) {
+  using Handler = nlohmann::json::error_handler_t;
+  return nlohmann::json(std::string(text)).dump(-1, ' ', false, Handler::replace);
+}
+
+std::string describe(const JsonValue& value) {
+  struct Visitor {
+    std::string operator()(std::nullptr_t) const { return "null"; }
+    std::string operator()(bool flag) const { return flag ? "true" : "false"; }
+    std::string operator()(std::int64_t number) const { return fmt::format("{}", number); }
+    std::string operator()(std::uint64_t number) const { return fmt::format("{}", number); }
+    std::string operator()(double number) const { return fmt::format("{}", number); }
+    std::string operator()(const std::string& text) const {
+      constexpr std::size_t kShownMax = 80;
+      return text.size() <= kShownMax ? in_quotes(text)
+                                      : in_quotes(text.substr(0, kShownMax) + "...");
+    }
+    std::string operator()(const JsonValue::Array&) const { return "an array"; }
+    std::string operator()(const JsonValue::Object&) const { return "an object"; }
+  };
+  return std::visit(Visitor{}, value.value);
+}
+
+Result<JsonDocument> JsonDocument::parse(std::string file, std::string_view text,
+                                         const JsonLimits& limits) {
+  if (text.size() > limits.file_bytes_max) {
+    return failure(fmt::format("{}: {} bytes are more than the {} that are read", file, text.size(),
+                               limits.file_bytes_max));
+  }
+  Position position;
+  TreeBuilder tree(position, limits.depth_max);
+  const CountingIterator begin(text.data(), &position);
+  const CountingIterator end(text.data() + text.size(), &position);
+  if (!nlohmann::json::sax_parse(begin, end, &tree)) {
+    return failure(fmt::format("{}:{}: {}", file, position.line, tree.error()));
+  }
+  return JsonDocument{std::move(file), tree.take_root()};
+}
+
+Result<JsonDocument> JsonDocument::load(const std::filesystem::path& file,
+                                        const JsonLimits& limits) {
+  std::error_code error;
+  if (std::filesystem::is_directory(file, error)) {
+    return failure(fmt::format("{}: is a directory, not a JSON file", file.string()));
+  }
+  errno = 0;
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return failure(fmt::format("{}: cannot be opened: {}", file.string(), strerror(errno)));
+  std::string text;
+  char chunk[65536];
+  while (in.read(chunk, sizeof chunk), in.gcount() > 0) {
+    text.append(chunk, static_cast<std::size_t>(in.gcount()));
+    if (text.size() > limits.file_bytes_max) break;
+  }
+  if (in.bad()) return failure(fmt::format("{}: cannot be read", file.string()));
+  return parse(file.string(), text, limits);
+}
+
+}  // namespace siglane::runtime

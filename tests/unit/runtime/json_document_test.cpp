@@ -1,0 +1,120 @@
+#include "apps/runtime/json_document.h"
+
+#include <gtest/gtest.h>
+
+namespace siglane::runtime {
+namespace {
+
+std::string error_of(std::string_view text, const JsonLimits& limits = {}) {
+  auto document = JsonDocument::parse("c.json", text, limits);
+  return document ? "" : document.error().what;
+}
+
+const JsonValue& member(const JsonValue& object, std::string_view key) {
+  for (const JsonMember& member : std::get<JsonValue::Object>(object.value)) {
+    if (member.key == key) return member.value;
+  }
+  ADD_FAILURE() << "no " << key;
+  return object;
+}
+
+TEST(JsonDocument, KnowsTheLineOfEveryKindOfValue) {
+  auto document = JsonDocument::parse("c.json", R"({
+  "string": "a",
+  "number": 12,
+  "negative": -7
+  ,
+  "fraction": 1.5,
+  "flag": true,
+  "nothing":
+    null,
+  "array": [
+    1,
+    2],
+  "object":
+  {}
+})");
+  ASSERT_TRUE(document) << document.error().what;
+  const JsonValue& root = document->root;
+  EXPECT_EQ(root.line, 1);
+  EXPECT_EQ(member(root, "string").line, 2);
+  EXPECT_EQ(member(root, "number").line, 3);
+  EXPECT_EQ(member(root, "negative").line, 4);
+  EXPECT_EQ(member(root, "fraction").line, 6);
+  EXPECT_EQ(member(root, "flag").line, 7);
+  EXPECT_EQ(member(root, "nothing").line, 9);
+  EXPECT_EQ(member(root, "array").line, 10);
+  EXPECT_EQ(std::get<JsonValue::Array>(member(root, "array").value).at(0).line, 11);
+  EXPECT_EQ(std::get<JsonValue::Array>(member(root, "array").value).at(1).line, 12);
+  EXPECT_EQ(member(root, "object").line, 14);
+  EXPECT_EQ(std::get<JsonValue::Object>(root.value)[7].line, 13);  // its key
+}
+
+TEST(JsonDocument, KnowsTheLineOfANumberThatEndsItsLineOrTheFile) {
+  EXPECT_EQ(JsonDocument::parse("c.json", "\n7")->root.line, 2);
+  EXPECT_EQ(JsonDocument::parse("c.json", "\n7\n\n\n")->root.line, 2);
+  EXPECT_EQ(JsonDocument::parse("c.json", "\n7\r\n\r\n")->root.line, 2);
+}
+
+TEST(JsonDocument, KeepsWholeNumbersExactToTheEndsOfTheirRange) {
+  auto document = JsonDocument::parse("c.json", "[18446744073709551615, -9223372036854775808]");
+  ASSERT_TRUE(document);
+  const auto& array = std::get<JsonValue::Array>(document->root.value);
+  EXPECT_EQ(std::get<std::uint64_t>(array[0].value), UINT64_MAX);
+  EXPECT_EQ(std::get<std::int64_t>(array[1].value), INT64_MIN);
+}
+
+TEST(JsonDocument, RefusesTheSameKeyTwiceAndSaysWhere) {
+  EXPECT_EQ(error_of("{\"peers\": [{}, {\"name\": 1,\n\"port\": 2,\n\"name\": 3}]}"),
+            "c.json:3: /peers/1/name: the key \"name\" stands here a second time");
+}
+
+TEST(JsonDocument, AllowsTheSameKeyInDifferentObjects) {
+  EXPECT_EQ(error_of(R"([{"name": 1}, {"name": {"name": 2}}])"), "");
+}
+
+TEST(JsonDocument, SaysWhereAndWhyItIsNotJson) {
+  EXPECT_EQ(error_of("{\n  \"a\": 1,\n  \"b\"\n}"),
+            "c.json:4: not JSON: syntax error while parsing object separator - unexpected '}'; "
+            "expected ':'");
+  EXPECT_EQ(error_of("").find("c.json:1: not JSON: "), 0u);
+  EXPECT_EQ(error_of("{} x").find("c.json:1: not JSON: "), 0u);
+  EXPECT_EQ(error_of("[1,\n2,\n").find("c.json:2: not JSON: "), 0u);
+  EXPECT_EQ(error_of("[\"\xff\"]").find("c.json:1: not JSON: "), 0u);
+}
+
+TEST(JsonDocument, RefusesNumbersThatNoFieldCouldHold) {
+  EXPECT_EQ(error_of("[\n1e999]").find("c.json:2: not JSON: "), 0u) << error_of("[\n1e999]");
+}
+
+TEST(JsonDocument, RefusesDeepNestingAndLargeFiles) {
+  EXPECT_EQ(error_of("[[[[]]]]", {.depth_max = 3}), "c.json:1: nested deeper than 3 levels");
+  EXPECT_EQ(error_of("[[[]]]", {.depth_max = 3}), "");
+  EXPECT_EQ(error_of("[1, 2]", {.file_bytes_max = 5}),
+            "c.json: 6 bytes are more than the 5 that are read");
+  EXPECT_EQ(error_of(std::string(1'000'000, '[')), "c.json:1: nested deeper than 32 levels");
+}
+
+TEST(JsonDocument, NamesTheFileThatCannotBeRead) {
+  EXPECT_EQ(JsonDocument::load("/nonexistent/c.json").error().what,
+            "/nonexistent/c.json: cannot be opened: No such file or directory");
+  EXPECT_EQ(JsonDocument::load("/tmp").error().what, "/tmp: is a directory, not a JSON file");
+}
+
+TEST(JsonDocument, DescribesValuesBriefly) {
+  auto say = [](std::string_view text) {
+    return describe(JsonDocument::parse("c.json", text)->root);
+  };
+  EXPECT_EQ(say("null"), "null");
+  EXPECT_EQ(say("true"), "true");
+  EXPECT_EQ(say("70000"), "70000");
+  EXPECT_EQ(say("-3"), "-3");
+  EXPECT_EQ(say("1.5"), "1.5");
+  EXPECT_EQ(say(R"("a\"b\n")"), R"("a\"b\n")");
+  EXPECT_EQ(say("[1]"), "an array");
+  EXPECT_EQ(say("{}"), "an object");
+  EXPECT_EQ(say('"' + std::string(200, 'x') + '"'), '"' + std::string(80, 'x') + "...\"");
+}
+
+}  // namespace
+}  // namespace siglane::runtime
