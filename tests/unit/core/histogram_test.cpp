@@ -1,0 +1,53 @@
+#include "core/histogram.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/random.h"
+
+namespace siglane {
+namespace {
+
+TEST(Histogram, QuantilesAreWithinThreeAndAHalfPercentOfTheTruth) {
+  Random random(7);
+  Histogram histogram;
+  std::vector<std::uint64_t> values;
+  for (int i = 0; i < 20000; ++i) {
+    const auto value = static_cast<std::uint64_t>(std::exp(random.unit() * 27.0));
+    values.push_back(value);
+    histogram.record(value);
+  }
+  std::sort(values.begin(), values.end());
+  for (double share : {0.01, 0.5, 0.9, 0.99, 0.999}) {
+    const auto truth = static_cast<double>(
+        values[static_cast<std::size_t>(std::ceil(share * static_cast<double>(values.size()))) -
+               1]);
+    const auto answer = static_cast<double>(histogram.quantile(share));
+    EXPECT_GE(answer, truth * 0.999);
+    EXPECT_LE(answer, truth * 1.035 + 1);
+  }
+}
+
+TEST(Histogram, MergesAndClears) {
+  Histogram a, b;
+  a.record(10);
+  b.record(1000, 3);
+  a.merge(b);
+  EXPECT_EQ(a.count(), 4u);
+  EXPECT_EQ(a.quantile(0.25), 10u);
+  EXPECT_NEAR(static_cast<double>(a.quantile(1)), 1000, 33);
+  a.clear();
+  EXPECT_EQ(a.quantile(0.5), 0u);
+}
+
+TEST(Histogram, CountsTheHugeAsTheLargest) {
+  Histogram histogram;
+  histogram.record(~std::uint64_t{0});
+  EXPECT_GE(histogram.quantile(1), std::uint64_t{1} << 39);
+}
+
+}  // namespace
+}  // namespace siglane

@@ -1,0 +1,376 @@
+#include "core/shard.h"
+
+#include <algorithm>
+#include <deque>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/sim_world.h"
+
+namespace siglane {
+namespace {
+
+using sim::SimNode;
+using sim::SimTransport;
+using sim::SimWorld;
+using testing::ElementsAre;
+
+// A protocol of text lines. Whoever connects says "iam NAME"; "to N text" is routed to the session
+// with id N, or to the echo application for 0; everything else is kept.
+struct TextParcel final : Parcel {
+  AssociationId to{};
+  AssociationId origin{};
+  std::string text;
+};
+
+std::string text_of(const Message& message) {
+  return std::string(as_text(message.payload.bytes()));
+}
+
+struct TextModule;
+
+class TextSession final : public Session {
+ public:
+  TextSession(AssociationId id, const AssociationUp& up, std::vector<std::string>& log)
+      : id_(id), initiator_(up.initiator), peer_(up.peer), log_(log) {}
+
+  void step(SessionInput input, Instant now, Outbox& out) override {
+    if (std::holds_alternative<AssociationUp>(input)) {
+      if (initiator_) {
+        say(out, "iam " + own_name);
+        out.identify(peer_);
+      }
+    } else if (auto* received = std::get_if<AssociationReceived>(&input)) {
+      const std::string text = text_of(received->message);
+      if (text.starts_with("iam ")) {
+        peer_ = text.substr(4);
+        out.identify(peer_);
+      } else if (text.starts_with("to ")) {
+        auto parcel = std::make_unique<TextParcel>();
+        std::size_t end = 0;
+        parcel->to = AssociationId{std::stoull(text.substr(3), &end)};
+        parcel->text = text.substr(3 + end + 1);
+        parcel->origin = id_;
+        out.accept(std::move(parcel));
+      } else if (text.starts_with("wake ")) {
+        wake_at_ = now + std::chrono::milliseconds(std::stoi(text.substr(5)));
+      } else {
+        log_.push_back(text);
+      }
+    } else if (auto* submitted = std::get_if<Submitted>(&input)) {
+      say(out, static_cast<TextParcel&>(*submitted->parcel).text);
+    } else if (std::holds_alternative<Identified>(input)) {
+      log_.push_back("identified " + peer_);
+    } else if (auto* refused = std::get_if<IdentityRefused>(&input)) {
+      log_.push_back("refused " + refused->why);
+      say(out, "no");
+      out.close(CloseMode::graceful);
+    } else if (std::holds_alternative<Woken>(input)) {
+      if (wake_at_ && *wake_at_ <= now) {
+        wake_at_.reset();
+        log_.push_back("woken");
+      }
+    } else if (auto* unsent = std::get_if<AssociationUnsent>(&input)) {
+      log_.push_back("unsent " + text_of(unsent->message));
+    } else if (std::holds_alternative<Stopping>(input)) {
+      out.close(CloseMode::graceful);
+    } else if (auto* down = std::get_if<AssociationDown>(&input)) {
+      log_.push_back("down " + std::string(name_of(down->cause)));
+    }
+  }
+  std::optional<Instant> deadline() const override { return wake_at_; }
+  SessionStatus status() const override { return {peer_, "text", "open", 0, {}}; }
+
+  static void say(Outbox& out, const std::string& text) {
+    Message message;
+    message.payload = Buffer::copy_of(as_bytes(text));
+    out.transmit(std::move(message));
+  }
+
+  std::string own_name = "alice";
+
+ private:
+  AssociationId id_;
+  bool initiator_;
+  std::string peer_;
+  std::vector<std::string>& log_;
+  std::optional<Instant> wake_at_;
+};
+
+struct TextModule final : ProtocolModule {
+  std::string_view name() const override { return "text"; }
+  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
+  Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
+    return std::optional(head.size());
+  }
+  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
+  std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up, const PeerTable&,
+                                        std::uint64_t) const override {
+    auto session = std::make_unique<TextSession>(id, up, log);
+    session->own_name = own_name;
+    opened.push_back(id);
+    return session;
+  }
+  void route(ShardId, AssociationId, ParcelPtr parcel, Instant, Outbox& out) const override {
+    auto& text = static_cast<TextParcel&>(*parcel);
+    out.forward(text.to == AssociationId::none ? application : text.to, std::move(parcel));
+  }
+  void undelivered(ShardId, AssociationId from, ParcelPtr parcel, Why why, Instant,
+                   Outbox& out) const override {
+    auto& text = static_cast<TextParcel&>(*parcel);
+    failures.push_back(std::string(name_of(why)) + " " + text.text);
+    if (retry && why != Why::exhausted) out.forward(text.to, std::move(parcel));
+    (void)from;
+  }
+  void publish(ShardId, AssociationId, ParcelPtr) override { ++published; }
+
+  std::string own_name = "alice";
+  AssociationId application{};
+  bool retry = false;
+  int published = 0;
+  mutable std::vector<AssociationId> opened;
+  mutable std::vector<std::string> log;
+  mutable std::vector<std::string> failures;
+};
+
+// Answers each parcel to its origin; asks the store first when told to.
+class EchoApplication final : public Session {
+ public:
+  void step(SessionInput input, Instant, Outbox& out) override {
+    auto* submitted = std::get_if<Submitted>(&input);
+    if (submitted == nullptr) return;
+    auto& parcel = static_cast<TextParcel&>(*submitted->parcel);
+    if (parcel.text == "store") {
+      parcel.text = "asked";
+      out.ask(std::move(submitted->parcel));
+      return;
+    }
+    parcel.text = "echo " + parcel.text;
+    const AssociationId to = parcel.origin;
+    out.forward(to, std::move(submitted->parcel));
+  }
+  std::optional<Instant> deadline() const override { return std::nullopt; }
+  SessionStatus status() const override { return {"", "text", "running", 0, {}}; }
+};
+
+EndpointConfig endpoint(std::string name, std::string address, bool listening) {
+  EndpointConfig config;
+  config.name = std::move(name);
+  config.addresses = {std::move(address)};
+  config.port = 7000;
+  config.listening = listening;
+  return config;
+}
+
+PeerConfig peer(std::string name, std::string address) {
+  PeerConfig config;
+  config.name = std::move(name);
+  config.addresses = {std::move(address)};
+  config.port = 7000;
+  return config;
+}
+
+class ShardTest : public testing::Test {
+ protected:
+  ShardTest()
+      : world(1),
+        server(world, PeerTable({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")}, admission())),
+        client(world, PeerTable({peer("server", "10.0.0.1")})) {
+    server_endpoint = server.shard.open(endpoint("in", "10.0.0.1", true), server_module).value();
+    client_endpoint = client.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
+    server_module.application = server.shard.add_coordinator(std::make_unique<EchoApplication>(),
+                                                             server_module, world.now());
+  }
+
+  static AdmissionConfig admission() {
+    AdmissionConfig config;
+    config.unidentified_associations_max = 2;
+    return config;
+  }
+
+  void connect() {
+    client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.1"), world.now());
+  }
+  void connect_and_wait() {
+    connect();
+    ASSERT_TRUE(world.run_until([&] { return !server_module.log.empty(); }));
+  }
+  void client_says(const std::string& text) {
+    Message message;
+    message.payload = Buffer::copy_of(as_bytes(text));
+    ASSERT_EQ(client.transport.find(client_module.opened.back())->send(std::move(message)),
+              SendOutcome::accepted);
+  }
+
+  SimWorld world;
+  SimNode server, client;
+  TextModule server_module, client_module;
+  EndpointId server_endpoint{}, client_endpoint{};
+};
+
+TEST_F(ShardTest, IdentifiesAPeerAndTellsItsSession) {
+  connect_and_wait();
+  EXPECT_THAT(server_module.log, ElementsAre("identified alice"));
+  EXPECT_THAT(client_module.log, ElementsAre("identified server"));
+  EXPECT_EQ(server.facts.count<fact::AssociationOpened>(), 1u);
+}
+
+TEST_F(ShardTest, RoutesARequestToTheApplicationAndItsAnswerBack) {
+  connect_and_wait();
+  client_says("to 0 hello");
+  ASSERT_TRUE(world.run_until([&] { return client_module.log.size() == 2; }));
+  EXPECT_EQ(client_module.log.back(), "echo hello");
+  EXPECT_EQ(server.counters.get(Counter::messages_received), 2u);
+  EXPECT_EQ(server.counters.get(Counter::messages_sent), 1u);
+}
+
+TEST_F(ShardTest, AParcelForNobodyComesBackToItsModule) {
+  connect_and_wait();
+  client_says("to 999999 lost");
+  ASSERT_TRUE(world.run_until([&] { return !server_module.failures.empty(); }));
+  EXPECT_THAT(server_module.failures, ElementsAre("no_such_association lost"));
+}
+
+TEST_F(ShardTest, AParcelThatIsRetriedForEverIsExhaustedAfterFourTries) {
+  server_module.retry = true;
+  connect_and_wait();
+  client_says("to 999999 lost");
+  ASSERT_TRUE(world.run_until([&] {
+    return !server_module.failures.empty() &&
+           server_module.failures.back().starts_with("exhausted");
+  }));
+  EXPECT_EQ(server_module.failures.size(), 5u);
+  EXPECT_EQ(server.counters.get(Counter::parcels_exhausted), 1u);
+}
+
+TEST_F(ShardTest, WithoutAStoreEveryAskComesBackToTheAsker) {
+  connect_and_wait();
+  client_says("to 0 store");
+  ASSERT_TRUE(world.run_until([&] { return client_module.log.size() == 2; }));
+  EXPECT_EQ(client_module.log.back(), "echo asked");
+}
+
+TEST_F(ShardTest, RefusesAnAddressThatNoPeerHas) {
+  SimNode stranger(world, PeerTable({peer("server", "10.0.0.1")}));
+  auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
+  stranger.shard.keep_connected(local, peer("server", "10.0.0.1"), world.now());
+  ASSERT_TRUE(world.run_until(
+      [&] { return server.counters.get(Counter::associations_refused_address) == 1; }));
+  EXPECT_TRUE(server_module.opened.empty());
+  ASSERT_TRUE(world.run_until([&] { return !client_module.log.empty(); }));
+}
+
+TEST_F(ShardTest, RefusesAnIdentityThatIsNotConfiguredAndLetsTheSessionSaySo) {
+  client_module.own_name = "mallory";
+  connect();
+  ASSERT_TRUE(world.run_until([&] {
+    return std::find(client_module.log.begin(), client_module.log.end(), "no") !=
+           client_module.log.end();
+  }));
+  EXPECT_EQ(server_module.log.front(), "refused not a configured peer");
+  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
+}
+
+TEST_F(ShardTest, RefusesAPeerThatCallsFromAnothersAddress) {
+  client_module.own_name = "bob";
+  connect_and_wait();
+  EXPECT_EQ(server_module.log.front(),
+            "refused comes from an address that is not configured for it");
+}
+
+TEST_F(ShardTest, RefusesASecondAssociationOfOnePeer) {
+  connect_and_wait();
+  SimNode twin(world, PeerTable({peer("server", "10.0.0.1")}));
+  TextModule twin_module;
+  auto local = twin.shard.open(endpoint("out", "10.0.0.2", false), twin_module).value();
+  twin.shard.keep_connected(local, peer("server", "10.0.0.1"), world.now());
+  ASSERT_TRUE(world.run_until([&] { return server_module.log.size() >= 2; }));
+  EXPECT_EQ(server_module.log[1], "refused has an association already");
+}
+
+TEST_F(ShardTest, BoundsTheAssociationsThatHaveNotIdentifiedThemselves) {
+  for (int i = 0; i < 4; ++i) {
+    client.transport.connect(client_endpoint, peer("", "10.0.0.1"));
+  }
+  client_module.own_name = "";
+  ASSERT_TRUE(world.run_until(
+      [&] { return server.counters.get(Counter::associations_refused_limit) >= 2; }, 5s));
+}
+
+TEST_F(ShardTest, ClosesAnAssociationThatDoesNotIdentifyItselfInTime) {
+  struct Silent final : TransportSink {
+    void on_event(AssociationId, AssociationEvent, Instant) override {}
+    void on_fact(AssociationId, Fact, Instant) override {}
+  } silent;
+  SimTransport mute(world);
+  mute.set_sink(silent);
+  auto local = mute.open(endpoint("out", "10.0.0.2", false), client_module).value();
+  mute.connect(local, peer("server", "10.0.0.1"));
+  world.run_for(9s);
+  EXPECT_EQ(server.counters.get(Counter::associations_unidentified_timeout), 0u);
+  world.run_for(2s);
+  EXPECT_EQ(server.counters.get(Counter::associations_unidentified_timeout), 1u);
+  EXPECT_EQ(server.transport.association_count(), 0u);
+}
+
+TEST_F(ShardTest, WakesASessionAtItsDeadline) {
+  connect_and_wait();
+  client_says("wake 5000");
+  const Instant asked = world.now();
+  ASSERT_TRUE(world.run_until([&] { return server_module.log.back() == "woken"; }));
+  EXPECT_GE(world.now() - asked, 5s);
+  EXPECT_LT(world.now() - asked, 5s + 1ms);
+}
+
+TEST_F(ShardTest, TellsASessionWhatItsAssociationRefused) {
+  connect_and_wait();
+  server.transport.refuse_sends(server_module.opened.back(), true);
+  client_says("to 0 hello");
+  ASSERT_TRUE(world.run_until([&] { return server_module.log.size() == 2; }));
+  EXPECT_EQ(server_module.log.back(), "unsent echo hello");
+  EXPECT_EQ(server.counters.get(Counter::messages_refused), 1u);
+}
+
+TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
+  SimNode late_client(world, PeerTable({peer("later", "10.0.0.9")}));
+  auto local = late_client.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
+  late_client.shard.keep_connected(local, peer("later", "10.0.0.9"), world.now());
+  world.run_for(20s);
+  const auto failed = late_client.counters.get(Counter::connects_failed);
+  EXPECT_GE(failed, 5u);
+  EXPECT_LE(failed, 12u);  // 250 ms, doubled each time: not a storm
+  SimNode later(world, PeerTable({peer("alice", "10.0.0.2")}));
+  TextModule later_module;
+  ASSERT_TRUE(later.shard.open(endpoint("in", "10.0.0.9", true), later_module));
+  EXPECT_TRUE(world.run_until([&] { return !later_module.log.empty(); }, 31s));
+}
+
+TEST_F(ShardTest, ReconnectsAfterALoss) {
+  connect_and_wait();
+  client.transport.cut(client_module.opened.back());
+  ASSERT_TRUE(world.run_until([&] { return server_module.opened.size() == 2; }));
+  EXPECT_EQ(server_module.log[1], "down lost");
+  ASSERT_TRUE(world.run_until([&] { return server_module.log.size() == 3; }));
+  EXPECT_EQ(server_module.log[2], "identified alice");
+}
+
+TEST_F(ShardTest, StopsWhenEverySessionHasSaidGoodbye) {
+  connect_and_wait();
+  client.shard.stop(world.now());
+  EXPECT_FALSE(client.shard.idle());
+  ASSERT_TRUE(world.run_until([&] { return client.shard.idle() && server.shard.idle(); }));
+  world.run_for(60s);
+  EXPECT_EQ(server_module.opened.size(), 1u) << "a stopping node does not reconnect";
+}
+
+TEST_F(ShardTest, ACallPostedFromAnotherThreadRunsWithTheMailbox) {
+  bool ran = false;
+  server.shard.mailbox().post_control(Call{[&] { ran = true; }});
+  server.shard.run_mailbox(world.now());
+  EXPECT_TRUE(ran);
+}
+
+}  // namespace
+}  // namespace siglane
