@@ -31,6 +31,7 @@ enum class PayloadProtocol : std::uint32_t {
 
 // The next id of the process. Any thread.
 AssociationId next_association_id();
+EndpointId next_endpoint_id();
 
 // One whole SCTP user message. Partial deliveries never leave transport/.
 struct Message {

@@ -40,6 +40,13 @@ struct SctpOptions {
   std::size_t send_buffer_bytes = 2 * 1024 * 1024;
 };
 
+// How TCP connections are made and ended.
+struct StreamOptions {
+  Duration connect_timeout = 5s;          // for each of the peer's addresses
+  Duration close_timeout = 2s;            // flush and the peer's end of stream; then abort
+  Duration unacknowledged_timeout = 10s;  // data without acknowledgement: the peer is lost
+};
+
 // A local address set and port: what shared sockets are bound to. SCTP allows one association per
 // pair of endpoints, so a second connection to the same peer needs a second endpoint.
 struct EndpointConfig {
@@ -53,6 +60,7 @@ struct EndpointConfig {
   std::size_t associations_max = 16384;      // beyond: new ones are refused
   AssociationLimits limits;
   SctpOptions sctp;
+  StreamOptions stream;
 };
 
 // A peer as far as connections go. What its protocol needs to know of it (Origin-Host, ASP

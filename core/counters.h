@@ -38,6 +38,7 @@ namespace siglane {
   X(messages_oversized, "transport.messages.oversized")                     \
   X(send_blocked, "transport.send_blocked")                                 \
   X(receive_stalls, "transport.receive_stalls")                             \
+  X(accepts_failed, "transport.accepts_failed")                             \
   X(notifications_malformed, "transport.notifications.malformed")           \
   /* diameter */                                                            \
   X(diameter_requests_received, "diameter.requests.received")               \

@@ -10,6 +10,11 @@ AssociationId next_association_id() {
   return AssociationId{last.fetch_add(1, std::memory_order_relaxed) + 1};
 }
 
+EndpointId next_endpoint_id() {
+  static std::atomic<std::uint32_t> last{0};
+  return EndpointId{last.fetch_add(1, std::memory_order_relaxed) + 1};
+}
+
 std::string_view name_of(TransportKind kind) {
   switch (kind) {
     case TransportKind::sctp:
