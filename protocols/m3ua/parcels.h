@@ -1,0 +1,94 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/protocol.h"
+#include "core/time.h"
+#include "protocols/m3ua/message.h"
+#include "protocols/m3ua/parameters.h"
+
+namespace siglane::m3ua {
+
+// RFC 4666 §4.3.1 and §4.3.2.
+enum class AspState : std::uint8_t { down, inactive, active };
+enum class AsState : std::uint8_t { down, inactive, active, pending };
+std::string_view name_of(AspState state);  // "ASP-ACTIVE"
+std::string_view name_of(AsState state);   // "AS-ACTIVE"
+
+enum class ParcelKind : std::uint8_t { data, network_status, asp_status, asp_event, as_order };
+
+// Every parcel of this room says what it is; static_cast by kind().
+class M3uaParcel : public Parcel {
+ public:
+  ParcelKind kind() const { return kind_; }
+
+ protected:
+  explicit M3uaParcel(ParcelKind kind) : kind_(kind) {}
+
+ private:
+  ParcelKind kind_;
+};
+
+// One MSU on its way: label, and a share of the bytes that it arrived in. To send one, a user
+// makes it from its own bytes and Forwards it to the association of its ASP (asp_client.h).
+class DataParcel final : public M3uaParcel {
+ public:
+  DataParcel() : M3uaParcel(ParcelKind::data) {}
+  DataParcel(const MtpLabel& l, Buffer user_data)
+      : M3uaParcel(ParcelKind::data), label(l), buffer_(std::move(user_data)) {
+    data_size_ = static_cast<std::uint32_t>(buffer_.size());
+  }
+  // From a received DATA. Precondition: `view` was parsed from `message`.
+  static std::unique_ptr<DataParcel> received(const MessageView& view, Buffer message, Instant at);
+
+  MtpLabel label;
+  std::optional<std::uint32_t> network_appearance;
+  std::optional<std::uint32_t> routing_context;  // as received; to send: ours, none: the first
+  Instant received_at{};                         // zero: made here
+  std::optional<Why> returned;  // set on what comes back to a user because it could not be sent
+
+  Bytes user_data() const { return buffer_.bytes().subspan(data_offset_, data_size_); }
+  std::size_t size() const { return data_size_; }
+  // Another parcel that shares the bytes (broadcast).
+  std::unique_ptr<DataParcel> share() const;
+
+  // The DATA message with that routing context and network appearance. Rewrites the received bytes
+  // in place where they have the same shape and no other holder, else copies. Consumes the bytes.
+  Buffer encode(std::optional<std::uint32_t> network_appearance,
+                std::optional<std::uint32_t> routing_context, BufferPool& pool) &&;
+
+ private:
+  Buffer buffer_;  // user data alone, or the whole message it came in
+  std::uint32_t data_offset_ = 0, data_size_ = 0;
+  std::uint32_t routing_context_at_ = 0;  // 0: not of the shape that we write
+};
+
+// Something about destinations: for the user of an ASP (MTP-PAUSE, MTP-RESUME, MTP-STATUS), and on
+// the SG side from the routes to an ASP.
+class NetworkStatusParcel final : public M3uaParcel {
+ public:
+  NetworkStatusParcel() : M3uaParcel(ParcelKind::network_status) {}
+
+  MessageType type = MessageType::duna;  // duna, dava, drst, scon, dupu, daud
+  std::vector<AffectedPointCode> affected;
+  std::optional<std::uint32_t> congestion_level;  // scon
+  std::optional<std::uint32_t> user_cause;        // dupu
+  std::optional<std::uint32_t> network_appearance;
+  std::optional<AssociationId> answer_to;  // SG side: to this ASP alone
+};
+
+// To the user of an ASP: may it send, in which routing context. Submitted::from is the association.
+class AspStatusParcel final : public M3uaParcel {
+ public:
+  AspStatusParcel() : M3uaParcel(ParcelKind::asp_status) {}
+
+  std::string asp;
+  AspState state = AspState::down;
+  std::optional<std::uint32_t> routing_context;  // none: all of them
+};
+
+}  // namespace siglane::m3ua

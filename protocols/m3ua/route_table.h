@@ -1,0 +1,83 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "core/association.h"
+#include "protocols/m3ua/config.h"
+#include "protocols/m3ua/parcels.h"
+
+namespace siglane::m3ua {
+
+// Which Application Server serves a label: built once from the config, never changed.
+class RoutingRules {
+ public:
+  // `config` must have passed check().
+  explicit RoutingRules(const M3uaConfig& config);
+
+  // Index into application_servers; nothing: no route.
+  std::optional<std::size_t> find(std::optional<std::uint32_t> network_appearance,
+                                  const MtpLabel& label) const;
+  // Every AS that serves the destination, for whatever SI or OPC.
+  const std::vector<std::size_t>& serving(std::uint32_t dpc) const;
+  // The destinations of one AS, and all there are; ascending.
+  const std::vector<std::uint32_t>& destinations_of(std::size_t as) const { return by_as_[as]; }
+  const std::vector<std::uint32_t>& destinations() const { return destinations_; }
+
+ private:
+  struct Rule {
+    std::optional<std::uint32_t> network_appearance;
+    std::array<std::uint64_t, 4> service_indicators{};  // a bit for each; all zero: any
+    std::vector<std::uint32_t> opcs;                    // sorted; empty: any
+    std::size_t as = 0;
+    bool matches(std::optional<std::uint32_t> na, const MtpLabel& label) const;
+    int specificity() const;
+  };
+  struct Destination {
+    std::vector<Rule> rules;  // most specific first
+    std::vector<std::size_t> servers;
+  };
+  std::unordered_map<std::uint32_t, Destination> by_dpc_;
+  std::vector<std::vector<std::uint32_t>> by_as_;
+  std::vector<std::uint32_t> destinations_;
+};
+
+// Which of the active ASPs carries which SLS. Changes as little as a membership change allows, and
+// balances within every sixteen neighbouring values, because an ITU SLS has four bits.
+class LoadshareTable {
+ public:
+  void add(AssociationId asp);
+  void remove(AssociationId asp);
+  // none where there is no ASP.
+  AssociationId of(std::uint8_t sls) const { return by_sls_[sls]; }
+  std::size_t share_of(AssociationId asp) const;
+
+ private:
+  std::vector<AssociationId> asps_;
+  std::array<AssociationId, 256> by_sls_{};
+};
+
+// One AS as the routes see it: its AS session publishes a new one at every change.
+struct AsView {
+  AssociationId coordinator{};
+  AsState state = AsState::down;
+  // DATA goes through the AS session, which holds it (AS-PENDING) or still has earlier DATA to
+  // drain, and not straight to an ASP. Never differs from what the AS session does.
+  bool through_coordinator = true;
+  TrafficMode mode = TrafficMode::loadshare;
+  std::vector<AssociationId> active;  // override: one
+  LoadshareTable loadshare;
+};
+
+// What route() reads: an immutable snapshot (core/snapshot.h).
+struct RouteTable {
+  std::vector<std::shared_ptr<const AsView>> servers;  // by index of application_servers
+
+  // RFC 4666 §4.5: a destination is available while an AS that serves it is active or pending.
+  bool available(const RoutingRules& rules, std::uint32_t dpc) const;
+};
+
+}  // namespace siglane::m3ua
