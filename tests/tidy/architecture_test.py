@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Architecture as a test: reads every #include and fails on an arrow the design does not draw.
+
+    architecture_test.py [ROOT]
+
+Who may include whom, which rooms may touch sockets, libuv, threads and clocks, and that every
+switch over an enumeration of ours does without a default.
+"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+
+# Room -> rooms it may include, besides itself. The longest matching prefix names a file's room.
+ARROWS = {
+    "core": set(),
+    "transport": {"core"},
+    "protocols/diameter": {"core"},
+    "protocols/m3ua": {"core"},
+    "proto": {"core"},
+    "apps/runtime": {"core", "transport", "protocols/diameter", "protocols/m3ua", "proto"},
+    "apps/ctl": {"core", "proto", "apps/runtime"},
+    "apps/hss": {"core", "protocols/diameter", "apps/runtime"},
+    "apps/stp": {"core", "protocols/m3ua", "apps/runtime"},
+    "apps/load": {"core", "transport", "protocols/diameter", "protocols/m3ua", "apps/runtime"},
+}
+
+SOCKETS = re.compile(r"^(sys/socket\.h|netinet/.*|arpa/.*|netdb\.h|uv\.h|usrsctp\.h|linux/sctp\.h|poll\.h|sys/epoll\.h|sys/un\.h)$")
+THREADS = re.compile(r"^(thread|pthread\.h|condition_variable|future|semaphore|barrier|latch)$")
+CLOCKS = re.compile(r"\b(system_clock|steady_clock|high_resolution_clock)\b|\b(clock_gettime|gettimeofday|uv_hrtime|uv_now|time)\s*\(\s*(nullptr|NULL|0|CLOCK_|&)")
+CHANCE = re.compile(r"\b(std::random_device|std::rand|mt19937)\b|\brand\(\)")
+LOGGING = re.compile(r"\bspdlog\b|\bstd::c(out|err|log)\b|\b(f?printf)\s*\(")
+
+MAY_USE_SOCKETS = {"transport", "apps/runtime", "apps/ctl"}
+PURE = {"core", "protocols/diameter", "protocols/m3ua"}
+# Threads in core: buffers go home across threads, so the pool asks which thread it is on.
+MAY_NAME_THREADS = {"core/buffer.cpp"}
+
+failures = []
+
+
+def fail(path, line, what):
+    failures.append(f"{path.relative_to(ROOT)}:{line}: {what}")
+
+
+def room_of(relative):
+    matches = [room for room in ARROWS if relative == room or relative.startswith(room + "/")]
+    return max(matches, key=len) if matches else None
+
+
+def strip_comments(text):
+    text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m.group().count("\n"), text, flags=re.S)
+    return re.sub(r"//[^\n]*", "", text)
+
+
+def check_file(path):
+    relative = str(path.relative_to(ROOT))
+    room = room_of(relative)
+    if room is None:
+        return
+    code = strip_comments(path.read_text())
+    for number, line in enumerate(code.split("\n"), 1):
+        include = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+        if include:
+            quoted, target = include.group(1) == '"', include.group(2)
+            target_room = room_of(target)
+            if quoted and target.startswith("tests/"):
+                fail(path, number, "nothing outside tests/ may include from tests/")
+            if quoted and target_room and target_room != room and target_room not in ARROWS[room]:
+                fail(path, number, f"{room} may not include {target_room} ({target})")
+            if SOCKETS.match(target) and room not in MAY_USE_SOCKETS:
+                fail(path, number, f"sockets and libuv stay in transport/: {target}")
+            if room in PURE and THREADS.match(target) and relative not in MAY_NAME_THREADS:
+                fail(path, number, f"no threads in {room}: {target}")
+            continue
+        if room in PURE:
+            for pattern, word in ((CLOCKS, "clock"), (CHANCE, "random source"), (LOGGING, "logging")):
+                # snprintf into a buffer is not logging
+                match = pattern.search(line.replace("snprintf", ""))
+                if match:
+                    fail(path, number, f"no {word} in {room}: {match.group().strip()}")
+
+
+def main():
+    checked = 0
+    for top in ("core", "transport", "protocols", "proto", "apps"):
+        for path in sorted((ROOT / top).rglob("*")):
+            if path.suffix in (".h", ".cpp") and path.is_file():
+                check_file(path)
+                checked += 1
+    if checked < 10:
+        failures.append(f"only {checked} files found below {ROOT}")
+    for failure in failures:
+        print(failure)
+    print(f"{checked} files, {len(failures)} failures")
+    return 1 if failures else 0
+
+
+sys.exit(main())
