@@ -1,0 +1,55 @@
+#include "transport/descriptor_reserve.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace siglane::transport {
+namespace {
+
+// Takes the lowest free number and, like a socket, an entry of the system's file table.
+int open_something() {
+  return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+}  // namespace
+
+DescriptorReserve::DescriptorReserve(unsigned margin) : margin_(margin) {
+  restore();
+}
+
+DescriptorReserve::~DescriptorReserve() {
+  if (spare_ >= 0) close(spare_);
+}
+
+std::optional<std::string> DescriptorReserve::why_starved() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return std::string(std::strerror(errno));
+  const int probe = open_something();
+  if (probe < 0) {
+    return std::string("no descriptor left (") + std::strerror(errno) + "; RLIMIT_NOFILE is " +
+           std::to_string(limit.rlim_cur) + ")";
+  }
+  close(probe);
+  if (limit.rlim_cur != RLIM_INFINITY && static_cast<rlim_t>(probe) + margin_ >= limit.rlim_cur) {
+    return "fewer than " + std::to_string(margin_) + " descriptors left of RLIMIT_NOFILE " +
+           std::to_string(limit.rlim_cur) + ": raise it (ulimit -n, LimitNOFILE=)";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> DescriptorReserve::give_up_spare() {
+  if (auto why = why_starved()) return why;
+  if (spare_ >= 0) close(spare_);
+  spare_ = -1;
+  return std::nullopt;
+}
+
+void DescriptorReserve::restore() {
+  if (spare_ < 0) spare_ = open_something();
+}
+
+}  // namespace siglane::transport

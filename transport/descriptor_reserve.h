@@ -1,0 +1,33 @@
+#pragma once
+#include <optional>
+#include <string>
+
+namespace siglane::transport {
+
+// Keeps a peel from ever meeting EMFILE or ENFILE: Linux migrates the association first and looks
+// for a descriptor second, so that these errors kill the association, silently. A spare descriptor
+// is held open; it is given up right before a peel, which gets its place, and taken again after.
+//
+// On Linux the lowest free number is what any call gets, so whether one is left below RLIMIT_NOFILE
+// (read each time: it may change) is tried, not counted. `margin`: numbers that must stay free for
+// other threads, which may open descriptors between our look and the kernel's.
+class DescriptorReserve {
+ public:
+  explicit DescriptorReserve(unsigned margin = 32);
+  ~DescriptorReserve();
+  DescriptorReserve(const DescriptorReserve&) = delete;
+  DescriptorReserve& operator=(const DescriptorReserve&) = delete;
+
+  // nullopt: the spare is closed, peel now and call restore(). Otherwise why not, in words for an
+  // operator, and nothing has changed.
+  std::optional<std::string> give_up_spare();
+  void restore();
+
+ private:
+  std::optional<std::string> why_starved();
+
+  unsigned margin_;
+  int spare_ = -1;
+};
+
+}  // namespace siglane::transport

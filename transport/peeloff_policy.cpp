@@ -1,0 +1,130 @@
+#include "transport/peeloff_policy.h"
+
+#include <algorithm>
+
+namespace siglane::transport {
+namespace {
+
+bool is_wedged(const SharedPressure& pressure) {
+  return pressure.receive_memory_share >= kReceiveMemoryFull &&
+         pressure.since_progress >= kWedgedAfter;
+}
+
+bool is_send_tight(const SharedPressure& pressure) {
+  return pressure.send_blocked || pressure.send_memory_share >= kSendMemoryTight;
+}
+
+// How far beyond the threshold, by the measure that is exceeded most.
+double loudness(const PeeloffSample& sample, const PeeloffLimits& limits) {
+  const auto ratio = [](double value, double min) { return min > 0 ? value / min : 0; };
+  return std::max(ratio(sample.rates.messages(), limits.messages_per_second_min),
+                  ratio(sample.rates.bytes(), limits.bytes_per_second_min));
+}
+
+bool by_messages(const PeeloffSample& sample, const PeeloffLimits& limits) {
+  return limits.messages_per_second_min > 0 &&
+         sample.rates.messages() >= limits.messages_per_second_min;
+}
+
+class Chooser {
+ public:
+  Chooser(std::span<const PeeloffSample> samples, const PeeloffLimits& limits,
+          std::size_t peeled_now)
+      : limits_(limits),
+        room_(peeled_now < limits.peeled_max ? limits.peeled_max - peeled_now : 0) {
+    for (const PeeloffSample& sample : samples) {
+      if (sample.pin != Placement::never_peeled) candidates_.push_back(&sample);
+    }
+  }
+
+  void take_pinned() {
+    take_all(PeeloffReason::pinned,
+             [](const PeeloffSample& s) { return s.pin == Placement::always_peeled; });
+  }
+
+  // Whose fragments fill the memory is known only roughly, so more than one goes: half of all that
+  // is held makes room enough for the others to move.
+  void relieve_wedge() {
+    sort([](const PeeloffSample& a, const PeeloffSample& b) {
+      if (a.bytes_undelivered != b.bytes_undelivered) {
+        return a.bytes_undelivered > b.bytes_undelivered;
+      }
+      return a.rates.bytes_in > b.rates.bytes_in;
+    });
+    std::uint64_t total = 0, gone = 0;
+    for (const PeeloffSample* s : candidates_) total += s->bytes_undelivered;
+    bool first = true;
+    take_all(PeeloffReason::receive_wedge, [&](const PeeloffSample& s) {
+      if (!first && gone * 2 >= total) return false;
+      first = false;
+      gone += s.bytes_undelivered;
+      return true;
+    });
+  }
+
+  void take_most_clogged() {
+    sort(
+        [](const PeeloffSample& a, const PeeloffSample& b) { return a.bytes_held > b.bytes_held; });
+    bool found = false;
+    take_all(PeeloffReason::clogged, [&](const PeeloffSample& s) {
+      if (found || !s.held_is_stuck || s.bytes_held == 0) return false;
+      return found = true;
+    });
+  }
+
+  void take_loud() {
+    sort([&](const PeeloffSample& a, const PeeloffSample& b) {
+      return loudness(a, limits_) > loudness(b, limits_);
+    });
+    const auto is_loud = [&](const PeeloffSample& s) {
+      return loudness(s, limits_) >= 1 && s.above_threshold >= limits_.sustained_min &&
+             s.age >= limits_.age_min;
+    };
+    take_all(PeeloffReason::message_rate, is_loud);
+  }
+
+  PeeloffChoice finish() && { return std::move(choice_); }
+
+ private:
+  template <class Before>
+  void sort(Before before) {
+    std::stable_sort(
+        candidates_.begin(), candidates_.end(),
+        [&](const PeeloffSample* a, const PeeloffSample* b) { return before(*a, *b); });
+  }
+
+  template <class Earns>
+  void take_all(PeeloffReason reason, Earns earns) {
+    std::erase_if(candidates_, [&](const PeeloffSample* sample) {
+      if (!earns(*sample)) return false;
+      if (choice_.chosen.size() == room_) {
+        ++choice_.starved;
+        return true;
+      }
+      const bool byte_rate =
+          reason == PeeloffReason::message_rate && !by_messages(*sample, limits_);
+      choice_.chosen.push_back({sample->id, byte_rate ? PeeloffReason::byte_rate : reason});
+      return true;
+    });
+  }
+
+  const PeeloffLimits& limits_;
+  std::size_t room_;
+  std::vector<const PeeloffSample*> candidates_;
+  PeeloffChoice choice_;
+};
+
+}  // namespace
+
+PeeloffChoice choose_peeloffs(std::span<const PeeloffSample> samples,
+                              const SharedPressure& pressure, const PeeloffLimits& limits,
+                              std::size_t peeled_now) {
+  Chooser chooser(samples, limits, peeled_now);
+  chooser.take_pinned();
+  if (is_wedged(pressure)) chooser.relieve_wedge();
+  if (is_send_tight(pressure)) chooser.take_most_clogged();
+  chooser.take_loud();
+  return std::move(chooser).finish();
+}
+
+}  // namespace siglane::transport
