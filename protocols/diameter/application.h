@@ -1,0 +1,87 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "core/protocol.h"
+#include "core/random.h"
+#include "protocols/diameter/answers.h"
+#include "protocols/diameter/module.h"
+#include "protocols/diameter/parcels.h"
+
+namespace siglane::diameter {
+
+// What a node does with the requests that are for itself: derive from this, one object for each
+// shard, add it as a coordinator, and name its id to the module:
+//
+//   class Echo final : public Application {
+//    public:
+//     using Application::Application;
+//
+//    private:
+//     void on_request(RequestPtr request, const MessageView& message, Instant, Outbox& out)
+//     override {
+//       if (!message.is(command::update_location)) {
+//         return reject(*request, result::command_unsupported, out);
+//       }
+//       MessageBuilder answer = begin_answer(out.buffers(), message, config(), result::success);
+//       answer.add(avp::ula_flags, 1u);
+//       reply(*request, std::move(answer), out);
+//     }
+//   };
+//   ...
+//   auto id = shard.add_coordinator(std::make_unique<Echo>(module, seed), module, now);
+//   module.add_application(shard.id(), application::s6a, id);
+//
+// An answer that needs the store takes the RequestPtr along in the parcel it asks with, and replies
+// when on_store_completion brings it back. Every request must be answered once. On its shard's
+// thread only; like every session it calls nobody and appends to `out`.
+class Application : public Session {
+ public:
+  // `module` must outlive it.
+  Application(const DiameterModule& module, std::uint64_t seed);
+
+  void step(SessionInput input, Instant now, Outbox& out) final;
+  std::optional<Instant> deadline() const override { return std::nullopt; }
+  SessionStatus status() const override;
+
+ protected:
+  // A request for us: known application, dictionary and grammar checked. `message` views
+  // `request->message`, wherever the request is moved to.
+  virtual void on_request(RequestPtr request, const MessageView& message, Instant now,
+                          Outbox& out) = 0;
+  // The answer to a request of ours, once for each: from the peer, or made here (made_here(), with
+  // 3002 and the reason) when there was no way, or no answer in time.
+  virtual void on_answer(AnswerPtr answer, const MessageView& message, Instant now, Outbox& out);
+  // What came back from the store; or what it would not take, unchanged.
+  virtual void on_store_completion(ParcelPtr completion, Instant now, Outbox& out);
+  // deadline() has come.
+  virtual void on_woken(Instant now, Outbox& out);
+  virtual void on_stopping(Instant now, Outbox& out);
+
+  // Sends the answer home; adds the request's Proxy-Info AVPs.
+  void reply(const RequestParcel& request, MessageBuilder answer, Outbox& out);
+  // An answer with nothing but an error, and Failed-AVP where there is a violation.
+  void reject(const RequestParcel& request, ResultCode result, Outbox& out,
+              const Violation* violation = nullptr);
+
+  // A request of ours, with a fresh end-to-end identifier, routed by its Destination-Host and
+  // -Realm. `timeout` 0: the config's. Answers come to on_answer with this tag.
+  void send(MessageBuilder request, std::uint64_t tag, Duration timeout, Outbox& out);
+  // The same to one peer's session, and to nobody else (ids: module().routes()).
+  void send_to(AssociationId peer, MessageBuilder request, std::uint64_t tag, Duration timeout,
+               Outbox& out);
+
+  const DiameterModule& module() const { return module_; }
+  const DiameterConfig& config() const { return module_.config(); }
+  Random& random() { return random_; }
+
+ private:
+  RequestPtr pack(MessageBuilder request, std::uint64_t tag, Duration timeout);
+
+  const DiameterModule& module_;
+  Random random_;
+  std::uint32_t end_to_end_;
+};
+
+}  // namespace siglane::diameter

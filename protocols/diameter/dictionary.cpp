@@ -1,0 +1,1 @@
+#include "protocols/diameter/dictionary.h"

@@ -1,0 +1,1 @@
+#include "protocols/diameter/module.h"

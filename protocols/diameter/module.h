@@ -1,0 +1,49 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "core/protocol.h"
+#include "core/snapshot.h"
+#include "protocols/diameter/config.h"
+#include "protocols/diameter/parcels.h"
+#include "protocols/diameter/routing.h"
+
+namespace siglane::diameter {
+
+// One Diameter node (RFC 6733): its identity, its peers, what it routes where. Sessions point into
+// it, so it outlives the shards it is used on. Its const functions, on any shard's thread.
+class DiameterModule final : public ProtocolModule {
+ public:
+  // Precondition: check(config).
+  explicit DiameterModule(DiameterConfig config);
+
+  // Requests of `application` that are for this node and arrive on `shard` go to `coordinator`
+  // there. Control plane; any thread, also while running.
+  void add_application(ShardId shard, ApplicationId application, AssociationId coordinator);
+
+  const DiameterConfig& config() const { return config_; }
+  // Who is open now, with the session's id for RequestParcels sent directly. Keep it for one call.
+  std::shared_ptr<const RouteTable> routes() const { return routes_.load(); }
+
+  std::string_view name() const override { return "diameter"; }
+  std::span<const PayloadProtocol> payload_protocols() const override;
+  Result<std::optional<std::size_t>> frame_length(Bytes head) const override;
+  PayloadProtocol stream_protocol() const override { return PayloadProtocol::diameter; }
+  std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up,
+                                        const PeerTable& peers, std::uint64_t seed) const override;
+  void route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant now,
+             Outbox& out) const override;
+  void undelivered(ShardId shard, AssociationId from, ParcelPtr parcel, Why why, Instant now,
+                   Outbox& out) const override;
+  void publish(ShardId shard, AssociationId from, ParcelPtr change) override;
+
+ private:
+  void relay(const RouteTable& routes, const OpenPeer& peer, RequestPtr request, Outbox& out) const;
+  void refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const;
+
+  DiameterConfig config_;
+  Snapshot<RouteTable> routes_;
+};
+
+}  // namespace siglane::diameter

@@ -1,0 +1,88 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/protocol.h"
+#include "protocols/diameter/config.h"
+#include "protocols/diameter/message.h"
+
+// What travels between this module's sessions, its applications and its control plane.
+
+namespace siglane::diameter {
+
+enum class ParcelKind : std::uint8_t { request, answer, peer_change };
+
+class DiameterParcel : public Parcel {
+ public:
+  explicit DiameterParcel(ParcelKind kind) : kind_(kind) {}
+  ParcelKind kind() const { return kind_; }
+
+ private:
+  ParcelKind kind_;
+};
+
+// A request on its way to an application or to a peer, and later the thing its answer is made from:
+// whoever answers it keeps it until then. The message in it is whole and parsed before.
+class RequestParcel final : public DiameterParcel {
+ public:
+  RequestParcel() : DiameterParcel(ParcelKind::request) {}
+
+  Buffer message;
+  Header header;  // as received: the answer carries its identifiers (RFC 6733 §6.2)
+  AssociationId origin = AssociationId::none;  // who gets the answer: a session or an application
+  Instant received_at{};                       // when the loop read it; zero: made here
+  Duration timeout{};                          // 0: request_timeout of the session's config
+  std::uint64_t tag = 0;  // for whoever sends it: comes back in the AnswerParcel
+  bool direct = false;    // meant for one session alone: never rerouted to another peer
+  bool recorded = false;  // Route-Record was appended
+  bool sent = false;      // was on the wire once: the next time with the T bit
+
+  // Parsed anew, at the cost of one pass over its AVPs. Precondition: the message is whole.
+  MessageView view() const { return *MessageView::parse(message.bytes()); }
+};
+using RequestPtr = std::unique_ptr<RequestParcel>;
+
+// An answer on its way to whoever sent the request.
+class AnswerParcel final : public DiameterParcel {
+ public:
+  AnswerParcel() : DiameterParcel(ParcelKind::answer) {}
+
+  Buffer message;
+  // Those of the request as it was received: the session that sends the answer puts them in.
+  std::uint32_t hop_by_hop = 0, end_to_end = 0;
+  Instant caused_at{};  // when the loop read the request; zero: it was made here
+  std::uint64_t tag = 0;
+  AssociationId answered_by = AssociationId::none;  // the session it came from; none: made here
+  Why why{};  // where it was made here: what became of the request
+
+  bool made_here() const { return answered_by == AssociationId::none; }
+  MessageView view() const { return *MessageView::parse(message.bytes()); }
+};
+using AnswerPtr = std::unique_ptr<AnswerParcel>;
+
+// To the control plane: a peer may be sent requests from now on, or not any more.
+class PeerChange final : public DiameterParcel {
+ public:
+  PeerChange() : DiameterParcel(ParcelKind::peer_change) {}
+
+  bool open = false;
+  bool suspect = false;  // closed because its watchdog failed: RFC 3539 REOPEN next time
+  std::string name;      // the configured peer's, else its Origin-Host
+  std::string origin_host, realm;
+  bool relay = false;                       // advertises the relay application: takes any
+  std::vector<ApplicationId> applications;  // common ones
+};
+
+// Precondition: the parcel is one of this module's.
+inline ParcelKind kind_of(const Parcel& parcel) {
+  return static_cast<const DiameterParcel&>(parcel).kind();
+}
+template <class T>
+std::unique_ptr<T> parcel_cast(ParcelPtr parcel) {
+  return std::unique_ptr<T>(static_cast<T*>(parcel.release()));
+}
+
+}  // namespace siglane::diameter
