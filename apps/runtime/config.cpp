@@ -1,0 +1,279 @@
+#include "apps/runtime/config.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "transport/address.h"
+
+namespace siglane::runtime {
+
+namespace {
+
+constexpr Range<std::size_t> kQueueBytes{4096, std::size_t{1} << 30};
+
+// The default stands in the struct, once: reads `key` over it.
+template <class T>
+void read(const ObjectReader& from, std::string_view key, T& into, Range<T> range = {}) {
+  if constexpr (std::same_as<T, Duration>) {
+    into = from.milliseconds(key, into, range);
+  } else {
+    into = from.number<T>(key, into, range);
+  }
+}
+
+// Names stand in logs, tables and other configs.
+bool is_name(std::string_view text) {
+  constexpr std::size_t kLengthMax = 128;
+  return !text.empty() && text.size() <= kLengthMax &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+std::string required_name(const ObjectReader& from, std::string_view key = "name") {
+  std::string name = from.required_string(key);
+  if (!name.empty() && !is_name(name)) {
+    from.refuse(key, "a name: 1 to 128 printable ASCII characters without blanks");
+  }
+  return name;
+}
+
+std::string in_list(const std::vector<std::string>& words) {
+  return words.empty() ? "none" : fmt::format("{}", fmt::join(words, ", "));
+}
+
+LogConfig read_log(const ObjectReader& log) {
+  LogConfig config;
+  config.level =
+      log.parsed("level", config.level,
+                 "one of \"debug\", \"info\", \"warning\", \"error\", \"off\"", log_level_of);
+  read(log, "facts_per_second_max", config.facts_per_second_max, {1, 1'000'000});
+  return config;
+}
+
+AdminConfig read_admin(const ObjectReader& admin) {
+  AdminConfig config;
+  config.socket = admin.string("socket", config.socket);
+  constexpr std::size_t kPathMax = 107;  // sockaddr_un::sun_path without its end
+  if (config.socket.size() > kPathMax) admin.refuse("socket", "a path of at most 107 bytes");
+  read(admin, "clients_max", config.clients_max, {1, 1024});
+  read(admin, "facts_kept_max", config.facts_kept_max, {1, 1'000'000});
+  return config;
+}
+
+RuntimeConfig read_runtime(const ObjectReader& runtime) {
+  RuntimeConfig config;
+  read(runtime, "shards", config.shards, {1, 256});
+  if (config.shards != 1) runtime.refuse("shards", "1: this version runs a single shard");
+  read(runtime, "stop_grace_ms", config.stop_grace, {0ms, 10min});
+  read(runtime, "reconnect_first_ms", config.reconnect.first, {10ms, 1h});
+  read(runtime, "reconnect_longest_ms", config.reconnect.longest, {10ms, 1h});
+  if (config.reconnect.longest < config.reconnect.first) {
+    runtime.complain("reconnect_longest_ms", "is less than \"reconnect_first_ms\"");
+  }
+  read(runtime, "cached_buffer_bytes_max", config.cached_buffer_bytes_max, kQueueBytes);
+  return config;
+}
+
+AssociationLimits read_limits(const ObjectReader& limits) {
+  AssociationLimits config;
+  read(limits, "message_bytes_max", config.message_bytes_max, {64, std::size_t{1} << 24});
+  read(limits, "send_queue_bytes_max", config.send_queue_bytes_max, kQueueBytes);
+  read(limits, "send_queue_messages_max", config.send_queue_messages_max, {1, 1'000'000});
+  if (config.send_queue_bytes_max < config.message_bytes_max) {
+    limits.complain("send_queue_bytes_max", "is less than \"message_bytes_max\"");
+  }
+  return config;
+}
+
+SctpOptions read_sctp(const ObjectReader& sctp) {
+  SctpOptions options;
+  read(sctp, "streams_out", options.streams_out, {1, 65535});
+  read(sctp, "streams_in_max", options.streams_in_max, {1, 65535});
+  read(sctp, "init_attempts_max", options.init_attempts_max, {1, 100});
+  read(sctp, "init_timeout_max_ms", options.init_timeout_max, {10ms, 10min});
+  read(sctp, "rto_initial_ms", options.rto_initial, {10ms, 10min});
+  read(sctp, "rto_min_ms", options.rto_min, {1ms, 10min});
+  read(sctp, "rto_max_ms", options.rto_max, {10ms, 10min});
+  if (options.rto_min > options.rto_max) {
+    sctp.complain("rto_min_ms", "is more than \"rto_max_ms\"");
+  } else if (options.rto_initial < options.rto_min || options.rto_initial > options.rto_max) {
+    sctp.complain("rto_initial_ms", "is not between \"rto_min_ms\" and \"rto_max_ms\"");
+  }
+  read(sctp, "heartbeat_interval_ms", options.heartbeat_interval, {100ms, 1h});
+  read(sctp, "association_retransmissions_max", options.association_retransmissions_max, {1, 1000});
+  read(sctp, "path_retransmissions_max", options.path_retransmissions_max, {1, 1000});
+  // RFC 9260 §6.2: "in no case should this be set ... more than 500 ms".
+  read(sctp, "sack_delay_ms", options.sack_delay, {1ms, 500ms});
+  read(sctp, "receive_buffer_bytes", options.receive_buffer_bytes, kQueueBytes);
+  read(sctp, "send_buffer_bytes", options.send_buffer_bytes, kQueueBytes);
+  return options;
+}
+
+StreamOptions read_tcp(const ObjectReader& tcp) {
+  StreamOptions options;
+  read(tcp, "connect_timeout_ms", options.connect_timeout, {10ms, 10min});
+  read(tcp, "close_timeout_ms", options.close_timeout, {10ms, 10min});
+  read(tcp, "unacknowledged_timeout_ms", options.unacknowledged_timeout, {10ms, 1h});
+  return options;
+}
+
+NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::string>& modules,
+                           const NodeConfig& node) {
+  NodeEndpoint config;
+  EndpointConfig& endpoint = config.endpoint;
+  endpoint.name = required_name(from);
+  if (node.endpoint(endpoint.name) != nullptr) from.refuse("name", "a name of its own");
+  config.module = from.required_string("module");
+  if (!config.module.empty() &&
+      std::find(modules.begin(), modules.end(), config.module) == modules.end()) {
+    from.refuse("module", fmt::format("a protocol of this node ({})", in_list(modules)));
+  }
+  endpoint.transport =
+      from.parsed("transport", endpoint.transport,
+                  "one of \"sctp\", \"kernel-sctp\", \"usrsctp\", \"tcp\"", transport_kind_of);
+  endpoint.addresses = from.parsed_list("addresses", "an IP address", canonical_address, {0, 32});
+  endpoint.listening = from.boolean("listen", endpoint.listening);
+  endpoint.port = endpoint.listening ? from.required_number<std::uint16_t>("port")
+                                     : from.number<std::uint16_t>("port", 0);
+  read(from, "sockets", endpoint.sockets, {0, 1024});
+  if (const auto udp = from.optional_object("udp_encapsulation")) {
+    endpoint.udp_encapsulation_port = udp->required_number<std::uint16_t>("local_port", {.min = 1});
+  }
+  read(from, "associations_max", endpoint.associations_max, {1, 1'000'000});
+  endpoint.limits = read_limits(from.object("limits"));
+  endpoint.sctp = read_sctp(from.object("sctp"));
+  endpoint.stream = read_tcp(from.object("tcp"));
+  if (endpoint.transport == TransportKind::usrsctp && endpoint.udp_encapsulation_port == 0) {
+    from.complain("udp_encapsulation", "is missing: usrsctp runs over UDP and needs a local_port");
+  }
+  if (endpoint.transport == TransportKind::tcp && endpoint.addresses.size() > 1) {
+    from.refuse("addresses", "a single address: TCP has no multi-homing");
+  }
+  return config;
+}
+
+AdmissionConfig read_admission(const ObjectReader& admission) {
+  AdmissionConfig config;
+  config.accept_unknown_peers =
+      admission.boolean("accept_unknown_peers", config.accept_unknown_peers);
+  read(admission, "identification_timeout_ms", config.identification_timeout, {100ms, 10min});
+  read(admission, "unidentified_associations_max", config.unidentified_associations_max,
+       {1, 1'000'000});
+  return config;
+}
+
+void check_connect(const ObjectReader& from, const NodePeer& config, const NodeConfig& node) {
+  const auto connect = from.object("connect");
+  const NodeEndpoint* local = node.endpoint(config.connect_from);
+  if (local == nullptr) {
+    if (!config.connect_from.empty()) connect.refuse("endpoint", "the name of an endpoint");
+    return;
+  }
+  if (local->module != config.module) {
+    connect.refuse("endpoint", fmt::format("an endpoint of the module \"{}\"", config.module));
+  }
+  if (config.peer.addresses.empty()) {
+    from.complain("remote_addresses", "is missing: \"connect\" needs to know where to");
+  }
+  const bool local_udp = local->endpoint.udp_encapsulation_port != 0;
+  const bool remote_udp = config.peer.remote_udp_port != 0;
+  if (local_udp && !remote_udp) {
+    from.complain(
+        "remote_udp_port",
+        fmt::format("is missing: endpoint \"{}\" has \"udp_encapsulation\"", config.connect_from));
+  } else if (remote_udp && !local_udp) {
+    from.complain("remote_udp_port",
+                  fmt::format("is of no use: endpoint \"{}\" has no \"udp_encapsulation\"",
+                              config.connect_from));
+  }
+}
+
+}  // namespace
+
+std::string_view name_of(LogLevel level) {
+  switch (level) {
+    case LogLevel::debug:
+      return "debug";
+    case LogLevel::info:
+      return "info";
+    case LogLevel::warning:
+      return "warning";
+    case LogLevel::error:
+      return "error";
+    case LogLevel::off:
+      return "off";
+  }
+  return "unknown";
+}
+
+std::optional<LogLevel> log_level_of(std::string_view name) {
+  for (LogLevel level :
+       {LogLevel::debug, LogLevel::info, LogLevel::warning, LogLevel::error, LogLevel::off}) {
+    if (name_of(level) == name) return level;
+  }
+  return std::nullopt;
+}
+
+std::optional<TransportKind> transport_kind_of(std::string_view name) {
+  for (TransportKind kind : {TransportKind::sctp, TransportKind::kernel_sctp,
+                             TransportKind::usrsctp, TransportKind::tcp}) {
+    if (name_of(kind) == name) return kind;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> canonical_address(std::string_view text) {
+  const auto address = transport::SocketAddress::parse(text, 0);
+  return address ? std::optional(address->text()) : std::nullopt;
+}
+
+const NodeEndpoint* NodeConfig::endpoint(std::string_view wanted) const {
+  auto it = std::find_if(endpoints.begin(), endpoints.end(),
+                         [&](const NodeEndpoint& e) { return e.endpoint.name == wanted; });
+  return it == endpoints.end() ? nullptr : &*it;
+}
+
+const NodePeer* NodeConfig::peer(std::string_view wanted) const {
+  auto it = std::find_if(peers.begin(), peers.end(),
+                         [&](const NodePeer& p) { return p.peer.name == wanted; });
+  return it == peers.end() ? nullptr : &*it;
+}
+
+NodeConfig read_node_config(const ObjectReader& root, const std::vector<std::string>& modules) {
+  NodeConfig config;
+  config.name = required_name(root.object("node"));
+  config.log = read_log(root.object("log"));
+  config.admin = read_admin(root.object("admin"));
+  config.runtime = read_runtime(root.object("runtime"));
+  for (const ObjectReader& endpoint : root.objects("endpoints", {1, 4096})) {
+    config.endpoints.push_back(read_endpoint(endpoint, modules, config));
+  }
+  config.admission = read_admission(root.object("admission"));
+  return config;
+}
+
+const NodePeer& read_peer(const ObjectReader& from, std::string_view module,
+                          std::uint16_t default_port, NodeConfig& node) {
+  NodePeer config;
+  config.module = module;
+  PeerConfig& peer = config.peer;
+  peer.name = required_name(from);
+  if (node.peer(peer.name) != nullptr) from.refuse("name", "a name of its own");
+  peer.addresses =
+      from.parsed_list("remote_addresses", "an IP address", canonical_address, {0, 32});
+  peer.port = from.number<std::uint16_t>("port", default_port, {.min = 1});
+  if (from.has("remote_udp_port")) {
+    peer.remote_udp_port = from.required_number<std::uint16_t>("remote_udp_port", {.min = 1});
+  }
+  peer.placement = from.choice("placement", peer.placement,
+                               {{"auto", Placement::automatic},
+                                {"always", Placement::always_peeled},
+                                {"never", Placement::never_peeled}});
+  if (const auto connect = from.optional_object("connect")) {
+    config.connect_from = connect->required_string("endpoint");
+    check_connect(from, config, node);
+  }
+  return node.peers.emplace_back(std::move(config));
+}
+
+}  // namespace siglane::runtime

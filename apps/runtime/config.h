@@ -1,0 +1,88 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apps/runtime/config_reader.h"
+#include "core/backoff.h"
+#include "core/config.h"
+#include "core/result.h"
+#include "core/time.h"
+
+namespace siglane::runtime {
+
+// The sections that every daemon's config shares, as typed values. An application reads its own
+// section beside them, from the same ConfigReader:
+//
+//   ConfigReader reader(document);
+//   NodeConfig node = read_node_config(reader.root(), {"diameter"});
+//   DiameterConfig diameter = read_diameter_config(reader.root(), node);   // diameter_config.h
+//   HssConfig hss = read_hss_config(reader.root());                        // the application's own
+//   if (auto good = reader.finish(); !good) return failure(good.error().what);
+
+enum class LogLevel { debug, info, warning, error, off };
+std::string_view name_of(LogLevel level);
+std::optional<LogLevel> log_level_of(std::string_view name);
+
+struct LogConfig {
+  LogLevel level = LogLevel::info;
+  // Facts of one kind that are logged; what is beyond is counted, and the count is logged.
+  std::size_t facts_per_second_max = 50;
+};
+
+struct AdminConfig {
+  std::string socket;  // a path; empty: no admin API
+  std::size_t clients_max = 16;
+  std::size_t facts_kept_max = 1024;  // of the past, for `siglanectl facts`
+};
+
+struct RuntimeConfig {
+  std::uint16_t shards = 1;
+  Duration stop_grace = 5s;  // for goodbyes; then what is left is aborted
+  BackoffConfig reconnect;
+  std::size_t cached_buffer_bytes_max = std::size_t{32} << 20;  // for each shard
+};
+
+struct NodeEndpoint {
+  EndpointConfig endpoint;
+  std::string module;  // ProtocolModule::name()
+};
+
+struct NodePeer {
+  PeerConfig peer;
+  std::string module;
+  std::string connect_from;  // an endpoint; empty: we wait for the peer to connect
+};
+
+struct NodeConfig {
+  std::string name;
+  LogConfig log;
+  AdminConfig admin;
+  RuntimeConfig runtime;
+  std::vector<NodeEndpoint> endpoints;
+  AdmissionConfig admission;
+  std::vector<NodePeer> peers;  // of all modules; a name stands for one peer
+
+  const NodeEndpoint* endpoint(std::string_view name) const;
+  const NodePeer* peer(std::string_view name) const;
+};
+
+// Reads "node", "log", "admin", "runtime", "endpoints", "peeloff" and "admission". `modules`: what
+// an endpoint's "module" may be. What is wrong is told to the reader.
+NodeConfig read_node_config(const ObjectReader& root, const std::vector<std::string>& modules);
+
+// Reads what every protocol's peers have in common ("name", "remote_addresses", "port",
+// "remote_udp_port", "placement", "connect") from one entry of a module's list of peers, checks it
+// against the node's endpoints, and appends it to node.peers.
+const NodePeer& read_peer(const ObjectReader& peer, std::string_view module,
+                          std::uint16_t default_port, NodeConfig& node);
+
+// An IP address in canonical text, for parsed() and parsed_list().
+std::optional<std::string> canonical_address(std::string_view text);
+
+// "sctp", "kernel-sctp", "usrsctp", "tcp": what a config or --transport may say.
+std::optional<TransportKind> transport_kind_of(std::string_view name);
+
+}  // namespace siglane::runtime

@@ -1,0 +1,223 @@
+#include "apps/runtime/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace siglane::runtime {
+namespace {
+
+using testing::ElementsAre;
+
+struct Read {
+  NodeConfig node;
+  std::string errors;
+};
+
+// A node of one module, "echo", whose peers stand in "peers".
+Read read(std::string_view text) {
+  Read read;
+  auto document = JsonDocument::parse("c.json", text);
+  if (!document) return {{}, document.error().what};
+  ConfigReader reader(*document);
+  read.node = read_node_config(reader.root(), {"echo"});
+  for (const ObjectReader& peer : reader.root().objects("peers")) {
+    read_peer(peer, "echo", 7, read.node);
+  }
+  if (auto good = reader.finish(); !good) read.errors = good.error().what;
+  return read;
+}
+
+// One endpoint in place of `ENDPOINT`, peers in place of `PEERS`.
+std::string with(std::string_view endpoint, std::string_view peers = "") {
+  return R"({"node": {"name": "n"}, "endpoints": [{"name": "e", "module": "echo", "transport": "tcp")" +
+         std::string(endpoint) + "}],\n\"peers\": [" + std::string(peers) + "]}";
+}
+
+TEST(Config, ReadsEverySharedKey) {
+  const Read got = read(R"({
+    "node": {"name": "hss-1"},
+    "log": {"level": "warning", "facts_per_second_max": 5},
+    "admin": {"socket": "/run/x.sock", "clients_max": 2, "facts_kept_max": 10},
+    "runtime": {"shards": 1, "stop_grace_ms": 100, "reconnect_first_ms": 10,
+                "reconnect_longest_ms": 20, "cached_buffer_bytes_max": 4096},
+    "endpoints": [{
+      "name": "main", "module": "echo", "transport": "usrsctp",
+      "addresses": ["127.0.0.1", "::ffff:127.0.0.2", "0:0::1"], "port": 3868, "listen": true,
+      "sockets": 2, "udp_encapsulation": {"local_port": 9899}, "associations_max": 7,
+      "limits": {"message_bytes_max": 70000, "send_queue_bytes_max": 80000,
+                 "send_queue_messages_max": 5},
+      "sctp": {"streams_out": 1, "streams_in_max": 2, "init_attempts_max": 3,
+               "init_timeout_max_ms": 1000, "rto_initial_ms": 30, "rto_min_ms": 20,
+               "rto_max_ms": 40, "heartbeat_interval_ms": 500,
+               "association_retransmissions_max": 6, "path_retransmissions_max": 7,
+               "sack_delay_ms": 8, "receive_buffer_bytes": 9000, "send_buffer_bytes": 10000},
+      "tcp": {"connect_timeout_ms": 11, "close_timeout_ms": 12,
+              "unacknowledged_timeout_ms": 13}}],
+    "admission": {"accept_unknown_peers": true, "identification_timeout_ms": 300,
+                  "unidentified_associations_max": 4},
+    "peers": [{"name": "p", "remote_addresses": ["10.0.0.1"], "port": 8, "remote_udp_port": 9900,
+               "placement": "always", "connect": {"endpoint": "main"}}]
+  })");
+  EXPECT_EQ(got.errors, "");
+  const NodeConfig& node = got.node;
+  EXPECT_EQ(node.name, "hss-1");
+  EXPECT_EQ(node.log.level, LogLevel::warning);
+  EXPECT_EQ(node.log.facts_per_second_max, 5u);
+  EXPECT_EQ(node.admin.socket, "/run/x.sock");
+  EXPECT_EQ(node.admin.clients_max, 2u);
+  EXPECT_EQ(node.admin.facts_kept_max, 10u);
+  EXPECT_EQ(node.runtime.stop_grace, 100ms);
+  EXPECT_EQ(node.runtime.reconnect.first, 10ms);
+  EXPECT_EQ(node.runtime.reconnect.longest, 20ms);
+  EXPECT_EQ(node.runtime.cached_buffer_bytes_max, 4096u);
+
+  ASSERT_EQ(node.endpoints.size(), 1u);
+  EXPECT_EQ(node.endpoints[0].module, "echo");
+  const EndpointConfig& endpoint = node.endpoints[0].endpoint;
+  EXPECT_EQ(endpoint.name, "main");
+  EXPECT_EQ(endpoint.transport, TransportKind::usrsctp);
+  EXPECT_THAT(endpoint.addresses, ElementsAre("127.0.0.1", "127.0.0.2", "::1"));
+  EXPECT_EQ(endpoint.port, 3868);
+  EXPECT_TRUE(endpoint.listening);
+  EXPECT_EQ(endpoint.sockets, 2);
+  EXPECT_EQ(endpoint.udp_encapsulation_port, 9899);
+  EXPECT_EQ(endpoint.associations_max, 7u);
+  EXPECT_EQ(endpoint.limits.message_bytes_max, 70000u);
+  EXPECT_EQ(endpoint.limits.send_queue_bytes_max, 80000u);
+  EXPECT_EQ(endpoint.limits.send_queue_messages_max, 5u);
+  EXPECT_EQ(endpoint.sctp.streams_out, 1);
+  EXPECT_EQ(endpoint.sctp.streams_in_max, 2);
+  EXPECT_EQ(endpoint.sctp.init_attempts_max, 3);
+  EXPECT_EQ(endpoint.sctp.init_timeout_max, 1s);
+  EXPECT_EQ(endpoint.sctp.rto_initial, 30ms);
+  EXPECT_EQ(endpoint.sctp.rto_min, 20ms);
+  EXPECT_EQ(endpoint.sctp.rto_max, 40ms);
+  EXPECT_EQ(endpoint.sctp.heartbeat_interval, 500ms);
+  EXPECT_EQ(endpoint.sctp.association_retransmissions_max, 6);
+  EXPECT_EQ(endpoint.sctp.path_retransmissions_max, 7);
+  EXPECT_EQ(endpoint.sctp.sack_delay, 8ms);
+  EXPECT_EQ(endpoint.sctp.receive_buffer_bytes, 9000u);
+  EXPECT_EQ(endpoint.sctp.send_buffer_bytes, 10000u);
+  EXPECT_EQ(endpoint.stream.connect_timeout, 11ms);
+  EXPECT_EQ(endpoint.stream.close_timeout, 12ms);
+  EXPECT_EQ(endpoint.stream.unacknowledged_timeout, 13ms);
+
+  EXPECT_TRUE(node.admission.accept_unknown_peers);
+  EXPECT_EQ(node.admission.identification_timeout, 300ms);
+  EXPECT_EQ(node.admission.unidentified_associations_max, 4u);
+
+  ASSERT_NE(node.peer("p"), nullptr);
+  const NodePeer& peer = *node.peer("p");
+  EXPECT_EQ(peer.module, "echo");
+  EXPECT_EQ(peer.connect_from, "main");
+  EXPECT_THAT(peer.peer.addresses, ElementsAre("10.0.0.1"));
+  EXPECT_EQ(peer.peer.port, 8);
+  EXPECT_EQ(peer.peer.remote_udp_port, 9900);
+  EXPECT_EQ(peer.peer.placement, Placement::always_peeled);
+}
+
+TEST(Config, DefaultsAreThoseOfTheStructs) {
+  const Read got = read(with("", R"({"name": "p"})"));
+  EXPECT_EQ(got.errors, "");
+  EXPECT_EQ(got.node.runtime.stop_grace, RuntimeConfig{}.stop_grace);
+  EXPECT_EQ(got.node.endpoints.at(0).endpoint.sctp.rto_max, SctpOptions{}.rto_max);
+  EXPECT_EQ(got.node.peers.at(0).peer.port, 7);
+  EXPECT_EQ(got.node.peers.at(0).peer.placement, Placement::automatic);
+  EXPECT_EQ(got.node.peers.at(0).connect_from, "");
+}
+
+TEST(Config, NeedsANameAndAnEndpoint) {
+  EXPECT_EQ(read("{}").errors,
+            "c.json:1: /node/name: is missing, not a string\n"
+            "c.json:1: /endpoints: is missing, not an array of 1 to 4096 elements");
+}
+
+TEST(Config, RefusesAddressesThatAreNone) {
+  EXPECT_EQ(read(with(R"(, "addresses": ["10.0.0"])")).errors,
+            "c.json:1: /endpoints/0/addresses/0: \"10.0.0\" is not an IP address");
+  EXPECT_EQ(read(with("", R"({"name": "p", "remote_addresses": ["localhost"]})")).errors,
+            "c.json:2: /peers/0/remote_addresses/0: \"localhost\" is not an IP address");
+}
+
+TEST(Config, RefusesPortsOutOfRange) {
+  EXPECT_EQ(read(with(R"(, "port": 65536)")).errors,
+            "c.json:1: /endpoints/0/port: 65536 is not a whole number from 0 to 65535");
+  EXPECT_EQ(read(with(R"(, "listen": true)")).errors,
+            "c.json:1: /endpoints/0/port: is missing, not a whole number");
+  EXPECT_EQ(read(with("", R"({"name": "p", "port": 0})")).errors,
+            "c.json:2: /peers/0/port: 0 is not a whole number from 1 to 65535");
+}
+
+TEST(Config, RefusesTheSameNameTwice) {
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [{"name": "e", "module": "echo"},
+                     {"name": "e", "module": "echo"}]})")
+                .errors,
+            "c.json:2: /endpoints/1/name: \"e\" is not a name of its own");
+  EXPECT_EQ(read(with("", R"({"name": "p"}, {"name": "p"})")).errors,
+            "c.json:2: /peers/1/name: \"p\" is not a name of its own");
+}
+
+TEST(Config, RefusesNamesThatWouldSpoilATable) {
+  EXPECT_EQ(read(with("", R"({"name": "p q"})")).errors,
+            "c.json:2: /peers/0/name: \"p q\" is not a name: 1 to 128 printable ASCII characters "
+            "without blanks");
+}
+
+TEST(Config, RefusesModulesAndTransportsThatThisNodeDoesNotHave) {
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [{"name": "e", "module": "ecko",
+                     "transport": "udp"}]})")
+                .errors,
+            "c.json:1: /endpoints/0/module: \"ecko\" is not a protocol of this node (echo)\n"
+            "c.json:2: /endpoints/0/transport: \"udp\" is not one of \"sctp\", \"kernel-sctp\", "
+            "\"usrsctp\", \"tcp\"");
+}
+
+TEST(Config, SaysThatSeveralShardsAreNotThereYet) {
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "runtime": {"shards": 2},
+                     "endpoints": [{"name": "e", "module": "echo"}]})")
+                .errors,
+            "c.json:1: /runtime/shards: 2 is not 1: this version runs a single shard");
+}
+
+TEST(Config, ChecksWhatAPeerThatWeConnectToNeeds) {
+  EXPECT_EQ(read(with("", R"({"name": "p", "connect": {"endpoint": "x"}})")).errors,
+            "c.json:2: /peers/0/connect/endpoint: \"x\" is not the name of an endpoint");
+  EXPECT_EQ(read(with("", R"({"name": "p", "connect": {}})")).errors,
+            "c.json:2: /peers/0/connect/endpoint: is missing, not a string");
+  EXPECT_EQ(read(with("", R"({"name": "p", "connect": {"endpoint": "e"}})")).errors,
+            "c.json:2: /peers/0/remote_addresses: is missing: \"connect\" needs to know where to");
+}
+
+TEST(Config, WantsUdpEncapsulationOnBothSidesOrOnNone) {
+  const std::string peer = R"({"name": "p", "remote_addresses": ["::1"],
+                               "connect": {"endpoint": "e"})";
+  EXPECT_EQ(read(with(R"(, "udp_encapsulation": {"local_port": 9899})", peer + "}")).errors,
+            "c.json:2: /peers/0/remote_udp_port: is missing: endpoint \"e\" has "
+            "\"udp_encapsulation\"");
+  EXPECT_EQ(read(with("", peer + ", \"remote_udp_port\": 9899}")).errors,
+            "c.json:3: /peers/0/remote_udp_port: is of no use: endpoint \"e\" has no "
+            "\"udp_encapsulation\"");
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [{"name": "e", "module": "echo",
+                     "transport": "usrsctp"}]})")
+                .errors,
+            "c.json:1: /endpoints/0/udp_encapsulation: is missing: usrsctp runs over UDP and "
+            "needs a local_port");
+}
+
+TEST(Config, ComparesLimitsThatBelongTogether) {
+  EXPECT_EQ(read(with(R"(, "limits": {"message_bytes_max": 70000,
+    "send_queue_bytes_max": 69999}, "sctp": {
+    "rto_initial_ms": 5000,
+    "rto_max_ms": 4000}, "addresses": ["::1",
+    "127.0.0.1"])"))
+                .errors,
+            "c.json:2: /endpoints/0/limits/send_queue_bytes_max: is less than "
+            "\"message_bytes_max\"\n"
+            "c.json:3: /endpoints/0/sctp/rto_initial_ms: is not between \"rto_min_ms\" and "
+            "\"rto_max_ms\"\n"
+            "c.json:4: /endpoints/0/addresses: an array is not a single address: TCP has no "
+            "multi-homing");
+}
+
+}  // namespace
+}  // namespace siglane::runtime
