@@ -1,0 +1,95 @@
+#include "core/mailbox.h"
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/directory.h"
+
+namespace siglane {
+namespace {
+
+struct Numbered final : Parcel {
+  Numbered(int s, int n) : sender(s), number(n) {}
+  int sender, number;
+};
+
+TEST(Mailbox, RefusesDataBeyondItsBudgetAndLeavesTheParcelWithTheSender) {
+  Mailbox mailbox(2);
+  for (int i = 0; i < 2; ++i) {
+    Delivery delivery{{}, {}, std::make_unique<Numbered>(0, i), nullptr};
+    EXPECT_TRUE(mailbox.post_data(delivery));
+  }
+  Delivery third{{}, {}, std::make_unique<Numbered>(0, 2), nullptr};
+  EXPECT_FALSE(mailbox.post_data(third));
+  EXPECT_NE(third.parcel, nullptr);
+  std::vector<Letter> letters;
+  mailbox.drain(letters);
+  EXPECT_TRUE(mailbox.post_data(third));
+}
+
+TEST(Mailbox, AlwaysHasRoomForControlAndKeepsItInOrderWithData) {
+  Mailbox mailbox(1);
+  Delivery data{AssociationId{1}, {}, std::make_unique<Numbered>(0, 0), nullptr};
+  ASSERT_TRUE(mailbox.post_data(data));
+  for (int i = 0; i < 100; ++i) mailbox.post_control(Call{[] {}});
+  std::vector<Letter> letters;
+  mailbox.drain(letters);
+  ASSERT_EQ(letters.size(), 101u);
+  EXPECT_TRUE(std::holds_alternative<Delivery>(letters.front()));
+}
+
+TEST(Mailbox, WakesItsOwnerOnceForManyLetters) {
+  Mailbox mailbox;
+  int wakes = 0;
+  mailbox.on_wake([&] { ++wakes; });
+  for (int i = 0; i < 10; ++i) mailbox.post_control(Call{[] {}});
+  EXPECT_EQ(wakes, 1);
+  std::vector<Letter> letters;
+  mailbox.drain(letters);
+  mailbox.post_control(Call{[] {}});
+  EXPECT_EQ(wakes, 2);
+}
+
+TEST(Mailbox, KeepsEachSendersOrderAcrossThreads) {
+  constexpr int kSenders = 3, kLetters = 5000;
+  Mailbox mailbox(kSenders * kLetters);
+  std::vector<std::thread> senders;
+  for (int s = 0; s < kSenders; ++s) {
+    senders.emplace_back([&mailbox, s] {
+      for (int i = 0; i < kLetters; ++i) {
+        Delivery delivery{{}, {}, std::make_unique<Numbered>(s, i), nullptr};
+        ASSERT_TRUE(mailbox.post_data(delivery));
+      }
+    });
+  }
+  std::vector<int> next(kSenders, 0);
+  std::vector<Letter> letters;
+  for (int seen = 0; seen < kSenders * kLetters;) {
+    mailbox.drain(letters);
+    for (Letter& letter : letters) {
+      const auto& parcel = static_cast<const Numbered&>(*std::get<Delivery>(letter).parcel);
+      ASSERT_EQ(parcel.number, next[static_cast<std::size_t>(parcel.sender)]++);
+      ++seen;
+    }
+    if (letters.empty()) std::this_thread::yield();
+  }
+  for (auto& sender : senders) sender.join();
+}
+
+TEST(Directory, KnowsWhereASessionLivesUntilItIsForgotten) {
+  Directory directory;
+  Mailbox mailbox;
+  directory.add_shard(ShardId{1}, mailbox);
+  directory.settle(AssociationId{7}, ShardId{1});
+  EXPECT_EQ(directory.home_of(AssociationId{7}), ShardId{1});
+  EXPECT_EQ(directory.mailbox_of(ShardId{1}), &mailbox);
+  EXPECT_EQ(directory.mailbox_of(ShardId{0}), nullptr);
+  directory.forget(AssociationId{7});
+  EXPECT_FALSE(directory.home_of(AssociationId{7}));
+}
+
+}  // namespace
+}  // namespace siglane
