@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "apps/runtime/config_fields.h"
 #include "transport/address.h"
 
 namespace siglane::runtime {
@@ -12,29 +13,10 @@ namespace {
 
 constexpr Range<std::size_t> kQueueBytes{4096, std::size_t{1} << 30};
 
-// The default stands in the struct, once: reads `key` over it.
-template <class T>
-void read(const ObjectReader& from, std::string_view key, T& into, Range<T> range = {}) {
-  if constexpr (std::same_as<T, Duration>) {
-    into = from.milliseconds(key, into, range);
-  } else {
-    into = from.number<T>(key, into, range);
-  }
-}
-
-// Names stand in logs, tables and other configs.
 bool is_name(std::string_view text) {
   constexpr std::size_t kLengthMax = 128;
   return !text.empty() && text.size() <= kLengthMax &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
-}
-
-std::string required_name(const ObjectReader& from, std::string_view key = "name") {
-  std::string name = from.required_string(key);
-  if (!name.empty() && !is_name(name)) {
-    from.refuse(key, "a name: 1 to 128 printable ASCII characters without blanks");
-  }
-  return name;
 }
 
 std::string in_list(const std::vector<std::string>& words) {
@@ -46,7 +28,7 @@ LogConfig read_log(const ObjectReader& log) {
   config.level =
       log.parsed("level", config.level,
                  "one of \"debug\", \"info\", \"warning\", \"error\", \"off\"", log_level_of);
-  read(log, "facts_per_second_max", config.facts_per_second_max, {1, 1'000'000});
+  read_field(log, "facts_per_second_max", config.facts_per_second_max, {1, 1'000'000});
   return config;
 }
 
@@ -55,30 +37,30 @@ AdminConfig read_admin(const ObjectReader& admin) {
   config.socket = admin.string("socket", config.socket);
   constexpr std::size_t kPathMax = 107;  // sockaddr_un::sun_path without its end
   if (config.socket.size() > kPathMax) admin.refuse("socket", "a path of at most 107 bytes");
-  read(admin, "clients_max", config.clients_max, {1, 1024});
-  read(admin, "facts_kept_max", config.facts_kept_max, {1, 1'000'000});
+  read_field(admin, "clients_max", config.clients_max, {1, 1024});
+  read_field(admin, "facts_kept_max", config.facts_kept_max, {1, 1'000'000});
   return config;
 }
 
 RuntimeConfig read_runtime(const ObjectReader& runtime) {
   RuntimeConfig config;
-  read(runtime, "shards", config.shards, {1, 256});
+  read_field(runtime, "shards", config.shards, {1, 256});
   if (config.shards != 1) runtime.refuse("shards", "1: this version runs a single shard");
-  read(runtime, "stop_grace_ms", config.stop_grace, {0ms, 10min});
-  read(runtime, "reconnect_first_ms", config.reconnect.first, {10ms, 1h});
-  read(runtime, "reconnect_longest_ms", config.reconnect.longest, {10ms, 1h});
+  read_field(runtime, "stop_grace_ms", config.stop_grace, {0ms, 10min});
+  read_field(runtime, "reconnect_first_ms", config.reconnect.first, {10ms, 1h});
+  read_field(runtime, "reconnect_longest_ms", config.reconnect.longest, {10ms, 1h});
   if (config.reconnect.longest < config.reconnect.first) {
     runtime.complain("reconnect_longest_ms", "is less than \"reconnect_first_ms\"");
   }
-  read(runtime, "cached_buffer_bytes_max", config.cached_buffer_bytes_max, kQueueBytes);
+  read_field(runtime, "cached_buffer_bytes_max", config.cached_buffer_bytes_max, kQueueBytes);
   return config;
 }
 
 AssociationLimits read_limits(const ObjectReader& limits) {
   AssociationLimits config;
-  read(limits, "message_bytes_max", config.message_bytes_max, {64, std::size_t{1} << 24});
-  read(limits, "send_queue_bytes_max", config.send_queue_bytes_max, kQueueBytes);
-  read(limits, "send_queue_messages_max", config.send_queue_messages_max, {1, 1'000'000});
+  read_field(limits, "message_bytes_max", config.message_bytes_max, {64, std::size_t{1} << 24});
+  read_field(limits, "send_queue_bytes_max", config.send_queue_bytes_max, kQueueBytes);
+  read_field(limits, "send_queue_messages_max", config.send_queue_messages_max, {1, 1'000'000});
   if (config.send_queue_bytes_max < config.message_bytes_max) {
     limits.complain("send_queue_bytes_max", "is less than \"message_bytes_max\"");
   }
@@ -87,33 +69,34 @@ AssociationLimits read_limits(const ObjectReader& limits) {
 
 SctpOptions read_sctp(const ObjectReader& sctp) {
   SctpOptions options;
-  read(sctp, "streams_out", options.streams_out, {1, 65535});
-  read(sctp, "streams_in_max", options.streams_in_max, {1, 65535});
-  read(sctp, "init_attempts_max", options.init_attempts_max, {1, 100});
-  read(sctp, "init_timeout_max_ms", options.init_timeout_max, {10ms, 10min});
-  read(sctp, "rto_initial_ms", options.rto_initial, {10ms, 10min});
-  read(sctp, "rto_min_ms", options.rto_min, {1ms, 10min});
-  read(sctp, "rto_max_ms", options.rto_max, {10ms, 10min});
+  read_field(sctp, "streams_out", options.streams_out, {1, 65535});
+  read_field(sctp, "streams_in_max", options.streams_in_max, {1, 65535});
+  read_field(sctp, "init_attempts_max", options.init_attempts_max, {1, 100});
+  read_field(sctp, "init_timeout_max_ms", options.init_timeout_max, {10ms, 10min});
+  read_field(sctp, "rto_initial_ms", options.rto_initial, {10ms, 10min});
+  read_field(sctp, "rto_min_ms", options.rto_min, {1ms, 10min});
+  read_field(sctp, "rto_max_ms", options.rto_max, {10ms, 10min});
   if (options.rto_min > options.rto_max) {
     sctp.complain("rto_min_ms", "is more than \"rto_max_ms\"");
   } else if (options.rto_initial < options.rto_min || options.rto_initial > options.rto_max) {
     sctp.complain("rto_initial_ms", "is not between \"rto_min_ms\" and \"rto_max_ms\"");
   }
-  read(sctp, "heartbeat_interval_ms", options.heartbeat_interval, {100ms, 1h});
-  read(sctp, "association_retransmissions_max", options.association_retransmissions_max, {1, 1000});
-  read(sctp, "path_retransmissions_max", options.path_retransmissions_max, {1, 1000});
+  read_field(sctp, "heartbeat_interval_ms", options.heartbeat_interval, {100ms, 1h});
+  read_field(sctp, "association_retransmissions_max", options.association_retransmissions_max,
+             {1, 1000});
+  read_field(sctp, "path_retransmissions_max", options.path_retransmissions_max, {1, 1000});
   // RFC 9260 §6.2: "in no case should this be set ... more than 500 ms".
-  read(sctp, "sack_delay_ms", options.sack_delay, {1ms, 500ms});
-  read(sctp, "receive_buffer_bytes", options.receive_buffer_bytes, kQueueBytes);
-  read(sctp, "send_buffer_bytes", options.send_buffer_bytes, kQueueBytes);
+  read_field(sctp, "sack_delay_ms", options.sack_delay, {1ms, 500ms});
+  read_field(sctp, "receive_buffer_bytes", options.receive_buffer_bytes, kQueueBytes);
+  read_field(sctp, "send_buffer_bytes", options.send_buffer_bytes, kQueueBytes);
   return options;
 }
 
 StreamOptions read_tcp(const ObjectReader& tcp) {
   StreamOptions options;
-  read(tcp, "connect_timeout_ms", options.connect_timeout, {10ms, 10min});
-  read(tcp, "close_timeout_ms", options.close_timeout, {10ms, 10min});
-  read(tcp, "unacknowledged_timeout_ms", options.unacknowledged_timeout, {10ms, 1h});
+  read_field(tcp, "connect_timeout_ms", options.connect_timeout, {10ms, 10min});
+  read_field(tcp, "close_timeout_ms", options.close_timeout, {10ms, 10min});
+  read_field(tcp, "unacknowledged_timeout_ms", options.unacknowledged_timeout, {10ms, 1h});
   return options;
 }
 
@@ -135,11 +118,11 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
   endpoint.listening = from.boolean("listen", endpoint.listening);
   endpoint.port = endpoint.listening ? from.required_number<std::uint16_t>("port")
                                      : from.number<std::uint16_t>("port", 0);
-  read(from, "sockets", endpoint.sockets, {0, 1024});
+  read_field(from, "sockets", endpoint.sockets, {0, 1024});
   if (const auto udp = from.optional_object("udp_encapsulation")) {
     endpoint.udp_encapsulation_port = udp->required_number<std::uint16_t>("local_port", {.min = 1});
   }
-  read(from, "associations_max", endpoint.associations_max, {1, 1'000'000});
+  read_field(from, "associations_max", endpoint.associations_max, {1, 1'000'000});
   endpoint.limits = read_limits(from.object("limits"));
   endpoint.sctp = read_sctp(from.object("sctp"));
   endpoint.stream = read_tcp(from.object("tcp"));
@@ -152,13 +135,23 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
   return config;
 }
 
+transport::PeeloffLimits read_peeloff(const ObjectReader& peeloff) {
+  transport::PeeloffLimits limits;
+  read_field(peeloff, "messages_per_second_min", limits.messages_per_second_min, {0, 1e9});
+  read_field(peeloff, "bytes_per_second_min", limits.bytes_per_second_min, {0, 1e12});
+  read_field(peeloff, "sustained_ms", limits.sustained_min, {0ms, 1h});
+  read_field(peeloff, "age_min_ms", limits.age_min, {0ms, 1h});
+  read_field(peeloff, "peeled_max", limits.peeled_max, {0, 65536});
+  return limits;
+}
+
 AdmissionConfig read_admission(const ObjectReader& admission) {
   AdmissionConfig config;
   config.accept_unknown_peers =
       admission.boolean("accept_unknown_peers", config.accept_unknown_peers);
-  read(admission, "identification_timeout_ms", config.identification_timeout, {100ms, 10min});
-  read(admission, "unidentified_associations_max", config.unidentified_associations_max,
-       {1, 1'000'000});
+  read_field(admission, "identification_timeout_ms", config.identification_timeout, {100ms, 10min});
+  read_field(admission, "unidentified_associations_max", config.unidentified_associations_max,
+             {1, 1'000'000});
   return config;
 }
 
@@ -189,6 +182,14 @@ void check_connect(const ObjectReader& from, const NodePeer& config, const NodeC
 }
 
 }  // namespace
+
+std::string required_name(const ObjectReader& from, std::string_view key) {
+  std::string name = from.required_string(key);
+  if (!name.empty() && !is_name(name)) {
+    from.refuse(key, "a name: 1 to 128 printable ASCII characters without blanks");
+  }
+  return name;
+}
 
 std::string_view name_of(LogLevel level) {
   switch (level) {
@@ -248,6 +249,7 @@ NodeConfig read_node_config(const ObjectReader& root, const std::vector<std::str
   for (const ObjectReader& endpoint : root.objects("endpoints", {1, 4096})) {
     config.endpoints.push_back(read_endpoint(endpoint, modules, config));
   }
+  config.peeloff = read_peeloff(root.object("peeloff"));
   config.admission = read_admission(root.object("admission"));
   return config;
 }

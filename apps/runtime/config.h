@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "core/result.h"
 #include "core/time.h"
+#include "transport/peeloff_policy.h"
 
 namespace siglane::runtime {
 
@@ -62,6 +63,7 @@ struct NodeConfig {
   AdminConfig admin;
   RuntimeConfig runtime;
   std::vector<NodeEndpoint> endpoints;
+  transport::PeeloffLimits peeloff;
   AdmissionConfig admission;
   std::vector<NodePeer> peers;  // of all modules; a name stands for one peer
 

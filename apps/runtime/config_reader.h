@@ -89,6 +89,11 @@ class ObjectReader {
            Range<std::type_identity_t<T>> range = {}) const {
     return static_cast<T>(integer(key, Integer{fallback}, range.min, range.max));
   }
+  template <std::integral T>
+  std::optional<T> optional_number(std::string_view key,
+                                   Range<std::type_identity_t<T>> range = {}) const {
+    return has(key) ? std::optional(required_number<T>(key, range)) : std::nullopt;
+  }
   // Any number, also with a fraction.
   double required_decimal(std::string_view key, Range<double> range = {}) const;
   double decimal(std::string_view key, double fallback, Range<double> range = {}) const;

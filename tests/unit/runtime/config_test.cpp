@@ -53,6 +53,8 @@ TEST(Config, ReadsEverySharedKey) {
                "sack_delay_ms": 8, "receive_buffer_bytes": 9000, "send_buffer_bytes": 10000},
       "tcp": {"connect_timeout_ms": 11, "close_timeout_ms": 12,
               "unacknowledged_timeout_ms": 13}}],
+    "peeloff": {"messages_per_second_min": 1.5, "bytes_per_second_min": 2, "sustained_ms": 3,
+                "age_min_ms": 4, "peeled_max": 5},
     "admission": {"accept_unknown_peers": true, "identification_timeout_ms": 300,
                   "unidentified_associations_max": 4},
     "peers": [{"name": "p", "remote_addresses": ["10.0.0.1"], "port": 8, "remote_udp_port": 9900,
@@ -101,6 +103,12 @@ TEST(Config, ReadsEverySharedKey) {
   EXPECT_EQ(endpoint.stream.connect_timeout, 11ms);
   EXPECT_EQ(endpoint.stream.close_timeout, 12ms);
   EXPECT_EQ(endpoint.stream.unacknowledged_timeout, 13ms);
+
+  EXPECT_EQ(node.peeloff.messages_per_second_min, 1.5);
+  EXPECT_EQ(node.peeloff.bytes_per_second_min, 2);
+  EXPECT_EQ(node.peeloff.sustained_min, 3ms);
+  EXPECT_EQ(node.peeloff.age_min, 4ms);
+  EXPECT_EQ(node.peeloff.peeled_max, 5u);
 
   EXPECT_TRUE(node.admission.accept_unknown_peers);
   EXPECT_EQ(node.admission.identification_timeout, 300ms);

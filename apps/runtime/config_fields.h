@@ -1,0 +1,30 @@
+#pragma once
+#include <concepts>
+#include <string>
+#include <string_view>
+
+#include "apps/runtime/config_reader.h"
+
+namespace siglane::runtime {
+
+// Reads `key` over the value that stands in the struct, so that defaults are said once.
+template <class T>
+void read_field(const ObjectReader& from, std::string_view key, T& into, Range<T> range = {}) {
+  if constexpr (std::same_as<T, Duration>) {
+    into = from.milliseconds(key, into, range);
+  } else if constexpr (std::same_as<T, bool>) {
+    into = from.boolean(key, into);
+  } else if constexpr (std::same_as<T, double>) {
+    into = from.decimal(key, into, range);
+  } else if constexpr (std::same_as<T, std::string>) {
+    into = from.string(key, into);
+  } else {
+    into = from.number<T>(key, into, range);
+  }
+}
+
+// A name as it stands in logs, tables and other places of the file: 1 to 128 printable ASCII
+// characters without blanks.
+std::string required_name(const ObjectReader& from, std::string_view key = "name");
+
+}  // namespace siglane::runtime

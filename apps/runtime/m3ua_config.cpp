@@ -1,0 +1,108 @@
+#include "apps/runtime/m3ua_config.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "apps/runtime/config_fields.h"
+
+namespace siglane::runtime {
+
+namespace {
+
+using m3ua::TrafficMode;
+
+constexpr std::uint16_t kM3uaPort = 2905;  // RFC 4666 §1.4.8
+constexpr Range<std::uint32_t> kPointCode{0, 0xff'ffff};
+
+template <class List>
+bool has_name(const List& list, std::string_view name) {
+  return std::any_of(list.begin(), list.end(), [&](const auto& item) { return item.name == name; });
+}
+
+m3ua::AspConfig read_asp(const ObjectReader& from, const m3ua::M3uaConfig& config,
+                         NodeConfig& node) {
+  const NodePeer& peer = read_peer(from, "m3ua", kM3uaPort, node);
+  m3ua::AspConfig asp;
+  asp.name = peer.peer.name;
+  asp.asp_identifier = from.optional_number<std::uint32_t>("asp_identifier");
+  for (const auto& other : config.asps) {
+    if (asp.asp_identifier && asp.asp_identifier == other.asp_identifier) {
+      from.refuse("asp_identifier", fmt::format("free: ASP \"{}\" has it", other.name));
+    }
+  }
+  if (!asp.asp_identifier && peer.peer.addresses.empty()) {
+    from.complain("asp_identifier",
+                  "is missing: without \"remote_addresses\" nothing else tells who it is");
+  }
+  return asp;
+}
+
+m3ua::ApplicationServerConfig read_application_server(const ObjectReader& from,
+                                                      const m3ua::M3uaConfig& config) {
+  m3ua::ApplicationServerConfig as;
+  as.name = required_name(from);
+  if (has_name(config.application_servers, as.name)) from.refuse("name", "a name of its own");
+  as.routing_context = from.required_number<std::uint32_t>("routing_context");
+  for (const auto& other : config.application_servers) {
+    if (other.routing_context == as.routing_context) {
+      from.refuse("routing_context", fmt::format("free: AS \"{}\" has it", other.name));
+    }
+  }
+  as.network_appearance = from.optional_number<std::uint32_t>("network_appearance");
+  as.traffic_mode = from.choice("traffic_mode", as.traffic_mode,
+                                {{"override", TrafficMode::override_mode},
+                                 {"loadshare", TrafficMode::loadshare},
+                                 {"broadcast", TrafficMode::broadcast}});
+  as.asps = from.strings("asps", {1, 4096});
+  for (std::size_t i = 0; i < as.asps.size(); ++i) {
+    if (!has_name(config.asps, as.asps[i])) from.refuse("asps", i, "the name of an ASP");
+    if (std::count(as.asps.begin(), as.asps.end(), as.asps[i]) > 1) {
+      from.refuse("asps", i, "named once");
+    }
+  }
+  read_field(from, "active_asps_min", as.active_asps_min,
+             {1, std::max<std::size_t>(1, as.asps.size())});
+  read_field(from, "recovery_timeout_ms", as.recovery_timeout, {10ms, 10min});
+  read_field(from, "pending_messages_max", as.pending_messages_max, {0, 10'000'000});
+  read_field(from, "pending_bytes_max", as.pending_bytes_max, {0, std::size_t{1} << 32});
+  return as;
+}
+
+m3ua::RouteConfig read_route(const ObjectReader& from, const m3ua::M3uaConfig& config) {
+  m3ua::RouteConfig route;
+  route.destination_point_code = from.required_number<std::uint32_t>("dpc", kPointCode);
+  route.network_appearance = from.optional_number<std::uint32_t>("network_appearance");
+  route.service_indicators =
+      from.numbers<std::uint8_t>("service_indicators", {.min = 0, .max = 15}, {0, 16});
+  route.originating_point_codes = from.numbers<std::uint32_t>("opcs", kPointCode, {0, 4096});
+  route.application_server = from.required_string("as");
+  if (!route.application_server.empty() &&
+      !has_name(config.application_servers, route.application_server)) {
+    from.refuse("as", "the name of an application server");
+  }
+  return route;
+}
+
+}  // namespace
+
+m3ua::M3uaConfig read_m3ua_config(const ObjectReader& root, NodeConfig& node) {
+  const ObjectReader from = root.object("m3ua");
+  m3ua::M3uaConfig config;
+  for (const ObjectReader& asp : from.objects("asps", {0, 65536})) {
+    config.asps.push_back(read_asp(asp, config, node));
+  }
+  for (const ObjectReader& as : from.objects("application_servers", {0, 65536})) {
+    config.application_servers.push_back(read_application_server(as, config));
+  }
+  for (const ObjectReader& route : from.objects("routes", {0, 1'000'000})) {
+    config.routes.push_back(read_route(route, config));
+  }
+  read_field(from, "heartbeat_interval_ms", config.heartbeat_interval, {0ms, 1h});
+  read_field(from, "single_stream_allowed", config.single_stream_allowed);
+  read_field(from, "destination_report_interval_ms", config.destination_report_interval, {0ms, 1h});
+  read_field(from, "drain_messages_per_ms_max", config.drain_messages_per_ms_max, {1, 1'000'000});
+  return config;
+}
+
+}  // namespace siglane::runtime
