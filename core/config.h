@@ -44,7 +44,7 @@ struct SctpOptions {
 struct StreamOptions {
   Duration connect_timeout = 5s;          // for each of the peer's addresses
   Duration close_timeout = 2s;            // flush and the peer's end of stream; then abort
-  Duration unacknowledged_timeout = 10s;  // data without acknowledgement: the peer is lost
+  Duration unacknowledged_timeout = 20s;  // nothing acknowledged, or no room, for so long: lost
 };
 
 // A local address set and port: what shared sockets are bound to. SCTP allows one association per

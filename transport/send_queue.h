@@ -49,18 +49,23 @@ class SendQueue {
     return message;
   }
 
+  bool congestion_changed() const { return is_congested() != congested_; }
   // The new state, if it differs from what was told last.
   std::optional<bool> congestion_change() {
-    const bool now = congested_ ? bytes_ > bytes_max_ / 8 || messages() > messages_max_ / 8
-                                : bytes_ >= bytes_max_ / 2 || messages() >= messages_max_ / 2;
-    if (now == congested_ || (now && empty())) return std::nullopt;
-    congested_ = now;
-    return now;
+    if (!congestion_changed()) return std::nullopt;
+    congested_ = !congested_;
+    return congested_;
   }
   bool congested() const { return congested_; }
 
  private:
   static constexpr std::size_t kKeptCapacity = 64;
+
+  bool is_congested() const {
+    if (empty()) return false;
+    return congested_ ? bytes_ > bytes_max_ / 8 || messages() > messages_max_ / 8
+                      : bytes_ >= bytes_max_ / 2 || messages() >= messages_max_ / 2;
+  }
 
   std::vector<Message> waiting_;
   std::size_t first_ = 0;  // those before it are gone

@@ -1,0 +1,740 @@
+#include "transport/stream_transport.h"
+
+#include <cerrno>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+namespace siglane::transport {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Two bytes of length, which count themselves, then text.
+class ShortFraming final : public Framing {
+ public:
+  Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
+    if (head.size() < 2) return std::optional<std::size_t>{};
+    const std::size_t length = load_u16(head.data());
+    if (length < 2) return failure("length " + std::to_string(length) + " is less than the header");
+    return std::optional<std::size_t>{length};
+  }
+  PayloadProtocol stream_protocol() const override { return PayloadProtocol::diameter; }
+};
+
+std::string framed(std::string_view text) {
+  std::string frame(2, '\0');
+  frame[0] = static_cast<char>((text.size() + 2) >> 8);
+  frame[1] = static_cast<char>(text.size() + 2);
+  return frame + std::string(text);
+}
+
+Message message_of(std::string_view text, Instant caused_at = {}) {
+  Message message;
+  message.protocol = PayloadProtocol::diameter;
+  message.caused_at = caused_at;
+  message.payload = Buffer::copy_of(as_bytes(framed(text)));
+  return message;
+}
+
+std::string text_of(const Message& message) {
+  return std::string(as_text(message.payload.bytes().subspan(2)));
+}
+
+// Records what a transport says, and checks the order that every transport promises.
+class Recorder final : public TransportSink {
+ public:
+  struct Log {
+    std::optional<AssociationUp> up;
+    std::vector<std::string> received;
+    std::vector<bool> congestion;
+    std::vector<std::pair<std::string, bool>> unsent;
+    std::optional<AssociationDown> down;
+  };
+
+  void on_event(AssociationId id, AssociationEvent event, Instant now) override {
+    EXPECT_FALSE(in_call) << "a call on the transport called its sink";
+    EXPECT_NE(now, Instant{});
+    Log& log = logs[id];
+    EXPECT_FALSE(log.down.has_value()) << "an event after Down";
+    if (auto* up = std::get_if<AssociationUp>(&event)) {
+      EXPECT_FALSE(log.up.has_value());
+      log.up = std::move(*up);
+    } else if (auto* received = std::get_if<AssociationReceived>(&event)) {
+      EXPECT_EQ(received->message.protocol, PayloadProtocol::diameter);
+      EXPECT_EQ(received->message.caused_at, now);
+      log.received.push_back(text_of(received->message));
+      if (on_received) on_received(id, received->message);
+    } else if (auto* congestion = std::get_if<AssociationCongestion>(&event)) {
+      log.congestion.push_back(congestion->congested);
+    } else if (auto* unsent = std::get_if<AssociationUnsent>(&event)) {
+      log.unsent.emplace_back(text_of(unsent->message), unsent->sent_unacknowledged);
+    } else if (auto* down = std::get_if<AssociationDown>(&event)) {
+      log.down = std::move(*down);
+    }
+  }
+  void on_fact(AssociationId, Fact fact, Instant) override {
+    EXPECT_FALSE(in_call) << "a call on the transport called its sink";
+    facts.push_back(std::move(fact));
+  }
+
+  template <class T>
+  const T* fact() const {
+    for (const Fact& one : facts) {
+      if (const T* found = std::get_if<T>(&one)) return found;
+    }
+    return nullptr;
+  }
+  // The first association that is not one of `known`.
+  AssociationId other_than(std::vector<AssociationId> known) const {
+    for (const auto& [id, log] : logs) {
+      if (std::find(known.begin(), known.end(), id) == known.end()) return id;
+    }
+    return AssociationId::none;
+  }
+
+  std::map<AssociationId, Log> logs;
+  std::vector<Fact> facts;
+  std::function<void(AssociationId, const Message&)> on_received;
+  bool in_call = false;
+};
+
+// A loop with a transport on it.
+struct Side {
+  Side() { transport.set_sink(sink); }
+
+  // Turns until `done`, five seconds at most.
+  template <class Done>
+  [[nodiscard]] bool until(Done done, Duration limit = 5s) {
+    bool late = false;
+    Timer deadline = loop->timer([&] { late = true; });
+    deadline.start_after(limit);
+    while (!done() && !late) loop->run_once();
+    return done();
+  }
+  template <class CallType>
+  auto quietly(CallType call) {
+    sink.in_call = true;
+    auto result = call();
+    sink.in_call = false;
+    return result;
+  }
+  // The same, but without waiting for events: for what a raw peer does in `done`.
+  template <class Done>
+  [[nodiscard]] bool spin_until(Done done, Duration limit = 20s) {
+    const Instant end = Loop::fresh_now() + limit;
+    while (!done() && Loop::fresh_now() < end) loop->run_once(false);
+    return done();
+  }
+  AssociationId connect(EndpointId local, const PeerConfig& peer) {
+    return quietly([&] { return transport.connect(local, peer); });
+  }
+  SendOutcome send(AssociationId id, std::string_view text, Instant caused_at = {}) {
+    return quietly([&] { return transport.find(id)->send(message_of(text, caused_at)); });
+  }
+  void close(AssociationId id, CloseMode mode) {
+    quietly([&] {
+      transport.find(id)->close(mode);
+      return 0;
+    });
+  }
+  Recorder::Log& log(AssociationId id) { return sink.logs[id]; }
+
+  std::unique_ptr<Loop> loop = Loop::create().value();
+  BufferPool pool;
+  Counters counters;
+  Recorder sink;
+  StreamTransport transport{*loop, pool, counters};
+};
+
+// A plain blocking socket: the peer that does what no transport of ours would.
+class RawPeer {
+ public:
+  explicit RawPeer(int fd) : fd_(fd) {}
+  static RawPeer to(std::uint16_t port) {
+    RawPeer peer(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const auto address = SocketAddress::parse("127.0.0.1", port).value();
+    EXPECT_EQ(::connect(peer.fd_.get(), address.raw(), address.size()), 0);
+    const int on = 1;
+    setsockopt(peer.fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return peer;
+  }
+  void write(std::string_view bytes) {
+    ASSERT_EQ(::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  // At most what is there; empty at the end of the stream.
+  std::string read() {
+    std::string bytes(65536, '\0');
+    const ssize_t got = ::recv(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    at_end_ = got == 0;
+    return bytes;
+  }
+  bool at_end() const { return at_end_; }
+  void reset() {
+    const linger abort{1, 0};
+    setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
+    fd_.reset();
+  }
+  void close() { fd_.reset(); }
+  int fd() const { return fd_.get(); }
+
+ private:
+  FileDescriptor fd_;
+  bool at_end_ = false;
+};
+
+class StreamTransportTest : public ::testing::Test {
+ protected:
+  EndpointConfig endpoint(bool listening) {
+    EndpointConfig config;
+    config.name = listening ? "server" : "client";
+    config.transport = TransportKind::tcp;
+    config.addresses = {"127.0.0.1"};
+    config.listening = listening;
+    config.limits = limits_;
+    config.associations_max = associations_max_;
+    config.stream.close_timeout = close_timeout_;
+    return config;
+  }
+  void listen(Side& side) {
+    server_ = side.quietly([&] { return side.transport.open(endpoint(true), framing_); }).value();
+    ASSERT_TRUE(side.until([&] { return side.sink.fact<fact::EndpointOpened>() != nullptr; }));
+    port_ = side.sink.fact<fact::EndpointOpened>()->port;
+  }
+  PeerConfig peer() {
+    PeerConfig config;
+    config.name = "peer";
+    config.addresses = {"127.0.0.1"};
+    config.port = port_;
+    return config;
+  }
+  // A raw peer, and the association the server has for it.
+  RawPeer connect_raw(Side& side, AssociationId& id) {
+    std::vector<AssociationId> known;
+    for (const auto& [old, log] : side.sink.logs) known.push_back(old);
+    RawPeer raw = RawPeer::to(port_);
+    EXPECT_TRUE(side.until([&] {
+      id = side.sink.other_than(known);
+      return id != AssociationId::none;
+    }));
+    return raw;
+  }
+  // Both ends on one side.
+  void connect_both(Side& side) {
+    listen(side);
+    client_ = side.transport.open(endpoint(false), framing_).value();
+    near_ = side.connect(client_, peer());
+    ASSERT_TRUE(side.until([&] {
+      far_ = side.sink.other_than({near_});
+      return far_ != AssociationId::none && side.log(near_).up.has_value();
+    }));
+  }
+
+  ShortFraming framing_;
+  AssociationLimits limits_;
+  std::size_t associations_max_ = 100;
+  Duration close_timeout_ = 2s;
+  EndpointId server_{}, client_{};
+  std::uint16_t port_ = 0;
+  AssociationId near_{}, far_{};
+};
+
+TEST_F(StreamTransportTest, comes_up_on_both_ends_and_says_who_is_there) {
+  Side side;
+  connect_both(side);
+  const AssociationUp& up = *side.log(near_).up;
+  EXPECT_TRUE(up.initiator);
+  EXPECT_EQ(up.peer, "peer");
+  EXPECT_EQ(up.local, client_);
+  EXPECT_EQ(up.remote_port, port_);
+  EXPECT_EQ(up.streams_out, 1);
+  EXPECT_THAT(up.remote_addresses, ::testing::ElementsAre("127.0.0.1"));
+  EXPECT_FALSE(side.log(far_).up->initiator);
+  EXPECT_EQ(side.log(far_).up->local, server_);
+  const auto status = side.transport.status(far_).value();
+  EXPECT_EQ(status.local, "127.0.0.1:" + std::to_string(port_));
+  EXPECT_EQ(status.endpoint, "server");
+  EXPECT_EQ(status.transport, TransportKind::tcp);
+  EXPECT_FALSE(status.peeled);
+}
+
+TEST_F(StreamTransportTest, cuts_messages_out_of_single_bytes) {
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  std::size_t expected = 0;
+  for (const char byte : framed("hello") + framed("") + framed("world")) {
+    raw.write({&byte, 1});
+    // Each byte is seen by the transport before the next one is written.
+    pollfd wait{raw.fd(), POLLOUT, 0};
+    ::poll(&wait, 1, 0);
+    side.loop->run_once(false);
+    expected = side.log(id).received.size();
+  }
+  ASSERT_TRUE(side.until([&] { return side.log(id).received.size() == 3; }));
+  EXPECT_LE(expected, 3u);
+  EXPECT_THAT(side.log(id).received, ::testing::ElementsAre("hello", "", "world"));
+}
+
+TEST_F(StreamTransportTest, cuts_many_messages_out_of_one_read_and_keeps_the_rest) {
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  std::string bytes;
+  for (int i = 0; i < 500; ++i) bytes += framed(std::to_string(i));
+  const std::string last = framed("the end");
+  raw.write(bytes + last.substr(0, 4));
+  ASSERT_TRUE(side.until([&] { return side.log(id).received.size() == 500; }));
+  raw.write(last.substr(4));
+  ASSERT_TRUE(side.until([&] { return side.log(id).received.size() == 501; }));
+  for (std::size_t i = 0; i < 500; ++i) ASSERT_EQ(side.log(id).received[i], std::to_string(i));
+  EXPECT_EQ(side.log(id).received.back(), "the end");
+}
+
+TEST_F(StreamTransportTest, closes_on_a_message_over_the_limit_before_it_is_all_there) {
+  limits_.message_bytes_max = 100;
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  raw.write(framed(std::string(99, 'x')).substr(0, 2));
+  ASSERT_TRUE(side.until([&] { return side.log(id).down.has_value(); }));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::protocol_error);
+  EXPECT_EQ(side.log(id).down->detail, "a message of 101 bytes exceeds message_bytes_max 100");
+  EXPECT_EQ(side.counters.get(Counter::messages_oversized), 1u);
+  EXPECT_EQ(side.transport.find(id), nullptr);
+}
+
+TEST_F(StreamTransportTest, takes_a_message_of_exactly_the_limit) {
+  limits_.message_bytes_max = 100;
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  raw.write(framed(std::string(98, 'x')));
+  ASSERT_TRUE(side.until([&] { return side.log(id).received.size() == 1; }));
+}
+
+TEST_F(StreamTransportTest, closes_on_input_that_the_framing_does_not_accept) {
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  raw.write(framed("good") + std::string("\0\1", 2));
+  ASSERT_TRUE(side.until([&] { return side.log(id).down.has_value(); }));
+  EXPECT_THAT(side.log(id).received, ::testing::ElementsAre("good"));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::protocol_error);
+  EXPECT_EQ(side.log(id).down->detail, "length 1 is less than the header");
+}
+
+TEST_F(StreamTransportTest, reports_a_refused_connect_as_a_lone_down) {
+  Side side;
+  // A port that was ours a moment ago and that nobody listens on.
+  FileDescriptor probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto any_port = SocketAddress::parse("127.0.0.1", 0).value();
+  ASSERT_EQ(::bind(probe.get(), any_port.raw(), any_port.size()), 0);
+  sockaddr_storage bound{};
+  socklen_t size = sizeof bound;
+  ASSERT_EQ(getsockname(probe.get(), reinterpret_cast<sockaddr*>(&bound), &size), 0);
+  port_ = SocketAddress::from(bound).port();
+  client_ = side.transport.open(endpoint(false), framing_).value();
+  const AssociationId id = side.connect(client_, peer());
+  ASSERT_NE(side.transport.find(id), nullptr);
+  EXPECT_EQ(side.send(id, "too early"), SendOutcome::refused);
+  ASSERT_TRUE(side.until([&] { return side.log(id).down.has_value(); }));
+  EXPECT_FALSE(side.log(id).up.has_value());
+  EXPECT_EQ(side.log(id).down->cause, DownCause::refused);
+  EXPECT_EQ(side.log(id).down->detail,
+            "127.0.0.1:" + std::to_string(port_) + ": Connection refused");
+}
+
+TEST_F(StreamTransportTest, tries_every_address_of_a_peer) {
+  Side side;
+  listen(side);  // on 127.0.0.1 only
+  client_ = side.transport.open(endpoint(false), framing_).value();
+  PeerConfig config = peer();
+  config.addresses = {"::1", "127.0.0.7", "127.0.0.1"};
+  const AssociationId id = side.connect(client_, config);
+  ASSERT_TRUE(side.until([&] { return side.log(id).up.has_value(); }));
+  EXPECT_THAT(side.log(id).up->remote_addresses, ::testing::ElementsAre("127.0.0.1"));
+  config.addresses = {"::1", "nonsense"};
+  const AssociationId hopeless = side.connect(client_, config);
+  ASSERT_TRUE(side.until([&] { return side.log(hopeless).down.has_value(); }));
+  EXPECT_EQ(side.log(hopeless).down->cause, DownCause::unreachable);
+  EXPECT_THAT(side.log(hopeless).down->detail, HasSubstr("\"nonsense\" is not an IP address"));
+  EXPECT_THAT(side.log(hopeless).down->detail, HasSubstr("no address of that family"));
+}
+
+TEST_F(StreamTransportTest, reports_a_reset_after_everything_that_came_before_it) {
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  raw.write(framed("last words"));
+  raw.reset();
+  ASSERT_TRUE(side.until([&] { return side.log(id).down.has_value(); }));
+  EXPECT_THAT(side.log(id).received, ::testing::ElementsAre("last words"));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::peer_abort);
+  EXPECT_THAT(side.log(id).down->detail, HasSubstr("reset"));
+}
+
+TEST_F(StreamTransportTest, notices_a_reset_while_it_writes_and_gives_back_what_is_left) {
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  raw.write(framed("read me"));
+  raw.reset();
+  EXPECT_EQ(side.send(id, "too late"), SendOutcome::accepted);
+  ASSERT_TRUE(side.until([&] { return side.log(id).down.has_value(); }));
+  EXPECT_THAT(side.log(id).received, ::testing::ElementsAre("read me"));
+  EXPECT_THAT(side.log(id).unsent, ::testing::ElementsAre(std::pair("too late", false)));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::peer_abort);
+}
+
+TEST_F(StreamTransportTest, tells_the_end_of_a_stream_in_mid_message_from_a_clean_one) {
+  Side side;
+  listen(side);
+  AssociationId clean{}, cut{};
+  RawPeer first = connect_raw(side, clean);
+  first.write(framed("bye"));
+  first.close();
+  RawPeer second = connect_raw(side, cut);
+  second.write(framed("bye").substr(0, 3));
+  second.close();
+  ASSERT_TRUE(side.until([&] { return side.log(clean).down && side.log(cut).down; }));
+  EXPECT_EQ(side.log(clean).down->cause, DownCause::peer_shutdown);
+  EXPECT_EQ(side.log(clean).down->detail, "");
+  EXPECT_EQ(side.log(cut).down->cause, DownCause::peer_shutdown);
+  EXPECT_EQ(side.log(cut).down->detail, "the stream ended in the middle of a message");
+}
+
+TEST_F(StreamTransportTest, holds_back_and_tells_congestion_when_the_peer_does_not_read) {
+  limits_.send_queue_bytes_max = 200'000;
+  limits_.send_queue_messages_max = 100'000;
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  const std::string filler(1000, 'x');
+  std::size_t accepted = 0;
+  // The sockets' own buffers fill first, however large the kernel makes them.
+  bool refused = false;
+  for (int turn = 0; turn < 10'000 && !refused; ++turn) {
+    for (int i = 0; i < 50 && !refused; ++i) {
+      refused = side.send(id, filler + std::to_string(accepted)) == SendOutcome::refused;
+      if (!refused) ++accepted;
+    }
+    side.loop->run_once(false);
+  }
+  ASSERT_TRUE(refused);
+  ASSERT_TRUE(side.until([&] { return !side.log(id).congestion.empty(); }));
+  EXPECT_THAT(side.log(id).congestion, ::testing::ElementsAre(true));
+  EXPECT_TRUE(side.transport.status(id)->congested);
+  EXPECT_GT(side.transport.status(id)->queued_bytes, 190'000u);
+  EXPECT_GT(side.counters.get(Counter::send_blocked), 0u);
+
+  std::string got;
+  ASSERT_TRUE(side.spin_until([&] {
+    got += raw.read();
+    return side.log(id).congestion.size() == 2 && side.transport.status(id)->queued_bytes == 0;
+  }));
+  EXPECT_FALSE(side.log(id).congestion.back());
+  side.close(id, CloseMode::graceful);
+  ASSERT_TRUE(side.spin_until([&] {
+    got += raw.read();
+    return raw.at_end();
+  }));
+  // All that was accepted, in order.
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < accepted; ++i) {
+    const std::string expected = framed(filler + std::to_string(i));
+    ASSERT_EQ(got.compare(at, expected.size(), expected), 0) << "message " << i;
+    at += expected.size();
+  }
+  EXPECT_EQ(at, got.size());
+}
+
+TEST_F(StreamTransportTest, closes_gracefully_only_after_everything_was_written) {
+  Side side;
+  connect_both(side);
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(side.send(near_, std::to_string(i)), SendOutcome::accepted);
+  }
+  side.close(near_, CloseMode::graceful);
+  side.close(near_, CloseMode::graceful);
+  EXPECT_EQ(side.send(near_, "after the end"), SendOutcome::refused);
+  ASSERT_TRUE(side.until([&] { return side.log(near_).down && side.log(far_).down; }));
+  EXPECT_EQ(side.log(far_).received.size(), 1000u);
+  EXPECT_EQ(side.log(near_).down->cause, DownCause::local_close);
+  EXPECT_EQ(side.log(far_).down->cause, DownCause::peer_shutdown);
+}
+
+TEST_F(StreamTransportTest, gives_up_on_a_peer_that_does_not_end_its_stream) {
+  close_timeout_ = 20ms;
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  side.close(id, CloseMode::graceful);
+  ASSERT_TRUE(side.until([&] { return side.log(id).down.has_value(); }));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::local_close);
+  EXPECT_EQ(side.log(id).down->detail, "the peer did not end the stream in time");
+}
+
+TEST_F(StreamTransportTest, aborts_with_a_reset_and_gives_back_what_was_queued) {
+  Side side;
+  connect_both(side);
+  ASSERT_EQ(side.send(near_, "never leaves"), SendOutcome::accepted);
+  side.close(near_, CloseMode::abort);
+  ASSERT_TRUE(side.until([&] { return side.log(near_).down && side.log(far_).down; }));
+  EXPECT_THAT(side.log(near_).unsent, ::testing::ElementsAre(std::pair("never leaves", false)));
+  EXPECT_EQ(side.log(near_).down->cause, DownCause::local_close);
+  EXPECT_EQ(side.log(far_).down->cause, DownCause::peer_abort);
+}
+
+TEST_F(StreamTransportTest, carries_thousands_of_small_messages_both_ways_in_order) {
+  Side side;
+  connect_both(side);
+  constexpr std::size_t kMessages = 20'000;
+  std::size_t next = 0, window = 0;
+  side.sink.on_received = [&](AssociationId id, const Message& message) {
+    if (id == far_) {  // echo
+      Message reply = message;
+      EXPECT_EQ(side.transport.find(far_)->send(std::move(reply)), SendOutcome::accepted);
+    } else {
+      --window;
+    }
+  };
+  ASSERT_TRUE(side.until(
+      [&] {
+        while (next < kMessages && window < 500) {
+          EXPECT_EQ(side.send(near_, std::to_string(next)), SendOutcome::accepted);
+          ++next;
+          ++window;
+        }
+        return side.log(near_).received.size() == kMessages;
+      },
+      30s));
+  for (std::size_t i = 0; i < kMessages; ++i) {
+    ASSERT_EQ(side.log(far_).received[i], std::to_string(i));
+    ASSERT_EQ(side.log(near_).received[i], std::to_string(i));
+  }
+  // The echo said what caused it, so how long it stayed here was measured.
+  const Histogram* residence = side.transport.residence(far_);
+  ASSERT_NE(residence, nullptr);
+  EXPECT_EQ(residence->count(), kMessages);
+  EXPECT_EQ(side.transport.residence(near_), nullptr);
+}
+
+TEST_F(StreamTransportTest, refuses_connections_beyond_associations_max) {
+  associations_max_ = 2;
+  Side side;
+  listen(side);
+  AssociationId first{}, second{};
+  RawPeer one = connect_raw(side, first);
+  RawPeer two = connect_raw(side, second);
+  RawPeer three = RawPeer::to(port_);
+  ASSERT_TRUE(
+      side.until([&] { return side.counters.get(Counter::associations_refused_limit) == 1; }));
+  EXPECT_EQ(side.sink.logs.size(), 2u);
+  ASSERT_NE(side.sink.fact<fact::PeerRefused>(), nullptr);
+  one.close();
+  ASSERT_TRUE(side.until([&] { return side.log(first).down.has_value(); }));
+  AssociationId fourth{};
+  RawPeer four = connect_raw(side, fourth);
+  EXPECT_TRUE(side.log(fourth).up.has_value());
+}
+
+// Sets RLIMIT_NOFILE for as long as it lives.
+class DescriptorLimit {
+ public:
+  explicit DescriptorLimit(rlim_t limit) {
+    EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before_), 0);
+    rlimit changed = before_;
+    changed.rlim_cur = limit;
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &changed), 0);
+  }
+  ~DescriptorLimit() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(StreamTransportTest, turns_connections_away_when_descriptors_run_out) {
+  Side side;
+  listen(side);
+  RawPeer raw = RawPeer::to(port_);
+  {
+    DescriptorLimit limit(200);
+    std::vector<FileDescriptor> hoard;
+    for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) hoard.emplace_back(fd);
+    // The peer is not left hanging: it sees the end of its connection.
+    ASSERT_TRUE(side.until([&] { return side.counters.get(Counter::accepts_failed) > 0; }));
+    pollfd wait{raw.fd(), POLLIN, 0};
+    ASSERT_EQ(::poll(&wait, 1, 5000), 1);
+    EXPECT_EQ(raw.read(), "");
+  }
+  EXPECT_EQ(side.counters.get(Counter::accepts_failed), 1u);
+  EXPECT_TRUE(side.sink.logs.empty());
+  ASSERT_NE(side.sink.fact<fact::Notice>(), nullptr);
+  EXPECT_THAT(side.sink.fact<fact::Notice>()->text, HasSubstr("out of file descriptors"));
+  AssociationId id{};
+  RawPeer later = connect_raw(side, id);
+  EXPECT_TRUE(side.log(id).up.has_value());
+}
+
+TEST_F(StreamTransportTest, pauses_instead_of_spinning_when_it_cannot_even_turn_one_away) {
+  Side side;
+  listen(side);
+  RawPeer raw = RawPeer::to(port_);
+  {
+    DescriptorLimit limit(0);
+    ASSERT_TRUE(side.until([&] { return side.counters.get(Counter::accepts_failed) > 1; }));
+    EXPECT_EQ(side.counters.get(Counter::accepts_failed), 2u);
+  }
+  ASSERT_TRUE(side.until([&] { return side.sink.logs.size() == 1; }));
+}
+
+TEST_F(StreamTransportTest, says_which_address_it_cannot_listen_on_and_why) {
+  Side side;
+  listen(side);
+  EndpointConfig taken = endpoint(true);
+  taken.port = port_;
+  const auto again = side.transport.open(taken, framing_);
+  ASSERT_FALSE(again.has_value());
+  EXPECT_EQ(again.error().what,
+            "endpoint server: cannot listen on 127.0.0.1:" + std::to_string(port_) +
+                " (tcp): Address already in use (does another node run here?)");
+  EndpointConfig bad = endpoint(true);
+  bad.addresses = {"10.0.0"};
+  EXPECT_EQ(side.transport.open(bad, framing_).error().what,
+            "endpoint server: \"10.0.0\" is not an IP address");
+}
+
+TEST_F(StreamTransportTest, moves_a_connection_with_its_half_read_input_and_unsent_output) {
+  Side from;
+  listen(from);
+  AssociationId id{};
+  RawPeer raw = connect_raw(from, id);
+  const std::string frame = framed("half and half");
+  raw.write(frame.substr(0, 7));
+  ASSERT_TRUE(from.until([&] { return from.transport.status(id)->queued_messages == 0; }));
+  from.loop->run_once(false);
+  ASSERT_EQ(from.send(id, "not written yet"), SendOutcome::accepted);
+  auto outcome = from.quietly([&] { return from.transport.detach(id); });
+  ASSERT_TRUE(std::holds_alternative<Peeled>(outcome));
+  EXPECT_EQ(from.transport.find(id), nullptr);
+
+  Side to;
+  to.sink.logs[id] = from.sink.logs[id];
+  to.quietly([&] {
+    to.transport.adopt(std::move(std::get<Peeled>(outcome).cargo));
+    return 0;
+  });
+  raw.write(frame.substr(7) + framed("next"));
+  ASSERT_TRUE(to.until([&] { return to.log(id).received.size() == 2; }));
+  EXPECT_THAT(to.log(id).received, ::testing::ElementsAre("half and half", "next"));
+  std::string got;
+  ASSERT_TRUE(to.spin_until([&] {
+    got += raw.read();
+    return got.size() >= framed("not written yet").size();
+  }));
+  EXPECT_EQ(got, framed("not written yet"));
+  EXPECT_TRUE(std::holds_alternative<Gone>(from.transport.detach(id)));
+  EXPECT_TRUE(from.log(id).received.empty());
+}
+
+TEST_F(StreamTransportTest, moves_in_the_middle_of_a_read_to_another_thread_in_order) {
+  Side from;
+  listen(from);
+  AssociationId id{};
+  RawPeer raw = connect_raw(from, id);
+  constexpr std::size_t kMessages = 2000;
+  std::string bytes;
+  for (std::size_t i = 0; i < kMessages; ++i) bytes += framed(std::to_string(i));
+  std::unique_ptr<DetachedAssociation> cargo;
+  // The shard decides to move it while it is given the 100th message of one read.
+  from.sink.on_received = [&](AssociationId, const Message& message) {
+    if (text_of(message) != "99") return;
+    auto outcome = from.transport.detach(id);
+    ASSERT_TRUE(std::holds_alternative<Peeled>(outcome));
+    cargo = std::move(std::get<Peeled>(outcome).cargo);
+  };
+  raw.write(bytes);
+  ASSERT_TRUE(from.until([&] { return cargo != nullptr; }));
+  for (int i = 0; i < 3; ++i) from.loop->run_once(false);
+  EXPECT_EQ(from.log(id).received.size(), 100u);
+
+  std::vector<std::string> received = from.log(id).received;
+  bool complete = false;
+  std::thread other([&, cargo = std::move(cargo)]() mutable {
+    Side to;
+    to.transport.adopt(std::move(cargo));
+    complete = to.until([&] { return to.log(id).received.size() == kMessages - 100; });
+    received.insert(received.end(), to.log(id).received.begin(), to.log(id).received.end());
+  });
+  other.join();
+  ASSERT_TRUE(complete);
+  for (std::size_t i = 0; i < kMessages; ++i) ASSERT_EQ(received[i], std::to_string(i));
+}
+
+TEST_F(StreamTransportTest, aborts_a_connection_whose_cargo_is_dropped) {
+  Side side;
+  connect_both(side);
+  { auto outcome = side.transport.detach(near_); }
+  ASSERT_TRUE(side.until([&] { return side.log(far_).down.has_value(); }));
+  EXPECT_EQ(side.log(far_).down->cause, DownCause::peer_abort);
+  EXPECT_FALSE(side.log(near_).down.has_value());
+}
+
+TEST_F(StreamTransportTest, can_be_closed_and_moved_from_inside_its_own_events) {
+  Side side;
+  connect_both(side);
+  side.sink.on_received = [&](AssociationId id, const Message&) {
+    if (id == far_) side.transport.find(far_)->close(CloseMode::abort);
+  };
+  ASSERT_EQ(side.send(near_, "one"), SendOutcome::accepted);
+  ASSERT_EQ(side.send(near_, "two"), SendOutcome::accepted);
+  ASSERT_TRUE(side.until([&] { return side.log(far_).down.has_value(); }));
+  EXPECT_THAT(side.log(far_).received, ::testing::ElementsAre("one"));
+}
+
+TEST_F(StreamTransportTest, speaks_ipv6_and_listens_on_both_families_when_no_address_is_given) {
+  Side side;
+  EndpointConfig config = endpoint(true);
+  config.addresses.clear();
+  server_ = side.transport.open(config, framing_).value();
+  ASSERT_TRUE(side.until([&] { return side.sink.fact<fact::EndpointOpened>() != nullptr; }));
+  port_ = side.sink.fact<fact::EndpointOpened>()->port;
+  config.listening = false;
+  client_ = side.transport.open(config, framing_).value();
+  PeerConfig four = peer(), six = peer();
+  six.addresses = {"::1"};
+  const AssociationId by_four = side.connect(client_, four), by_six = side.connect(client_, six);
+  ASSERT_TRUE(side.until([&] { return side.log(by_four).up && side.log(by_six).up; }));
+  ASSERT_TRUE(side.until([&] { return side.sink.logs.size() == 4; }));
+  EXPECT_THAT(side.log(by_six).up->remote_addresses, ::testing::ElementsAre("::1"));
+  std::vector<std::string> seen;
+  for (const auto& [id, log] : side.sink.logs) {
+    if (!log.up->initiator) seen.push_back(log.up->remote_addresses.front());
+  }
+  EXPECT_THAT(seen, ::testing::UnorderedElementsAre("127.0.0.1", "::1"));
+}
+
+}  // namespace
+}  // namespace siglane::transport

@@ -1,0 +1,148 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/transport.h"
+#include "transport/address.h"
+#include "transport/file_descriptor.h"
+#include "transport/loop.h"
+#include "transport/rate_window.h"
+#include "transport/send_queue.h"
+
+namespace siglane::transport {
+
+// What connections need to know of the endpoint they belong to. Immutable, shared between loops.
+struct StreamEndpoint {
+  EndpointId id{};
+  EndpointConfig config;
+  std::vector<SocketAddress> addresses;  // parsed; empty: any
+  const Framing* framing = nullptr;
+};
+
+// All of a connection that moves from loop to loop.
+struct StreamState {
+  StreamState(AssociationId id_, std::shared_ptr<const StreamEndpoint> endpoint_)
+      : id(id_), endpoint(std::move(endpoint_)), queue(endpoint->config.limits) {}
+
+  AssociationId id;
+  std::shared_ptr<const StreamEndpoint> endpoint;
+  FileDescriptor fd;
+  SocketAddress local, remote;
+  SendQueue queue;
+  std::size_t front_sent = 0;    // bytes of the queue's front that are written already
+  std::vector<std::byte> input;  // the beginning of a message
+  Histogram residence;
+  RateWindow in, out;
+};
+
+class StreamConnection;
+
+// What a connection asks of its transport. None of it calls back into the connection at once.
+class StreamHost {
+ public:
+  virtual Loop& loop() = 0;
+  virtual BufferPool& buffers() = 0;
+  virtual Counters& counters() = 0;
+  virtual std::span<std::byte> read_space() = 0;
+  virtual void flush_at_end_of_turn(StreamConnection& connection) = 0;
+  virtual void attend_soon(StreamConnection& connection) = 0;
+
+ protected:
+  ~StreamHost() = default;
+};
+
+// Where a connection's events go. Called from loop callbacks only; anything may have happened to
+// the connection when it returns, except that it is still allocated.
+class StreamListener {
+ public:
+  virtual void on_event(StreamConnection& connection, AssociationEvent event) = 0;
+
+ protected:
+  ~StreamListener() = default;
+};
+
+// One TCP connection: connects, cuts its input into messages, queues and writes its output, ends
+// well or badly. Nothing it is told to do makes it report before the loop comes round.
+class StreamConnection final : public Association {
+ public:
+  StreamConnection(StreamHost& host, StreamListener& listener, StreamState state);
+
+  // One of these three, once.
+  void connect(const PeerConfig& peer);
+  void accepted();  // the state has its descriptor; reports Up: from a loop callback only
+  void adopted();
+
+  AssociationId id() const override { return id_; }
+  EndpointId endpoint() const { return endpoint_; }
+  SendOutcome send(Message&& message) override;
+  void close(CloseMode mode) override;
+
+  bool movable() const { return phase_ == Phase::open && broken_ == 0; }
+  // Stops watching and gives everything away. Precondition: movable().
+  StreamState detach();
+
+  // Called by the host, from the loop: what was asked for above.
+  void flush();
+  void attend();
+
+  // After attend(): over, and what could not be sent was given back; this Down is next.
+  bool ended() const { return phase_ == Phase::ended; }
+  AssociationDown take_end() { return std::move(end_); }
+
+  const StreamState& state() const { return state_; }
+
+ private:
+  enum class Phase { connecting, open, flushing, awaiting_end, ended, moved };
+
+  bool receiving() const {
+    return phase_ == Phase::open || phase_ == Phase::flushing || phase_ == Phase::awaiting_end;
+  }
+  bool start_polling();
+  void watch();
+  void on_poll(PollEvents events);
+
+  void try_next_address();
+  std::string start_attempt(const SocketAddress& remote);
+  void attempt_failed(int error);
+  void finish_connect();
+  void report_up();
+
+  bool read_once();
+  void consume(Bytes fresh);
+  std::optional<std::size_t> whole_message();
+  void deliver(std::size_t size);
+  void write_some();
+  void note_written(std::size_t bytes);
+  void drain_broken();
+  void end(DownCause cause, std::string detail, bool reset = false);
+
+  StreamHost& host_;
+  StreamListener& listener_;
+  AssociationId id_;  // these two stay when the state moves away
+  EndpointId endpoint_;
+  StreamState state_;
+  Phase phase_ = Phase::connecting;
+  std::optional<Poll> poll_;
+  std::optional<Timer> timer_;  // connecting, or closing
+  bool flush_asked_ = false;
+  bool blocked_ = false;     // the socket takes no more for now
+  bool input_left_ = false;  // adopted with input that is to be looked at first
+  bool in_consume_ = false;
+  Bytes unread_;    // while consuming: what is left of it
+  int broken_ = 0;  // errno: drain, then end
+  AssociationDown end_;
+
+  std::string peer_;  // whom we connected to
+  bool initiator_ = false;
+  std::vector<SocketAddress> targets_;
+  std::size_t next_target_ = 0;
+  DownCause attempt_cause_ = DownCause::unreachable;
+  std::string attempts_;  // what became of them
+};
+
+// What an errno says about a connection.
+DownCause cause_of_errno(int error, bool connecting);
+
+}  // namespace siglane::transport
