@@ -36,18 +36,21 @@ class AspEventParcel final : public M3uaParcel {
   Event event;
   std::string asp;
   std::optional<std::uint32_t> asp_identifier;
+  std::size_t server = 0;                     // the AS it is for
   std::optional<std::uint32_t> traffic_mode;  // activate
+  std::uint32_t epoch = 0;                    // which ASPUP it belongs to
 };
 
 // AS -> ASP: the answer, or what the ASP is to be told.
 class AsOrderParcel final : public M3uaParcel {
  public:
   enum class Order : std::uint8_t { activated, deactivated, refused, notify };
-  AsOrderParcel(Order o, std::size_t as_index)
-      : M3uaParcel(ParcelKind::as_order), order(o), as(as_index) {}
+  AsOrderParcel(Order o, std::size_t as_index, std::uint32_t asp_epoch)
+      : M3uaParcel(ParcelKind::as_order), order(o), as(as_index), epoch(asp_epoch) {}
 
   Order order;
   std::size_t as;
+  std::uint32_t epoch;                          // of the event it answers, or the last one
   bool unasked = false;                         // deactivated: override by another ASP
   ErrorCode error{};                            // refused
   NotifyStatus status{};                        // notify

@@ -56,6 +56,7 @@ std::unique_ptr<DataParcel> DataParcel::received(const MessageView& view, Buffer
   auto parcel = std::make_unique<DataParcel>();
   parcel->label = load_label(data.data());
   parcel->network_appearance = view.u32(Tag::network_appearance);
+  parcel->appearance_in_buffer_ = parcel->network_appearance;
   parcel->received_at = at;
   parcel->data_offset_ = static_cast<std::uint32_t>(view.offset_of(data) + kMtpLabelSize);
   parcel->data_size_ = static_cast<std::uint32_t>(data.size() - kMtpLabelSize);
@@ -76,6 +77,8 @@ std::unique_ptr<DataParcel> DataParcel::share() const {
   other->network_appearance = network_appearance;
   other->routing_context = routing_context;
   other->received_at = received_at;
+  other->server = server;
+  other->appearance_in_buffer_ = appearance_in_buffer_;
   other->buffer_ = buffer_;
   other->data_offset_ = data_offset_;
   other->data_size_ = data_size_;
@@ -85,7 +88,7 @@ std::unique_ptr<DataParcel> DataParcel::share() const {
 
 Buffer DataParcel::encode(std::optional<std::uint32_t> appearance,
                           std::optional<std::uint32_t> context, BufferPool& pool) && {
-  if (routing_context_at_ != 0 && context && appearance == network_appearance) {
+  if (routing_context_at_ != 0 && context && appearance == appearance_in_buffer_) {
     const std::span<std::byte> bytes = buffer_.exclusive_bytes();
     if (!bytes.empty()) {
       store_u32(bytes.data() + routing_context_at_, *context);

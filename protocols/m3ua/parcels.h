@@ -49,6 +49,7 @@ class DataParcel final : public M3uaParcel {
   std::optional<std::uint32_t> network_appearance;
   std::optional<std::uint32_t> routing_context;  // as received; to send: ours, none: the first
   Instant received_at{};                         // zero: made here
+  std::size_t server = 0;                        // SG side: index of the AS it was routed to
   std::optional<Why> returned;  // set on what comes back to a user because it could not be sent
 
   Bytes user_data() const { return buffer_.bytes().subspan(data_offset_, data_size_); }
@@ -65,6 +66,7 @@ class DataParcel final : public M3uaParcel {
   Buffer buffer_;  // user data alone, or the whole message it came in
   std::uint32_t data_offset_ = 0, data_size_ = 0;
   std::uint32_t routing_context_at_ = 0;  // 0: not of the shape that we write
+  std::optional<std::uint32_t> appearance_in_buffer_;
 };
 
 // Something about destinations: for the user of an ASP (MTP-PAUSE, MTP-RESUME, MTP-STATUS), and on
@@ -78,7 +80,7 @@ class NetworkStatusParcel final : public M3uaParcel {
   std::optional<std::uint32_t> congestion_level;  // scon
   std::optional<std::uint32_t> user_cause;        // dupu
   std::optional<std::uint32_t> network_appearance;
-  std::optional<AssociationId> answer_to;  // SG side: to this ASP alone
+  bool limited = false;  // an answer to DATA: at most one for a destination per interval
 };
 
 // To the user of an ASP: may it send, in which routing context. Submitted::from is the association.
@@ -89,6 +91,7 @@ class AspStatusParcel final : public M3uaParcel {
   std::string asp;
   AspState state = AspState::down;
   std::optional<std::uint32_t> routing_context;  // none: all of them
+  bool congested = false;                        // send less, or it comes back
 };
 
 }  // namespace siglane::m3ua

@@ -1,0 +1,347 @@
+#include "protocols/m3ua/as.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace siglane::m3ua {
+namespace {
+
+using Order = AsOrderParcel::Order;
+using Event = AspEventParcel::Event;
+
+// The bookkeeping of a held parcel besides its user data.
+constexpr std::size_t kHeldOverhead = 128;
+
+}  // namespace
+
+std::string_view name_of(AsEvent event) {
+  switch (event) {
+    case AsEvent::asp_inactive:
+      return "ASP-INACTIVE";
+    case AsEvent::asps_active:
+      return "enough ASP-ACTIVE";
+    case AsEvent::active_gone:
+      return "no ASP-ACTIVE";
+    case AsEvent::all_down:
+      return "all ASP-DOWN";
+    case AsEvent::recovery_expired:
+      return "T(r), some ASP-INACTIVE";
+    case AsEvent::recovery_expired_alone:
+      return "T(r), all ASP-DOWN";
+  }
+  return "unknown";
+}
+
+ApplicationServer::ApplicationServer(const Gateway& gateway, std::size_t index)
+    : gateway_(gateway), config_(gateway.config.application_servers[index]), index_(index) {}
+
+void ApplicationServer::step(SessionInput input, Instant now, Outbox& out) {
+  if (auto* submitted = std::get_if<Submitted>(&input)) {
+    auto* parcel = static_cast<M3uaParcel*>(submitted->parcel.get());
+    if (parcel->kind() == ParcelKind::data) {
+      submitted->parcel.release();
+      on_data(std::unique_ptr<DataParcel>(static_cast<DataParcel*>(parcel)), out);
+    } else if (parcel->kind() == ParcelKind::asp_event) {
+      on_asp(submitted->from, static_cast<const AspEventParcel&>(*parcel), now, out);
+    }
+  } else if (std::holds_alternative<Woken>(input)) {
+    on_woken(now, out);
+  }
+}
+
+std::optional<Instant> ApplicationServer::deadline() const {
+  return recovery_at_ ? recovery_at_ : drain_at_;
+}
+
+SessionStatus ApplicationServer::status() const {
+  SessionStatus status;
+  status.peer = config_.name;
+  status.protocol = "m3ua";
+  status.state = name_of(state_);
+  status.pending = held_.size();
+  status.detail = "routing context " + std::to_string(config_.routing_context) + ", " +
+                  std::string(name_of(config_.traffic_mode)) + ", " +
+                  std::to_string(active_.size()) + " of " + std::to_string(config_.asps.size()) +
+                  " active";
+  return status;
+}
+
+// --- ASPs come and go ---------------------------------------------------------------------------
+
+ApplicationServer::Member* ApplicationServer::find(AssociationId id) {
+  const auto at = std::ranges::find(members_, id, &Member::id);
+  return at == members_.end() ? nullptr : &*at;
+}
+
+void ApplicationServer::on_asp(AssociationId from, const AspEventParcel& event, Instant now,
+                               Outbox& out) {
+  switch (event.event) {
+    case Event::up:
+      return on_up(from, event, now, out);
+    case Event::down:
+    case Event::lost:
+      return on_gone(from, event, now, out);
+    case Event::activate:
+      if (Member* member = find(from)) on_activate(*member, event, now, out);
+      return;
+    case Event::deactivate:
+      if (Member* member = find(from)) on_deactivate(*member, now, out);
+      return;
+  }
+}
+
+void ApplicationServer::on_up(AssociationId from, const AspEventParcel& event, Instant now,
+                              Outbox& out) {
+  Member* member = find(from);
+  if (member == nullptr) {
+    member = &members_.emplace_back();
+    member->id = from;
+    member->asp = event.asp;
+    member->asp_identifier = event.asp_identifier;
+  }
+  member->epoch = event.epoch;
+  set_inactive(*member);
+  if (settle(now, out)) return;
+  // RFC 4666 §4.3.4.1: "When an ASP moves from ASP-DOWN to ASP-INACTIVE within a particular AS, a
+  // Notify message SHOULD be sent [...] in order to inform the ASP of the current AS state."
+  if (state_ == AsState::inactive) notify(*member, NotifyStatus::as_inactive, out);
+  if (state_ == AsState::active) notify(*member, NotifyStatus::as_active, out);
+  if (state_ == AsState::pending) notify(*member, NotifyStatus::as_pending, out);
+  publish(out);
+  warn_if_short(out);
+}
+
+void ApplicationServer::on_gone(AssociationId from, const AspEventParcel& event, Instant now,
+                                Outbox& out) {
+  Member* member = find(from);
+  if (member == nullptr) return;
+  const bool was_active = active(*member);
+  const auto identifier = member->asp_identifier;
+  set_inactive(*member);
+  members_.erase(members_.begin() + (member - members_.data()));
+  // RFC 4666 §3.8.2: "For the ASP Failure case, the SGP is indicating to ASPs in the AS that one of
+  // the ASPs has failed. The ASP Identifier (if available) of the failed ASP MUST be placed in the
+  // message."
+  if (event.event == Event::lost) notify_all(NotifyStatus::asp_failure, out, identifier);
+  if (settle(now, out) || !was_active) return;
+  publish(out);
+  warn_if_short(out);
+}
+
+void ApplicationServer::on_activate(Member& member, const AspEventParcel& event, Instant now,
+                                    Outbox& out) {
+  if (event.traffic_mode &&
+      *event.traffic_mode != static_cast<std::uint32_t>(config_.traffic_mode)) {
+    auto refusal = std::make_unique<AsOrderParcel>(Order::refused, index_, member.epoch);
+    refusal->error = ErrorCode::unsupported_traffic_mode_type;
+    return out.forward(member.id, std::move(refusal));
+  }
+  if (config_.traffic_mode == TrafficMode::override_mode) {
+    // RFC 4666 §4.3.4.3: the ASP that was active until now is told by "Alternate ASP Active".
+    for (Member& other : members_) {
+      if (&other == &member || !active(other)) continue;
+      set_inactive(other);
+      auto order = std::make_unique<AsOrderParcel>(Order::deactivated, index_, other.epoch);
+      order->unasked = true;
+      order->asp_identifier = member.asp_identifier;
+      out.forward(other.id, std::move(order));
+    }
+  }
+  set_active(member);
+  out.forward(member.id, std::make_unique<AsOrderParcel>(Order::activated, index_, member.epoch));
+  if (!settle(now, out)) publish(out);
+}
+
+void ApplicationServer::on_deactivate(Member& member, Instant now, Outbox& out) {
+  const bool was_active = active(member);
+  set_inactive(member);
+  out.forward(member.id, std::make_unique<AsOrderParcel>(Order::deactivated, index_, member.epoch));
+  if (settle(now, out) || !was_active) return;
+  publish(out);
+  warn_if_short(out);
+}
+
+void ApplicationServer::set_active(Member& member) {
+  if (active(member)) return;
+  member.state = AspState::active;
+  active_.push_back(member.id);
+  loadshare_.add(member.id);
+}
+
+void ApplicationServer::set_inactive(Member& member) {
+  if (!active(member)) return;
+  member.state = AspState::inactive;
+  std::erase(active_, member.id);
+  loadshare_.remove(member.id);
+}
+
+// --- The machine
+// ----------------------------------------------------------------------------------
+
+bool ApplicationServer::settle(Instant now, Outbox& out) {
+  const std::size_t needed = state_ == AsState::inactive ? config_.active_asps_min : 1;
+  if (active_.size() >= needed) return apply(AsEvent::asps_active, now, out);
+  if (active_.empty() && state_ == AsState::active) return apply(AsEvent::active_gone, now, out);
+  if (members_.empty()) return apply(AsEvent::all_down, now, out);
+  return apply(AsEvent::asp_inactive, now, out);
+}
+
+bool ApplicationServer::apply(AsEvent event, Instant now, Outbox& out) {
+  const AsState before = state_;
+  state_ = next_state(before, event);
+  if (state_ == before) return false;
+  entered(before, now, out);
+  return true;
+}
+
+void ApplicationServer::entered(AsState before, Instant now, Outbox& out) {
+  out.announce(fact::AsStateChanged{config_.name, std::string(name_of(state_))});
+  recovery_at_.reset();
+  switch (state_) {
+    case AsState::down:
+      discard_held(out);
+      publish(out);
+      break;
+    case AsState::inactive:
+      discard_held(out);
+      publish(out);
+      notify_all(NotifyStatus::as_inactive, out);
+      break;
+    case AsState::active:
+      drain(now, out);
+      publish(out);
+      notify_all(NotifyStatus::as_active, out);
+      break;
+    case AsState::pending:
+      recovery_at_ = now + config_.recovery_timeout;
+      drain_at_.reset();
+      publish(out);
+      notify_all(NotifyStatus::as_pending, out);
+      break;
+  }
+  const bool was_served = before == AsState::active || before == AsState::pending;
+  const bool is_served = state_ == AsState::active || state_ == AsState::pending;
+  if (was_served && !is_served) report_destinations(MessageType::duna, out);
+  if (!was_served && is_served) report_destinations(MessageType::dava, out);
+}
+
+// RFC 4666 §3.8.2: "In the Insufficient ASP Resources case, the SGP is indicating to an
+// ASP-INACTIVE ASP in the AS that another ASP is required to handle the load of the AS
+// (Loadsharing or Broadcast mode)."
+void ApplicationServer::warn_if_short(Outbox& out) {
+  if (state_ != AsState::active || active_.size() >= config_.active_asps_min) return;
+  for (const Member& member : members_) {
+    if (!active(member)) notify(member, NotifyStatus::insufficient_asp_resources, out);
+  }
+}
+
+void ApplicationServer::on_woken(Instant now, Outbox& out) {
+  if (recovery_at_ && *recovery_at_ <= now) {
+    apply(members_.empty() ? AsEvent::recovery_expired_alone : AsEvent::recovery_expired, now, out);
+  } else if (drain_at_ && *drain_at_ <= now) {
+    drain(now, out);
+    if (held_.empty()) publish(out);
+  }
+}
+
+// --- DATA
+// -----------------------------------------------------------------------------------------
+
+void ApplicationServer::on_data(std::unique_ptr<DataParcel> data, Outbox& out) {
+  switch (state_) {
+    case AsState::pending:
+      return hold(std::move(data), out);
+    case AsState::active:
+      // Behind what is held, never past it.
+      return held_.empty() ? deliver(std::move(data), out) : hold(std::move(data), out);
+    case AsState::down:
+    case AsState::inactive:
+      out.count(Counter::m3ua_data_discarded);
+      return;
+  }
+}
+
+void ApplicationServer::hold(std::unique_ptr<DataParcel> data, Outbox& out) {
+  const std::size_t bytes = data->size() + kHeldOverhead;
+  if (held_.size() >= config_.pending_messages_max ||
+      held_bytes_ + bytes > config_.pending_bytes_max) {
+    out.count(Counter::m3ua_data_discarded);
+    return;
+  }
+  held_bytes_ += bytes;
+  held_.push_back(std::move(data));
+}
+
+// So many at a time that an association's send queue can follow.
+void ApplicationServer::drain(Instant now, Outbox& out) {
+  drain_at_.reset();
+  for (std::size_t n = gateway_.config.drain_messages_per_ms_max; n > 0 && !held_.empty(); --n) {
+    held_bytes_ -= held_.front()->size() + kHeldOverhead;
+    deliver(std::move(held_.front()), out);
+    held_.pop_front();
+  }
+  if (!held_.empty()) drain_at_ = now + 1ms;
+}
+
+void ApplicationServer::deliver(std::unique_ptr<DataParcel> data, Outbox& out) {
+  data->server = index_;
+  switch (config_.traffic_mode) {
+    case TrafficMode::override_mode:
+      return out.forward(active_.front(), std::move(data));
+    case TrafficMode::loadshare: {
+      const AssociationId asp = loadshare_.of(data->label.sls);
+      return out.forward(asp, std::move(data));
+    }
+    case TrafficMode::broadcast:
+      for (std::size_t i = 1; i < active_.size(); ++i) out.forward(active_[i], data->share());
+      return out.forward(active_.front(), std::move(data));
+  }
+}
+
+void ApplicationServer::discard_held(Outbox& out) {
+  if (!held_.empty()) out.count(Counter::m3ua_data_discarded, held_.size());
+  held_.clear();
+  held_bytes_ = 0;
+  drain_at_.reset();
+}
+
+// --- Saying so
+// ------------------------------------------------------------------------------------
+
+void ApplicationServer::publish(Outbox& out) {
+  auto view = std::make_shared<AsView>();
+  view->coordinator = gateway_.coordinators[index_];
+  view->state = state_;
+  view->through_coordinator = state_ != AsState::active || !held_.empty();
+  view->mode = config_.traffic_mode;
+  view->active = active_;
+  view->loadshare = loadshare_;
+  out.publish(std::make_unique<AsChangeParcel>(index_, std::move(view)));
+}
+
+void ApplicationServer::notify(const Member& member, NotifyStatus status, Outbox& out,
+                               std::optional<std::uint32_t> about) {
+  auto order = std::make_unique<AsOrderParcel>(Order::notify, index_, member.epoch);
+  order->status = status;
+  order->asp_identifier = about;
+  out.forward(member.id, std::move(order));
+}
+
+// RFC 4666 §4.3.4.5: "A Notify message reflecting a change in the AS state MUST be sent to all
+// ASPs in the AS, except those in the ASP-DOWN state".
+void ApplicationServer::notify_all(NotifyStatus status, Outbox& out,
+                                   std::optional<std::uint32_t> about) {
+  for (const Member& member : members_) notify(member, status, out, about);
+}
+
+// To the other ASs' ASPs; the module knows them.
+void ApplicationServer::report_destinations(MessageType type, Outbox& out) {
+  auto report = std::make_unique<NetworkStatusParcel>();
+  report->type = type;
+  for (const std::uint32_t dpc : gateway_.rules.destinations_of(index_)) {
+    report->affected.push_back({0, dpc});
+  }
+  if (!report->affected.empty()) out.accept(std::move(report));
+}
+
+}  // namespace siglane::m3ua

@@ -1,0 +1,115 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/protocol.h"
+#include "protocols/m3ua/control.h"
+
+namespace siglane::m3ua {
+
+// RFC 4666 §4.3.2, Figure 4: what moves an Application Server.
+enum class AsEvent : std::uint8_t {
+  asp_inactive,            // an ASP came up
+  asps_active,             // as many ASPs are ASP-ACTIVE as are needed
+  active_gone,             // the last ASP-ACTIVE one is no more
+  all_down,                // every ASP is ASP-DOWN
+  recovery_expired,        // T(r), and an ASP is ASP-INACTIVE
+  recovery_expired_alone,  // T(r), and all are ASP-DOWN
+};
+std::string_view name_of(AsEvent event);
+
+struct AsTransition {
+  AsState from;
+  AsEvent event;
+  AsState to;
+};
+// What is not here cannot happen, or changes nothing.
+inline constexpr std::array kAsTransitions = {
+    AsTransition{AsState::down, AsEvent::asp_inactive, AsState::inactive},
+    AsTransition{AsState::inactive, AsEvent::asps_active, AsState::active},
+    AsTransition{AsState::inactive, AsEvent::all_down, AsState::down},
+    AsTransition{AsState::active, AsEvent::active_gone, AsState::pending},
+    AsTransition{AsState::pending, AsEvent::asps_active, AsState::active},
+    AsTransition{AsState::pending, AsEvent::recovery_expired, AsState::inactive},
+    AsTransition{AsState::pending, AsEvent::recovery_expired_alone, AsState::down},
+};
+constexpr AsState next_state(AsState from, AsEvent event) {
+  for (const AsTransition& row : kAsTransitions) {
+    if (row.from == from && row.event == event) return row.to;
+  }
+  return from;
+}
+
+// One Application Server of the SG side: a coordinator over its ASPs. It alone decides who is
+// active, tells them (NTFY), publishes what route() reads, and holds DATA while AS-PENDING.
+class ApplicationServer final : public Session {
+ public:
+  // `gateway` must outlive it and have passed check().
+  ApplicationServer(const Gateway& gateway, std::size_t index);
+
+  void step(SessionInput input, Instant now, Outbox& out) override;
+  std::optional<Instant> deadline() const override;
+  SessionStatus status() const override;
+
+ private:
+  struct Member {
+    AssociationId id{};
+    std::string asp;
+    std::optional<std::uint32_t> asp_identifier;
+    AspState state = AspState::inactive;
+    std::uint32_t epoch = 0;
+  };
+
+  Member* find(AssociationId id);
+  bool active(const Member& member) const { return member.state == AspState::active; }
+
+  void on_asp(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
+  void on_up(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
+  void on_gone(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
+  void on_activate(Member& member, const AspEventParcel& event, Instant now, Outbox& out);
+  void on_deactivate(Member& member, Instant now, Outbox& out);
+  void on_data(std::unique_ptr<DataParcel> data, Outbox& out);
+  void on_woken(Instant now, Outbox& out);
+
+  void set_active(Member& member);
+  void set_inactive(Member& member);
+  // Looks at the members and takes the transition that follows, if any.
+  bool settle(Instant now, Outbox& out);
+  bool apply(AsEvent event, Instant now, Outbox& out);
+  void entered(AsState before, Instant now, Outbox& out);
+  void warn_if_short(Outbox& out);
+
+  void hold(std::unique_ptr<DataParcel> data, Outbox& out);
+  void drain(Instant now, Outbox& out);
+  void deliver(std::unique_ptr<DataParcel> data, Outbox& out);
+  void discard_held(Outbox& out);
+
+  void publish(Outbox& out);
+  void notify(const Member& member, NotifyStatus status, Outbox& out,
+              std::optional<std::uint32_t> about = std::nullopt);
+  void notify_all(NotifyStatus status, Outbox& out,
+                  std::optional<std::uint32_t> about = std::nullopt);
+  void report_destinations(MessageType type, Outbox& out);
+
+  const Gateway& gateway_;
+  const ApplicationServerConfig& config_;
+  std::size_t index_;
+
+  AsState state_ = AsState::down;
+  std::vector<Member> members_;  // those that are not ASP-DOWN
+  std::vector<AssociationId> active_;
+  LoadshareTable loadshare_;
+
+  std::deque<std::unique_ptr<DataParcel>> held_;
+  std::size_t held_bytes_ = 0;
+  std::optional<Instant> recovery_at_;  // T(r)
+  std::optional<Instant> drain_at_;
+};
+
+}  // namespace siglane::m3ua

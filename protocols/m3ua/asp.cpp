@@ -1,0 +1,617 @@
+#include "protocols/m3ua/asp.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace siglane::m3ua {
+namespace {
+
+using Order = AsOrderParcel::Order;
+using Event = AspEventParcel::Event;
+
+// RFC 4666 §3.8.1: "the first 40 octets of the offending message".
+constexpr std::size_t kDiagnosticBytesMax = 40;
+// An SSNM names at most so many destinations; more make another message.
+constexpr std::size_t kAffectedMax = 1024;
+
+}  // namespace
+
+std::string_view name_of(AspEvent event) {
+  switch (event) {
+    case AspEvent::aspup:
+      return "ASPUP";
+    case AspEvent::aspdn:
+      return "ASPDN";
+    case AspEvent::aspac:
+      return "ASPAC";
+    case AspEvent::aspia:
+      return "ASPIA";
+    case AspEvent::other_asp_overrides:
+      return "other ASP overrides";
+    case AspEvent::association_lost:
+      return "association lost";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(AspAnswer answer) {
+  switch (answer) {
+    case AspAnswer::nothing:
+      return "-";
+    case AspAnswer::aspup_ack:
+      return "ASPUP ACK";
+    case AspAnswer::aspup_ack_and_error:
+      return "ASPUP ACK, ERR Unexpected Message";
+    case AspAnswer::aspdn_ack:
+      return "ASPDN ACK";
+    case AspAnswer::aspac_ack:
+      return "ASPAC ACK";
+    case AspAnswer::aspia_ack:
+      return "ASPIA ACK";
+    case AspAnswer::notify_alternate_asp_active:
+      return "NTFY Alternate ASP Active";
+    case AspAnswer::error_unexpected_message:
+      return "ERR Unexpected Message";
+  }
+  return "unknown";
+}
+
+AspSession::AspSession(const Gateway& gateway, const AssociationUp& up,
+                       std::vector<std::string> candidates)
+    : gateway_(gateway),
+      streams_(up),
+      candidates_(std::move(candidates)),
+      remote_((up.remote_addresses.empty() ? std::string("unknown") : up.remote_addresses.front()) +
+              ":" + std::to_string(up.remote_port)),
+      heartbeat_(gateway.config.heartbeat_interval) {}
+
+void AspSession::step(SessionInput input, Instant now, Outbox& out) {
+  if (auto* received = std::get_if<AssociationReceived>(&input)) {
+    on_received(std::move(received->message), now, out);
+  } else if (auto* submitted = std::get_if<Submitted>(&input)) {
+    on_submitted(std::move(*submitted), now, out);
+  } else if (std::holds_alternative<Identified>(input)) {
+    on_identified(now, out);
+  } else if (auto* refused = std::get_if<IdentityRefused>(&input)) {
+    on_identity_refused(*refused, out);
+  } else if (auto* congestion = std::get_if<AssociationCongestion>(&input)) {
+    on_congestion(congestion->congested, out);
+  } else if (auto* unsent = std::get_if<AssociationUnsent>(&input)) {
+    const auto view = MessageView::parse(unsent->message.payload.bytes());
+    if (view && view->type() == MessageType::data) out.count(Counter::m3ua_data_discarded);
+  } else if (std::holds_alternative<Stopping>(input)) {
+    on_stopping(out);
+  } else if (std::holds_alternative<AssociationDown>(input)) {
+    leave_all(AspEvent::association_lost, Event::lost, out);
+    phase_ = Phase::closing;
+  } else if (std::holds_alternative<Woken>(input)) {
+    switch (heartbeat_.due(now)) {
+      case Heartbeat::Due::nothing:
+        break;
+      case Heartbeat::Due::send: {
+        MessageBuilder beat(out.buffers(), MessageType::beat);
+        beat.bytes(Tag::heartbeat_data, heartbeat_.data());
+        transmit(std::move(beat).finish(), out);
+        break;
+      }
+      case Heartbeat::Due::peer_is_gone:
+        heartbeat_.stop();
+        remark("no BEAT ACK", out);
+        out.close(CloseMode::abort);
+        break;
+    }
+  }
+}
+
+SessionStatus AspSession::status() const {
+  SessionStatus status;
+  status.peer = name_;
+  status.protocol = "m3ua";
+  status.state = m3ua::name_of(state());
+  for (const Membership& m : memberships_) {
+    if (!status.detail.empty()) status.detail += ", ";
+    status.detail += server(m).name + " " + std::string(m3ua::name_of(m.state));
+  }
+  return status;
+}
+
+AspState AspSession::state() const {
+  if (phase_ != Phase::up) return AspState::down;
+  const bool active = std::ranges::any_of(
+      memberships_, [](const Membership& m) { return m.state == AspState::active; });
+  return active ? AspState::active : AspState::inactive;
+}
+
+// --- What the ASP says
+// ----------------------------------------------------------------------------
+
+void AspSession::on_received(Message message, Instant now, Outbox& out) {
+  if (phase_ == Phase::closing) return;
+  const Bytes bytes = message.payload.bytes();
+  const auto view = MessageView::parse(bytes);
+  if (!view) {
+    out.count(Counter::m3ua_malformed);
+    // RFC 4666 §3.8.1: "an ERR message is not sent in response to an ERR message".
+    const bool about_err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
+    if (about_err) return remark("malformed ERR", out);
+    return error(view.error().code, bytes, out);
+  }
+  if (!streams_.allows(view->type(), message.stream)) {
+    if (view->type() == MessageType::err) return remark("ERR not on stream 0", out);
+    return error(ErrorCode::invalid_stream_identifier, bytes, out);
+  }
+  on_message(*view, message, now, out);
+}
+
+void AspSession::on_message(const MessageView& view, Message& message, Instant, Outbox& out) {
+  switch (view.type()) {
+    case MessageType::data:
+      return on_data(view, message, out);
+    case MessageType::aspup:
+      return on_aspup(view, out);
+    case MessageType::aspdn:
+      return on_aspdn(out);
+    case MessageType::aspac:
+      return on_aspac(view, out);
+    case MessageType::aspia:
+      return on_aspia(view, out);
+    case MessageType::beat:
+      return on_beat(view, message.stream, out);
+    case MessageType::beat_ack:
+      return heartbeat_.acknowledged(view.find(Tag::heartbeat_data).value_or(Bytes{}));
+    case MessageType::daud:
+    case MessageType::scon:
+      return on_ssnm(view, out);
+    case MessageType::err:
+      return on_err(view, out);
+    case MessageType::reg_req:
+      return on_reg_req(view, out);
+    case MessageType::dereg_req:
+      return on_dereg_req(view, out);
+    case MessageType::ntfy:
+    case MessageType::duna:
+    case MessageType::dava:
+    case MessageType::dupu:
+    case MessageType::drst:
+    case MessageType::aspup_ack:
+    case MessageType::aspdn_ack:
+    case MessageType::aspac_ack:
+    case MessageType::aspia_ack:
+    case MessageType::reg_rsp:
+    case MessageType::dereg_rsp:
+      // Only an SG says these.
+      return error(ErrorCode::unexpected_message, view.bytes(), out);
+  }
+}
+
+void AspSession::on_data(const MessageView& view, Message& message, Outbox& out) {
+  out.count(Counter::m3ua_data_received);
+  if (phase_ != Phase::up) return error(ErrorCode::unexpected_message, view.bytes(), out);
+  const U32List contexts = view.list(Tag::routing_context);
+  if (contexts.size() > 1) return error(ErrorCode::invalid_parameter_value, view.bytes(), out);
+
+  const Membership* membership = nullptr;
+  if (contexts.empty()) {
+    const auto at = std::ranges::find(memberships_, AspState::active, &Membership::state);
+    if (at != memberships_.end()) membership = &*at;
+  } else {
+    membership = membership_of_context(contexts[0]);
+    if (membership == nullptr) {
+      return error(ErrorCode::invalid_routing_context, view.bytes(), out, {{contexts[0]}, {}});
+    }
+  }
+  if (membership == nullptr || membership->state != AspState::active) {
+    // "If the Unexpected message contained Routing Contexts, the Routing Contexts SHOULD be
+    // included in the Error message."
+    About about;
+    about.routing_contexts.assign(contexts.begin(), contexts.end());
+    return error(ErrorCode::unexpected_message, view.bytes(), out, about);
+  }
+  const auto expected = server(*membership).network_appearance;
+  const auto appearance = view.u32(Tag::network_appearance);
+  if (expected && appearance && *expected != *appearance) {
+    return error(ErrorCode::invalid_network_appearance, view.bytes(), out, {{}, appearance});
+  }
+  auto data = DataParcel::received(view, std::move(message.payload), message.caused_at);
+  if (!data->network_appearance) data->network_appearance = expected;
+  out.accept(std::move(data));
+}
+
+void AspSession::on_aspup(const MessageView& view, Outbox& out) {
+  if (streams_.single() && !gateway_.config.single_stream_allowed) {
+    error(ErrorCode::refused_management_blocking, view.bytes(), out);
+    phase_ = Phase::closing;
+    return out.close(CloseMode::graceful);
+  }
+  const AspAnswer answer = next_state(state(), AspEvent::aspup).answer;
+  if (phase_ == Phase::up) {
+    // RFC 4666 §4.3.4.1: while ASP-ACTIVE "an ASP Up Ack message is returned, as well as an Error
+    // message ("Unexpected Message")", and it is ASP-INACTIVE then in all its ASs.
+    MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
+    transmit(std::move(ack).finish(), out);
+    if (answer != AspAnswer::aspup_ack_and_error) return;
+    error(ErrorCode::unexpected_message, view.bytes(), out);
+    ++epoch_;
+    for (Membership& m : memberships_) {
+      move(m, AspEvent::aspup, out);
+      tell(m, Event::up, out);
+    }
+    return;
+  }
+  const auto identifier = view.u32(Tag::asp_identifier);
+  auto name = name_from(identifier);
+  if (!name) return error(ErrorCode::asp_identifier_required, view.bytes(), out);
+  identifier_known_ = !identifier || gateway_.find_asp(*identifier) != nullptr;
+  asp_identifier_ = identifier;
+  name_ = std::move(*name);
+  phase_ = Phase::identifying;
+  out.identify(name_);
+}
+
+std::optional<std::string> AspSession::name_from(std::optional<std::uint32_t> identifier) const {
+  if (identifier) {
+    if (const AspConfig* asp = gateway_.find_asp(*identifier)) return asp->name;
+  }
+  // Known by address alone: the only one there, or the only one there without an identifier.
+  std::vector<const std::string*> anonymous;
+  for (const std::string& name : candidates_) {
+    const AspConfig* asp = gateway_.find_asp(name);
+    if (asp != nullptr && !asp->asp_identifier) anonymous.push_back(&name);
+  }
+  if (anonymous.size() == 1) return *anonymous.front();
+  if (identifier) return "asp-identifier " + std::to_string(*identifier);
+  if (candidates_.size() == 1) return candidates_.front();
+  if (candidates_.empty()) return "asp at " + remote_;
+  return std::nullopt;
+}
+
+void AspSession::on_identified(Instant now, Outbox& out) {
+  if (phase_ != Phase::identifying) return;
+  phase_ = Phase::up;
+  ++epoch_;
+  memberships_.clear();
+  for (const std::size_t as : gateway_.servers_of(name_)) memberships_.push_back({.as = as});
+  heartbeat_.start(now);
+  MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
+  transmit(std::move(ack).finish(), out);
+  out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::inactive))});
+  for (const Membership& m : memberships_) tell(m, Event::up, out);
+}
+
+void AspSession::on_identity_refused(const IdentityRefused& refused, Outbox& out) {
+  phase_ = Phase::closing;
+  remark(refused.why, out);
+  error(identifier_known_ ? ErrorCode::refused_management_blocking
+                          : ErrorCode::invalid_asp_identifier,
+        {}, out);
+  out.close(CloseMode::graceful);
+}
+
+void AspSession::on_aspdn(Outbox& out) {
+  leave_all(AspEvent::aspdn, Event::down, out);
+  phase_ = Phase::down;
+  heartbeat_.stop();
+  MessageBuilder ack(out.buffers(), MessageType::aspdn_ack);
+  transmit(std::move(ack).finish(), out);
+}
+
+void AspSession::on_aspac(const MessageView& view, Outbox& out) {
+  if (next_state(state(), AspEvent::aspac).answer == AspAnswer::error_unexpected_message) {
+    return error(ErrorCode::unexpected_message, view.bytes(), out);
+  }
+  const auto mode = view.u32(Tag::traffic_mode_type);
+  if (mode && (*mode < 1 || *mode > 3)) {
+    return error(ErrorCode::unsupported_traffic_mode_type, view.bytes(), out);
+  }
+  for (Membership* m : named_memberships(view, out)) {
+    m->mode_in_request = mode.has_value();
+    m->context_in_request = !view.list(Tag::routing_context).empty();
+    tell(*m, Event::activate, out, mode);
+  }
+}
+
+void AspSession::on_aspia(const MessageView& view, Outbox& out) {
+  if (next_state(state(), AspEvent::aspia).answer == AspAnswer::error_unexpected_message) {
+    return error(ErrorCode::unexpected_message, view.bytes(), out);
+  }
+  for (Membership* m : named_memberships(view, out)) {
+    m->context_in_request = !view.list(Tag::routing_context).empty();
+    tell(*m, Event::deactivate, out);
+  }
+}
+
+std::vector<AspSession::Membership*> AspSession::named_memberships(const MessageView& view,
+                                                                   Outbox& out) {
+  std::vector<Membership*> named;
+  if (memberships_.empty()) {
+    error(ErrorCode::no_configured_as_for_asp, view.bytes(), out);
+    return named;
+  }
+  const U32List contexts = view.list(Tag::routing_context);
+  if (contexts.empty()) {
+    for (Membership& m : memberships_) named.push_back(&m);
+    return named;
+  }
+  About unknown;
+  for (const std::uint32_t context : contexts) {
+    Membership* m = membership_of_context(context);
+    if (m == nullptr) {
+      unknown.routing_contexts.push_back(context);
+    } else if (std::ranges::find(named, m) == named.end()) {
+      named.push_back(m);
+    }
+  }
+  if (!unknown.routing_contexts.empty()) {
+    error(ErrorCode::invalid_routing_context, view.bytes(), out, unknown);
+  }
+  return named;
+}
+
+// RFC 4666 §4.3.4.6: "the receiver of a BEAT message SHALL respond with a BEAT ACK message", with
+// the Heartbeat Data as it came.
+void AspSession::on_beat(const MessageView& view, StreamId stream, Outbox& out) {
+  const auto data = view.find(Tag::heartbeat_data);
+  MessageBuilder ack(out.buffers(), MessageType::beat_ack, 16 + (data ? data->size() : 0));
+  if (data) ack.bytes(Tag::heartbeat_data, *data);
+  transmit(std::move(ack).finish(), out, streams_.like(stream));
+}
+
+void AspSession::on_ssnm(const MessageView& view, Outbox& out) {
+  if (state() != AspState::active) {
+    return error(ErrorCode::unexpected_message, view.bytes(), out);
+  }
+  if (view.type() == MessageType::scon) return;  // its M3UA is congested: SCTP tells us more
+  auto audit = std::make_unique<NetworkStatusParcel>();
+  audit->type = MessageType::daud;
+  audit->network_appearance = view.u32(Tag::network_appearance);
+  for (const std::uint32_t word : view.list(Tag::affected_point_code)) {
+    audit->affected.push_back(AffectedPointCode::unpack(word));
+  }
+  out.accept(std::move(audit));
+}
+
+// RFC 4666 §4.4: the keys are configured here, never registered.
+void AspSession::on_reg_req(const MessageView& view, Outbox& out) {
+  if (phase_ != Phase::up) return error(ErrorCode::unexpected_message, view.bytes(), out);
+  MessageBuilder response(out.buffers(), MessageType::reg_rsp);
+  ParameterReader parameters = view.parameters();
+  while (const auto parameter = parameters.next()) {
+    if (parameter->tag != static_cast<std::uint16_t>(Tag::routing_key)) continue;
+    const auto key = RoutingKeyView::parse(parameter->value);
+    if (!key) return error(key.error().code, view.bytes(), out);
+    const std::size_t result = response.open(Tag::registration_result);
+    response.u32(Tag::local_routing_key_identifier, key->local_identifier);
+    response.u32(Tag::registration_status,
+                 static_cast<std::uint32_t>(RegistrationStatus::permission_denied));
+    response.u32(Tag::routing_context, 0);
+    response.close(result);
+  }
+  transmit(std::move(response).finish(), out);
+}
+
+void AspSession::on_dereg_req(const MessageView& view, Outbox& out) {
+  if (phase_ != Phase::up) return error(ErrorCode::unexpected_message, view.bytes(), out);
+  MessageBuilder response(out.buffers(), MessageType::dereg_rsp);
+  for (const std::uint32_t context : view.list(Tag::routing_context)) {
+    const auto status = membership_of_context(context) != nullptr
+                            ? DeregistrationStatus::permission_denied
+                            : DeregistrationStatus::invalid_routing_context;
+    const std::size_t result = response.open(Tag::deregistration_result);
+    response.u32(Tag::routing_context, context);
+    response.u32(Tag::deregistration_status, static_cast<std::uint32_t>(status));
+    response.close(result);
+  }
+  transmit(std::move(response).finish(), out);
+}
+
+void AspSession::on_err(const MessageView& view, Outbox& out) {
+  out.count(Counter::m3ua_errors_received);
+  const auto code = view.u32(Tag::error_code).value_or(0);
+  remark("says ERR " + std::string(m3ua::name_of(static_cast<ErrorCode>(code))), out);
+}
+
+// --- What the node says
+// -----------------------------------------------------------------------------
+
+void AspSession::on_submitted(Submitted submitted, Instant now, Outbox& out) {
+  auto* parcel = static_cast<M3uaParcel*>(submitted.parcel.get());
+  switch (parcel->kind()) {
+    case ParcelKind::data:
+      submitted.parcel.release();
+      return send_data(std::unique_ptr<DataParcel>(static_cast<DataParcel*>(parcel)), out);
+    case ParcelKind::as_order:
+      return on_order(static_cast<const AsOrderParcel&>(*parcel), out);
+    case ParcelKind::network_status:
+      return send_status(static_cast<const NetworkStatusParcel&>(*parcel), now, out);
+    case ParcelKind::asp_status:
+    case ParcelKind::asp_event:
+      return;  // never addressed to an ASP
+  }
+}
+
+void AspSession::on_order(const AsOrderParcel& order, Outbox& out) {
+  Membership* m = membership_in(order.as);
+  if (phase_ != Phase::up || m == nullptr || order.epoch != epoch_) return;  // of an earlier life
+  const std::uint32_t context = server(*m).routing_context;
+  switch (order.order) {
+    case Order::activated:
+      move(*m, AspEvent::aspac, out);
+      return acknowledge(MessageType::aspac_ack, *m, out);
+    case Order::deactivated:
+      if (!order.unasked) {
+        move(*m, AspEvent::aspia, out);
+        return acknowledge(MessageType::aspia_ack, *m, out);
+      }
+      move(*m, AspEvent::other_asp_overrides, out);
+      break;
+    case Order::refused:
+      return error(order.error, {}, out, {{context}, {}});
+    case Order::notify:
+      break;
+  }
+  const NotifyStatus status =
+      order.order == Order::notify ? order.status : NotifyStatus::alternate_asp_active;
+  MessageBuilder ntfy(out.buffers(), MessageType::ntfy);
+  ntfy.u32(Tag::status, static_cast<std::uint32_t>(status))
+      .u32_if(Tag::asp_identifier, order.asp_identifier)
+      .u32(Tag::routing_context, context);
+  transmit(std::move(ntfy).finish(), out);
+}
+
+void AspSession::send_data(std::unique_ptr<DataParcel> data, Outbox& out) {
+  const Membership* m = membership_in(data->server);
+  if (phase_ != Phase::up || m == nullptr || m->state != AspState::active) {
+    return out.undelivered(std::move(data), Why::not_open);
+  }
+  const ApplicationServerConfig& as = server(*m);
+  const StreamId stream = streams_.for_data(data->label.sls);
+  const Instant caused_at = data->received_at;
+  out.count(Counter::m3ua_data_sent);
+  Buffer payload =
+      std::move(*data).encode(as.network_appearance, as.routing_context, out.buffers());
+  out.transmit({stream, PayloadProtocol::m3ua, false, caused_at, std::move(payload)});
+}
+
+void AspSession::send_status(const NetworkStatusParcel& status, Instant now, Outbox& out) {
+  std::vector<std::uint32_t> contexts, affected;
+  auto appearance = status.network_appearance;
+  for (const Membership& m : memberships_) {
+    if (m.state != AspState::active) continue;
+    contexts.push_back(server(m).routing_context);
+    if (!appearance) appearance = server(m).network_appearance;
+  }
+  if (phase_ != Phase::up || contexts.empty()) return;
+  for (const AffectedPointCode& pc : status.affected) {
+    if (!status.limited || may_report(pc.point_code, now)) affected.push_back(pc.pack());
+  }
+  for (std::size_t at = 0; at < affected.size(); at += kAffectedMax) {
+    MessageBuilder message(out.buffers(), status.type);
+    message.u32_if(Tag::network_appearance, appearance)
+        .list(Tag::routing_context, contexts)
+        .list(Tag::affected_point_code,
+              std::span(affected).subspan(at, std::min(kAffectedMax, affected.size() - at)))
+        .u32_if(Tag::congestion_indications, status.congestion_level);
+    transmit(std::move(message).finish(), out);
+  }
+}
+
+// The SCON of the others says that the destinations behind this association are congested.
+void AspSession::on_congestion(bool congested, Outbox& out) {
+  auto report = std::make_unique<NetworkStatusParcel>();
+  report->type = MessageType::scon;
+  report->congestion_level = congested ? 1 : 0;
+  for (const Membership& m : memberships_) {
+    if (m.state != AspState::active) continue;
+    for (const std::uint32_t dpc : gateway_.rules.destinations_of(m.as)) {
+      report->affected.push_back({0, dpc});
+    }
+  }
+  if (!report->affected.empty()) out.accept(std::move(report));
+}
+
+// RFC 4666 §4.7: a gateway that cannot serve any longer "should send an ASP Down Ack message to all
+// its connected ASPs".
+void AspSession::on_stopping(Outbox& out) {
+  if (phase_ == Phase::closing) return;
+  if (phase_ == Phase::up) {
+    leave_all(AspEvent::aspdn, Event::down, out);
+    MessageBuilder ack(out.buffers(), MessageType::aspdn_ack);
+    transmit(std::move(ack).finish(), out);
+  }
+  phase_ = Phase::closing;
+  heartbeat_.stop();
+  out.close(CloseMode::graceful);
+}
+
+// --- Helpers
+// ----------------------------------------------------------------------------------------
+
+AspSession::Membership* AspSession::membership_of_context(std::uint32_t routing_context) {
+  for (Membership& m : memberships_) {
+    if (server(m).routing_context == routing_context) return &m;
+  }
+  return nullptr;
+}
+
+AspSession::Membership* AspSession::membership_in(std::size_t as) {
+  const auto at = std::ranges::find(memberships_, as, &Membership::as);
+  return at == memberships_.end() ? nullptr : &*at;
+}
+
+const ApplicationServerConfig& AspSession::server(const Membership& m) const {
+  return gateway_.config.application_servers[m.as];
+}
+
+void AspSession::move(Membership& membership, AspEvent event, Outbox& out) {
+  const AspState before = std::exchange(membership.state, next_state(membership.state, event).to);
+  if (membership.state == before) return;
+  out.announce(fact::AspStateChanged{name_, server(membership).name,
+                                     std::string(m3ua::name_of(membership.state))});
+}
+
+void AspSession::leave_all(AspEvent event, Event what, Outbox& out) {
+  if (phase_ != Phase::up) return;
+  for (Membership& m : memberships_) {
+    move(m, event, out);
+    tell(m, what, out);
+  }
+  memberships_.clear();
+  out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::down))});
+}
+
+void AspSession::tell(const Membership& membership, Event event, Outbox& out,
+                      std::optional<std::uint32_t> traffic_mode) {
+  auto parcel = std::make_unique<AspEventParcel>(event, name_, asp_identifier_);
+  parcel->server = membership.as;
+  parcel->traffic_mode = traffic_mode;
+  parcel->epoch = epoch_;
+  out.forward(gateway_.coordinators[membership.as], std::move(parcel));
+}
+
+void AspSession::transmit(Buffer payload, Outbox& out, StreamId stream) {
+  out.transmit({stream, PayloadProtocol::m3ua, false, {}, std::move(payload)});
+}
+
+void AspSession::acknowledge(MessageType type, const Membership& m, Outbox& out) {
+  MessageBuilder ack(out.buffers(), type);
+  if (type == MessageType::aspac_ack && m.mode_in_request) {
+    ack.u32(Tag::traffic_mode_type, static_cast<std::uint32_t>(server(m).traffic_mode));
+  }
+  // With the Routing Context where the request had it, or where it would not be clear without.
+  if (m.context_in_request || memberships_.size() > 1) {
+    ack.u32(Tag::routing_context, server(m).routing_context);
+  }
+  transmit(std::move(ack).finish(), out);
+}
+
+void AspSession::error(ErrorCode code, Bytes offending, Outbox& out, const About& about) {
+  out.count(Counter::m3ua_errors_sent);
+  remark(std::string(m3ua::name_of(code)), out);
+  MessageBuilder err(out.buffers(), MessageType::err, 96);
+  err.u32(Tag::error_code, static_cast<std::uint32_t>(code))
+      .list(Tag::routing_context, about.routing_contexts)
+      .u32_if(Tag::network_appearance, about.network_appearance);
+  if (!offending.empty()) {
+    err.bytes(Tag::diagnostic_information,
+              offending.first(std::min(offending.size(), kDiagnosticBytesMax)));
+  }
+  transmit(std::move(err).finish(), out);
+}
+
+void AspSession::remark(std::string what, Outbox& out) {
+  out.count(Counter::protocol_violations);
+  if (std::exchange(remarked_, true)) return;
+  out.announce(fact::ProtocolViolation{name_.empty() ? remote_ : name_, std::move(what)});
+}
+
+// One DUNA for a destination per interval, whatever the ASP goes on sending there.
+bool AspSession::may_report(std::uint32_t destination, Instant now) {
+  for (const Reported& r : reported_) {
+    if (r.destination == destination && now < r.until) return false;
+  }
+  reported_[next_reported_] = {destination, now + gateway_.config.destination_report_interval};
+  next_reported_ = (next_reported_ + 1) % reported_.size();
+  return true;
+}
+
+}  // namespace siglane::m3ua

@@ -1,0 +1,174 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/peer_table.h"
+#include "core/protocol.h"
+#include "protocols/m3ua/control.h"
+#include "protocols/m3ua/heartbeat.h"
+#include "protocols/m3ua/message.h"
+#include "protocols/m3ua/streams.h"
+
+namespace siglane::m3ua {
+
+// RFC 4666 §4.3.1, Figure 3: what moves an ASP within one AS, and what the SG side answers.
+enum class AspEvent : std::uint8_t {
+  aspup,
+  aspdn,
+  aspac,
+  aspia,
+  other_asp_overrides,
+  association_lost
+};
+enum class AspAnswer : std::uint8_t {
+  nothing,
+  aspup_ack,
+  aspup_ack_and_error,  // §4.3.4.1: ASPUP while ASP-ACTIVE
+  aspdn_ack,
+  aspac_ack,
+  aspia_ack,
+  notify_alternate_asp_active,
+  error_unexpected_message
+};
+std::string_view name_of(AspEvent event);
+std::string_view name_of(AspAnswer answer);
+
+struct AspTransition {
+  AspState from;
+  AspEvent event;
+  AspState to;
+  AspAnswer answer;
+};
+inline constexpr std::array kAspTransitions = {
+    AspTransition{AspState::down, AspEvent::aspup, AspState::inactive, AspAnswer::aspup_ack},
+    AspTransition{AspState::down, AspEvent::aspdn, AspState::down, AspAnswer::aspdn_ack},
+    AspTransition{AspState::down, AspEvent::aspac, AspState::down,
+                  AspAnswer::error_unexpected_message},
+    AspTransition{AspState::down, AspEvent::aspia, AspState::down,
+                  AspAnswer::error_unexpected_message},
+    AspTransition{AspState::down, AspEvent::other_asp_overrides, AspState::down,
+                  AspAnswer::nothing},
+    AspTransition{AspState::down, AspEvent::association_lost, AspState::down, AspAnswer::nothing},
+
+    AspTransition{AspState::inactive, AspEvent::aspup, AspState::inactive, AspAnswer::aspup_ack},
+    AspTransition{AspState::inactive, AspEvent::aspdn, AspState::down, AspAnswer::aspdn_ack},
+    AspTransition{AspState::inactive, AspEvent::aspac, AspState::active, AspAnswer::aspac_ack},
+    AspTransition{AspState::inactive, AspEvent::aspia, AspState::inactive, AspAnswer::aspia_ack},
+    AspTransition{AspState::inactive, AspEvent::other_asp_overrides, AspState::inactive,
+                  AspAnswer::nothing},
+    AspTransition{AspState::inactive, AspEvent::association_lost, AspState::down,
+                  AspAnswer::nothing},
+
+    AspTransition{AspState::active, AspEvent::aspup, AspState::inactive,
+                  AspAnswer::aspup_ack_and_error},
+    AspTransition{AspState::active, AspEvent::aspdn, AspState::down, AspAnswer::aspdn_ack},
+    AspTransition{AspState::active, AspEvent::aspac, AspState::active, AspAnswer::aspac_ack},
+    AspTransition{AspState::active, AspEvent::aspia, AspState::inactive, AspAnswer::aspia_ack},
+    AspTransition{AspState::active, AspEvent::other_asp_overrides, AspState::inactive,
+                  AspAnswer::notify_alternate_asp_active},
+    AspTransition{AspState::active, AspEvent::association_lost, AspState::down, AspAnswer::nothing},
+};
+// Total: there is a row for each state and event (asp_test.cpp).
+constexpr AspTransition next_state(AspState from, AspEvent event) {
+  for (const AspTransition& row : kAspTransitions) {
+    if (row.from == from && row.event == event) return row;
+  }
+  return {from, event, from, AspAnswer::nothing};
+}
+
+// One association with an ASP, on the SG side. Who is ASP-ACTIVE in an AS is that AS's decision
+// (as.h); this session asks it, and answers the ASP.
+class AspSession final : public Session {
+ public:
+  // `gateway` must outlive it. `candidates`: names of the ASPs that may come from this address.
+  AspSession(const Gateway& gateway, const AssociationUp& up, std::vector<std::string> candidates);
+
+  void step(SessionInput input, Instant now, Outbox& out) override;
+  std::optional<Instant> deadline() const override { return heartbeat_.deadline(); }
+  SessionStatus status() const override;
+
+ private:
+  enum class Phase : std::uint8_t { down, identifying, up, closing };
+  struct Membership {
+    std::size_t as = 0;
+    AspState state = AspState::inactive;
+    bool mode_in_request = false;     // ASPAC named a Traffic Mode Type: so does its ACK
+    bool context_in_request = false;  // ... a Routing Context
+  };
+  // What an ERR says besides its code.
+  struct About {
+    std::vector<std::uint32_t> routing_contexts;
+    std::optional<std::uint32_t> network_appearance;
+  };
+
+  void on_received(Message message, Instant now, Outbox& out);
+  void on_message(const MessageView& view, Message& message, Instant now, Outbox& out);
+  void on_data(const MessageView& view, Message& message, Outbox& out);
+  void on_aspup(const MessageView& view, Outbox& out);
+  void on_aspdn(Outbox& out);
+  void on_aspac(const MessageView& view, Outbox& out);
+  void on_aspia(const MessageView& view, Outbox& out);
+  void on_beat(const MessageView& view, StreamId stream, Outbox& out);
+  void on_ssnm(const MessageView& view, Outbox& out);
+  void on_reg_req(const MessageView& view, Outbox& out);
+  void on_dereg_req(const MessageView& view, Outbox& out);
+  void on_err(const MessageView& view, Outbox& out);
+
+  void on_identified(Instant now, Outbox& out);
+  void on_identity_refused(const IdentityRefused& refused, Outbox& out);
+  void on_submitted(Submitted submitted, Instant now, Outbox& out);
+  void on_order(const AsOrderParcel& order, Outbox& out);
+  void send_data(std::unique_ptr<DataParcel> data, Outbox& out);
+  void send_status(const NetworkStatusParcel& status, Instant now, Outbox& out);
+  void on_congestion(bool congested, Outbox& out);
+  void on_stopping(Outbox& out);
+
+  // The name to Identify as; nothing where the ASP Identifier would have to tell and is missing.
+  std::optional<std::string> name_from(std::optional<std::uint32_t> identifier) const;
+  AspState state() const;  // the best of all ASs
+  Membership* membership_of_context(std::uint32_t routing_context);
+  Membership* membership_in(std::size_t as);
+  const ApplicationServerConfig& server(const Membership& m) const;
+  // The memberships that a message's Routing Contexts name, all where it names none. Those that do
+  // not exist are answered with an ERR.
+  std::vector<Membership*> named_memberships(const MessageView& view, Outbox& out);
+  void move(Membership& membership, AspEvent event, Outbox& out);
+  void leave_all(AspEvent event, AspEventParcel::Event tell, Outbox& out);
+  void tell(const Membership& membership, AspEventParcel::Event event, Outbox& out,
+            std::optional<std::uint32_t> traffic_mode = std::nullopt);
+
+  void transmit(Buffer payload, Outbox& out, StreamId stream = StreamId{0});
+  void acknowledge(MessageType type, const Membership& membership, Outbox& out);
+  // The one exit for what is wrong with what the ASP sent.
+  void error(ErrorCode code, Bytes offending, Outbox& out, const About& about = {});
+  void remark(std::string what, Outbox& out);
+  bool may_report(std::uint32_t destination, Instant now);
+
+  const Gateway& gateway_;
+  Streams streams_;
+  std::vector<std::string> candidates_;
+  std::string remote_;
+
+  Phase phase_ = Phase::down;
+  std::string name_;
+  std::optional<std::uint32_t> asp_identifier_;
+  bool identifier_known_ = true;
+  std::uint32_t epoch_ = 0;
+  std::vector<Membership> memberships_;
+  Heartbeat heartbeat_;
+  bool remarked_ = false;
+
+  struct Reported {
+    std::uint32_t destination = 0;
+    Instant until{};
+  };
+  std::array<Reported, 16> reported_{};
+  std::size_t next_reported_ = 0;
+};
+
+}  // namespace siglane::m3ua

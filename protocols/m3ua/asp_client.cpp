@@ -1,0 +1,56 @@
+#include "protocols/m3ua/asp_client.h"
+
+#include <algorithm>
+
+#include "protocols/m3ua/asp_client_session.h"
+#include "protocols/m3ua/module.h"
+
+namespace siglane::m3ua {
+namespace {
+
+constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
+
+}  // namespace
+
+AspClientModule::AspClientModule(AspClientsConfig config) : config_(std::move(config)) {}
+
+void AspClientModule::set_user(std::string_view asp, AssociationId user) {
+  user_of_[std::string(asp)] = user;
+}
+
+std::span<const PayloadProtocol> AspClientModule::payload_protocols() const {
+  return kPayloadProtocols;
+}
+
+Result<std::optional<std::size_t>> AspClientModule::frame_length(Bytes head) const {
+  return frame_length_of(head);
+}
+
+std::unique_ptr<Session> AspClientModule::open_session(AssociationId, const AssociationUp& up,
+                                                       const PeerTable&, std::uint64_t) const {
+  const auto config = std::ranges::find(config_.asps, up.peer, &AspClientConfig::name);
+  const auto user = user_of_.find(up.peer);
+  return std::make_unique<AspClientSession>(
+      config_, config != config_.asps.end() ? *config : unknown_,
+      up.peer.empty() ? std::string("unknown gateway") : up.peer,
+      user != user_of_.end() ? user->second : user_);
+}
+
+// Nothing is routed: the user addresses an association, and the association its user.
+void AspClientModule::route(ShardId, AssociationId, ParcelPtr, Instant, Outbox& out) const {
+  out.count(Counter::m3ua_data_unroutable);
+}
+
+// The user's DATA comes back to it; what came for a user that is gone is counted.
+void AspClientModule::undelivered(ShardId, AssociationId from, ParcelPtr parcel, Why why, Instant,
+                                  Outbox& out) const {
+  if (static_cast<M3uaParcel&>(*parcel).kind() != ParcelKind::data) return;
+  auto& data = static_cast<DataParcel&>(*parcel);
+  const bool from_user =
+      from == user_ || std::ranges::any_of(user_of_, [&](auto& u) { return u.second == from; });
+  if (data.returned || !from_user) return out.count(Counter::m3ua_data_discarded);
+  data.returned = why;
+  out.forward(from, std::move(parcel));
+}
+
+}  // namespace siglane::m3ua

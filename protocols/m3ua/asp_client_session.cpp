@@ -1,0 +1,437 @@
+#include "protocols/m3ua/asp_client_session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace siglane::m3ua {
+
+AspClientSession::AspClientSession(const AspClientsConfig& common, const AspClientConfig& config,
+                                   std::string gateway, AssociationId user)
+    : common_(common),
+      config_(config),
+      gateway_(std::move(gateway)),
+      user_(user),
+      heartbeat_(common.heartbeat_interval) {
+  for (const std::uint32_t context : config.routing_contexts) {
+    contexts_.push_back({context, AspState::down, !config.standby});
+  }
+  if (contexts_.empty()) contexts_.push_back({std::nullopt, AspState::down, !config.standby});
+}
+
+void AspClientSession::step(SessionInput input, Instant now, Outbox& out) {
+  if (auto* received = std::get_if<AssociationReceived>(&input)) {
+    on_received(std::move(received->message), now, out);
+  } else if (auto* submitted = std::get_if<Submitted>(&input)) {
+    auto* parcel = static_cast<M3uaParcel*>(submitted->parcel.get());
+    if (parcel->kind() != ParcelKind::data) return;
+    submitted->parcel.release();
+    send_data(submitted->from, std::unique_ptr<DataParcel>(static_cast<DataParcel*>(parcel)), out);
+  } else if (auto* association = std::get_if<AssociationUp>(&input)) {
+    on_up(*association, now, out);
+  } else if (std::holds_alternative<Identified>(input)) {
+    on_identified(now, out);
+  } else if (auto* refused = std::get_if<IdentityRefused>(&input)) {
+    closing_ = true;
+    remark(refused->why, out);
+    out.close(CloseMode::graceful);
+  } else if (auto* congestion = std::get_if<AssociationCongestion>(&input)) {
+    congested_ = congestion->congested;
+    for (const Context& context : contexts_) tell_user(context, out);
+  } else if (auto* unsent = std::get_if<AssociationUnsent>(&input)) {
+    on_unsent(std::move(*unsent), out);
+  } else if (std::holds_alternative<Woken>(input)) {
+    on_woken(now, out);
+  } else if (std::holds_alternative<Stopping>(input)) {
+    on_stopping(now, out);
+  } else if (std::holds_alternative<AssociationDown>(input)) {
+    set_all(AspState::down, out);
+    closing_ = true;
+  }
+}
+
+std::optional<Instant> AspClientSession::deadline() const {
+  const auto beat = heartbeat_.deadline();
+  if (awaiting_ == Awaiting::nothing) return beat;
+  return beat ? std::min(*beat, ack_by_) : ack_by_;
+}
+
+SessionStatus AspClientSession::status() const {
+  SessionStatus status;
+  status.peer = gateway_;
+  status.protocol = "m3ua";
+  status.state = name_of(active() ? AspState::active : up() ? AspState::inactive : AspState::down);
+  for (const Context& context : contexts_) {
+    if (!context.routing_context) continue;
+    if (!status.detail.empty()) status.detail += ", ";
+    status.detail += "routing context " + std::to_string(*context.routing_context) + " " +
+                     std::string(name_of(context.state));
+  }
+  return status;
+}
+
+bool AspClientSession::up() const {
+  return contexts_.front().state != AspState::down;
+}
+
+bool AspClientSession::active() const {
+  return std::ranges::any_of(contexts_,
+                             [](const Context& c) { return c.state == AspState::active; });
+}
+
+// --- The way up ---------------------------------------------------------------------------------
+
+void AspClientSession::on_up(const AssociationUp& association, Instant now, Outbox& out) {
+  streams_ = Streams(association);
+  if (streams_.single() && !config_.single_stream_allowed) {
+    closing_ = true;
+    remark("offers a single stream", out);
+    return out.close(CloseMode::graceful);
+  }
+  send_aspup(out);
+  await(Awaiting::aspup_ack, now);
+}
+
+void AspClientSession::send_aspup(Outbox& out) {
+  MessageBuilder aspup(out.buffers(), MessageType::aspup);
+  aspup.u32_if(Tag::asp_identifier, config_.asp_identifier);
+  transmit(std::move(aspup).finish(), out);
+}
+
+void AspClientSession::on_aspup_ack(Instant now, Outbox& out) {
+  if (awaiting_ != Awaiting::aspup_ack) return;  // an answer to a retransmission
+  awaiting_ = Awaiting::nothing;
+  heartbeat_.start(now);
+  out.identify(gateway_);
+}
+
+void AspClientSession::on_identified(Instant now, Outbox& out) {
+  set_all(AspState::inactive, out);
+  activate(now, out);
+}
+
+void AspClientSession::activate(Instant now, Outbox& out) {
+  const bool missing = std::ranges::any_of(
+      contexts_, [](const Context& c) { return c.wanted && c.state == AspState::inactive; });
+  if (!missing) {
+    awaiting_ = Awaiting::nothing;
+    return;
+  }
+  send_aspac(out);
+  await(Awaiting::aspac_ack, now);
+}
+
+void AspClientSession::send_aspac(Outbox& out) {
+  std::vector<std::uint32_t> contexts;
+  for (const Context& c : contexts_) {
+    if (c.wanted && c.state == AspState::inactive && c.routing_context) {
+      contexts.push_back(*c.routing_context);
+    }
+  }
+  MessageBuilder aspac(out.buffers(), MessageType::aspac);
+  if (config_.traffic_mode) {
+    aspac.u32(Tag::traffic_mode_type, static_cast<std::uint32_t>(*config_.traffic_mode));
+  }
+  aspac.list(Tag::routing_context, contexts);
+  transmit(std::move(aspac).finish(), out);
+}
+
+void AspClientSession::on_aspac_ack(const MessageView& view, Instant, Outbox& out) {
+  if (!up()) return;
+  for (Context* context : named(view)) set_state(*context, AspState::active, out);
+  const bool missing = std::ranges::any_of(
+      contexts_, [](const Context& c) { return c.wanted && c.state == AspState::inactive; });
+  if (!missing && awaiting_ == Awaiting::aspac_ack) awaiting_ = Awaiting::nothing;
+}
+
+// --- What may go wrong on it --------------------------------------------------------------------
+
+void AspClientSession::await(Awaiting what, Instant now) {
+  if (awaiting_ != what) retransmissions_ = 0;
+  awaiting_ = what;
+  ack_by_ = now + common_.acknowledgement_timeout;
+}
+
+void AspClientSession::on_woken(Instant now, Outbox& out) {
+  switch (heartbeat_.due(now)) {
+    case Heartbeat::Due::nothing:
+      break;
+    case Heartbeat::Due::send: {
+      MessageBuilder beat(out.buffers(), MessageType::beat);
+      beat.bytes(Tag::heartbeat_data, heartbeat_.data());
+      transmit(std::move(beat).finish(), out);
+      break;
+    }
+    case Heartbeat::Due::peer_is_gone:
+      heartbeat_.stop();
+      awaiting_ = Awaiting::nothing;
+      remark("no BEAT ACK", out);
+      return out.close(CloseMode::abort);
+  }
+  if (awaiting_ == Awaiting::nothing || now < ack_by_) return;
+  if (awaiting_ == Awaiting::aspdn_ack) {
+    awaiting_ = Awaiting::nothing;
+    return out.close(CloseMode::graceful);
+  }
+  if (++retransmissions_ > common_.retransmissions_max) {
+    awaiting_ = Awaiting::nothing;
+    remark("no answer within T(ack)", out);
+    return out.close(CloseMode::abort);
+  }
+  // RFC 4666 §4.3.4.1 and §4.3.4.3: the message is sent again when T(ack) expires.
+  if (awaiting_ == Awaiting::aspup_ack) {
+    send_aspup(out);
+  } else {
+    send_aspac(out);
+  }
+  ack_by_ = now + common_.acknowledgement_timeout;
+}
+
+void AspClientSession::on_aspia_ack(const MessageView& view, Instant now, Outbox& out) {
+  // We never send ASPIA: the gateway has taken us out of service. RFC 4666 §4.3.4.4. Try again, but
+  // not at once.
+  bool was_active = false;
+  for (Context* context : named(view)) {
+    was_active = was_active || context->state == AspState::active;
+    if (context->state == AspState::active) set_state(*context, AspState::inactive, out);
+  }
+  if (was_active) await(Awaiting::aspac_ack, now);
+}
+
+void AspClientSession::on_aspdn_ack(Instant now, Outbox& out) {
+  set_all(AspState::down, out);
+  if (awaiting_ == Awaiting::aspdn_ack) {
+    awaiting_ = Awaiting::nothing;
+    return out.close(CloseMode::graceful);
+  }
+  // Unasked: the gateway stops, or is cut off from its network (§4.7). Begin again after T(ack).
+  await(Awaiting::aspup_ack, now);
+}
+
+void AspClientSession::on_ntfy(const MessageView& view, Instant now, Outbox& out) {
+  const auto status = static_cast<NotifyStatus>(view.u32(Tag::status).value_or(0));
+  bool wake_up = false;
+  for (Context* context : named(view)) {
+    switch (status) {
+      case NotifyStatus::alternate_asp_active:
+        // RFC 4666 §4.3.4.3: another ASP has taken over, and this one is ASP-INACTIVE.
+        if (context->state == AspState::active) set_state(*context, AspState::inactive, out);
+        context->wanted = false;
+        break;
+      case NotifyStatus::as_pending:
+      case NotifyStatus::insufficient_asp_resources:
+        wake_up = wake_up || context->state == AspState::inactive;
+        context->wanted = true;
+        break;
+      case NotifyStatus::as_inactive:
+      case NotifyStatus::as_active:
+      case NotifyStatus::asp_failure:
+        break;
+    }
+  }
+  if (wake_up && awaiting_ == Awaiting::nothing && up()) activate(now, out);
+}
+
+void AspClientSession::on_err(const MessageView& view, Outbox& out) {
+  // What was asked for stays unanswered, so T(ack) tries again, and in the end closes.
+  out.count(Counter::m3ua_errors_received);
+  const auto code = view.u32(Tag::error_code).value_or(0);
+  remark("says ERR " + std::string(name_of(static_cast<ErrorCode>(code))), out);
+}
+
+void AspClientSession::on_stopping(Instant now, Outbox& out) {
+  if (closing_) return;
+  if (!up()) {
+    closing_ = true;
+    awaiting_ = Awaiting::nothing;
+    return out.close(CloseMode::graceful);
+  }
+  set_all(AspState::down, out);
+  heartbeat_.stop();
+  MessageBuilder aspdn(out.buffers(), MessageType::aspdn);
+  transmit(std::move(aspdn).finish(), out);
+  await(Awaiting::aspdn_ack, now);
+}
+
+// --- Messages
+// -------------------------------------------------------------------------------------
+
+void AspClientSession::on_received(Message message, Instant now, Outbox& out) {
+  if (closing_) return;
+  const Bytes bytes = message.payload.bytes();
+  const auto view = MessageView::parse(bytes);
+  if (!view) {
+    out.count(Counter::m3ua_malformed);
+    const bool about_err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
+    if (about_err) return remark("malformed ERR", out);
+    return error(view.error().code, bytes, out);
+  }
+  if (!streams_.allows(view->type(), message.stream)) {
+    if (view->type() == MessageType::err) return remark("ERR not on stream 0", out);
+    return error(ErrorCode::invalid_stream_identifier, bytes, out);
+  }
+  on_message(*view, message, now, out);
+}
+
+void AspClientSession::on_message(const MessageView& view, Message& message, Instant now,
+                                  Outbox& out) {
+  switch (view.type()) {
+    case MessageType::data:
+      return on_data(view, message, out);
+    case MessageType::aspup_ack:
+      return on_aspup_ack(now, out);
+    case MessageType::aspac_ack:
+      return on_aspac_ack(view, now, out);
+    case MessageType::aspia_ack:
+      return on_aspia_ack(view, now, out);
+    case MessageType::aspdn_ack:
+      return on_aspdn_ack(now, out);
+    case MessageType::ntfy:
+      return on_ntfy(view, now, out);
+    case MessageType::err:
+      return on_err(view, out);
+    case MessageType::beat:
+      return on_beat(view, message.stream, out);
+    case MessageType::beat_ack:
+      return heartbeat_.acknowledged(view.find(Tag::heartbeat_data).value_or(Bytes{}));
+    case MessageType::duna:
+    case MessageType::dava:
+    case MessageType::drst:
+    case MessageType::scon:
+    case MessageType::dupu:
+      return on_ssnm(view, out);
+    case MessageType::daud:
+    case MessageType::aspup:
+    case MessageType::aspdn:
+    case MessageType::aspac:
+    case MessageType::aspia:
+    case MessageType::reg_req:
+    case MessageType::reg_rsp:
+    case MessageType::dereg_req:
+    case MessageType::dereg_rsp:
+      return error(ErrorCode::unexpected_message, view.bytes(), out);
+  }
+}
+
+// DATA may overtake the ASPAC ACK, which comes on another stream: so it is taken from ASP-INACTIVE
+// on. RFC 4666 §3.8.1: "silent discard is used by an ASP" for what comes earlier.
+void AspClientSession::on_data(const MessageView& view, Message& message, Outbox& out) {
+  out.count(Counter::m3ua_data_received);
+  if (!up() || user_ == AssociationId::none) {
+    out.count(Counter::m3ua_data_discarded);
+    return;
+  }
+  out.forward(user_, DataParcel::received(view, std::move(message.payload), message.caused_at));
+}
+
+void AspClientSession::on_beat(const MessageView& view, StreamId stream, Outbox& out) {
+  const auto data = view.find(Tag::heartbeat_data);
+  MessageBuilder ack(out.buffers(), MessageType::beat_ack, 16 + (data ? data->size() : 0));
+  if (data) ack.bytes(Tag::heartbeat_data, *data);
+  transmit(std::move(ack).finish(), out, streams_.like(stream));
+}
+
+void AspClientSession::on_ssnm(const MessageView& view, Outbox& out) {
+  if (user_ == AssociationId::none) return;
+  auto status = std::make_unique<NetworkStatusParcel>();
+  status->type = view.type();
+  status->network_appearance = view.u32(Tag::network_appearance);
+  status->congestion_level = view.u32(Tag::congestion_indications);
+  status->user_cause = view.u32(Tag::user_cause);
+  for (const std::uint32_t word : view.list(Tag::affected_point_code)) {
+    status->affected.push_back(AffectedPointCode::unpack(word));
+  }
+  out.forward(user_, std::move(status));
+}
+
+// --- DATA of the user
+// -----------------------------------------------------------------------------
+
+void AspClientSession::send_data(AssociationId from, std::unique_ptr<DataParcel> data,
+                                 Outbox& out) {
+  const auto context = std::ranges::find_if(contexts_, [&](const Context& c) {
+    return c.state == AspState::active && (!data->routing_context || !c.routing_context ||
+                                           *c.routing_context == *data->routing_context);
+  });
+  if (context == contexts_.end()) return return_data(from, std::move(data), Why::not_open, out);
+  const auto routing_context =
+      context->routing_context ? context->routing_context : data->routing_context;
+  const StreamId stream = streams_.for_data(data->label.sls);
+  const Instant caused_at = data->received_at;
+  out.count(Counter::m3ua_data_sent);
+  Buffer payload =
+      std::move(*data).encode(config_.network_appearance, routing_context, out.buffers());
+  out.transmit({stream, PayloadProtocol::m3ua, false, caused_at, std::move(payload)});
+}
+
+void AspClientSession::return_data(AssociationId to, std::unique_ptr<DataParcel> data, Why why,
+                                   Outbox& out) {
+  if (to == AssociationId::none) return out.count(Counter::m3ua_data_discarded);
+  data->returned = why;
+  out.forward(to, std::move(data));
+}
+
+// timed_out: sent and never acknowledged, so it may have arrived; refused: it has not.
+void AspClientSession::on_unsent(AssociationUnsent unsent, Outbox& out) {
+  const auto view = MessageView::parse(unsent.message.payload.bytes());
+  if (!view || view->type() != MessageType::data) return;
+  auto data = DataParcel::received(*view, std::move(unsent.message.payload), {});
+  return_data(user_, std::move(data), unsent.sent_unacknowledged ? Why::timed_out : Why::refused,
+              out);
+}
+
+// --- Helpers
+// --------------------------------------------------------------------------------------
+
+std::vector<AspClientSession::Context*> AspClientSession::named(const MessageView& view) {
+  const U32List list = view.list(Tag::routing_context);
+  std::vector<Context*> found;
+  for (Context& c : contexts_) {
+    const bool all = list.empty() || !c.routing_context;
+    if (all || std::ranges::find(list, *c.routing_context) != list.end()) found.push_back(&c);
+  }
+  return found;
+}
+
+void AspClientSession::set_state(Context& context, AspState state, Outbox& out) {
+  if (std::exchange(context.state, state) == state) return;
+  const std::string where =
+      context.routing_context ? "routing context " + std::to_string(*context.routing_context) : "";
+  out.announce(fact::AspStateChanged{config_.name, where, std::string(name_of(state))});
+  tell_user(context, out);
+}
+
+void AspClientSession::set_all(AspState state, Outbox& out) {
+  for (Context& context : contexts_) set_state(context, state, out);
+}
+
+void AspClientSession::tell_user(const Context& context, Outbox& out) {
+  if (user_ == AssociationId::none) return;
+  auto status = std::make_unique<AspStatusParcel>();
+  status->asp = config_.name;
+  status->state = context.state;
+  status->routing_context = context.routing_context;
+  status->congested = congested_;
+  out.forward(user_, std::move(status));
+}
+
+void AspClientSession::transmit(Buffer payload, Outbox& out, StreamId stream) {
+  out.transmit({stream, PayloadProtocol::m3ua, false, {}, std::move(payload)});
+}
+
+void AspClientSession::error(ErrorCode code, Bytes offending, Outbox& out) {
+  out.count(Counter::m3ua_errors_sent);
+  remark(std::string(name_of(code)), out);
+  MessageBuilder err(out.buffers(), MessageType::err, 96);
+  err.u32(Tag::error_code, static_cast<std::uint32_t>(code));
+  err.bytes(Tag::diagnostic_information,
+            offending.first(std::min<std::size_t>(offending.size(), 40)));
+  transmit(std::move(err).finish(), out);
+}
+
+void AspClientSession::remark(std::string what, Outbox& out) {
+  out.count(Counter::protocol_violations);
+  if (std::exchange(remarked_, true)) return;
+  out.announce(fact::ProtocolViolation{gateway_, std::move(what)});
+}
+
+}  // namespace siglane::m3ua

@@ -1,0 +1,82 @@
+#include "protocols/m3ua/config.h"
+
+#include <algorithm>
+#include <set>
+
+namespace siglane::m3ua {
+namespace {
+
+std::string quoted(const std::string& name) {
+  return "\"" + name + "\"";
+}
+
+Result<void> check_asps(const M3uaConfig& config, std::set<std::string>& names) {
+  std::set<std::uint32_t> identifiers;
+  for (const AspConfig& asp : config.asps) {
+    if (asp.name.empty()) return failure("an ASP has no name");
+    if (!names.insert(asp.name).second) return failure("ASP " + quoted(asp.name) + " twice");
+    if (asp.asp_identifier && !identifiers.insert(*asp.asp_identifier).second) {
+      return failure("ASP " + quoted(asp.name) + ": ASP identifier " +
+                     std::to_string(*asp.asp_identifier) + " is another ASP's already");
+    }
+  }
+  return {};
+}
+
+Result<void> check_servers(const M3uaConfig& config, const std::set<std::string>& asps,
+                           std::set<std::string>& names) {
+  std::set<std::uint32_t> contexts;
+  for (const ApplicationServerConfig& as : config.application_servers) {
+    const std::string who = "application server " + quoted(as.name);
+    if (!names.insert(as.name).second) return failure(who + " twice");
+    if (!contexts.insert(as.routing_context).second) {
+      return failure(who + ": routing context " + std::to_string(as.routing_context) +
+                     " is another AS's already");
+    }
+    std::set<std::string> members;
+    for (const std::string& asp : as.asps) {
+      if (!asps.contains(asp)) return failure(who + ": there is no ASP " + quoted(asp));
+      if (!members.insert(asp).second) return failure(who + ": ASP " + quoted(asp) + " twice");
+    }
+    if (members.empty()) return failure(who + " has no ASP");
+    if (as.active_asps_min < 1 || as.active_asps_min > members.size()) {
+      return failure(who + ": active_asps_min must be 1 to the number of its ASPs");
+    }
+    if (as.traffic_mode == TrafficMode::override_mode && as.active_asps_min != 1) {
+      return failure(who + ": override needs active_asps_min 1");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check(const M3uaConfig& config) {
+  std::set<std::string> asps, servers;
+  if (auto good = check_asps(config, asps); !good) return good;
+  if (auto good = check_servers(config, asps, servers); !good) return good;
+  for (const RouteConfig& route : config.routes) {
+    const std::string who = "route to " + std::to_string(route.destination_point_code);
+    if (!servers.contains(route.application_server)) {
+      return failure(who + ": there is no application server " + quoted(route.application_server));
+    }
+    if (route.destination_point_code > 0xff'ffff) return failure(who + ": more than 24 bits");
+  }
+  return {};
+}
+
+Result<void> check(const AspClientsConfig& config) {
+  std::set<std::string> names;
+  for (const AspClientConfig& asp : config.asps) {
+    if (asp.name.empty()) return failure("an ASP has no name");
+    if (!names.insert(asp.name).second) return failure("ASP " + quoted(asp.name) + " twice");
+    std::set<std::uint32_t> contexts(asp.routing_contexts.begin(), asp.routing_contexts.end());
+    if (contexts.size() != asp.routing_contexts.size()) {
+      return failure("ASP " + quoted(asp.name) + ": a routing context twice");
+    }
+  }
+  if (config.acknowledgement_timeout <= Duration{}) return failure("T(ack) must be more than 0");
+  return {};
+}
+
+}  // namespace siglane::m3ua

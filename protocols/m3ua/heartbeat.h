@@ -1,0 +1,49 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "core/bytes.h"
+#include "core/time.h"
+
+namespace siglane::m3ua {
+
+// BEATs of our own (RFC 4666 §4.3.4.6): one each interval, with a number in its Heartbeat Data; the
+// peer is gone when two in a row stay unanswered.
+class Heartbeat {
+ public:
+  enum class Due { nothing, send, peer_is_gone };
+
+  explicit Heartbeat(Duration interval) : interval_(interval) {}
+
+  void start(Instant now) {
+    unanswered_ = 0;
+    next_ = interval_ > Duration{} ? std::optional(now + interval_) : std::nullopt;
+  }
+  void stop() { next_.reset(); }
+  std::optional<Instant> deadline() const { return next_; }
+
+  Due due(Instant now) {
+    if (!next_ || *next_ > now) return Due::nothing;
+    // "If no response is received within 2*T(beat)": two intervals without a BEAT ACK.
+    if (unanswered_ == 2) return Due::peer_is_gone;
+    ++unanswered_;
+    ++number_;
+    next_ = now + interval_;
+    store_u64(data_.data(), number_);
+    return Due::send;
+  }
+  Bytes data() const { return data_; }
+  void acknowledged(Bytes data) {
+    if (data.size() == data_.size() && load_u64(data.data()) == number_) unanswered_ = 0;
+  }
+
+ private:
+  Duration interval_;
+  std::optional<Instant> next_;
+  std::uint64_t number_ = 0;
+  unsigned unanswered_ = 0;
+  std::array<std::byte, 8> data_{};
+};
+
+}  // namespace siglane::m3ua

@@ -1,0 +1,225 @@
+#include "protocols/m3ua/module.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/shard.h"
+#include "protocols/m3ua/as.h"
+#include "protocols/m3ua/asp.h"
+
+namespace siglane::m3ua {
+namespace {
+
+constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
+
+RouteTable nobody_up(const Gateway& gateway) {
+  RouteTable table;
+  for (const ApplicationServerConfig& as : gateway.config.application_servers) {
+    auto view = std::make_shared<AsView>();
+    view->mode = as.traffic_mode;
+    table.servers.push_back(std::move(view));
+  }
+  return table;
+}
+
+template <class P>
+std::unique_ptr<P> as(ParcelPtr parcel) {
+  return std::unique_ptr<P>(static_cast<P*>(parcel.release()));
+}
+
+std::unique_ptr<NetworkStatusParcel> status_of(MessageType type,
+                                               std::vector<AffectedPointCode> affected) {
+  auto status = std::make_unique<NetworkStatusParcel>();
+  status->type = type;
+  status->affected = std::move(affected);
+  return status;
+}
+
+}  // namespace
+
+M3uaModule::M3uaModule(M3uaConfig config)
+    : gateway_(std::move(config)), table_(nobody_up(gateway_)) {}
+
+void M3uaModule::add_application_servers(Shard& shard, std::size_t shards, Instant now) {
+  for (std::size_t i = 0; i < gateway_.coordinators.size(); ++i) {
+    if (i % shards != static_cast<std::size_t>(shard.id())) continue;
+    set_coordinator(i, shard.add_coordinator(make_application_server(i), *this, now));
+  }
+}
+
+std::unique_ptr<Session> M3uaModule::make_application_server(std::size_t index) const {
+  return std::make_unique<ApplicationServer>(gateway_, index);
+}
+
+void M3uaModule::set_coordinator(std::size_t index, AssociationId id) {
+  gateway_.coordinators[index] = id;
+}
+
+std::span<const PayloadProtocol> M3uaModule::payload_protocols() const {
+  return kPayloadProtocols;
+}
+
+Result<std::optional<std::size_t>> frame_length_of(Bytes head) {
+  const auto length = length_in_header(head);
+  if (!length) return std::optional<std::size_t>();
+  if (std::to_integer<std::uint8_t>(head[0]) != kVersion || *length < kHeaderSize) {
+    return failure("not an M3UA message");
+  }
+  return length;
+}
+
+Result<std::optional<std::size_t>> M3uaModule::frame_length(Bytes head) const {
+  return frame_length_of(head);
+}
+
+std::unique_ptr<Session> M3uaModule::open_session(AssociationId, const AssociationUp& up,
+                                                  const PeerTable& peers, std::uint64_t) const {
+  std::vector<std::string> candidates;
+  for (const AspConfig& asp : gateway_.config.asps) {
+    const PeerConfig* peer = peers.find(asp.name);
+    if (peer == nullptr || !PeerTable::at_home(*peer, up.remote_addresses)) continue;
+    if (peer->port != 0 && peer->port != up.remote_port) continue;
+    candidates.push_back(asp.name);
+  }
+  return std::make_unique<AspSession>(gateway_, up, std::move(candidates));
+}
+
+void M3uaModule::route(ShardId, AssociationId from, ParcelPtr parcel, Instant, Outbox& out) const {
+  switch (static_cast<M3uaParcel&>(*parcel).kind()) {
+    case ParcelKind::data:
+      return route_data(from, as<DataParcel>(std::move(parcel)), out);
+    case ParcelKind::network_status:
+      return route_status(from, as<NetworkStatusParcel>(std::move(parcel)), out);
+    case ParcelKind::asp_status:
+    case ParcelKind::asp_event:
+    case ParcelKind::as_order:
+      return;  // these have an address of their own
+  }
+}
+
+void M3uaModule::route_data(AssociationId from, std::unique_ptr<DataParcel> data,
+                            Outbox& out) const {
+  const auto table = table_.load();
+  const auto index = gateway_.rules.find(data->network_appearance, data->label);
+  const AsView* view = index ? table->servers[*index].get() : nullptr;
+  if (view == nullptr || view->state == AsState::down || view->state == AsState::inactive) {
+    out.count(Counter::m3ua_data_unroutable);
+    auto duna = status_of(MessageType::duna, {{0, data->label.dpc & 0xff'ffff}});
+    duna->network_appearance = data->network_appearance;
+    duna->limited = true;
+    return out.forward(from, std::move(duna));
+  }
+  data->server = *index;
+  if (view->through_coordinator) return out.forward(view->coordinator, std::move(data));
+  switch (view->mode) {
+    case TrafficMode::override_mode:
+      return out.forward(view->active.front(), std::move(data));
+    case TrafficMode::loadshare: {
+      const AssociationId asp = view->loadshare.of(data->label.sls);
+      return out.forward(asp, std::move(data));
+    }
+    case TrafficMode::broadcast:
+      for (std::size_t i = 1; i < view->active.size(); ++i) {
+        out.forward(view->active[i], data->share());
+      }
+      return out.forward(view->active.front(), std::move(data));
+  }
+}
+
+void M3uaModule::route_status(AssociationId from, std::unique_ptr<NetworkStatusParcel> status,
+                              Outbox& out) const {
+  if (status->type == MessageType::daud) return answer_audit(from, *status, out);
+  // For every ASP that is active in another AS: what it needs to know of these destinations.
+  const auto table = table_.load();
+  if (status->type != MessageType::scon) {
+    const bool expected = status->type == MessageType::dava;
+    std::erase_if(status->affected, [&](const AffectedPointCode& pc) {
+      return table->available(gateway_.rules, pc.point_code) != expected;
+    });
+  }
+  if (status->affected.empty()) return;
+  std::vector<AssociationId> concerned, behind;
+  for (const auto& view : table->servers) {
+    const bool own =
+        view->coordinator == from || std::ranges::find(view->active, from) != view->active.end();
+    auto& list = own ? behind : concerned;
+    list.insert(list.end(), view->active.begin(), view->active.end());
+  }
+  std::ranges::sort(concerned);
+  concerned.erase(std::unique(concerned.begin(), concerned.end()), concerned.end());
+  for (const AssociationId asp : concerned) {
+    if (std::ranges::find(behind, asp) != behind.end()) continue;
+    auto copy = status_of(status->type, status->affected);
+    copy->congestion_level = status->congestion_level;
+    out.forward(asp, std::move(copy));
+  }
+}
+
+// RFC 4666 §4.5.3: DAUD is answered with the state of each destination: DAVA or DUNA.
+void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& audit,
+                              Outbox& out) const {
+  const auto table = table_.load();
+  std::vector<AffectedPointCode> up, down;
+  const auto sort_out = [&](std::uint32_t dpc) {
+    (table->available(gateway_.rules, dpc) ? up : down).push_back({0, dpc});
+  };
+  for (const AffectedPointCode& pc : audit.affected) {
+    if (pc.mask == 0) {
+      sort_out(pc.point_code);
+      continue;
+    }
+    // A range: those of it that we know; where we know none, the range itself is unavailable.
+    bool any = false;
+    for (const std::uint32_t dpc : gateway_.rules.destinations()) {
+      if (!pc.covers(dpc)) continue;
+      any = true;
+      sort_out(dpc);
+    }
+    if (!any) down.push_back(pc);
+    if (up.size() + down.size() > audit.affected.size() + gateway_.rules.destinations().size()) {
+      break;  // ranges that overlap say the same again
+    }
+  }
+  for (auto& [type, affected] : {std::pair(MessageType::dava, std::move(up)),
+                                 std::pair(MessageType::duna, std::move(down))}) {
+    if (affected.empty()) continue;
+    auto answer = status_of(type, affected);
+    answer->network_appearance = audit.network_appearance;
+    out.forward(from, std::move(answer));
+  }
+}
+
+void M3uaModule::undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, Instant,
+                             Outbox& out) const {
+  switch (static_cast<M3uaParcel&>(*parcel).kind()) {
+    case ParcelKind::data: {
+      // Its ASP has just gone. The AS session knows who serves now, or holds it: never past what
+      // was sent before, because it decides in the order in which it hears.
+      auto data = as<DataParcel>(std::move(parcel));
+      const AssociationId coordinator = gateway_.coordinators[data->server];
+      if (why == Why::exhausted || data->was_tried(coordinator)) {
+        out.count(Counter::m3ua_data_discarded);
+        return;
+      }
+      return out.forward(coordinator, std::move(data));
+    }
+    case ParcelKind::asp_event: {
+      // To an AS on another shard whose mailbox was full. Its tries are bounded.
+      const auto& event = static_cast<const AspEventParcel&>(*parcel);
+      const AssociationId coordinator = gateway_.coordinators[event.server];
+      if (why == Why::congested) out.forward(coordinator, std::move(parcel));
+      return;
+    }
+    case ParcelKind::as_order:        // that ASP is gone
+    case ParcelKind::network_status:  // and need not know
+    case ParcelKind::asp_status:
+      return;
+  }
+}
+
+void M3uaModule::publish(ShardId, AssociationId, ParcelPtr change) {
+  auto news = as<AsChangeParcel>(std::move(change));
+  table_.update([&](RouteTable& table) { table.servers[news->as] = std::move(news->view); });
+}
+
+}  // namespace siglane::m3ua

@@ -1,0 +1,134 @@
+#include "protocols/m3ua/route_table.h"
+
+#include <algorithm>
+#include <span>
+
+namespace siglane::m3ua {
+
+bool RoutingRules::Rule::matches(std::optional<std::uint32_t> na, const MtpLabel& label) const {
+  if (network_appearance && network_appearance != na) return false;
+  const bool any_si = std::ranges::all_of(service_indicators, [](auto word) { return word == 0; });
+  if (!any_si && (service_indicators[label.si / 64] >> label.si % 64 & 1) == 0) return false;
+  return opcs.empty() || std::ranges::binary_search(opcs, label.opc);
+}
+
+int RoutingRules::Rule::specificity() const {
+  const bool any_si = std::ranges::all_of(service_indicators, [](auto word) { return word == 0; });
+  return (network_appearance ? 4 : 0) + (any_si ? 0 : 2) + (opcs.empty() ? 0 : 1);
+}
+
+RoutingRules::RoutingRules(const M3uaConfig& config) : by_as_(config.application_servers.size()) {
+  for (const RouteConfig& route : config.routes) {
+    Rule rule;
+    rule.network_appearance = route.network_appearance;
+    for (const std::uint8_t si : route.service_indicators) {
+      rule.service_indicators[si / 64] |= std::uint64_t{1} << si % 64;
+    }
+    rule.opcs = route.originating_point_codes;
+    std::ranges::sort(rule.opcs);
+    const auto as = std::ranges::find(config.application_servers, route.application_server,
+                                      &ApplicationServerConfig::name);
+    rule.as = static_cast<std::size_t>(as - config.application_servers.begin());
+
+    Destination& destination = by_dpc_[route.destination_point_code];
+    if (std::ranges::find(destination.servers, rule.as) == destination.servers.end()) {
+      destination.servers.push_back(rule.as);
+      by_as_[rule.as].push_back(route.destination_point_code);
+    }
+    destination.rules.push_back(std::move(rule));
+  }
+  for (auto& [dpc, destination] : by_dpc_) {
+    destinations_.push_back(dpc);
+    std::ranges::stable_sort(destination.rules, std::ranges::greater{}, &Rule::specificity);
+  }
+  std::ranges::sort(destinations_);
+  for (auto& destinations : by_as_) std::ranges::sort(destinations);
+}
+
+std::optional<std::size_t> RoutingRules::find(std::optional<std::uint32_t> network_appearance,
+                                              const MtpLabel& label) const {
+  const auto at = by_dpc_.find(label.dpc);
+  if (at == by_dpc_.end()) return std::nullopt;
+  for (const Rule& rule : at->second.rules) {
+    if (rule.matches(network_appearance, label)) return rule.as;
+  }
+  return std::nullopt;
+}
+
+const std::vector<std::size_t>& RoutingRules::serving(std::uint32_t dpc) const {
+  static const std::vector<std::size_t> kNone;
+  const auto at = by_dpc_.find(dpc);
+  return at == by_dpc_.end() ? kNone : at->second.servers;
+}
+
+namespace {
+
+constexpr std::size_t kGroup = 16;  // the values of an ITU SLS
+
+// How many of a group's sixteen values are the n-th ASP's, such that the groups together are fair.
+constexpr std::size_t share_in_group(std::size_t group, std::size_t asps) {
+  return kGroup * (group + 1) / asps - kGroup * group / asps;
+}
+
+}  // namespace
+
+std::size_t LoadshareTable::share_of(AssociationId asp) const {
+  return static_cast<std::size_t>(std::ranges::count(by_sls_, asp));
+}
+
+void LoadshareTable::add(AssociationId asp) {
+  if (std::ranges::find(asps_, asp) != asps_.end()) return;
+  asps_.push_back(asp);
+  if (asps_.size() == 1) {
+    by_sls_.fill(asp);
+    return;
+  }
+  for (std::size_t group = 0; group < by_sls_.size() / kGroup; ++group) {
+    const auto values = std::span(by_sls_).subspan(group * kGroup, kGroup);
+    for (std::size_t taken = 0; taken < share_in_group(group, asps_.size()); ++taken) {
+      // From whoever has most of this group, the last of what it has.
+      std::size_t from = 0, most = 0;
+      for (std::size_t i = 0; i < kGroup; ++i) {
+        const auto held = static_cast<std::size_t>(std::ranges::count(values, values[i]));
+        if (values[i] != asp && held >= most) {
+          most = held;
+          from = i;
+        }
+      }
+      values[from] = asp;
+    }
+  }
+}
+
+void LoadshareTable::remove(AssociationId asp) {
+  const auto at = std::ranges::find(asps_, asp);
+  if (at == asps_.end()) return;
+  asps_.erase(at);
+  for (std::size_t group = 0; group < by_sls_.size() / kGroup; ++group) {
+    const auto values = std::span(by_sls_).subspan(group * kGroup, kGroup);
+    for (AssociationId& value : values) {
+      if (value != asp) continue;
+      // To whoever has least: of this group, and among equals of all.
+      AssociationId heir = AssociationId::none;
+      std::size_t least = 0;
+      for (const AssociationId candidate : asps_) {
+        const auto held = static_cast<std::size_t>(std::ranges::count(values, candidate)) * 256 +
+                          share_of(candidate);
+        if (heir == AssociationId::none || held < least) {
+          heir = candidate;
+          least = held;
+        }
+      }
+      value = heir;
+    }
+  }
+}
+
+bool RouteTable::available(const RoutingRules& rules, std::uint32_t dpc) const {
+  return std::ranges::any_of(rules.serving(dpc), [&](std::size_t as) {
+    const AsState state = servers[as]->state;
+    return state == AsState::active || state == AsState::pending;
+  });
+}
+
+}  // namespace siglane::m3ua
