@@ -1,0 +1,134 @@
+#include "transport/transport_set.h"
+
+#include "transport/stream_transport.h"
+
+namespace siglane::transport {
+namespace {
+
+constexpr const char* kNoKernelSctp = "this kernel has no SCTP";
+
+bool kernel_has_sctp() {
+  const FileDescriptor probe(::socket(AF_INET, SOCK_SEQPACKET | SOCK_CLOEXEC, IPPROTO_SCTP));
+  return probe.valid();
+}
+
+}  // namespace
+
+Result<ResolvedTransport> resolve_transport(const EndpointConfig& endpoint, bool (*kernel_has)()) {
+  const std::string where = "endpoint " + endpoint.name + ": ";
+  switch (endpoint.transport) {
+    case TransportKind::tcp:
+      return ResolvedTransport{TransportKind::tcp, {}};
+    case TransportKind::tls:
+      return failure(where + "transport tls is not available in this version; use tcp or sctp");
+    case TransportKind::simulated:
+      return failure(where + "a simulated transport exists only in tests");
+    case TransportKind::kernel_sctp:
+      if (kernel_has()) return ResolvedTransport{TransportKind::kernel_sctp, {}};
+      return failure(where + kNoKernelSctp + "; load it (modprobe sctp), or use transport usrsctp");
+    case TransportKind::usrsctp:
+      if (endpoint.udp_encapsulation_port != 0) {
+        return ResolvedTransport{TransportKind::usrsctp, {}};
+      }
+      return failure(where + "transport usrsctp needs udp_encapsulation.local_port (RFC 6951)");
+    case TransportKind::sctp:
+      if (kernel_has()) return ResolvedTransport{TransportKind::kernel_sctp, {}};
+      if (endpoint.udp_encapsulation_port != 0) {
+        return ResolvedTransport{
+            TransportKind::usrsctp,
+            where + kNoKernelSctp + ", so SCTP runs in this process (usrsctp) over UDP port " +
+                std::to_string(endpoint.udp_encapsulation_port) + " (RFC 6951)"};
+      }
+      return failure(where + kNoKernelSctp +
+                     "; load it (modprobe sctp), or give the endpoint a "
+                     "udp_encapsulation.local_port to run SCTP in the process (usrsctp)");
+  }
+  return failure(where + "unknown transport");
+}
+
+TransportSet::TransportSet(Loop& loop, BufferPool& buffers, Counters& counters,
+                           TransportOptions options)
+    : loop_(loop),
+      buffers_(buffers),
+      counters_(counters),
+      options_(options),
+      soon_(loop.soon([this] { tell_notices(); })) {}
+
+TransportSet::~TransportSet() = default;
+
+Transport& TransportSet::stream() {
+  if (!stream_) {
+    stream_ = std::make_unique<StreamTransport>(loop_, buffers_, counters_);
+    stream_->set_sink(*sink_);
+    carriers_.push_back(stream_.get());
+  }
+  return *stream_;
+}
+
+Result<EndpointId> TransportSet::open(const EndpointConfig& endpoint, const Framing& framing) {
+  auto resolved = resolve_transport(endpoint, kernel_has_sctp);
+  if (!resolved) return tl::unexpected(resolved.error());
+  if (resolved->kind != TransportKind::tcp) {
+    return failure("endpoint " + endpoint.name + ": transport " +
+                   std::string(name_of(resolved->kind)) + " is not built in");
+  }
+  Transport& carrier = stream();
+  auto id = carrier.open(endpoint, framing);
+  if (!id) return id;
+  endpoints_[*id] = &carrier;
+  if (!resolved->notice.empty()) {
+    notices_.push_back(resolved->notice);
+    soon_.schedule();
+  }
+  return id;
+}
+
+void TransportSet::tell_notices() {
+  for (std::string& text : std::exchange(notices_, {})) {
+    sink_->on_fact(AssociationId::none, fact::Notice{std::move(text)}, loop_.now());
+  }
+}
+
+AssociationId TransportSet::connect(EndpointId local, const PeerConfig& peer) {
+  return endpoints_.at(local)->connect(local, peer);
+}
+
+// A node has one or two carriers, so asking each is cheaper than a table of all associations.
+Transport* TransportSet::carrier_of(AssociationId id) const {
+  for (Transport* carrier : carriers_) {
+    if (carrier->find(id) != nullptr) return carrier;
+  }
+  return nullptr;
+}
+
+Association* TransportSet::find(AssociationId id) {
+  for (Transport* carrier : carriers_) {
+    if (Association* association = carrier->find(id)) return association;
+  }
+  return nullptr;
+}
+
+void TransportSet::bind(AssociationId id, const PeerConfig& peer) {
+  if (Transport* carrier = carrier_of(id)) carrier->bind(id, peer);
+}
+
+DetachOutcome TransportSet::detach(AssociationId id) {
+  Transport* carrier = carrier_of(id);
+  return carrier == nullptr ? DetachOutcome{Gone{}} : carrier->detach(id);
+}
+
+void TransportSet::adopt(std::unique_ptr<DetachedAssociation> cargo) {
+  stream().adopt(std::move(cargo));
+}
+
+std::optional<AssociationStatus> TransportSet::status(AssociationId id) const {
+  const Transport* carrier = carrier_of(id);
+  return carrier == nullptr ? std::nullopt : carrier->status(id);
+}
+
+const Histogram* TransportSet::residence(AssociationId id) const {
+  const Transport* carrier = carrier_of(id);
+  return carrier == nullptr ? nullptr : carrier->residence(id);
+}
+
+}  // namespace siglane::transport

@@ -1,0 +1,65 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/counters.h"
+#include "core/transport.h"
+#include "transport/loop.h"
+#include "transport/peeloff_policy.h"
+
+namespace siglane::transport {
+
+class StreamTransport;
+
+struct TransportOptions {
+  PeeloffLimits peeloff;
+};
+
+// Which transport an endpoint gets, and what the operator should know about that choice.
+struct ResolvedTransport {
+  TransportKind kind{};
+  std::string notice;  // empty: as configured
+};
+// `sctp` is kernel SCTP where the kernel has it, else usrsctp where the endpoint has a UDP port for
+// it; the error names both ways out. `kernel_sctp` is asked only for endpoints that could use it.
+Result<ResolvedTransport> resolve_transport(const EndpointConfig& endpoint,
+                                            bool (*kernel_has_sctp)());
+
+// All transports of one loop as one. Each is made when the first endpoint needs it.
+class TransportSet final : public Transport {
+ public:
+  // All must outlive the set. set_sink() before anything else.
+  TransportSet(Loop& loop, BufferPool& buffers, Counters& counters, TransportOptions options = {});
+  ~TransportSet() override;
+  void set_sink(TransportSink& sink) { sink_ = &sink; }
+
+  Result<EndpointId> open(const EndpointConfig& endpoint, const Framing& framing) override;
+  AssociationId connect(EndpointId local, const PeerConfig& peer) override;
+  Association* find(AssociationId id) override;
+  void bind(AssociationId id, const PeerConfig& peer) override;
+  DetachOutcome detach(AssociationId id) override;
+  void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
+  std::optional<AssociationStatus> status(AssociationId id) const override;
+  const Histogram* residence(AssociationId id) const override;
+
+ private:
+  Transport& stream();
+  Transport* carrier_of(AssociationId id) const;
+  void tell_notices();
+
+  Loop& loop_;
+  BufferPool& buffers_;
+  Counters& counters_;
+  TransportOptions options_;
+  TransportSink* sink_ = nullptr;
+  std::unique_ptr<StreamTransport> stream_;
+  std::vector<Transport*> carriers_;  // those that exist
+  std::unordered_map<EndpointId, Transport*> endpoints_;
+  std::vector<std::string> notices_;
+  Soon soon_;
+};
+
+}  // namespace siglane::transport
