@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "apps/runtime/config_fields.h"
+#include "apps/runtime/wall_time.h"
 
 namespace siglane::runtime {
 
@@ -65,6 +66,7 @@ diameter::DiameterConfig read_diameter_config(const ObjectReader& root, NodeConf
   read_field(from, "disconnect_timeout_ms", config.disconnect_timeout, {10ms, 10min});
   read_field(from, "request_timeout_ms", config.request_timeout, {10ms, 10min});
   config.limits = read_diameter_limits(from.object("limits"));
+  config.origin_state_id = static_cast<std::uint32_t>(unix_ms_now() / 1000);
   for (const ObjectReader& peer : from.objects("peers", {0, 65536})) {
     config.peers.push_back(read_diameter_peer(peer, config, node));
   }

@@ -163,9 +163,18 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
 
 }  // namespace
 
-std::string in_quotes(std::string_view text) {
+namespace {
+std::string as_json(std::string_view text, bool ascii) {
   using Handler = nlohmann::json::error_handler_t;
-  return nlohmann::json(std::string(text)).dump(-1, ' ', false, Handler::replace);
+  return nlohmann::json(std::string(text)).dump(-1, ' ', ascii, Handler::replace);
+}
+}  // namespace
+
+std::string in_quotes(std::string_view text) {
+  return as_json(text, false);
+}
+std::string in_ascii_quotes(std::string_view text) {
+  return as_json(text, true);
 }
 
 std::string describe(const JsonValue& value) {

@@ -1,0 +1,96 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/runtime/config.h"
+#include "apps/runtime/node.h"
+#include "core/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace siglane::runtime {
+
+// What every daemon takes on its command line.
+struct CommandLine {
+  std::string config_file;
+  bool check_config = false;
+  std::optional<TransportKind> transport;  // of all endpoints, instead of what the file says
+  std::optional<std::string> admin_socket;
+  std::optional<LogLevel> log_level;
+
+  // Adds --config, --check-config, --transport, --admin-socket and --log-level. `app` must not
+  // outlive this object.
+  void add_to(CLI::App& app);
+  void apply_to(NodeConfig& config) const;
+};
+
+// A daemon of the usual kind: reads one config, builds one node from it, runs it until a signal.
+//
+//   class Greeter final : public siglane::runtime::Daemon {
+//    public:
+//     Info info() const override { return {"greeter", "Answers every request", {"diameter"}}; }
+//     void read(const ObjectReader& root, NodeConfig& node) override {
+//       diameter_ = read_diameter_config(root, node);
+//       greeting_ = root.object("greeter").string("greeting", "hello");
+//     }
+//     Result<void> build(NodeBuilder& builder) override {
+//       diameter_.applications = {{diameter::application::s6a, diameter::vendor::tgpp}};
+//       auto& module = builder.add_module(std::make_unique<diameter::DiameterModule>(diameter_));
+//       builder.on_shard([this, &module](const ShardSetUp& at) -> Result<void> {
+//         auto id = at.shard.add_coordinator(
+//             std::make_unique<GreeterApplication>(module, at.seed, greeting_), module, at.now);
+//         module.add_application(at.shard.id(), diameter::application::s6a, id);
+//         return {};
+//       });
+//       return {};
+//     }
+//    private:
+//     diameter::DiameterConfig diameter_;
+//     std::string greeting_;
+//   };
+//   int main(int argc, char** argv) {
+//     Greeter greeter;
+//     return siglane::runtime::run_daemon(argc, argv, greeter);
+//   }
+class Daemon {
+ public:
+  struct Info {
+    std::string name;         // of the program
+    std::string description;  // for --help
+    std::vector<std::string> modules;
+  };
+
+  Daemon() = default;
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+  virtual ~Daemon() = default;
+
+  virtual Info info() const = 0;
+  // Options of its own, before the command line is parsed.
+  virtual void add_options(CLI::App&) {}
+  // The daemon's sections of the file; what is wrong is told to the reader.
+  virtual void read(const ObjectReader& root, NodeConfig& node) = 0;
+  // Checks that need more than one value and no line: an error is said as `FILE: WHAT`. Also part
+  // of --check-config.
+  virtual Result<void> check() { return {}; }
+  // Adds modules, store and applications. Not called by --check-config.
+  virtual Result<void> build(NodeBuilder& builder) = 0;
+  // The node is up: endpoints are open, nothing has run yet.
+  virtual void on_started(Node&) {}
+  // The node has stopped and still exists. What it returns is the exit status if the stop was
+  // graceful.
+  virtual int on_stopped(Node&) { return 0; }
+};
+
+// A daemon's exit status: 0 after a graceful stop (or what on_stopped() says), 1 if the config is
+// wrong or the node cannot start, 2 for a wrong command line, 3 if associations had to be aborted
+// at the end, 128 + N if a second signal N ended it at once.
+int run_daemon(int argc, const char* const* argv, Daemon& daemon);
+
+// The same without a command line: reads and checks `file`. What --check-config does.
+Result<NodeConfig> load_config(const std::string& file, Daemon& daemon);
+
+}  // namespace siglane::runtime

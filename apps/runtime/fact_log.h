@@ -1,0 +1,72 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "apps/runtime/config.h"
+#include "apps/runtime/fact_text.h"
+#include "core/facts.h"
+
+namespace spdlog {
+class logger;
+}
+
+namespace siglane::runtime {
+
+// Lines on standard error, written by a thread of the logger's own: no loop waits for a terminal or
+// a pipe; when that thread cannot keep up the oldest lines are dropped.
+std::shared_ptr<spdlog::logger> make_logger(const std::string& node, LogLevel level);
+
+// A fact as the admin API shows it.
+struct KeptFact {
+  std::uint64_t number = 0;  // 1 is the node's first
+  std::int64_t unix_ms = 0;
+  ShardId shard{};
+  AssociationId about{};
+  std::string peer;  // of the association, where known by then
+  FactText text;
+};
+
+// Where a node's facts go: one structured line each in the log, so many of a kind per second, and
+// the latest ones kept for the admin API. Any thread.
+class FactLog final : public FactSink {
+ public:
+  // `logger` may be null: nothing is logged.
+  FactLog(const LogConfig& config, std::size_t kept_max, std::shared_ptr<spdlog::logger> logger);
+  ~FactLog();
+
+  void on_fact(ShardId shard, AssociationId about, const Fact& fact, Instant now) override;
+
+  // Facts with greater numbers than `after`, the oldest first, the latest `count_max` of them.
+  std::vector<KeptFact> after(std::uint64_t after, std::size_t count_max) const;
+
+ private:
+  struct Budget {
+    Instant window_begin{};
+    std::size_t logged = 0;
+    std::uint64_t suppressed = 0;
+    std::string_view kind;
+  };
+
+  void remember_who(AssociationId about, const Fact& fact);
+  bool may_log(Budget& budget, Instant now);
+  void report_suppressed(Budget& budget);
+
+  const std::size_t facts_per_second_max_;
+  const std::size_t kept_max_;
+  const std::shared_ptr<spdlog::logger> logger_;
+
+  mutable std::mutex mutex_;
+  std::array<Budget, std::variant_size_v<Fact>> budgets_{};
+  std::deque<KeptFact> kept_;
+  std::uint64_t count_ = 0;
+  std::unordered_map<AssociationId, std::string> peers_;  // of the associations there are
+};
+
+}  // namespace siglane::runtime

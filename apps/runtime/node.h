@@ -1,0 +1,148 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "apps/runtime/config.h"
+#include "apps/runtime/store_thread.h"
+#include "core/counters.h"
+#include "core/peer_table.h"
+#include "core/protocol.h"
+#include "core/result.h"
+#include "core/shard.h"
+
+namespace siglane::transport {
+class Loop;
+}
+
+namespace siglane::runtime {
+
+class FactLog;
+class Node;
+
+// What a set-up function gets for each shard, on the shard's thread, before any endpoint is open.
+struct ShardSetUp {
+  Shard& shard;
+  std::uint64_t seed;  // for the coordinators' own randomness
+  Instant now;
+};
+
+// From a config, protocol modules and applications to a running node. A daemon's main is
+// run_daemon() (daemon.h), which reads the config and calls this; without a daemon around it:
+//
+//   NodeConfig config = ...;                       // read, or filled in by hand
+//   NodeBuilder builder(std::move(config));
+//   auto& diameter = builder.add_module(std::make_unique<diameter::DiameterModule>(d));
+//   builder.use_store(std::make_unique<MyStore>());                       // optional
+//   builder.on_shard([&](const ShardSetUp& at) -> Result<void> {
+//     const AssociationId id = at.shard.add_coordinator(
+//         std::make_unique<MyApplication>(diameter, at.seed), diameter, at.now);
+//     diameter.add_application(at.shard.id(), diameter::application::s6a, id);
+//     return {};
+//   });
+//   Result<std::unique_ptr<Node>> node = std::move(builder).build();      // endpoints are open
+//   if (!node) return complain(node.error().what);
+//   return (*node)->run();                         // until a signal, or stop() from any thread
+class NodeBuilder {
+ public:
+  explicit NodeBuilder(NodeConfig config);
+  ~NodeBuilder();
+  NodeBuilder(const NodeBuilder&) = delete;
+  NodeBuilder& operator=(const NodeBuilder&) = delete;
+
+  // A protocol; the endpoints and peers whose `module` is its name() are its. Lives as long as the
+  // node.
+  template <class Module>
+  Module& add_module(std::unique_ptr<Module> module) {
+    Module& added = *module;
+    modules_.push_back(std::move(module));
+    return added;
+  }
+  // Answers Ask, on a thread of its own. Without it every Ask is refused.
+  void use_store(std::unique_ptr<Store> store, StoreThreadConfig config = {});
+  void on_shard(std::function<Result<void>(const ShardSetUp&)> set_up);
+  // SIGTERM and SIGINT are left to the caller, and nothing is logged: for nodes within a test or a
+  // larger program.
+  void embed() { embedded_ = true; }
+
+  // Opens the endpoints and the admin socket, and begins to connect. An error names what could not
+  // be had and what to do.
+  Result<std::unique_ptr<Node>> build() &&;
+
+ private:
+  friend class Node;
+
+  NodeConfig config_;
+  std::vector<std::unique_ptr<ProtocolModule>> modules_;
+  std::unique_ptr<Store> store_;
+  StoreThreadConfig store_config_;
+  std::vector<std::function<Result<void>(const ShardSetUp&)>> set_ups_;
+  bool embedded_ = false;
+};
+
+// How run() ended; a daemon's exit status.
+enum class NodeExit { graceful = 0, abandoned = 3 };
+
+class Node {
+ public:
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // Until stop(), SIGTERM or SIGINT; then until every association is down, or the grace is over and
+  // the rest was aborted (`abandoned`). A second signal ends the process at once. On any one
+  // thread, which is the node's from then on.
+  NodeExit run();
+  // One turn of the loop instead, for nodes that take turns on one thread; `wait`: until something
+  // happens. A value: the node has stopped.
+  std::optional<NodeExit> turn(bool wait);
+  // Begins the graceful stop. Any thread, also before run(); idempotent.
+  void stop();
+
+  // On the node's own thread, or while it does not run:
+  const NodeConfig& config() const { return config_; }
+  const PeerTable& peers() const { return peers_; }
+  // Shard 0's: for the application's own timers.
+  transport::Loop& loop();
+  Shard& shard();
+  std::optional<EndpointId> endpoint(std::string_view name) const;
+  void visit_sessions(const std::function<void(const SessionView&, const Transport&)>& visit) const;
+
+  // Any thread.
+  std::uint64_t count(Counter counter) const;  // of all shards, and of the store
+  const FactLog& facts() const { return *facts_; }
+  std::int64_t started_unix_ms() const { return started_unix_ms_; }
+
+ private:
+  friend class NodeBuilder;
+  struct ShardRuntime;
+  struct Signals;
+
+  explicit Node(NodeConfig config);
+  Result<void> start(NodeBuilder& builder);
+  Result<void> make_shard(ShardId id);
+  Result<void> open_endpoints();
+  Result<void> connect_peers();
+  Result<void> watch_signals();
+  ProtocolModule* module(std::string_view name) const;
+  void begin_stop();
+
+  NodeConfig config_;
+  PeerTable peers_;
+  Directory directory_;
+  std::unique_ptr<FactLog> facts_;
+  std::vector<std::unique_ptr<ProtocolModule>> modules_;
+  std::unique_ptr<StoreThread> store_;
+  std::vector<std::unique_ptr<ShardRuntime>> shards_;
+  std::unordered_map<std::string, EndpointId> endpoints_;
+  std::unique_ptr<Signals> signals_;
+  std::int64_t started_unix_ms_ = 0;
+};
+
+}  // namespace siglane::runtime
