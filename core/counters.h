@@ -64,9 +64,14 @@ namespace siglane {
   X(hss_air_received, "hss.air.received")                                   \
   X(hss_ulr_received, "hss.ulr.received")                                   \
   X(hss_pur_received, "hss.pur.received")                                   \
+  X(hss_vectors_sent, "hss.vectors.sent")                                   \
   X(hss_clr_sent, "hss.clr.sent")                                           \
+  X(hss_clr_failed, "hss.clr.failed")                                       \
   X(hss_resynchronisations, "hss.resynchronisations")                       \
   X(hss_unknown_users, "hss.unknown_users")                                 \
+  X(hss_denied, "hss.denied")                                               \
+  X(hss_too_busy, "hss.too_busy")                                           \
+  X(hss_store_failures, "hss.store_failures")                               \
   /* store */                                                               \
   X(store_requests, "store.requests")                                       \
   X(store_commits, "store.commits")                                         \
