@@ -1,0 +1,340 @@
+#include "apps/hss/hss_application.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "apps/hss/subscription_data.h"
+
+namespace siglane::hss {
+
+using diameter::MessageBuilder;
+using diameter::MessageView;
+using diameter::RequestParcel;
+using diameter::RequestPtr;
+using diameter::ResultCode;
+using diameter::Violation;
+namespace avp = diameter::avp;
+namespace command = diameter::command;
+namespace experimental_result = diameter::experimental_result;
+namespace result = diameter::result;
+
+namespace {
+
+// ULR-Flags, TS 29.272 §7.3.7.
+constexpr std::uint32_t kS6aIndicator = 1u << 1;
+constexpr std::uint32_t kSkipSubscriberData = 1u << 2;
+// ULA-Flags, §7.3.8: MME and SGSN numbers are kept apart.
+constexpr std::uint32_t kSeparationIndication = 1u << 0;
+// PUR-Flags, §7.3.149, and PUA-Flags, §7.3.48.
+constexpr std::uint32_t kUePurgedInMme = 1u << 0;
+constexpr std::uint32_t kFreezeMTmsi = 1u << 0;
+// CLR-Flags, §7.3.152: the cancellation is for the MME, not an SGSN in the same node.
+constexpr std::uint32_t kClrS6aIndicator = 1u << 0;
+// RFC 1035 §2.3.4: an FQDN has at most 255 octets.
+constexpr std::size_t kIdentityBytesMax = 255;
+
+void add_vendor_application(MessageBuilder& message) {
+  message.group(avp::vendor_specific_application_id, [&] {
+    message.add(avp::vendor_id, diameter::vendor::tgpp)
+        .add(avp::auth_application_id, static_cast<std::uint32_t>(diameter::application::s6a));
+  });
+  // TS 29.272 §7.1.4: sessions are implicitly terminated; no state is kept between requests.
+  message.add(avp::auth_session_state, diameter::AuthSessionState::no_state_maintained);
+}
+
+// TS 29.229 §7.2: whoever is asked with Supported-Features says what it supports of those lists;
+// this HSS has no feature beyond the base specification.
+void add_supported_features(const MessageView& request, MessageBuilder& answer) {
+  constexpr std::size_t kListsMax = 4;
+  std::size_t lists = 0;
+  for (const diameter::AvpView& offered : request.avps()) {
+    if (!offered.is(avp::supported_features) || lists == kListsMax) continue;
+    const auto vendor = offered.group().get(avp::vendor_id);
+    const auto list = offered.group().get(avp::feature_list_id);
+    if (vendor != diameter::vendor::tgpp || !list) continue;
+    ++lists;
+    answer.group(avp::supported_features, [&] {
+      answer.add(avp::vendor_id, *vendor).add(avp::feature_list_id, *list);
+      answer.add(avp::feature_list, 0u);
+    });
+  }
+}
+
+ResultCode code_of(Denial denial) {
+  switch (denial) {
+    case Denial::unknown_user:
+      return experimental_result::user_unknown;
+    case Denial::unknown_eps_subscription:
+      return experimental_result::unknown_eps_subscription;
+    case Denial::rat_not_allowed:
+      return experimental_result::rat_not_allowed;
+    case Denial::roaming_not_allowed:
+      return experimental_result::roaming_not_allowed;
+    case Denial::authentication_data_unavailable:
+      return experimental_result::authentication_data_unavailable;
+  }
+  return result::unable_to_comply;
+}
+
+template <std::size_t Size>
+bool copy_exactly(Bytes from, std::array<std::byte, Size>& to) {
+  if (from.size() != Size) return false;
+  std::copy(from.begin(), from.end(), to.begin());
+  return true;
+}
+
+}  // namespace
+
+struct HssApplication::Incoming {
+  const RequestParcel& request;
+  const MessageView& message;
+};
+struct HssApplication::Completed {
+  const RequestParcel& request;
+  const MessageView message;
+  const Imsi& imsi;
+};
+
+HssApplication::HssApplication(const diameter::DiameterModule& module, std::uint64_t seed,
+                               HssApplicationConfig config)
+    : Application(module, seed), config_(config), next_session_(random().next()) {
+  config_.vectors_max = std::clamp(config_.vectors_max, 1u, kVectorsMax);
+}
+
+void HssApplication::on_request(RequestPtr request, const MessageView& message, Instant,
+                                Outbox& out) {
+  const Incoming in{*request, message};
+  const auto take = [&](auto operation) {
+    const auto user = message.find(avp::user_name);
+    if (!user) return refuse_missing(in, avp::user_name, out);
+    const auto imsi = Imsi::parse(user->text());
+    if (!imsi) return refuse(in, result::invalid_avp_value, *user, out);
+    if (!read(in, operation, out)) return;
+    auto asked = std::make_unique<StoreRequest>();
+    asked->imsi = *imsi;
+    asked->operation = std::move(operation);
+    asked->cause = std::move(request);
+    out.ask(std::move(asked));
+  };
+  if (message.is(command::authentication_information)) {
+    out.count(Counter::hss_air_received);
+    take(GetVectors{});
+  } else if (message.is(command::update_location)) {
+    out.count(Counter::hss_ulr_received);
+    take(UpdateLocation{});
+  } else if (message.is(command::purge_ue)) {
+    out.count(Counter::hss_pur_received);
+    take(PurgeUe{});
+  } else {
+    reject(*request, result::command_unsupported, out);
+  }
+}
+
+// TS 29.272 §5.2.3.1.
+bool HssApplication::read(const Incoming& in, GetVectors& operation, Outbox& out) {
+  if (!read_visited(in, operation.visited, out)) return false;
+  const auto wanted = in.message.get(avp::requested_eutran_authentication_info);
+  if (!wanted) {
+    // Vectors for UTRAN and GERAN are an SGSN's business, over S6d.
+    if (in.message.find(avp::requested_utran_geran_authentication_info)) {
+      deny(in, Denial::authentication_data_unavailable, out);
+    } else {
+      refuse_missing(in, avp::requested_eutran_authentication_info, out);
+    }
+    return false;
+  }
+  const std::uint32_t count = wanted->get(avp::number_of_requested_vectors).value_or(1);
+  operation.count = std::clamp(count, 1u, config_.vectors_max);
+
+  const auto info = wanted->find(avp::re_synchronization_info);
+  if (!info) return true;
+  // §7.3.15: "It shall contain the concatenation of RAND and AUTS": 16 and 14 octets.
+  Resynchronisation& resynchronisation = operation.resynchronisation.emplace();
+  const std::size_t rand_size = resynchronisation.rand.size();
+  if (info->payload().size() != rand_size + resynchronisation.auts.size()) {
+    refuse(in, result::invalid_avp_length, *info, out);
+    return false;
+  }
+  copy_exactly(info->payload().first(rand_size), resynchronisation.rand);
+  copy_exactly(info->payload().subspan(rand_size), resynchronisation.auts);
+  return true;
+}
+
+// TS 29.272 §5.2.1.1.
+bool HssApplication::read(const Incoming& in, UpdateLocation& operation, Outbox& out) {
+  if (!read_visited(in, operation.visited, out)) return false;
+  const auto flags = in.message.get(avp::ulr_flags);
+  const auto rat = in.message.get(avp::rat_type);
+  const auto host = in.message.find(avp::origin_host);
+  const auto realm = in.message.find(avp::origin_realm);
+  if (!flags) return refuse_missing(in, avp::ulr_flags, out), false;
+  if (!rat) return refuse_missing(in, avp::rat_type, out), false;
+  if (!host) return refuse_missing(in, avp::origin_host, out), false;
+  if (!realm) return refuse_missing(in, avp::origin_realm, out), false;
+  // "This bit, when set, indicates that the ULR message is sent on the S6a interface": otherwise an
+  // SGSN sent it on S6d, which this HSS does not serve.
+  if ((*flags & kS6aIndicator) == 0) {
+    refuse(in, result::invalid_avp_value, *in.message.find(avp::ulr_flags), out);
+    return false;
+  }
+  for (const diameter::AvpView& identity : {*host, *realm}) {
+    if (identity.payload().size() > kIdentityBytesMax) {
+      refuse(in, result::invalid_avp_value, identity, out);
+      return false;
+    }
+  }
+  operation.mme = {std::string(host->text()), std::string(realm->text())};
+  operation.rat = *rat;
+  return true;
+}
+
+// TS 29.272 §5.2.1.3.
+bool HssApplication::read(const Incoming& in, PurgeUe& operation, Outbox& out) {
+  const auto host = in.message.get(avp::origin_host);
+  if (!host) return refuse_missing(in, avp::origin_host, out), false;
+  // A combined MME/SGSN may have purged the UE on its SGSN side only: then no MME did, and the
+  // empty host is never a serving MME's.
+  const std::uint32_t flags = in.message.get(avp::pur_flags).value_or(kUePurgedInMme);
+  if ((flags & kUePurgedInMme) != 0) operation.mme_host = *host;
+  return true;
+}
+
+bool HssApplication::read_visited(const Incoming& in, Plmn& visited, Outbox& out) {
+  const auto plmn = in.message.find(avp::visited_plmn_id);
+  if (!plmn) return refuse_missing(in, avp::visited_plmn_id, out), false;
+  if (copy_exactly(plmn->payload(), visited)) return true;
+  refuse(in, result::invalid_avp_length, *plmn, out);
+  return false;
+}
+
+void HssApplication::on_store_completion(ParcelPtr completion, Instant, Outbox& out) {
+  auto& asked = static_cast<StoreRequest&>(*completion);
+  const auto& request = static_cast<const RequestParcel&>(*asked.cause);
+  const Completed done{request, request.view(), asked.imsi};
+  std::visit([&](const auto& result) { answer(done, result, out); }, asked.result);
+}
+
+void HssApplication::answer(const Completed& done, const NotRun&, Outbox& out) {
+  out.count(Counter::hss_too_busy);
+  reject(done.request, result::too_busy, out);
+}
+
+void HssApplication::answer(const Completed& done, const StoreFailure& failure, Outbox& out) {
+  out.count(Counter::hss_store_failures);
+  note_store(true, failure.what, out);
+  reject(done.request, result::unable_to_comply, out);
+}
+
+void HssApplication::answer(const Completed& done, Denial denial, Outbox& out) {
+  note_store(false, {}, out);
+  deny({done.request, done.message}, denial, out);
+}
+
+void HssApplication::answer(const Completed& done, const VectorsMade& made, Outbox& out) {
+  note_store(false, {}, out);
+  out.count(Counter::hss_vectors_sent, made.count);
+  if (made.resynchronised) out.count(Counter::hss_resynchronisations);
+  MessageBuilder answer = begin(done.message, out);
+  answer.group(avp::authentication_info, [&] {
+    for (unsigned i = 0; i < made.count; ++i) {
+      const AuthenticationVector& vector = made.vectors[i];
+      answer.group(avp::e_utran_vector, [&] {
+        // §7.3.23: numbered where there are several, for the order of their use.
+        if (made.count > 1) answer.add(avp::item_number, i + 1);
+        answer.add(avp::rand, vector.rand)
+            .add(avp::xres, vector.xres)
+            .add(avp::autn, vector.autn)
+            .add(avp::kasme, vector.kasme);
+      });
+    }
+  });
+  reply(done.request, std::move(answer), out);
+}
+
+void HssApplication::answer(const Completed& done, const LocationUpdated& updated, Outbox& out) {
+  note_store(false, {}, out);
+  MessageBuilder answer = begin(done.message, out);
+  answer.add(avp::ula_flags, kSeparationIndication);
+  if ((done.message.get(avp::ulr_flags).value_or(0) & kSkipSubscriberData) == 0) {
+    add_subscription_data(answer, *updated.subscription, updated.msisdn);
+  }
+  reply(done.request, std::move(answer), out);
+  if (updated.cancelled) cancel_location(done.imsi, *updated.cancelled, out);
+}
+
+void HssApplication::answer(const Completed& done, const Purged& purged, Outbox& out) {
+  note_store(false, {}, out);
+  MessageBuilder answer = begin(done.message, out);
+  answer.add(avp::pua_flags, purged.serving ? kFreezeMTmsi : 0u);
+  reply(done.request, std::move(answer), out);
+}
+
+// TS 29.272 §5.2.1.1.3: "the HSS shall send a Cancel Location Request with a Cancellation-Type of
+// MME_UPDATE_PROCEDURE ... to the previous MME (if any)".
+void HssApplication::cancel_location(const Imsi& imsi, const ServingNode& mme, Outbox& out) {
+  // RFC 6733 §8.8: <DiameterIdentity>;<high 32 bits>;<low 32 bits>
+  const std::uint64_t number = next_session_++;
+  const std::string session = config().origin_host + ";" + std::to_string(number >> 32) + ";" +
+                              std::to_string(number & 0xffffffffu);
+  MessageBuilder request = MessageBuilder::request(out.buffers(), command::cancel_location);
+  request.add(avp::session_id, session);
+  add_vendor_application(request);
+  request.add(avp::origin_host, config().origin_host)
+      .add(avp::origin_realm, config().origin_realm)
+      .add(avp::destination_host, mme.host)
+      .add(avp::destination_realm, mme.realm)
+      .add(avp::user_name, imsi.text())
+      .add(avp::cancellation_type, diameter::CancellationType::mme_update_procedure)
+      .add(avp::clr_flags, kClrS6aIndicator);
+  out.count(Counter::hss_clr_sent);
+  send(std::move(request), 0, Duration::zero(), out);
+}
+
+// Whatever came of it, the subscriber's location is the new one: a CLA needs no more than counting.
+void HssApplication::on_answer(diameter::AnswerPtr, const MessageView& message, Instant,
+                               Outbox& out) {
+  if (message.result_code() != result::success) out.count(Counter::hss_clr_failed);
+}
+
+MessageBuilder HssApplication::begin(const MessageView& request, Outbox& out) const {
+  MessageBuilder answer = diameter::begin_answer(out.buffers(), request, config(), result::success);
+  add_vendor_application(answer);
+  add_supported_features(request, answer);
+  return answer;
+}
+
+void HssApplication::deny(const Incoming& in, Denial denial, Outbox& out) {
+  out.count(denial == Denial::unknown_user ? Counter::hss_unknown_users : Counter::hss_denied);
+  MessageBuilder answer = diameter::begin_experimental_answer(
+      out.buffers(), in.message, config(), diameter::vendor::tgpp, code_of(denial));
+  add_vendor_application(answer);
+  add_supported_features(in.message, answer);
+  reply(in.request, std::move(answer), out);
+}
+
+void HssApplication::refuse(const Incoming& in, ResultCode result,
+                            const diameter::AvpView& offending, Outbox& out) {
+  Violation violation;
+  violation.offset = static_cast<std::size_t>(offending.raw().data() - in.message.bytes().data());
+  violation.result = result;
+  violation.offending = offending.raw();
+  reject(in.request, result, out, &violation);
+}
+
+void HssApplication::refuse_missing(const Incoming& in, const diameter::AvpDef& missing,
+                                    Outbox& out) {
+  Violation violation;
+  violation.result = result::missing_avp;
+  violation.example = &missing;
+  reject(in.request, result::missing_avp, out, &violation);
+}
+
+// A store that fails is announced once, and once when it works again.
+void HssApplication::note_store(bool failing, const std::string& why, Outbox& out) {
+  if (failing == store_failing_) return;
+  store_failing_ = failing;
+  out.announce(fact::Notice{failing ? "the subscriber store fails: " + why
+                                    : "the subscriber store works again"});
+}
+
+}  // namespace siglane::hss

@@ -1,0 +1,60 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "apps/hss/subscriber_store.h"
+#include "protocols/diameter/application.h"
+
+namespace siglane::hss {
+
+struct HssApplicationConfig {
+  unsigned vectors_max = kVectorsMax;  // in one AIA, whatever was asked for: 1 to kVectorsMax
+};
+
+// The HSS of TS 29.272: Authentication-Information, Update-Location and Purge-UE towards MMEs over
+// S6a, and Cancel-Location to the MME that a subscriber left. One for each shard. It keeps nothing
+// itself: what a request needs travels with it to the store and back.
+class HssApplication final : public diameter::Application {
+ public:
+  HssApplication(const diameter::DiameterModule& module, std::uint64_t seed,
+                 HssApplicationConfig config = {});
+
+ private:
+  void on_request(diameter::RequestPtr request, const diameter::MessageView& message, Instant now,
+                  Outbox& out) override;
+  void on_answer(diameter::AnswerPtr answer, const diameter::MessageView& message, Instant now,
+                 Outbox& out) override;
+  void on_store_completion(ParcelPtr completion, Instant now, Outbox& out) override;
+
+  struct Incoming;   // a request, on its way in
+  struct Completed;  // a request, back from the store
+
+  // Each reads its command's AVPs into the operation; false: refused, and answered.
+  bool read(const Incoming& in, GetVectors& operation, Outbox& out);
+  bool read(const Incoming& in, UpdateLocation& operation, Outbox& out);
+  bool read(const Incoming& in, PurgeUe& operation, Outbox& out);
+  bool read_visited(const Incoming& in, Plmn& visited, Outbox& out);
+
+  // Each answers for its result.
+  void answer(const Completed& done, const NotRun& result, Outbox& out);
+  void answer(const Completed& done, const StoreFailure& result, Outbox& out);
+  void answer(const Completed& done, Denial result, Outbox& out);
+  void answer(const Completed& done, const VectorsMade& result, Outbox& out);
+  void answer(const Completed& done, const LocationUpdated& result, Outbox& out);
+  void answer(const Completed& done, const Purged& result, Outbox& out);
+
+  diameter::MessageBuilder begin(const diameter::MessageView& request, Outbox& out) const;
+  void deny(const Incoming& in, Denial denial, Outbox& out);
+  void refuse(const Incoming& in, diameter::ResultCode result, const diameter::AvpView& offending,
+              Outbox& out);
+  void refuse_missing(const Incoming& in, const diameter::AvpDef& missing, Outbox& out);
+  void cancel_location(const Imsi& imsi, const ServingNode& mme, Outbox& out);
+  void note_store(bool failing, const std::string& why, Outbox& out);
+
+  HssApplicationConfig config_;
+  std::uint64_t next_session_;
+  bool store_failing_ = false;  // as last announced
+};
+
+}  // namespace siglane::hss
