@@ -74,13 +74,15 @@ Result<std::optional<std::size_t>> M3uaModule::frame_length(Bytes head) const {
 
 std::unique_ptr<Session> M3uaModule::open_session(AssociationId, const AssociationUp& up,
                                                   const PeerTable& peers, std::uint64_t) const {
-  std::vector<std::string> candidates;
+  // By address; and where several share one, by the port they connect from.
+  std::vector<std::string> candidates, by_port;
   for (const AspConfig& asp : gateway_.config.asps) {
     const PeerConfig* peer = peers.find(asp.name);
     if (peer == nullptr || !PeerTable::at_home(*peer, up.remote_addresses)) continue;
-    if (peer->port != 0 && peer->port != up.remote_port) continue;
     candidates.push_back(asp.name);
+    if (peer->port == up.remote_port) by_port.push_back(asp.name);
   }
+  if (candidates.size() > 1 && !by_port.empty()) candidates = std::move(by_port);
   return std::make_unique<AspSession>(gateway_, up, std::move(candidates));
 }
 

@@ -1,0 +1,312 @@
+#include "protocols/m3ua/as.h"
+
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/m3ua/gateway_world.h"
+
+namespace siglane::m3ua {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using Event = AspEventParcel::Event;
+using Order = AsOrderParcel::Order;
+
+// One AS session without a shard: events in, orders and DATA out.
+class AsHarness {
+ public:
+  explicit AsHarness(TrafficMode mode, std::size_t asps = 3, std::size_t active_min = 1)
+      : gateway_(config(mode, asps, active_min)), as_(gateway_, 0) {}
+
+  void event(Event event, std::uint64_t asp, std::optional<std::uint32_t> mode = {}) {
+    auto parcel =
+        std::make_unique<AspEventParcel>(event, asp_name(asp), static_cast<std::uint32_t>(asp));
+    parcel->traffic_mode = mode;
+    step(Submitted{AssociationId{asp}, std::move(parcel)});
+  }
+  void data(std::uint8_t sls, std::string_view text) {
+    step(Submitted{AssociationId{99},
+                   std::make_unique<DataParcel>(MtpLabel{1, 1001, 3, 0, 0, sls},
+                                                Buffer::copy_of(as_bytes(text)))});
+  }
+  void advance(Duration span) {
+    const Instant until = now_ + span;
+    while (const auto due = as_.deadline()) {
+      if (*due > until) break;
+      now_ = std::max(now_, *due);
+      step(Woken{});
+    }
+    now_ = until;
+  }
+  void forget() {
+    orders.clear();
+    delivered.clear();
+    reports.clear();
+  }
+  AsState state() const { return view_ ? view_->state : AsState::down; }
+  const AsView& view() const { return *view_; }
+  std::string status_detail() const { return as_.status().detail; }
+  std::uint64_t discarded() const { return counters_.get(Counter::m3ua_data_discarded); }
+  std::size_t held() const { return as_.status().pending; }
+
+  // "2:NTFY 0x10002", "1:activated", ...
+  std::vector<std::string> orders;
+  std::vector<std::string> delivered;  // "1:text"
+  std::vector<MessageType> reports;
+
+ private:
+  static M3uaConfig config(TrafficMode mode, std::size_t asps, std::size_t active_min) {
+    M3uaConfig config = gateway_config(mode, {asps});
+    config.application_servers[0].active_asps_min = active_min;
+    config.application_servers[0].pending_messages_max = 5;
+    config.application_servers[0].pending_bytes_max = 1000;
+    config.drain_messages_per_ms_max = 2;
+    return config;
+  }
+  void step(SessionInput input) {
+    Outbox out(buffers_, counters_);
+    as_.step(std::move(input), now_, out);
+    for (Action& action : out.actions()) {
+      if (auto* forward = std::get_if<Forward>(&action)) {
+        note(forward->to, static_cast<M3uaParcel&>(*forward->parcel));
+      } else if (auto* publish = std::get_if<Publish>(&action)) {
+        view_ = static_cast<AsChangeParcel&>(*publish->change).view;
+      } else if (auto* accept = std::get_if<Accept>(&action)) {
+        reports.push_back(static_cast<NetworkStatusParcel&>(*accept->parcel).type);
+      }
+    }
+  }
+  void note(AssociationId to, M3uaParcel& parcel) {
+    const std::string who = std::to_string(static_cast<std::uint64_t>(to)) + ":";
+    if (parcel.kind() == ParcelKind::data) {
+      delivered.push_back(who + std::string(as_text(static_cast<DataParcel&>(parcel).user_data())));
+      return;
+    }
+    const auto& order = static_cast<AsOrderParcel&>(parcel);
+    switch (order.order) {
+      case Order::activated:
+        orders.push_back(who + "activated");
+        break;
+      case Order::deactivated:
+        orders.push_back(who + (order.unasked ? "overridden" : "deactivated"));
+        break;
+      case Order::refused:
+        orders.push_back(who + "refused " + std::string(name_of(order.error)));
+        break;
+      case Order::notify:
+        orders.push_back(who + name_of_status(order.status));
+        break;
+    }
+  }
+  static std::string name_of_status(NotifyStatus status) {
+    switch (status) {
+      case NotifyStatus::as_inactive:
+        return "AS-INACTIVE";
+      case NotifyStatus::as_active:
+        return "AS-ACTIVE";
+      case NotifyStatus::as_pending:
+        return "AS-PENDING";
+      case NotifyStatus::insufficient_asp_resources:
+        return "insufficient";
+      case NotifyStatus::alternate_asp_active:
+        return "alternate";
+      case NotifyStatus::asp_failure:
+        return "failure";
+    }
+    return "?";
+  }
+
+  BufferPool buffers_;
+  Counters counters_;
+  Gateway gateway_;
+  ApplicationServer as_;
+  std::shared_ptr<const AsView> view_;
+  Instant now_{1s};
+};
+
+void bring_to(AsHarness& as, AsState state, bool second_asp_up) {
+  if (state == AsState::down) return;
+  as.event(Event::up, 1);
+  if (second_asp_up) as.event(Event::up, 2);
+  if (state == AsState::inactive) return;
+  as.event(Event::activate, 1);
+  if (state == AsState::active) return;
+  as.event(second_asp_up ? Event::deactivate : Event::lost, 1);
+}
+
+void cause(AsHarness& as, AsState from, AsEvent event) {
+  switch (event) {
+    case AsEvent::asp_inactive:
+      return as.event(Event::up, 1);
+    case AsEvent::asps_active:
+      as.event(Event::up, 1);
+      return as.event(Event::activate, 1);
+    case AsEvent::active_gone:
+      return as.event(Event::deactivate, 1);
+    case AsEvent::all_down:
+      return as.event(Event::down, 1);
+    case AsEvent::recovery_expired:
+    case AsEvent::recovery_expired_alone:
+      EXPECT_EQ(from, AsState::pending);
+      as.advance(1999ms);
+      EXPECT_EQ(as.state(), AsState::pending);
+      return as.advance(1ms);
+  }
+}
+
+TEST(ApplicationServer, EveryRowOfTheTableIsWhatItDoes) {
+  for (const AsTransition& row : kAsTransitions) {
+    AsHarness as(TrafficMode::override_mode);
+    bring_to(as, row.from, row.event == AsEvent::recovery_expired);
+    ASSERT_EQ(as.state(), row.from);
+    cause(as, row.from, row.event);
+    EXPECT_EQ(as.state(), row.to) << name_of(row.from) << ", " << name_of(row.event);
+    std::cout << name_of(row.from) << "  --" << name_of(row.event) << "-->  " << name_of(row.to)
+              << '\n';
+  }
+}
+
+TEST(ApplicationServer, TellsEveryAspThatIsNotDownWhatItBecomes) {
+  AsHarness as(TrafficMode::loadshare);
+  as.event(Event::up, 1);
+  EXPECT_THAT(as.orders, ElementsAre("1:AS-INACTIVE"));
+  as.forget();
+  as.event(Event::up, 2);
+  EXPECT_THAT(as.orders, ElementsAre("2:AS-INACTIVE"));
+  as.forget();
+  as.event(Event::activate, 1);
+  EXPECT_THAT(as.orders, ElementsAre("1:activated", "1:AS-ACTIVE", "2:AS-ACTIVE"));
+  EXPECT_THAT(as.reports, ElementsAre(MessageType::dava));
+  as.forget();
+  as.event(Event::lost, 1);
+  EXPECT_THAT(as.orders, ElementsAre("2:failure", "2:AS-PENDING"));
+  EXPECT_THAT(as.reports, IsEmpty());
+  as.forget();
+  as.advance(2s);
+  EXPECT_THAT(as.orders, ElementsAre("2:AS-INACTIVE"));
+  EXPECT_THAT(as.reports, ElementsAre(MessageType::duna));
+}
+
+TEST(ApplicationServer, OverrideLeavesOneActiveAndTellsTheOther) {
+  AsHarness as(TrafficMode::override_mode);
+  as.event(Event::up, 1);
+  as.event(Event::up, 2);
+  as.event(Event::activate, 1);
+  as.forget();
+  as.event(Event::activate, 2);
+  EXPECT_THAT(as.orders, ElementsAre("1:overridden", "2:activated"));
+  EXPECT_THAT(as.view().active, ElementsAre(AssociationId{2}));
+  EXPECT_EQ(as.state(), AsState::active);
+  as.event(Event::lost, 1);
+  EXPECT_EQ(as.state(), AsState::active);
+}
+
+TEST(ApplicationServer, LoadshareWaitsForAsManyAsItNeedsAndWarnsWhenTheyAreFewer) {
+  AsHarness as(TrafficMode::loadshare, 3, 2);
+  for (std::uint64_t asp : {1, 2, 3}) as.event(Event::up, asp);
+  as.event(Event::activate, 1);
+  EXPECT_EQ(as.state(), AsState::inactive);
+  as.event(Event::activate, 2);
+  EXPECT_EQ(as.state(), AsState::active);
+  as.forget();
+  as.event(Event::deactivate, 1);
+  EXPECT_EQ(as.state(), AsState::active);
+  EXPECT_THAT(as.orders, ElementsAre("1:deactivated", "1:insufficient", "3:insufficient"));
+}
+
+TEST(ApplicationServer, AnotherTrafficModeIsRefused) {
+  AsHarness as(TrafficMode::loadshare);
+  as.event(Event::up, 1);
+  as.forget();
+  as.event(Event::activate, 1, 1);
+  EXPECT_THAT(as.orders, ElementsAre("1:refused Unsupported Traffic Mode Type"));
+  EXPECT_EQ(as.state(), AsState::inactive);
+  as.event(Event::activate, 1, 2);
+  EXPECT_EQ(as.state(), AsState::active);
+}
+
+TEST(ApplicationServer, HoldsDataWhilePendingAndDrainsItInOrderBeforeWhatComesLater) {
+  AsHarness as(TrafficMode::override_mode);
+  bring_to(as, AsState::pending, true);
+  for (const char* text : {"a", "b", "c", "d"}) as.data(1, text);
+  EXPECT_THAT(as.delivered, IsEmpty());
+  EXPECT_EQ(as.held(), 4u);
+  as.event(Event::activate, 2);
+  EXPECT_THAT(as.delivered, ElementsAre("2:a", "2:b"));
+  EXPECT_TRUE(as.view().through_coordinator);
+  as.data(1, "e");
+  EXPECT_THAT(as.delivered, ElementsAre("2:a", "2:b"));
+  as.advance(1ms);
+  EXPECT_THAT(as.delivered, ElementsAre("2:a", "2:b", "2:c", "2:d"));
+  EXPECT_TRUE(as.view().through_coordinator);
+  as.advance(1ms);
+  EXPECT_THAT(as.delivered, ElementsAre("2:a", "2:b", "2:c", "2:d", "2:e"));
+  EXPECT_FALSE(as.view().through_coordinator);
+  as.data(1, "f");
+  EXPECT_EQ(as.delivered.back(), "2:f");
+  EXPECT_EQ(as.discarded(), 0u);
+}
+
+TEST(ApplicationServer, GoesOnHoldingWhenItsAspLeavesWhileItDrains) {
+  AsHarness as(TrafficMode::override_mode);
+  bring_to(as, AsState::pending, true);
+  for (const char* text : {"a", "b", "c"}) as.data(1, text);
+  as.event(Event::activate, 2);
+  as.event(Event::lost, 2);
+  EXPECT_EQ(as.state(), AsState::pending);
+  as.advance(100ms);
+  as.event(Event::activate, 1);
+  as.advance(1ms);
+  EXPECT_THAT(as.delivered, ElementsAre("2:a", "2:b", "1:c"));
+}
+
+TEST(ApplicationServer, WhatIsHeldIsBoundedInMessagesAndBytes) {
+  AsHarness as(TrafficMode::override_mode);
+  bring_to(as, AsState::pending, true);
+  for (int i = 0; i < 8; ++i) as.data(1, "x");
+  EXPECT_EQ(as.held(), 5u);
+  EXPECT_EQ(as.discarded(), 3u);
+
+  AsHarness big(TrafficMode::override_mode);
+  bring_to(big, AsState::pending, true);
+  big.data(1, std::string(600, 'x'));
+  big.data(1, std::string(600, 'x'));
+  EXPECT_EQ(big.held(), 1u);
+  EXPECT_EQ(big.discarded(), 1u);
+}
+
+TEST(ApplicationServer, WhatIsHeldWhenRecoveryExpiresIsDiscardedAndCounted) {
+  AsHarness as(TrafficMode::override_mode);
+  bring_to(as, AsState::pending, false);
+  as.data(1, "a");
+  as.data(1, "b");
+  as.advance(2s);
+  EXPECT_EQ(as.state(), AsState::down);
+  EXPECT_EQ(as.held(), 0u);
+  EXPECT_EQ(as.discarded(), 2u);
+}
+
+TEST(ApplicationServer, BroadcastReachesEveryActiveAsp) {
+  AsHarness as(TrafficMode::broadcast);
+  for (std::uint64_t asp : {1, 2, 3}) as.event(Event::up, asp);
+  for (std::uint64_t asp : {1, 3}) as.event(Event::activate, asp);
+  as.data(1, "x");
+  EXPECT_THAT(as.delivered, testing::UnorderedElementsAre("1:x", "3:x"));
+}
+
+TEST(ApplicationServer, AnAspUpAgainIsInactiveAgain) {
+  AsHarness as(TrafficMode::override_mode);
+  bring_to(as, AsState::active, false);
+  as.event(Event::up, 1);
+  EXPECT_EQ(as.state(), AsState::pending);
+  EXPECT_THAT(as.view().active, IsEmpty());
+}
+
+}  // namespace
+}  // namespace siglane::m3ua

@@ -1,0 +1,132 @@
+#include "protocols/m3ua/route_table.h"
+
+#include <map>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "core/random.h"
+
+namespace siglane::m3ua {
+namespace {
+
+M3uaConfig three_servers() {
+  M3uaConfig config;
+  config.asps = {{"a", {}}};
+  for (const char* name : {"plain", "sccp", "foreign"}) {
+    ApplicationServerConfig as;
+    as.name = name;
+    as.routing_context = static_cast<std::uint32_t>(config.application_servers.size() + 1);
+    as.asps = {"a"};
+    config.application_servers.push_back(as);
+  }
+  return config;
+}
+
+TEST(RoutingRules, TheRouteThatSaysMostWins) {
+  M3uaConfig config = three_servers();
+  config.routes = {{100, {}, {}, {}, "plain"},
+                   {100, {}, {3, 200}, {}, "sccp"},
+                   {100, 8, {}, {}, "foreign"},
+                   {101, {}, {}, {7, 5}, "sccp"}};
+  ASSERT_TRUE(check(config));
+  const RoutingRules rules(config);
+  EXPECT_EQ(rules.find({}, {1, 100, 5, 0, 0, 0}), 0u);
+  EXPECT_EQ(rules.find({}, {1, 100, 3, 0, 0, 0}), 1u);
+  EXPECT_EQ(rules.find({}, {1, 100, 200, 0, 0, 0}), 1u);
+  EXPECT_EQ(rules.find(8, {1, 100, 3, 0, 0, 0}), 2u);
+  EXPECT_EQ(rules.find(9, {1, 100, 3, 0, 0, 0}), 1u);
+  EXPECT_EQ(rules.find({}, {5, 101, 3, 0, 0, 0}), 1u);
+  EXPECT_EQ(rules.find({}, {6, 101, 3, 0, 0, 0}), std::nullopt);
+  EXPECT_EQ(rules.find({}, {1, 102, 3, 0, 0, 0}), std::nullopt);
+  EXPECT_EQ(rules.destinations(), (std::vector<std::uint32_t>{100, 101}));
+  EXPECT_EQ(rules.destinations_of(1), (std::vector<std::uint32_t>{100, 101}));
+  EXPECT_EQ(rules.serving(100).size(), 3u);
+}
+
+TEST(M3uaConfig, MistakesAreNamed) {
+  const auto mistake = [](auto change) {
+    M3uaConfig config = three_servers();
+    change(config);
+    const auto good = check(config);
+    return good ? std::string("none") : good.error().what;
+  };
+  EXPECT_EQ(mistake([](auto&) {}), "none");
+  EXPECT_EQ(mistake([](auto& c) { c.application_servers[1].routing_context = 1; }),
+            "application server \"sccp\": routing context 1 is another AS's already");
+  EXPECT_EQ(mistake([](auto& c) { c.application_servers[0].asps = {"b"}; }),
+            "application server \"plain\": there is no ASP \"b\"");
+  EXPECT_EQ(mistake([](auto& c) { c.application_servers[0].asps.clear(); }),
+            "application server \"plain\" has no ASP");
+  EXPECT_EQ(mistake([](auto& c) { c.application_servers[0].active_asps_min = 2; }),
+            "application server \"plain\": active_asps_min must be 1 to the number of its ASPs");
+  EXPECT_EQ(mistake([](auto& c) {
+              c.routes = {{1, {}, {}, {}, "nobody"}};
+            }),
+            "route to 1: there is no application server \"nobody\"");
+  EXPECT_EQ(mistake([](auto& c) { c.asps.push_back({"a", {}}); }), "ASP \"a\" twice");
+}
+
+TEST(LoadshareTable, SharesAreFairOverAllAndOverSixteenValues) {
+  LoadshareTable table;
+  EXPECT_EQ(table.of(0), AssociationId::none);
+  for (std::uint64_t n = 1; n <= 16; ++n) {
+    table.add(AssociationId{n});
+    for (std::uint64_t asp = 1; asp <= n; ++asp) {
+      EXPECT_NEAR(static_cast<double>(table.share_of(AssociationId{asp})),
+                  256.0 / static_cast<double>(n), 16.0)
+          << asp << " of " << n;
+    }
+    if (n > 4) continue;
+    for (int group = 0; group < 16; ++group) {
+      std::map<AssociationId, int> shares;
+      for (int i = 0; i < 16; ++i) ++shares[table.of(static_cast<std::uint8_t>(16 * group + i))];
+      EXPECT_EQ(shares.size(), n) << "group " << group;
+    }
+  }
+}
+
+TEST(LoadshareTable, OnlyTheFlowsThatMustMoveDo) {
+  Random random(7);
+  LoadshareTable table;
+  std::vector<AssociationId> present;
+  for (std::uint64_t n = 1; n <= 500; ++n) {
+    LoadshareTable before = table;
+    const bool leave = present.size() > 1 && (present.size() == 8 || random.below(2) == 0);
+    if (leave) {
+      const std::size_t who = random.below(present.size());
+      const AssociationId gone = present[who];
+      present.erase(present.begin() + static_cast<std::ptrdiff_t>(who));
+      table.remove(gone);
+      for (int sls = 0; sls < 256; ++sls) {
+        const auto value = static_cast<std::uint8_t>(sls);
+        if (before.of(value) != gone) {
+          EXPECT_EQ(table.of(value), before.of(value));
+        }
+        EXPECT_NE(table.of(value), gone);
+        EXPECT_NE(table.of(value), AssociationId::none);
+      }
+    } else {
+      present.push_back(AssociationId{n});
+      table.add(AssociationId{n});
+      for (int sls = 0; sls < 256; ++sls) {
+        const auto value = static_cast<std::uint8_t>(sls);
+        if (table.of(value) != AssociationId{n}) {
+          EXPECT_EQ(table.of(value), before.of(value));
+        }
+      }
+      EXPECT_GE(table.share_of(AssociationId{n}), 256 / present.size() - 1);
+    }
+    std::size_t total = 0;
+    for (const AssociationId asp : present) total += table.share_of(asp);
+    EXPECT_EQ(total, 256u);
+  }
+  while (!present.empty()) {
+    table.remove(present.back());
+    present.pop_back();
+  }
+  EXPECT_EQ(table.of(9), AssociationId::none);
+}
+
+}  // namespace
+}  // namespace siglane::m3ua
