@@ -1,0 +1,51 @@
+#include "apps/hss/config.h"
+
+#include "apps/hss/subscriber_file.h"
+
+namespace siglane::hss {
+
+HssConfig read_hss_config(const runtime::ObjectReader& root) {
+  const runtime::ObjectReader hss = root.object("hss");
+  HssConfig config;
+  config.database.path = hss.string("database", "hss.db");
+  if (config.database.path.empty()) hss.refuse("database", "the path of a file");
+  config.subscribers = hss.string("subscribers", "");
+  config.application.vectors_max =
+      hss.number<unsigned>("vectors_max", kVectorsMax, {.min = 1, .max = kVectorsMax});
+
+  const runtime::ObjectReader store = hss.object("store");
+  config.store.queue_max =
+      store.number<std::size_t>("queue_max", config.store.queue_max, {.min = 1, .max = 1'000'000});
+  config.store.group_max =
+      store.number<std::size_t>("group_max", config.store.group_max, {.min = 1, .max = 100'000});
+  config.database.busy_timeout = store.milliseconds("busy_timeout_ms", config.database.busy_timeout,
+                                                    {.min = 0ms, .max = 10min});
+  config.database.checkpoint_pages = store.number<unsigned>(
+      "checkpoint_pages", config.database.checkpoint_pages, {.min = 1, .max = 1'000'000});
+  config.database.subscriptions_cached_max = store.number<std::size_t>(
+      "subscriptions_cached_max", config.database.subscriptions_cached_max,
+      {.min = 1, .max = 1'000'000});
+  return config;
+}
+
+Result<std::unique_ptr<SubscriberStore>> open_store(const HssConfig& config) {
+  auto store = open_sqlite_store(config.database);
+  if (!store) return store;
+  if (!config.subscribers.empty()) {
+    if (auto imported = import_file(config.subscribers, **store); !imported) {
+      return tl::unexpected(imported.error());
+    }
+  }
+  return store;
+}
+
+Result<std::size_t> import_file(const std::string& file, SubscriberStore& store) {
+  auto subscribers = read_subscribers(file);
+  if (!subscribers) return tl::unexpected(subscribers.error());
+  if (auto imported = store.import(*subscribers); !imported) {
+    return tl::unexpected(imported.error());
+  }
+  return subscribers->size();
+}
+
+}  // namespace siglane::hss

@@ -1,0 +1,28 @@
+#pragma once
+#include <string>
+
+#include "apps/hss/hss_application.h"
+#include "apps/hss/sqlite_store.h"
+#include "apps/runtime/config_reader.h"
+#include "apps/runtime/store_thread.h"
+#include "core/result.h"
+
+namespace siglane::hss {
+
+// The "hss" section of the config.
+struct HssConfig {
+  SqliteStoreConfig database;
+  runtime::StoreThreadConfig store;
+  HssApplicationConfig application;
+  std::string subscribers;  // imported at every start; empty: none. What is state is kept
+};
+
+HssConfig read_hss_config(const runtime::ObjectReader& root);
+
+// The store, open, with the config's subscribers in it.
+Result<std::unique_ptr<SubscriberStore>> open_store(const HssConfig& config);
+
+// Reads an import file into the store; how many subscribers it held.
+Result<std::size_t> import_file(const std::string& file, SubscriberStore& store);
+
+}  // namespace siglane::hss

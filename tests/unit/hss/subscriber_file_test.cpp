@@ -1,0 +1,193 @@
+#include "apps/hss/subscriber_file.h"
+
+#include <fstream>
+#include <set>
+
+#include <gtest/gtest.h>
+
+#include "apps/hss/subscription_json.h"
+#include "tests/unit/hss/store_fixture.h"
+
+namespace siglane::hss {
+namespace {
+
+using ::testing::TempDir;
+
+class SubscriberFileTest : public ::testing::Test {
+ protected:
+  Result<std::vector<Subscriber>> read(const std::string& text) {
+    std::ofstream(path_) << text;
+    return read_subscribers(path_);
+  }
+  // What read() refuses `text` with, without the path.
+  std::string complaint(const std::string& text) {
+    const auto subscribers = read(text);
+    if (subscribers) return "";
+    std::string what = subscribers.error().what;
+    for (auto at = what.find(path_); at != std::string::npos; at = what.find(path_)) {
+      what.replace(at, path_.size(), "file");
+    }
+    return what;
+  }
+  ~SubscriberFileTest() override { std::remove(path_.c_str()); }
+
+  const std::string path_ = TempDir() + "subscribers-" +
+                            ::testing::UnitTest::GetInstance()->current_test_info()->name() +
+                            ".json";
+};
+
+TEST_F(SubscriberFileTest, ReadsOneSubscriber) {
+  const auto subscribers = read(R"({"subscribers": [{
+    "imsi": "001010000000007", "k": "465b5ce8b199b49faa5f0a2ee238a6bc",
+    "op": "cdc202d5123e20f62b6d676ac72cb318", "amf": "b9b9", "sqn": 1234, "msisdn": "49151",
+    "subscription": {
+      "network_access_mode": "only-packet", "barred_access": ["utran", "nb-iot"],
+      "visited_plmns": ["00101", "310410"],
+      "ambr": {"uplink_bits_per_second": 1, "downlink_bits_per_second": 2},
+      "apns": [{"apn": "internet", "qci": 5, "pdn_type": "ipv6",
+                "ambr": {"uplink_bits_per_second": 3, "downlink_bits_per_second": 4}}]}}]})");
+  ASSERT_TRUE(subscribers) << subscribers.error().what;
+  ASSERT_EQ(subscribers->size(), 1u);
+  const Subscriber& one = subscribers->front();
+  EXPECT_EQ(one.imsi.text(), "001010000000007");
+  EXPECT_EQ(hex(one.opc), "cd63cb71954a9f4e48a5994e37a02baf") << "from OP, TS 35.207 set 1";
+  EXPECT_EQ(hex(one.amf), "b9b9");
+  EXPECT_EQ(one.sqn.value, 1234u);
+  EXPECT_EQ(one.msisdn, "49151");
+  const Subscription& subscription = *one.subscription;
+  EXPECT_EQ(subscription.network_access_mode, NetworkAccessMode::only_packet);
+  EXPECT_EQ(subscription.access_restriction, kUtranNotAllowed | kNbIotNotAllowed);
+  EXPECT_TRUE(subscription.allows(*plmn_from_digits("310410")));
+  EXPECT_FALSE(subscription.allows(*plmn_from_digits("26201")));
+  ASSERT_EQ(subscription.apns.size(), 1u);
+  EXPECT_EQ(subscription.apns[0].context_identifier, 1u);
+  EXPECT_EQ(subscription.apns[0].pdn_type, PdnType::ipv6);
+  EXPECT_EQ(subscription.apns[0].ambr, (Ambr{3, 4}));
+}
+
+TEST_F(SubscriberFileTest, ARangeGivesEachSubscriberItsOwnImsiMsisdnAndKey) {
+  const auto subscribers = read(R"({"subscribers": [{
+    "imsi_first": "001010000000098", "count": 5, "msisdn_first": "999",
+    "k_master": "000102030405060708090a0b0c0d0e0f",
+    "opc": "cd63cb71954a9f4e48a5994e37a02baf"}]})");
+  EXPECT_FALSE(subscribers) << "999 + 1 has no three digits";
+
+  const auto good = read(R"({"subscribers": [{
+    "imsi_first": "001010000000098", "count": 5, "msisdn_first": "0998",
+    "k_master": "000102030405060708090a0b0c0d0e0f",
+    "opc": "cd63cb71954a9f4e48a5994e37a02baf"}]})");
+  ASSERT_TRUE(good) << good.error().what;
+  ASSERT_EQ(good->size(), 5u);
+  EXPECT_EQ(good->back().imsi.text(), "001010000000102");
+  EXPECT_EQ(good->back().msisdn, "1002");
+  std::set<std::string> keys;
+  for (const Subscriber& subscriber : *good) keys.insert(hex(subscriber.k));
+  EXPECT_EQ(keys.size(), 5u);
+  // printf '001010000000098\0' | openssl enc -aes-128-ecb -nopad -K 000102…0f
+  EXPECT_EQ(hex(good->front().k), "209a6a8d1f44b58f048841f42b075182");
+}
+
+TEST_F(SubscriberFileTest, SaysWhereAndWhatIsWrong) {
+  const std::string what = complaint(R"({"subscribers": [
+    {"imsi": "00101", "k": "46", "opc": "cd63cb71954a9f4e48a5994e37a02baf"},
+    {"imsi": "001010000000001", "k": "465b5ce8b199b49faa5f0a2ee238a6bc", "opcc": "00"}
+  ]})");
+  EXPECT_NE(what.find("file:2: /subscribers/0/imsi: \"00101\" is not an IMSI"), std::string::npos)
+      << what;
+  EXPECT_NE(what.find("file:2: /subscribers/0/k: "), std::string::npos) << what;
+  EXPECT_NE(what.find("file:3: /subscribers/1/opc"), std::string::npos) << what;
+  EXPECT_NE(what.find("opcc"), std::string::npos) << what;
+}
+
+TEST_F(SubscriberFileTest, RefusesAnImsiThatAppearsTwice) {
+  const std::string what = complaint(R"({"subscribers": [
+    {"imsi_first": "001010000000001", "count": 10, "k_master": "465b5ce8b199b49faa5f0a2ee238a6bc",
+     "opc": "cd63cb71954a9f4e48a5994e37a02baf"},
+    {"imsi": "001010000000010", "k": "465b5ce8b199b49faa5f0a2ee238a6bc",
+     "opc": "cd63cb71954a9f4e48a5994e37a02baf"}]})");
+  EXPECT_NE(what.find("file:4: /subscribers/1/imsi: IMSI 001010000000010 appears twice"),
+            std::string::npos)
+      << what;
+}
+
+TEST_F(SubscriberFileTest, RefusesOpBesideOpcAndAnApnIdentifierUsedTwice) {
+  const std::string what = complaint(R"({"subscribers": [
+    {"imsi": "001010000000001", "k": "465b5ce8b199b49faa5f0a2ee238a6bc",
+     "opc": "cd63cb71954a9f4e48a5994e37a02baf", "op": "cd63cb71954a9f4e48a5994e37a02baf",
+     "subscription": {"ambr": {"uplink_bits_per_second": 1, "downlink_bits_per_second": 1},
+       "apns": [
+         {"apn": "a", "ambr": {"uplink_bits_per_second": 1, "downlink_bits_per_second": 1}},
+         {"apn": "b", "context_identifier": 1,
+          "ambr": {"uplink_bits_per_second": 1, "downlink_bits_per_second": 1}}]}}]})");
+  EXPECT_NE(what.find("/subscribers/0/op"), std::string::npos) << what;
+  EXPECT_NE(what.find("/subscribers/0/subscription/apns/1/context_identifier"), std::string::npos)
+      << what;
+}
+
+TEST(SubscriptionTest, SurvivesItsJson) {
+  Subscription subscription = test_subscription();
+  subscription.network_access_mode = NetworkAccessMode::only_packet;
+  subscription.access_restriction = 0x7f;
+  subscription.visited_plmns = {*plmn_from_digits("00101"), *plmn_from_digits("310410")};
+  ApnConfiguration second = subscription.apns[0];
+  second.context_identifier = 7;
+  second.apn = "*";
+  second.may_preempt = true;
+  second.preemptable = false;
+  second.pdn_type = PdnType::ipv4_or_ipv6;
+  subscription.apns.push_back(second);
+  const auto back = subscription_from_json(json_of(subscription));
+  ASSERT_TRUE(back) << back.error().what;
+  EXPECT_EQ(*back, subscription);
+  EXPECT_EQ(json_of(*back), json_of(subscription));
+}
+
+TEST(SubscriptionTest, EachRestrictionBarsItsRat) {
+  const std::pair<RatType, std::uint32_t> table[] = {
+      {RatType::utran, kUtranNotAllowed},
+      {RatType::geran, kGeranNotAllowed},
+      {RatType::gan, kGanNotAllowed},
+      {RatType::hspa_evolution, kHspaEvolutionNotAllowed},
+      {RatType::eutran, kEutranNotAllowed},
+      {RatType::eutran_nb_iot, kNbIotNotAllowed},
+      {RatType::wlan, kHandoverToNon3gppNotAllowed},
+  };
+  for (const auto& [rat, bit] : table) {
+    Subscription subscription;
+    subscription.access_restriction = bit;
+    EXPECT_FALSE(subscription.allows(rat));
+    subscription.access_restriction = ~bit;
+    EXPECT_TRUE(subscription.allows(rat));
+  }
+  EXPECT_FALSE(Subscription{}.allows(static_cast<RatType>(4711)));
+}
+
+TEST(PlmnTest, EveryMccAndMncSurvivesItsOctets) {
+  for (unsigned mcc = 0; mcc < 1000; mcc += 7) {
+    for (unsigned mnc = 0; mnc < 1000; ++mnc) {
+      char three[8];
+      std::snprintf(three, sizeof three, "%03u%03u", mcc, mnc);
+      EXPECT_EQ(digits_of(*plmn_from_digits(three)), three);
+      if (mnc >= 100) continue;
+      char two[8];
+      std::snprintf(two, sizeof two, "%03u%02u", mcc, mnc);
+      EXPECT_EQ(digits_of(*plmn_from_digits(two)), two);
+    }
+  }
+  EXPECT_EQ(hex(*plmn_from_digits("00101")), "00f110");
+  EXPECT_EQ(hex(*plmn_from_digits("310410")), "130014");
+  for (std::string_view bad : {"", "0010", "0010100", "0010a", "00 01"}) {
+    EXPECT_FALSE(plmn_from_digits(bad)) << bad;
+  }
+}
+
+TEST(ImsiTest, TakesSixToFifteenDigitsAndNothingElse) {
+  EXPECT_EQ(Imsi::parse("001010000000001")->text(), "001010000000001");
+  EXPECT_TRUE(Imsi::parse("001011"));
+  for (std::string_view bad : {"", "00101", "0010100000000001", "00101000000000a", "-01010"}) {
+    EXPECT_FALSE(Imsi::parse(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace siglane::hss
