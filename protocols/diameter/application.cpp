@@ -1,1 +1,99 @@
 #include "protocols/diameter/application.h"
+
+#include <utility>
+
+namespace siglane::diameter {
+namespace {
+
+template <class... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <class... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
+
+}  // namespace
+
+Application::Application(const DiameterModule& module, std::uint64_t seed)
+    : module_(module), random_(seed), end_to_end_(static_cast<std::uint32_t>(random_.next())) {}
+
+void Application::step(SessionInput input, Instant now, Outbox& out) {
+  std::visit(Overloaded{
+                 [&](Submitted& submitted) {
+                   if (submitted.from == AssociationId::none) {
+                     on_store_completion(std::move(submitted.parcel), now, out);
+                   } else {
+                     receive(std::move(submitted.parcel), now, out);
+                   }
+                 },
+                 [&](Woken&) { on_woken(now, out); }, [&](Stopping&) { on_stopping(now, out); },
+                 [](auto&) {},  // a coordinator has no association to hear of
+             },
+             input);
+}
+
+void Application::receive(ParcelPtr parcel, Instant now, Outbox& out) {
+  switch (kind_of(*parcel)) {
+    case ParcelKind::request: {
+      auto request = parcel_cast<RequestParcel>(std::move(parcel));
+      const MessageView message = request->view();
+      const std::size_t depth = config().limits.avp_depth_max;
+      auto violation = validate(message, dictionary(), depth);
+      if (!violation) violation = check_command(message, dictionary(), depth);
+      if (violation) return reject(*request, violation->result, out, &*violation);
+      return on_request(std::move(request), message, now, out);
+    }
+    case ParcelKind::answer: {
+      auto answer = parcel_cast<AnswerParcel>(std::move(parcel));
+      const MessageView message = answer->view();
+      return on_answer(std::move(answer), message, now, out);
+    }
+    case ParcelKind::peer_change:
+      return;  // for the control plane alone
+  }
+}
+
+SessionStatus Application::status() const {
+  return {{}, "diameter", "application", 0, {}};
+}
+
+void Application::on_answer(AnswerPtr, const MessageView&, Instant, Outbox&) {}
+void Application::on_store_completion(ParcelPtr, Instant, Outbox&) {}
+void Application::on_woken(Instant, Outbox&) {}
+void Application::on_stopping(Instant, Outbox&) {}
+
+void Application::reply(const RequestParcel& request, MessageBuilder answer, Outbox& out) {
+  copy_proxy_info(request.view(), answer);
+  out.forward(request.origin, make_answer(request, std::move(answer).finish()));
+}
+
+void Application::reject(const RequestParcel& request, ResultCode result, Outbox& out,
+                         const Violation* violation) {
+  const std::string_view what = violation != nullptr ? violation->what : std::string_view();
+  out.forward(request.origin,
+              make_answer(request, error_answer(out.buffers(), request.view(), config(), result,
+                                                what, violation)));
+}
+
+void Application::send(MessageBuilder request, std::uint64_t tag, Duration timeout, Outbox& out) {
+  out.accept(pack(std::move(request), tag, timeout));
+}
+
+void Application::send_to(AssociationId peer, MessageBuilder request, std::uint64_t tag,
+                          Duration timeout, Outbox& out) {
+  RequestPtr parcel = pack(std::move(request), tag, timeout);
+  parcel->direct = true;
+  out.forward(peer, std::move(parcel));
+}
+
+RequestPtr Application::pack(MessageBuilder request, std::uint64_t tag, Duration timeout) {
+  auto parcel = std::make_unique<RequestParcel>();
+  request.set_end_to_end(++end_to_end_);
+  parcel->message = std::move(request).finish();
+  parcel->header = *Header::read(parcel->message.bytes());
+  parcel->timeout = timeout;
+  parcel->tag = tag;
+  return parcel;
+}
+
+}  // namespace siglane::diameter

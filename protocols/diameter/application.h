@@ -77,6 +77,7 @@ class Application : public Session {
   Random& random() { return random_; }
 
  private:
+  void receive(ParcelPtr parcel, Instant now, Outbox& out);
   RequestPtr pack(MessageBuilder request, std::uint64_t tag, Duration timeout);
 
   const DiameterModule& module_;

@@ -1,1 +1,67 @@
 #include "protocols/diameter/config.h"
+
+#include <algorithm>
+
+#include "protocols/diameter/text.h"
+
+namespace siglane::diameter {
+namespace {
+
+Result<void> check_identity(const std::string& key, const std::string& value) {
+  if (is_identity(as_bytes(value))) return {};
+  return failure("/diameter/" + key + ": \"" + value + "\" is not a DiameterIdentity");
+}
+
+Result<void> check_positive(const std::string& key, Duration value) {
+  if (value > Duration::zero()) return {};
+  return failure("/diameter/" + key + ": must be greater than 0");
+}
+
+Result<void> check_peer(const DiameterConfig& config, std::size_t index) {
+  const DiameterPeerConfig& peer = config.peers[index];
+  const std::string key = "peers/" + std::to_string(index) + "/";
+  if (auto good = check_identity(key + "origin_host", peer.origin_host); !good) return good;
+  if (!peer.realm.empty()) {
+    if (auto good = check_identity(key + "realm", peer.realm); !good) return good;
+  }
+  if (same_identity(peer.origin_host, config.origin_host)) {
+    return failure("/diameter/" + key + "origin_host: \"" + peer.origin_host + "\" is our own");
+  }
+  for (std::size_t other = 0; other < index; ++other) {
+    if (same_identity(config.peers[other].origin_host, peer.origin_host)) {
+      return failure("/diameter/" + key + "origin_host: \"" + peer.origin_host +
+                     "\" is that of peer " + config.peers[other].name + " too");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check(const DiameterConfig& config) {
+  for (const auto& good : {
+           check_identity("origin_host", config.origin_host),
+           check_identity("origin_realm", config.origin_realm),
+           check_positive("watchdog_ms", config.watchdog_interval),
+           check_positive("capabilities_timeout_ms", config.capabilities_timeout),
+           check_positive("disconnect_timeout_ms", config.disconnect_timeout),
+           check_positive("request_timeout_ms", config.request_timeout),
+       }) {
+    if (!good) return good;
+  }
+  if (config.limits.pending_max == 0) {
+    return failure("/diameter/limits/pending_max: must be greater than 0");
+  }
+  for (std::size_t i = 0; i < config.host_ip_addresses.size(); ++i) {
+    if (!parse_ip(config.host_ip_addresses[i])) {
+      return failure("/diameter/host_ip_addresses/" + std::to_string(i) + ": \"" +
+                     config.host_ip_addresses[i] + "\" is not an IP address");
+    }
+  }
+  for (std::size_t i = 0; i < config.peers.size(); ++i) {
+    if (auto good = check_peer(config, i); !good) return good;
+  }
+  return {};
+}
+
+}  // namespace siglane::diameter

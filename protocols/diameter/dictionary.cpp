@@ -1,1 +1,263 @@
 #include "protocols/diameter/dictionary.h"
+
+#include <algorithm>
+#include <array>
+
+#include "protocols/diameter/text.h"
+
+namespace siglane::diameter {
+namespace {
+
+// The least payload that an AVP of this type can have (RFC 6733 §4.2, §4.3).
+std::size_t payload_bytes_min(AvpType type) {
+  switch (type) {
+    case AvpType::integer32:
+    case AvpType::unsigned32:
+    case AvpType::float32:
+    case AvpType::time:
+    case AvpType::enumerated:
+      return 4;
+    case AvpType::integer64:
+    case AvpType::unsigned64:
+    case AvpType::float64:
+      return 8;
+    case AvpType::address:
+      return 6;  // an IPv4 one
+    case AvpType::diameter_identity:
+      return 1;
+    case AvpType::octet_string:
+    case AvpType::grouped:
+    case AvpType::utf8_string:
+    case AvpType::diameter_uri:
+    case AvpType::ip_filter_rule:
+      return 0;
+  }
+  return 0;
+}
+
+struct Problem {
+  ResultCode result;
+  std::string_view what;
+};
+
+// What is wrong with a payload of this type; its members if it is a group are not looked at.
+std::optional<Problem> problem_with(AvpType type, const AvpView& avp) {
+  const Bytes payload = avp.payload();
+  switch (type) {
+    case AvpType::integer32:
+    case AvpType::unsigned32:
+    case AvpType::float32:
+    case AvpType::time:
+    case AvpType::enumerated:
+      if (payload.size() == 4) return std::nullopt;
+      return Problem{result::invalid_avp_length, "payload is not 4 bytes"};
+    case AvpType::integer64:
+    case AvpType::unsigned64:
+    case AvpType::float64:
+      if (payload.size() == 8) return std::nullopt;
+      return Problem{result::invalid_avp_length, "payload is not 8 bytes"};
+    case AvpType::address:
+      if (avp.address()) return std::nullopt;
+      return Problem{result::invalid_avp_length, "payload does not fit its address family"};
+    case AvpType::utf8_string:
+      if (is_utf8(payload)) return std::nullopt;
+      return Problem{result::invalid_avp_value, "not UTF-8"};
+    case AvpType::diameter_identity:
+      if (is_identity(payload)) return std::nullopt;
+      return Problem{result::invalid_avp_value, "not a DiameterIdentity"};
+    case AvpType::diameter_uri:
+      if (is_uri(avp.text())) return std::nullopt;
+      return Problem{result::invalid_avp_value, "not a DiameterURI"};
+    case AvpType::octet_string:
+    case AvpType::grouped:
+    case AvpType::ip_filter_rule:
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// One walk over a message; knows where it began, for the offsets.
+class Walk {
+ public:
+  Walk(const MessageView& message, const Dictionary& dictionary)
+      : message_(message.bytes()), dictionary_(dictionary) {}
+
+  std::optional<Violation> validate(AvpList avps, std::size_t depth) const {
+    auto it = avps.begin();
+    for (; it != avps.end(); ++it) {
+      if (auto violation = validate(*it, depth)) return violation;
+    }
+    if (it.rest().empty()) return std::nullopt;
+    return broken_avp(message_, offset_of(it.rest()), dictionary_);
+  }
+
+  std::optional<Violation> check(AvpList avps, const Grammar& grammar, std::size_t depth) const {
+    std::array<std::uint32_t, Grammar::kRulesMax> counts;
+    std::fill_n(counts.begin(), grammar.rules.size(), 0u);
+    for (const AvpView avp : avps) {
+      const AvpEntry* entry = dictionary_.find(avp.code(), avp.vendor());
+      const Rule* rule = entry != nullptr ? rule_for(grammar, *entry) : nullptr;
+      if (rule == nullptr) {
+        if (!grammar.open) return about(avp, {result::avp_not_allowed, "not in this grammar"});
+      } else if (++counts[static_cast<std::size_t>(rule - grammar.rules.data())] > rule->max &&
+                 rule->max != Rule::kMany) {
+        // RFC 6733 §7.1.5: "a copy of the first instance of the offending AVP that exceeded the
+        // maximum number of occurrences".
+        return about(avp, {result::avp_occurs_too_many_times, "occurs too many times"});
+      }
+      if (entry != nullptr && entry->def.type == AvpType::grouped && depth > 0) {
+        if (auto violation = check(avp.group(), entry->group, depth - 1)) return violation;
+      }
+    }
+    for (std::size_t i = 0; i < grammar.rules.size(); ++i) {
+      if (counts[i] < grammar.rules[i].min) return missing(avps, grammar.rules[i]);
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::optional<Violation> validate(const AvpView& avp, std::size_t depth) const {
+    // RFC 6733 §4.1: "an unrecognized bit SHOULD be considered an error".
+    if ((avp.flags() & avp_flag::kReserved) != 0) {
+      return about(avp, {result::invalid_avp_bits, "reserved AVP flags are set"});
+    }
+    const AvpEntry* entry = dictionary_.find(avp.code(), avp.vendor());
+    if (entry == nullptr) {
+      if (!avp.mandatory()) return std::nullopt;
+      return about(avp, {result::avp_unsupported, "unknown and mandatory"});
+    }
+    if (entry->def.type == AvpType::grouped) {
+      if (depth == 0) return about(avp, {result::invalid_avp_value, "groups nest too deep"});
+      return validate(avp.group(), depth - 1);
+    }
+    const auto problem = problem_with(entry->def.type, avp);
+    return problem ? std::optional(about(avp, *problem)) : std::nullopt;
+  }
+
+  const Rule* rule_for(const Grammar& grammar, const AvpEntry& entry) const {
+    const auto index = static_cast<std::uint16_t>(&entry - dictionary_.avps().data());
+    for (const Rule& rule : grammar.rules) {
+      if (rule.avp == index) return &rule;
+    }
+    return nullptr;
+  }
+
+  Violation about(const AvpView& avp, Problem problem) const {
+    return {offset_of(avp.raw()), problem.result, problem.what, avp.raw(), false, nullptr};
+  }
+  Violation missing(AvpList avps, const Rule& rule) const {
+    return {offset_of(avps.bytes()),       result::missing_avp, "missing", {}, false,
+            &dictionary_.avp(rule.avp).def};
+  }
+  std::size_t offset_of(Bytes part) const {
+    return static_cast<std::size_t>(part.data() - message_.data());
+  }
+
+  Bytes message_;
+  const Dictionary& dictionary_;
+};
+
+// RFC 6733 §7.2: what an answer with the E bit must have, whatever its command.
+std::optional<Violation> check_error_answer(const MessageView& message) {
+  for (const AvpDef* def : {static_cast<const AvpDef*>(&avp::origin_host),
+                            static_cast<const AvpDef*>(&avp::origin_realm),
+                            static_cast<const AvpDef*>(&avp::result_code)}) {
+    if (!message.find(*def)) {
+      return Violation{Header::kBytes, result::missing_avp, "missing", {}, false, def};
+    }
+  }
+  return std::nullopt;
+}
+
+// An AVP of minimum length, filled with zeros.
+void add_example(MessageBuilder& answer, std::uint32_t code, std::uint8_t flags, VendorId vendor,
+                 std::size_t payload_bytes) {
+  std::array<std::byte, AvpView::kVendorHeaderBytes + 8> bytes{};
+  const bool has_vendor = (flags & avp_flag::kVendor) != 0;
+  const std::size_t length =
+      (has_vendor ? AvpView::kVendorHeaderBytes : AvpView::kHeaderBytes) + payload_bytes;
+  store_u32(bytes.data(), code);
+  store_u32(bytes.data() + 4, std::uint32_t{flags} << 24 | static_cast<std::uint32_t>(length));
+  if (has_vendor) store_u32(bytes.data() + 8, vendor);
+  answer.add_raw(Bytes(bytes).first(length));
+}
+
+}  // namespace
+
+void Violation::add_failed_avp(MessageBuilder& answer) const {
+  if (offending.empty() && example == nullptr) return;
+  auto failed = answer.group(avp::failed_avp);
+  if (!offending.empty() && !broken) {
+    answer.add_raw(offending);
+    return;
+  }
+  const std::size_t payload = example != nullptr ? payload_bytes_min(example->type) : 0;
+  if (!broken) {
+    const auto flags = static_cast<std::uint8_t>((example->vendor != 0 ? avp_flag::kVendor : 0) |
+                                                 (example->mandatory ? avp_flag::kMandatory : 0));
+    return add_example(answer, example->code, flags, example->vendor, payload);
+  }
+  // RFC 6733 §7.1.5, 5014: "it is sufficient to include the offending AVP header and a zero filled
+  // payload of the minimum required payload length", the header itself padded with zeros where it
+  // is cut. Its length is ours, or our answer would be as broken.
+  std::array<std::byte, AvpView::kVendorHeaderBytes> header{};
+  std::copy_n(offending.begin(), std::min(offending.size(), header.size()), header.begin());
+  add_example(answer, load_u32(header.data()), std::to_integer<std::uint8_t>(header[4]),
+              load_u32(header.data() + 8), payload);
+}
+
+const AvpEntry* Dictionary::find(std::string_view avp_name) const {
+  for (const AvpEntry& entry : tables_.avps) {
+    if (entry.def.name == avp_name) return &entry;
+  }
+  return nullptr;
+}
+
+const CommandEntry* Dictionary::find(CommandCode code) const {
+  const auto it = std::lower_bound(
+      tables_.commands.begin(), tables_.commands.end(), code,
+      [](const CommandEntry& entry, CommandCode wanted) { return entry.def.code < wanted; });
+  return it != tables_.commands.end() && it->def.code == code ? &*it : nullptr;
+}
+
+const ApplicationEntry* Dictionary::find(ApplicationId id) const {
+  for (const ApplicationEntry& entry : tables_.applications) {
+    if (entry.id == id) return &entry;
+  }
+  return nullptr;
+}
+
+Violation broken_avp(Bytes message, std::size_t offset, const Dictionary& dictionary) {
+  Violation violation{offset,
+                      result::invalid_avp_length,
+                      "AVP length is impossible",
+                      message.subspan(std::min(offset, message.size())),
+                      true,
+                      nullptr};
+  const Bytes rest = violation.offending;
+  if (rest.size() < AvpView::kHeaderBytes) return violation;
+  const bool has_vendor = (std::to_integer<unsigned>(rest[4]) & avp_flag::kVendor) != 0;
+  if (has_vendor && rest.size() < AvpView::kVendorHeaderBytes) return violation;
+  const AvpEntry* entry =
+      dictionary.find(load_u32(rest.data()), has_vendor ? load_u32(rest.data() + 8) : 0);
+  if (entry != nullptr) violation.example = &entry->def;
+  return violation;
+}
+
+std::optional<Violation> validate(const MessageView& message, const Dictionary& dictionary,
+                                  std::size_t depth_max) {
+  return Walk(message, dictionary).validate(message.avps(), depth_max);
+}
+
+std::optional<Violation> check_command(const MessageView& message, const Dictionary& dictionary,
+                                       std::size_t depth_max) {
+  const CommandEntry* entry = dictionary.find(message.command());
+  if (entry == nullptr) {
+    return Violation{5, result::command_unsupported, "unknown command", {}, false, nullptr};
+  }
+  if (message.header().is_error()) return check_error_answer(message);
+  const Grammar& grammar = message.is_request() ? entry->request : entry->answer;
+  return Walk(message, dictionary).check(message.avps(), grammar, depth_max);
+}
+
+}  // namespace siglane::diameter

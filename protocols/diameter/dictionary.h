@@ -12,18 +12,20 @@
 
 namespace siglane::diameter {
 
-// One line of a command's or a group's grammar (RFC 6733 §3.2).
+// One line of a command's or a group's grammar (RFC 6733 §3.2). A place that the grammar fixes is
+// not insisted on: "the Session-Id SHOULD appear immediately following the Diameter header" (§8.8).
 struct Rule {
   static constexpr std::uint16_t kMany = 0xffff;
 
   std::uint16_t avp;  // index into the dictionary's AVPs
   std::uint16_t min;
   std::uint16_t max;
-  bool fixed_position;  // <AVP>: at its place, as written
 };
 
 // `*[ AVP ]` in the grammar: others may occur too.
 struct Grammar {
+  static constexpr std::size_t kRulesMax = 64;  // the generator sees to it
+
   std::span<const Rule> rules;
   bool open = true;
 };
@@ -44,13 +46,16 @@ struct ApplicationEntry {
   std::string_view name;
 };
 
-// What a message does wrong, as RFC 6733 §7.1.5 names it, with what its Failed-AVP must hold.
+// What a message does wrong, as RFC 6733 §7.1.5 names it, with what its Failed-AVP must hold. Views
+// the message.
 struct Violation {
   std::size_t offset = 0;  // in the message
   ResultCode result{};
   std::string_view what;
-  Bytes offending;                  // the AVP, in the message; may be a broken header
-  const AvpDef* example = nullptr;  // missing, or too broken to copy: an empty one of this kind
+  Bytes offending;                  // the AVP as received; if `broken`, all that is left of it
+  bool broken = false;              // its length is impossible
+  const AvpDef* example = nullptr;  // missing, or broken and known: one of this kind
+
   // Appends Failed-AVP (RFC 6733 §7.5) with a copy of the offending AVP, or with an example of
   // minimum length filled with zeros.
   void add_failed_avp(MessageBuilder& answer) const;
@@ -75,7 +80,7 @@ class Dictionary {
       if (entry.def.code == code && entry.def.vendor == vendor) return &entry;
     }
   }
-  const AvpEntry* find(std::string_view name) const;
+  const AvpEntry* find(std::string_view avp_name) const;
   const CommandEntry* find(CommandCode code) const;
   const ApplicationEntry* find(ApplicationId id) const;
 
@@ -95,13 +100,18 @@ class Dictionary {
 // The one built in.
 const Dictionary& dictionary();
 
+// The AVP at `offset` whose length is impossible: what MessageView::parse complained of.
+Violation broken_avp(Bytes message, std::size_t offset, const Dictionary& dictionary);
+
 // Every AVP of the message, groups included, against the dictionary: its flags (3009), that it is
-// known or need not be (5001), its length (5014) and its value (5004). nullopt: all in order.
+// known or need not be (5001), its length (5014) and its value (5004). Values of Enumerated AVPs
+// beyond those listed pass: lists grow. nullopt: all in order. Allocates nothing.
 std::optional<Violation> validate(const MessageView& message, const Dictionary& dictionary,
                                   std::size_t depth_max = 8);
 
 // What the grammar of its command says (RFC 6733 §3.2), groups included: missing AVPs (5005), too
-// many (5009), not allowed (5008). A command the dictionary does not know: 3001.
+// many (5009), not allowed (5008). A command the dictionary does not know: 3001. An answer with the
+// E bit has the grammar of §7.2. Allocates nothing.
 std::optional<Violation> check_command(const MessageView& message, const Dictionary& dictionary,
                                        std::size_t depth_max = 8);
 

@@ -29,7 +29,7 @@ tl::expected<MessageView, DecodeError> MessageView::parse(Bytes bytes) {
     return broken(bytes.size(), result::invalid_message_length, "shorter than a header");
   }
   if (header->version != 1) return broken(0, result::unsupported_version, "version is not 1");
-  // RFC 6733 §3: "The Message Length field ... is always a multiple of 4."
+  // RFC 6733 §3: "Thus, the Message Length field is always a multiple of 4."
   if (header->length != bytes.size() || header->length % 4 != 0) {
     return broken(1, result::invalid_message_length,
                   "length field is not the message's length, or no multiple of 4");
@@ -44,6 +44,11 @@ tl::expected<MessageView, DecodeError> MessageView::parse(Bytes bytes) {
     return broken(Header::kBytes + *at, result::invalid_avp_length, "AVP length is impossible");
   }
   return message;
+}
+
+std::optional<MessageView> MessageView::salvage(Bytes bytes) {
+  const auto header = Header::read(bytes);
+  return header ? std::optional(MessageView(bytes, *header)) : std::nullopt;
 }
 
 std::optional<ResultCode> MessageView::result_code() const {

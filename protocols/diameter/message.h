@@ -72,6 +72,10 @@ class MessageView {
   // (version), 5015 (message length), 3008 (header bits), 5014 (AVP length).
   static tl::expected<MessageView, DecodeError> parse(Bytes bytes);
 
+  // What is whole of bytes that parse() refuses, so that they can be answered: iterating its AVPs
+  // ends at the broken one. nullopt: fewer than 20 bytes.
+  static std::optional<MessageView> salvage(Bytes bytes);
+
   const Header& header() const { return header_; }
   CommandCode command() const { return header_.command; }
   ApplicationId application() const { return header_.application; }
@@ -166,6 +170,7 @@ class MessageBuilder {
     return *this;
   }
 
+  void set_end_to_end(std::uint32_t id) { out_.patch_u32(Header::kEndToEndAt, id); }
   std::size_t size() const { return out_.size(); }
   Buffer finish() && {
     out_.patch_u24(1, static_cast<std::uint32_t>(out_.size()));

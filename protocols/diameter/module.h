@@ -39,7 +39,7 @@ class DiameterModule final : public ProtocolModule {
   void publish(ShardId shard, AssociationId from, ParcelPtr change) override;
 
  private:
-  void relay(const RouteTable& routes, const OpenPeer& peer, RequestPtr request, Outbox& out) const;
+  void relay(const OpenPeer& peer, RequestPtr request, Outbox& out) const;
   void refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const;
 
   DiameterConfig config_;

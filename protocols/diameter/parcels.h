@@ -32,9 +32,12 @@ class RequestParcel final : public DiameterParcel {
 
   Buffer message;
   Header header;  // as received: the answer carries its identifiers (RFC 6733 §6.2)
-  AssociationId origin = AssociationId::none;  // who gets the answer: a session or an application
-  Instant received_at{};                       // when the loop read it; zero: made here
-  Duration timeout{};                          // 0: request_timeout of the session's config
+  // Who gets the answer: a session or an application; none: whoever sends it.
+  AssociationId origin = AssociationId::none;
+  // The Origin-Host of the peer it came from; null: it was made here.
+  std::shared_ptr<const std::string> received_from;
+  Instant received_at{};  // when the loop read it; zero: made here
+  Duration timeout{};     // 0: request_timeout of the session's config
   std::uint64_t tag = 0;  // for whoever sends it: comes back in the AnswerParcel
   bool direct = false;    // meant for one session alone: never rerouted to another peer
   bool recorded = false;  // Route-Record was appended
@@ -63,14 +66,20 @@ class AnswerParcel final : public DiameterParcel {
 };
 using AnswerPtr = std::unique_ptr<AnswerParcel>;
 
-// To the control plane: a peer may be sent requests from now on, or not any more.
+// To the control plane: what became of a connection to a peer.
 class PeerChange final : public DiameterParcel {
  public:
+  enum class State : std::uint8_t {
+    connecting,  // we have sent a CER
+    open,        // it may be sent requests
+    closed,      // not any more
+    failed       // not any more, as its watchdog failed: RFC 3539 REOPEN next time
+  };
+
   PeerChange() : DiameterParcel(ParcelKind::peer_change) {}
 
-  bool open = false;
-  bool suspect = false;  // closed because its watchdog failed: RFC 3539 REOPEN next time
-  std::string name;      // the configured peer's, else its Origin-Host
+  State state = State::closed;
+  std::string name;  // the configured peer's, else its Origin-Host
   std::string origin_host, realm;
   bool relay = false;                       // advertises the relay application: takes any
   std::vector<ApplicationId> applications;  // common ones

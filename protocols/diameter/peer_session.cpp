@@ -1,0 +1,356 @@
+#include "protocols/diameter/peer_session.h"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "protocols/diameter/answers.h"
+#include "protocols/diameter/text.h"
+
+// The machine itself and the exchanges by which a connection opens and closes; what passes while it
+// is open stands in peer_traffic.cpp.
+
+namespace siglane::diameter {
+namespace {
+
+// The first thing wrong with a message of the base protocol.
+std::optional<Violation> objection_to(const MessageView& message, const DiameterConfig& config) {
+  const std::size_t depth = config.limits.avp_depth_max;
+  if (auto violation = validate(message, dictionary(), depth)) return violation;
+  return check_command(message, dictionary(), depth);
+}
+
+}  // namespace
+
+bool wins_election(std::string_view local_origin_host, std::string_view received_origin_host) {
+  return local_origin_host > received_origin_host;
+}
+
+PeerSession::PeerSession(AssociationId id, const DiameterConfig& config,
+                         const Snapshot<RouteTable>& routes, std::uint64_t seed)
+    : id_(id),
+      config_(config),
+      routes_(routes),
+      random_(seed),
+      pending_(config.limits.pending_max, static_cast<std::uint32_t>(random_.next())) {}
+
+void PeerSession::step(SessionInput input, Instant now, Outbox& out) {
+  [[maybe_unused]] const PeerState before = state();
+  [[maybe_unused]] const PeerEvent event =
+      std::visit([&](auto& one) { return on(one, now, out); }, input);
+  assert(is_in_table(before, event, state()));
+}
+
+PeerState PeerSession::state() const {
+  static_assert(std::variant_size_v<State> == 6);
+  switch (state_.index()) {
+    case 0:
+      return PeerState::closed;
+    case 1:
+      return PeerState::wait_cer;
+    case 2:
+      return PeerState::wait_i_cea;
+    case 3:
+      return PeerState::wait_identity;
+    case 4:
+      return std::get<Open>(state_).initiator ? PeerState::i_open : PeerState::r_open;
+    default:
+      return PeerState::closing;
+  }
+}
+
+std::optional<Instant> PeerSession::deadline() const {
+  std::optional<Instant> at = pending_.deadline();
+  const auto sooner = [&](std::optional<Instant> other) {
+    if (other && (!at || *other < *at)) at = other;
+  };
+  if (const auto* wait = std::get_if<WaitCer>(&state_)) sooner(wait->by);
+  if (const auto* wait = std::get_if<WaitCea>(&state_)) sooner(wait->by);
+  if (const auto* open = std::get_if<Open>(&state_)) sooner(open->watchdog.deadline());
+  if (const auto* closing = std::get_if<Closing>(&state_)) sooner(closing->by);
+  return at;
+}
+
+SessionStatus PeerSession::status() const {
+  SessionStatus status{peer_.name, "diameter", name_of(state()), pending_.size(), {}};
+  if (peer_.origin_host != nullptr) status.detail = *peer_.origin_host + " of " + peer_.realm;
+  if (const auto* open = std::get_if<Open>(&state_)) {
+    status.detail += ", watchdog " + std::string(diameter::name_of(open->watchdog.state()));
+  }
+  return status;
+}
+
+// --- Up and down -------------------------------------------------------------------------------
+
+PeerEvent PeerSession::on(AssociationUp& up, Instant now, Outbox& out) {
+  local_addresses_ = std::move(up.local_addresses);
+  remote_address_ = up.remote_addresses.empty() ? "unknown" : up.remote_addresses.front();
+  streams_out_ = std::max<std::uint16_t>(1, up.streams_out);
+  if (!up.initiator) {
+    state_ = WaitCer{now + config_.capabilities_timeout};
+    return PeerEvent::r_connected;
+  }
+  expected_peer_ = std::move(up.peer);
+  peer_.name = expected_peer_;
+  const std::uint32_t hop_by_hop = pending_.next_id();
+  transmit(make_cer(out.buffers(), config_, local_addresses_, hop_by_hop,
+                    static_cast<std::uint32_t>(random_.next())),
+           Instant{}, 0, out);
+  out.count(Counter::diameter_requests_sent);
+  state_ = WaitCea{now + config_.capabilities_timeout, hop_by_hop};
+  publish(PeerChange::State::connecting, out);
+  return PeerEvent::i_connected;
+}
+
+PeerEvent PeerSession::on(AssociationDown& down, Instant, Outbox& out) {
+  if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
+  refuse_requests("connection is down: " + std::string(siglane::name_of(down.cause)),
+                  PeerChange::State::closed, out);
+  fail_pending(Why::not_open, out);
+  state_ = Closed{};
+  return PeerEvent::disconnected;
+}
+
+PeerEvent PeerSession::on(Stopping&, Instant now, Outbox& out) {
+  if (!std::holds_alternative<Open>(state_)) {
+    if (!std::holds_alternative<Closed>(state_) && !std::holds_alternative<Closing>(state_)) {
+      close(CloseMode::graceful, now, out);
+    }
+    return PeerEvent::stop;
+  }
+  auto dpr = MessageBuilder::request(out.buffers(), command::disconnect_peer, pending_.next_id(),
+                                     static_cast<std::uint32_t>(random_.next()));
+  dpr.add(avp::origin_host, config_.origin_host)
+      .add(avp::origin_realm, config_.origin_realm)
+      .add(avp::disconnect_cause, DisconnectCause::rebooting);
+  transmit(std::move(dpr).finish(), Instant{}, 0, out);
+  out.count(Counter::diameter_requests_sent);
+  refuse_requests("we disconnect", PeerChange::State::closed, out);
+  state_ = Closing{now + config_.disconnect_timeout, true};
+  return PeerEvent::stop;
+}
+
+void PeerSession::close(CloseMode mode, Instant now, Outbox& out) {
+  if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
+  out.close(mode);
+  // A graceful close that the peer does not let happen ends with an abort.
+  Closing closing;
+  if (mode == CloseMode::graceful) closing.by = now + config_.disconnect_timeout;
+  state_ = closing;
+}
+
+PeerEvent PeerSession::on(Woken&, Instant now, Outbox& out) {
+  while (RequestPtr request = pending_.take_expired(now)) {
+    out.count(Counter::diameter_requests_timed_out);
+    out.undelivered(std::move(request), Why::timed_out);
+  }
+  const auto due = [&](std::optional<Instant> at) { return at && *at <= now; };
+  if (const auto* wait = std::get_if<WaitCer>(&state_); wait != nullptr && due(wait->by)) {
+    close(CloseMode::abort, now, out);
+  } else if (const auto* cea = std::get_if<WaitCea>(&state_); cea != nullptr && due(cea->by)) {
+    out.announce(fact::PeerRefused{who(), "no CEA in time"});
+    close(CloseMode::abort, now, out);
+  } else if (auto* closing = std::get_if<Closing>(&state_);
+             closing != nullptr && due(closing->by)) {
+    closing->by.reset();
+    out.close(CloseMode::abort);
+  } else if (auto* open = std::get_if<Open>(&state_);
+             open != nullptr && due(open->watchdog.deadline())) {
+    obey(open->watchdog.timer_expired(now), now, out);
+  }
+  return PeerEvent::timer;
+}
+
+PeerEvent PeerSession::on(AssociationCongestion&, Instant, Outbox&) {
+  return PeerEvent::other;  // what the queue cannot take comes back Unsent
+}
+
+PeerEvent PeerSession::on(AssociationPathChange&, Instant, Outbox&) {
+  return PeerEvent::other;
+}
+
+// --- Capabilities exchange, RFC 6733 §5.3 --------------------------------------------------------
+
+void PeerSession::on_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out) {
+  if (std::holds_alternative<WaitCer>(state_) || std::holds_alternative<WaitCea>(state_)) {
+    return process_cer(cer, caused_at, now, out);
+  }
+  if (!std::holds_alternative<Open>(state_)) return;
+  // Capabilities are not negotiated anew, but whoever asks again hears the same again.
+  if (!same_identity(cer.get(avp::origin_host).value_or(""), *peer_.origin_host)) {
+    violated("a CER with another Origin-Host on an open connection", out);
+    refuse_requests("peer changed its identity", PeerChange::State::closed, out);
+    return close(CloseMode::abort, now, out);
+  }
+  answer_cer(cer.header(), result::success, {}, caused_at, nullptr, out);
+}
+
+void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out) {
+  if (const auto violation = objection_to(cer, config_)) {
+    return reject_cer(cer, violation->result, violation->what, caused_at, &*violation, now, out);
+  }
+  const Capabilities capabilities = read_capabilities(cer, config_);
+  if (capabilities.inband_security_only) {
+    return reject_cer(cer, result::no_common_security, "in-band security is not offered", caused_at,
+                      nullptr, now, out);
+  }
+  // RFC 6733 §5.3: "the receiver ... MUST return ... DIAMETER_NO_COMMON_APPLICATION and SHOULD
+  // disconnect the transport layer connection."
+  if (!in_common(capabilities, config_)) {
+    return reject_cer(cer, result::no_common_application, "no common application", caused_at,
+                      nullptr, now, out);
+  }
+  // RFC 6733 §5.6.4: we have a connection of our own on its way to this host. Of the two, the one
+  // survives whose initiator has the lesser Origin-Host.
+  if (routes_.load()->is_connecting_to(capabilities.origin_host, id_) &&
+      !wins_election(config_.origin_host, capabilities.origin_host)) {
+    return reject_cer(cer, result::election_lost, "election lost", caused_at, nullptr, now, out);
+  }
+  const DiameterPeerConfig* known = configured(capabilities.origin_host);
+  adopt(capabilities, known != nullptr ? known->name : capabilities.origin_host);
+  if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
+  state_ = WaitIdentity{false, cer.header(), caused_at};
+  out.identify(peer_.name);
+}
+
+void PeerSession::on_cea(const MessageView& cea, Instant now, Outbox& out) {
+  const auto* wait = std::get_if<WaitCea>(&state_);
+  if (wait == nullptr) return;  // the late answer to a CER that crossed the peer's own
+  const auto refuse = [&](std::string why) {
+    out.announce(fact::PeerRefused{who(), std::move(why)});
+    close(CloseMode::graceful, now, out);
+  };
+  if (cea.header().hop_by_hop != wait->hop_by_hop) return refuse("a CEA to no CER of ours");
+  const auto code = cea.result_code();
+  if (code != result::success) {
+    return refuse("its CEA says " +
+                  (code ? std::to_string(static_cast<std::uint32_t>(*code)) : "nothing") + " " +
+                  std::string(cea.get(avp::error_message).value_or("")));
+  }
+  if (const auto violation = objection_to(cea, config_)) {
+    return refuse("its CEA is not in order: " + std::string(violation->what));
+  }
+  const Capabilities capabilities = read_capabilities(cea, config_);
+  if (!in_common(capabilities, config_)) return refuse("no common application");
+  const DiameterPeerConfig* known = configured(capabilities.origin_host);
+  const bool expected =
+      std::any_of(config_.peers.begin(), config_.peers.end(),
+                  [&](const DiameterPeerConfig& peer) { return peer.name == expected_peer_; });
+  if (expected && (known == nullptr || known->name != expected_peer_)) {
+    return refuse("it says it is " + capabilities.origin_host);
+  }
+  adopt(capabilities, expected_peer_);
+  publish(PeerChange::State::closed, out);  // not connecting any more
+  state_ = WaitIdentity{true, {}, {}};
+  out.identify(peer_.name);
+}
+
+PeerEvent PeerSession::on(Identified&, Instant now, Outbox& out) {
+  if (const auto* wait = std::get_if<WaitIdentity>(&state_)) {
+    const bool initiator = wait->initiator;
+    if (!initiator) {
+      answer_cer(wait->cer, result::success, {}, wait->caused_at, nullptr, out);
+    }
+    open(initiator, now, out);
+  }
+  return PeerEvent::identified;
+}
+
+PeerEvent PeerSession::on(IdentityRefused& refused, Instant now, Outbox& out) {
+  if (const auto* wait = std::get_if<WaitIdentity>(&state_)) {
+    if (!wait->initiator) {
+      // RFC 6733 §5.3: a CER from an unknown peer: discarded, or DIAMETER_UNKNOWN_PEER. One that we
+      // know and have already is not unknown: that election is over.
+      const bool have_it = routes_.load()->peer(std::string_view(peer_.name)) != nullptr;
+      answer_cer(wait->cer, have_it ? result::election_lost : result::unknown_peer, refused.why,
+                 wait->caused_at, nullptr, out);
+    }
+    close(CloseMode::graceful, now, out);
+  }
+  return PeerEvent::refused;
+}
+
+void PeerSession::adopt(const Capabilities& capabilities, std::string name) {
+  peer_.name = std::move(name);
+  peer_.origin_host = std::make_shared<const std::string>(capabilities.origin_host);
+  peer_.realm = capabilities.origin_realm;
+  peer_.relay = capabilities.relay;
+  peer_.applications = capabilities.applications;
+}
+
+void PeerSession::open(bool initiator, Instant now, Outbox& out) {
+  const bool reopen = routes_.load()->is_suspect(peer_.name);
+  state_ = Open{initiator, initiator, Watchdog(config_.watchdog_interval, random_.next())};
+  obey(std::get<Open>(state_).watchdog.connection_up(reopen, now), now, out);
+}
+
+void PeerSession::answer_cer(const Header& cer, ResultCode result, std::string_view why,
+                             Instant caused_at, const Violation* violation, Outbox& out) {
+  out.count(Counter::diameter_answers_sent);
+  if (result != result::success) out.count(Counter::diameter_answers_error);
+  transmit(make_cea(out.buffers(), config_, local_addresses_, cer, result, why, violation),
+           caused_at, 0, out);
+}
+
+void PeerSession::reject_cer(const MessageView& cer, ResultCode result, std::string_view why,
+                             Instant caused_at, const Violation* violation, Instant now,
+                             Outbox& out) {
+  std::string host(cer.get(avp::origin_host).value_or(remote_address_));
+  out.announce(fact::PeerRefused{std::move(host), std::string(why)});
+  answer_cer(cer.header(), result, why, caused_at, violation, out);
+  close(CloseMode::graceful, now, out);
+}
+
+const DiameterPeerConfig* PeerSession::configured(std::string_view origin_host) const {
+  for (const DiameterPeerConfig& peer : config_.peers) {
+    if (same_identity(peer.origin_host, origin_host)) return &peer;
+  }
+  return nullptr;
+}
+
+// --- What the control plane and the operator hear ------------------------------------------------
+
+void PeerSession::publish(PeerChange::State change, Outbox& out) {
+  auto parcel = std::make_unique<PeerChange>();
+  parcel->state = change;
+  parcel->name = peer_.name;
+  if (peer_.origin_host != nullptr) {
+    parcel->origin_host = *peer_.origin_host;
+  } else {
+    for (const DiameterPeerConfig& peer : config_.peers) {
+      if (peer.name == peer_.name) parcel->origin_host = peer.origin_host;
+    }
+  }
+  parcel->realm = peer_.realm;
+  parcel->relay = peer_.relay;
+  parcel->applications = peer_.applications;
+  out.publish(std::move(parcel));
+}
+
+void PeerSession::take_requests(Outbox& out) {
+  if (std::exchange(takes_requests_, true)) return;
+  publish(PeerChange::State::open, out);
+  out.announce(fact::PeerOpened{peer_.name});
+}
+
+void PeerSession::refuse_requests(std::string why, PeerChange::State change, Outbox& out) {
+  if (!std::exchange(takes_requests_, false)) return;
+  publish(change, out);
+  out.announce(fact::PeerClosed{peer_.name, std::move(why)});
+}
+
+void PeerSession::fail_pending(Why why, Outbox& out) {
+  while (RequestPtr request = pending_.take_any()) out.undelivered(std::move(request), why);
+}
+
+void PeerSession::violated(std::string_view what, Outbox& out) {
+  out.count(Counter::protocol_violations);
+  if (std::exchange(violation_announced_, true)) return;
+  out.announce(fact::ProtocolViolation{who(), std::string(what)});
+}
+
+std::string PeerSession::who() const {
+  return peer_.name.empty() ? remote_address_ : peer_.name;
+}
+
+}  // namespace siglane::diameter

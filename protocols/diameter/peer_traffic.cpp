@@ -1,0 +1,343 @@
+#include <utility>
+
+#include "protocols/diameter/answers.h"
+#include "protocols/diameter/peer_session.h"
+#include "protocols/diameter/text.h"
+
+// What passes over a connection: requests, answers, watchdogs, goodbyes, and what should not pass.
+
+namespace siglane::diameter {
+namespace {
+
+// Puts identifiers into a whole message: in place if nobody else holds it, else in a copy.
+void set_identifiers(Buffer& message, std::uint32_t hop_by_hop, std::uint32_t end_to_end,
+                     std::uint8_t more_flags, BufferPool& pool) {
+  auto bytes = message.exclusive_bytes();
+  if (bytes.empty()) {
+    BufferBuilder copy(pool, message.size());
+    copy.append(message.bytes());
+    message = std::move(copy).finish();
+    bytes = message.exclusive_bytes();
+  }
+  bytes[Header::kFlagsAt] |= static_cast<std::byte>(more_flags);
+  store_u32(bytes.data() + Header::kHopByHopAt, hop_by_hop);
+  store_u32(bytes.data() + Header::kEndToEndAt, end_to_end);
+}
+
+bool is_base_command(const MessageView& message) {
+  return message.is(command::capabilities_exchange) || message.is(command::device_watchdog) ||
+         message.is(command::disconnect_peer);
+}
+
+PeerEvent event_of(const MessageView& message) {
+  const bool request = message.is_request();
+  if (message.is(command::capabilities_exchange)) {
+    return request ? PeerEvent::rcv_cer : PeerEvent::rcv_cea;
+  }
+  if (message.is(command::device_watchdog)) {
+    return request ? PeerEvent::rcv_dwr : PeerEvent::rcv_dwa;
+  }
+  if (message.is(command::disconnect_peer)) {
+    return request ? PeerEvent::rcv_dpr : PeerEvent::rcv_dpa;
+  }
+  return request ? PeerEvent::rcv_request : PeerEvent::rcv_answer;
+}
+
+}  // namespace
+
+// --- What arrives --------------------------------------------------------------------------------
+
+PeerEvent PeerSession::on(AssociationReceived& received, Instant now, Outbox& out) {
+  Message& message = received.message;
+  auto view = MessageView::parse(message.payload.bytes());
+  if (view && message.payload.size() > config_.limits.message_bytes_max) {
+    view = tl::unexpected(
+        DecodeError{1, result::invalid_message_length, "longer than message_bytes_max"});
+  }
+  if (!view) {
+    on_malformed(message, view.error(), now, out);
+    return PeerEvent::rcv_malformed;
+  }
+  out.count(view->is_request() ? Counter::diameter_requests_received
+                               : Counter::diameter_answers_received);
+  const Instant caused_at = message.caused_at;
+  const PeerEvent event = event_of(*view);
+  if (auto* open = std::get_if<Open>(&state_)) {
+    if (event != PeerEvent::rcv_cer) open->settled = true;
+    if (event != PeerEvent::rcv_dwa) obey(open->watchdog.received_other(now), now, out);
+  }
+  const bool waits =
+      std::holds_alternative<WaitCer>(state_) || std::holds_alternative<WaitCea>(state_);
+  const bool expected = event == PeerEvent::rcv_cer ||
+                        (event == PeerEvent::rcv_cea && std::holds_alternative<WaitCea>(state_));
+  if (waits && !expected) {
+    violated("a message before the capabilities exchange", out);
+    close(CloseMode::abort, now, out);
+    return event;
+  }
+  switch (event) {
+    case PeerEvent::rcv_cer:
+      on_cer(*view, caused_at, now, out);
+      break;
+    case PeerEvent::rcv_cea:
+      on_cea(*view, now, out);
+      break;
+    case PeerEvent::rcv_dwr:
+      on_dwr(*view, caused_at, out);
+      break;
+    case PeerEvent::rcv_dwa:
+      on_dwa(*view, now, out);
+      break;
+    case PeerEvent::rcv_dpr:
+      on_dpr(*view, caused_at, now, out);
+      break;
+    case PeerEvent::rcv_dpa:
+      on_dpa(out);
+      break;
+    case PeerEvent::rcv_request:
+      on_request(*view, std::move(message), now, out);
+      break;
+    case PeerEvent::rcv_answer:
+      on_answer(*view, std::move(message), out);
+      break;
+    case PeerEvent::i_connected:
+    case PeerEvent::r_connected:
+    case PeerEvent::rcv_malformed:
+    case PeerEvent::identified:
+    case PeerEvent::refused:
+    case PeerEvent::send_message:
+    case PeerEvent::unsent:
+    case PeerEvent::stop:
+    case PeerEvent::timer:
+    case PeerEvent::disconnected:
+    case PeerEvent::other:
+      break;  // event_of gives none of these
+  }
+  return event;
+}
+
+void PeerSession::on_request(const MessageView& request, Message message, Instant now,
+                             Outbox& out) {
+  const Instant caused_at = message.caused_at;
+  if (std::holds_alternative<Closing>(state_)) {
+    // It was on its way when we said goodbye: the peer shall try another of us.
+    return answer_here(request, result::unable_to_deliver, "disconnecting", caused_at, nullptr,
+                       out);
+  }
+  if (!std::holds_alternative<Open>(state_)) return;
+  // What belongs to no application can only be a command of the base protocol.
+  if (request.application() == application::common_messages) {
+    return answer_here(request, result::command_unsupported, {}, caused_at, nullptr, out);
+  }
+  auto parcel = std::make_unique<RequestParcel>();
+  parcel->header = request.header();
+  parcel->message = std::move(message.payload);
+  parcel->origin = id_;
+  parcel->received_from = peer_.origin_host;
+  parcel->received_at = caused_at != Instant{} ? caused_at : now;
+  out.accept(std::move(parcel));
+}
+
+void PeerSession::on_answer(const MessageView& answer, Message message, Outbox& out) {
+  const Header& header = answer.header();
+  const RequestParcel* waiting = pending_.find(header.hop_by_hop);
+  if (waiting == nullptr || waiting->header.command != header.command ||
+      waiting->header.end_to_end != header.end_to_end) {
+    return out.count(Counter::diameter_answers_unmatched);
+  }
+  const RequestPtr request = pending_.take(header.hop_by_hop);
+  AnswerPtr parcel = make_answer(*request, std::move(message.payload));
+  parcel->caused_at = message.caused_at;
+  parcel->answered_by = id_;
+  out.forward(request->origin, std::move(parcel));
+}
+
+// --- Watchdog, RFC 6733 §5.5 and RFC 3539 --------------------------------------------------------
+
+void PeerSession::on_dwr(const MessageView& dwr, Instant caused_at, Outbox& out) {
+  if (!std::holds_alternative<Open>(state_)) return;
+  const auto violation = validate(dwr, dictionary(), config_.limits.avp_depth_max);
+  if (violation) {
+    return answer_here(dwr, violation->result, violation->what, caused_at, &*violation, out);
+  }
+  auto dwa = begin_answer(out.buffers(), dwr, config_, result::success);
+  if (config_.origin_state_id != 0) dwa.add(avp::origin_state_id, config_.origin_state_id);
+  out.count(Counter::diameter_answers_sent);
+  transmit(std::move(dwa).finish(), caused_at, 0, out);
+}
+
+void PeerSession::on_dwa(const MessageView& dwa, Instant now, Outbox& out) {
+  auto* open = std::get_if<Open>(&state_);
+  if (open == nullptr) return;
+  if (dwa.header().hop_by_hop != open->dwr) {
+    out.count(Counter::diameter_answers_unmatched);
+    return obey(open->watchdog.received_other(now), now, out);
+  }
+  obey(open->watchdog.received_dwa(now), now, out);
+}
+
+void PeerSession::send_dwr(Outbox& out) {
+  auto& open = std::get<Open>(state_);
+  open.dwr = pending_.next_id();
+  auto dwr = MessageBuilder::request(out.buffers(), command::device_watchdog, open.dwr,
+                                     static_cast<std::uint32_t>(random_.next()));
+  dwr.add(avp::origin_host, config_.origin_host).add(avp::origin_realm, config_.origin_realm);
+  if (config_.origin_state_id != 0) dwr.add(avp::origin_state_id, config_.origin_state_id);
+  out.count(Counter::diameter_requests_sent);
+  out.count(Counter::diameter_watchdogs_sent);
+  transmit(std::move(dwr).finish(), Instant{}, 0, out);
+}
+
+void PeerSession::obey(Watchdog::Order order, Instant now, Outbox& out) {
+  switch (order) {
+    case Watchdog::Order::none:
+      return;
+    case Watchdog::Order::send_dwr:
+      return send_dwr(out);
+    case Watchdog::Order::failback:
+      return take_requests(out);
+    case Watchdog::Order::failover:
+      refuse_requests("no answer to its watchdog", PeerChange::State::closed, out);
+      return fail_pending(Why::not_open, out);
+    case Watchdog::Order::close:
+      takes_requests_ = false;
+      publish(PeerChange::State::failed, out);
+      fail_pending(Why::not_open, out);
+      return close(CloseMode::abort, now, out);
+  }
+}
+
+// --- Goodbye, RFC 6733 §5.4 ----------------------------------------------------------------------
+
+void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now, Outbox& out) {
+  const bool open = std::holds_alternative<Open>(state_);
+  if (!open && !std::holds_alternative<Closing>(state_)) return;
+  const auto violation = validate(dpr, dictionary(), config_.limits.avp_depth_max);
+  if (violation) {
+    return answer_here(dpr, violation->result, violation->what, caused_at, &*violation, out);
+  }
+  auto dpa = begin_answer(out.buffers(), dpr, config_, result::success);
+  out.count(Counter::diameter_answers_sent);
+  transmit(std::move(dpa).finish(), caused_at, 0, out);
+  if (!open) return;
+  refuse_requests("peer disconnects", PeerChange::State::closed, out);
+  // "The receiver of the Disconnect-Peer-Answer initiates the transport disconnect": wait for that,
+  // within limits.
+  state_ = Closing{now + config_.disconnect_timeout};
+}
+
+void PeerSession::on_dpa(Outbox& out) {
+  auto* closing = std::get_if<Closing>(&state_);
+  if (closing == nullptr || !closing->dpr_sent) {
+    return out.count(Counter::diameter_answers_unmatched);
+  }
+  out.close(CloseMode::graceful);
+}
+
+// --- What is to be sent --------------------------------------------------------------------------
+
+PeerEvent PeerSession::on(Submitted& submitted, Instant now, Outbox& out) {
+  switch (kind_of(*submitted.parcel)) {
+    case ParcelKind::request:
+      send_request(parcel_cast<RequestParcel>(std::move(submitted.parcel)), submitted.from, now,
+                   out);
+      break;
+    case ParcelKind::answer:
+      send_answer(parcel_cast<AnswerParcel>(std::move(submitted.parcel)), out);
+      break;
+    case ParcelKind::peer_change:
+      break;  // for the control plane alone
+  }
+  return PeerEvent::send_message;
+}
+
+void PeerSession::send_request(RequestPtr request, AssociationId from, Instant now, Outbox& out) {
+  if (request->origin == AssociationId::none) request->origin = from;
+  if (!takes_requests_) return out.undelivered(std::move(request), Why::not_open);
+  const Duration timeout =
+      request->timeout > Duration::zero() ? request->timeout : config_.request_timeout;
+  const auto hop_by_hop = pending_.add(request, now + timeout);
+  if (!hop_by_hop) return out.undelivered(std::move(request), Why::congested);
+  RequestParcel& kept = *pending_.find(*hop_by_hop);
+  // RFC 6733 §3, T: "set when resending requests not yet acknowledged, as an indication of a
+  // possible duplicate due to a link failure".
+  set_identifiers(kept.message, *hop_by_hop, kept.header.end_to_end,
+                  kept.sent ? command_flag::kRetransmitted : std::uint8_t{0}, out.buffers());
+  kept.sent = true;
+  out.count(Counter::diameter_requests_sent);
+  transmit(kept.message, kept.received_at, stream_for(*hop_by_hop), out);
+}
+
+void PeerSession::send_answer(AnswerPtr answer, Outbox& out) {
+  if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) {
+    return out.count(Counter::diameter_answers_orphaned);
+  }
+  set_identifiers(answer->message, answer->hop_by_hop, answer->end_to_end, 0, out.buffers());
+  out.count(Counter::diameter_answers_sent);
+  const auto header = Header::read(answer->message.bytes());
+  if (header && header->is_error()) out.count(Counter::diameter_answers_error);
+  transmit(std::move(answer->message), answer->caused_at, stream_for(answer->hop_by_hop), out);
+}
+
+PeerEvent PeerSession::on(AssociationUnsent& unsent, Instant, Outbox& out) {
+  const auto header = Header::read(unsent.message.payload.bytes());
+  if (!header) return PeerEvent::unsent;
+  if (!header->is_request()) {
+    out.count(Counter::diameter_answers_orphaned);
+  } else if (RequestPtr request = pending_.take(header->hop_by_hop)) {
+    if (!unsent.sent_unacknowledged) request->sent = header->is_retransmitted();
+    out.undelivered(std::move(request), Why::refused);
+  }
+  return PeerEvent::unsent;
+}
+
+void PeerSession::answer_here(const MessageView& request, ResultCode result, std::string_view why,
+                              Instant caused_at, const Violation* violation, Outbox& out) {
+  out.count(Counter::diameter_answers_sent);
+  out.count(Counter::diameter_answers_error);
+  transmit(error_answer(out.buffers(), request, config_, result, why, violation), caused_at,
+           is_base_command(request) ? std::uint16_t{0} : stream_for(request.header().hop_by_hop),
+           out);
+}
+
+void PeerSession::transmit(Buffer payload, Instant caused_at, std::uint16_t stream, Outbox& out) {
+  out.transmit(
+      Message{StreamId{stream}, PayloadProtocol::diameter, false, caused_at, std::move(payload)});
+}
+
+// Base messages keep to stream 0; the others spread, so that none waits for another's loss.
+std::uint16_t PeerSession::stream_for(std::uint32_t hop_by_hop) const {
+  const auto* open = std::get_if<Open>(&state_);
+  if (streams_out_ == 1 || open == nullptr || !open->settled) return 0;
+  return static_cast<std::uint16_t>(1 + hop_by_hop % (streams_out_ - 1u));
+}
+
+// --- What should not arrive ----------------------------------------------------------------------
+
+void PeerSession::on_malformed(const Message& message, const DecodeError& error, Instant now,
+                               Outbox& out) {
+  const Bytes bytes = message.payload.bytes();
+  out.count(Counter::diameter_malformed);
+  violated(error.what, out);
+  if (std::holds_alternative<Closing>(state_) || std::holds_alternative<Closed>(state_)) return;
+  const auto rest = MessageView::salvage(bytes);
+  const bool open = std::holds_alternative<Open>(state_);
+  if (open && rest && !rest->is_request()) return;  // RFC 6733 §7: answers are not answered
+  const bool cer = rest && rest->is_request() && rest->is(command::capabilities_exchange) &&
+                   std::holds_alternative<WaitCer>(state_);
+  if (rest && (open || cer)) {
+    std::optional<Violation> violation;
+    if (error.result == result::invalid_avp_length) {
+      violation = broken_avp(bytes, error.offset, dictionary());
+    }
+    answer_here(*rest, error.result, error.what, message.caused_at,
+                violation ? &*violation : nullptr, out);
+    if (open) return;
+    return close(CloseMode::graceful, now, out);
+  }
+  // Too short to be answered: what comes next cannot be trusted either.
+  refuse_requests("protocol violation", PeerChange::State::closed, out);
+  close(CloseMode::abort, now, out);
+}
+
+}  // namespace siglane::diameter
