@@ -249,27 +249,21 @@ tl::expected<RoutingKeyView, DecodeError> RoutingKeyView::parse(Bytes value) {
   RoutingKeyView key;
   auto wrong = check_parameters(ParameterReader(value), kRoutingKeyRules,
                                 [&](std::size_t index, const Parameter& p) {
-                                  switch (kRoutingKeyRules[index].tag) {
-                                    case Tag::local_routing_key_identifier:
-                                      key.local_identifier = load_u32(p.value.data());
-                                      break;
-                                    case Tag::routing_context:
-                                      key.routing_context = load_u32(p.value.data());
-                                      break;
-                                    case Tag::traffic_mode_type:
-                                      key.traffic_mode = load_u32(p.value.data());
-                                      break;
-                                    case Tag::destination_point_code:
-                                      key.destination_point_code = load_u32(p.value.data());
-                                      break;
-                                    case Tag::network_appearance:
-                                      key.network_appearance = load_u32(p.value.data());
-                                      break;
-                                    case Tag::service_indicators:
-                                      key.service_indicators = p.value;
-                                      break;
-                                    default:  // the only other tag in kRoutingKeyRules
-                                      key.originating_point_codes = U32List(p.value);
+                                  const Tag tag = kRoutingKeyRules[index].tag;
+                                  if (tag == Tag::service_indicators) {
+                                    key.service_indicators = p.value;
+                                  } else if (tag == Tag::originating_point_code_list) {
+                                    key.originating_point_codes = U32List(p.value);
+                                  } else {
+                                    const std::uint32_t value = load_u32(p.value.data());
+                                    if (tag == Tag::local_routing_key_identifier)
+                                      key.local_identifier = value;
+                                    if (tag == Tag::destination_point_code)
+                                      key.destination_point_code = value;
+                                    if (tag == Tag::routing_context) key.routing_context = value;
+                                    if (tag == Tag::traffic_mode_type) key.traffic_mode = value;
+                                    if (tag == Tag::network_appearance)
+                                      key.network_appearance = value;
                                   }
                                 });
   if (wrong) return tl::unexpected(*wrong);
