@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "apps/runtime/admin_server.h"
+#include "apps/runtime/admin_service.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/signals.h"
 #include "apps/runtime/wall_time.h"
@@ -77,6 +79,7 @@ Node::Node(NodeConfig config)
 
 Node::~Node() {
   if (store_ != nullptr) store_->stop();  // its completions go to the shards' mailboxes
+  admin_.reset();
   signals_.reset();
   shards_.clear();
 }
@@ -101,6 +104,7 @@ Result<void> Node::start(NodeBuilder& builder) {
   }
   if (auto opened = open_endpoints(); !opened) return opened;
   if (auto connecting = connect_peers(); !connecting) return connecting;
+  if (auto admin = start_admin(); !admin) return admin;
   return builder.embedded_ ? Result<void>() : watch_signals();
 }
 
@@ -150,6 +154,16 @@ Result<void> Node::connect_peers() {
     }
     shard().keep_connected(*from, peer.peer, loop().now());
   }
+  return {};
+}
+
+Result<void> Node::start_admin() {
+  if (config_.admin.socket.empty()) return {};
+  auto server = AdminServer::create(
+      loop().raw(), config_.admin.socket, {.clients_max = config_.admin.clients_max},
+      [this](const admin::Request& request) { return answer_admin(*this, request, loop().now()); });
+  if (!server) return tl::unexpected(server.error());
+  admin_ = std::move(*server);
   return {};
 }
 
@@ -204,10 +218,10 @@ std::optional<EndpointId> Node::endpoint(std::string_view name) const {
 }
 
 void Node::visit_sessions(
-    const std::function<void(const SessionView&, const Transport&)>& visit) const {
+    const std::function<void(const SessionView&, ShardId, const Transport&)>& visit) const {
   for (const auto& shard : shards_) {
     shard->shard->visit_sessions(
-        [&](const SessionView& session) { visit(session, shard->transports); });
+        [&](const SessionView& session) { visit(session, shard->shard->id(), shard->transports); });
   }
 }
 

@@ -23,6 +23,7 @@ class Loop;
 
 namespace siglane::runtime {
 
+class AdminServer;
 class FactLog;
 class Node;
 
@@ -112,7 +113,8 @@ class Node {
   transport::Loop& loop();
   Shard& shard();
   std::optional<EndpointId> endpoint(std::string_view name) const;
-  void visit_sessions(const std::function<void(const SessionView&, const Transport&)>& visit) const;
+  void visit_sessions(
+      const std::function<void(const SessionView&, ShardId, const Transport&)>& visit) const;
 
   // Any thread.
   std::uint64_t count(Counter counter) const;  // of all shards, and of the store
@@ -129,6 +131,7 @@ class Node {
   Result<void> make_shard(ShardId id);
   Result<void> open_endpoints();
   Result<void> connect_peers();
+  Result<void> start_admin();
   Result<void> watch_signals();
   ProtocolModule* module(std::string_view name) const;
   void begin_stop();
@@ -142,6 +145,7 @@ class Node {
   std::vector<std::unique_ptr<ShardRuntime>> shards_;
   std::unordered_map<std::string, EndpointId> endpoints_;
   std::unique_ptr<Signals> signals_;
+  std::unique_ptr<AdminServer> admin_;
   std::int64_t started_unix_ms_ = 0;
 };
 

@@ -1,13 +1,19 @@
 // Two nodes from JSON over TCP loopback, each on a thread of its own.
+#include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <future>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "apps/ctl/admin_client.h"
+#include "apps/ctl/views.h"
+#include "apps/runtime/admin_service.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
 #include "tests/component/echo_module.h"
+#include "transport/loop.h"
 
 namespace siglane::runtime {
 namespace {
@@ -101,6 +107,102 @@ TEST(RuntimeNode, TwoNodesComeUpExchangeAndStopGracefully) {
                          [&] { return (*server)->count(Counter::associations_closed) == 1; }));
   (*server)->stop();
   EXPECT_EQ((*server)->run(), NodeExit::graceful);
+}
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() { path = mkdtemp(name_); }
+  ~TemporaryDirectory() { std::filesystem::remove_all(path); }
+  std::string path;
+
+ private:
+  char name_[32] = "/tmp/siglane-node-XXXXXX";
+};
+
+TEST(RuntimeNode, ShowsItselfInTheAdminApi) {
+  TemporaryDirectory directory;
+  const std::string socket = directory.path + "/server.sock";
+  NodeConfig config = config_of(kServer);
+  config.admin.socket = socket;
+  NodeBuilder builder(config);
+  builder.embed();
+  builder.add_module(std::make_unique<EchoModule>("server"));
+  auto server = std::move(builder).build();
+  ASSERT_TRUE(server) << server.error().what;
+  ASSERT_TRUE(turn_until({server->get()}, [&] { return port_of(**server) != "0"; }));
+  auto client = build(client_of(port_of(**server)));
+  ASSERT_TRUE(client) << client.error().what;
+  const std::vector<Node*> both{server->get(), client->get()};
+  ASSERT_TRUE(
+      turn_until(both, [&] { return (*client)->count(Counter::messages_received) > 1000; }));
+
+  auto ctl = ctl::AdminClient::connect(socket);
+  ASSERT_TRUE(ctl) << ctl.error().what;
+  auto ask = [&](const admin::Request& request) {
+    auto answer =
+        std::async(std::launch::async, [&ctl, request] { return ctl->ask(request, 30s); });
+    EXPECT_TRUE(turn_until(both, [&] {
+      return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+    }));
+    auto response = answer.get();
+    EXPECT_TRUE(response) << response.error().what;
+    return response ? *response : admin::Response();
+  };
+
+  admin::Request request;
+  request.mutable_associations();
+  admin::Response response = ask(request);
+  EXPECT_EQ(response.node(), "server");
+  ASSERT_EQ(response.associations().association_size(), 1);
+  const admin::Association& row = response.associations().association(0);
+  EXPECT_EQ(row.peer(), "client");
+  EXPECT_EQ(row.state(), "open");
+  EXPECT_EQ(row.protocol(), "echo");
+  EXPECT_EQ(row.endpoint(), "main");
+  EXPECT_EQ(row.transport(), "tcp");
+  EXPECT_EQ(row.placement(), admin::DEDICATED);
+  EXPECT_GT(row.messages_in(), 500u);
+  EXPECT_GT(row.bytes_out(), row.messages_out());
+  EXPECT_GT(row.residence_count(), 500u);
+  EXPECT_GT(row.residence_p99_ns(), 0u);
+  EXPECT_THAT(ctl::associations_view({response}), HasSubstr("client  open   own "));
+
+  request.mutable_peers();
+  response = ask(request);
+  ASSERT_EQ(response.peers().peer_size(), 1);
+  EXPECT_EQ(response.peers().peer(0).name(), "client");
+  EXPECT_EQ(response.peers().peer(0).association(), row.id());
+  EXPECT_TRUE(response.peers().peer(0).configured());
+
+  request.mutable_stats();
+  response = ask(request);
+  EXPECT_EQ(response.stats().counter_size(), static_cast<int>(kCounterCount));
+  EXPECT_THAT(ctl::stats_view({response}, false, {}), HasSubstr("messages.received"));
+
+  request.mutable_facts();
+  response = ask(request);
+  EXPECT_THAT(ctl::facts_view({response}), HasSubstr("peer_opened association="));
+
+  EXPECT_EQ(answer_admin(**server, admin::Request(), (*server)->loop().now()).error().code(),
+            admin::Error::UNIMPLEMENTED);
+}
+
+TEST(RuntimeNode, SaysWhyItCannotStart) {
+  auto without_module = [] {
+    NodeBuilder builder(config_of(kServer));
+    builder.embed();
+    return std::move(builder).build();
+  }();
+  ASSERT_FALSE(without_module);
+  EXPECT_THAT(without_module.error().what, HasSubstr("endpoint \"main\""));
+
+  NodeConfig several = config_of(kServer);
+  several.runtime.shards = 2;
+  NodeBuilder builder(several);
+  builder.embed();
+  auto with_shards = std::move(builder).build();
+  ASSERT_FALSE(with_shards);
+  EXPECT_THAT(with_shards.error().what, HasSubstr("single shard"));
 }
 
 TEST(RuntimeNode, StopsFromAnotherThreadEvenBeforeItRuns) {

@@ -1,0 +1,239 @@
+#include "apps/ctl/views.h"
+
+#include <algorithm>
+#include <ctime>
+#include <tuple>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <google/protobuf/util/json_util.h>
+
+#include "apps/ctl/table.h"
+
+namespace siglane::ctl {
+
+namespace {
+
+std::string utc(std::int64_t unix_ms) {
+  const auto seconds = static_cast<std::time_t>(unix_ms / 1000);
+  return fmt::format("{:%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), unix_ms % 1000);
+}
+
+std::string finish(Table table, std::size_t nodes) {
+  if (nodes < 2) table.drop("NODE");
+  return table.text();
+}
+
+std::string placement_text(const admin::Association& row) {
+  switch (row.placement()) {
+    case admin::SHARED:
+      return "shared";
+    case admin::PEELED:
+      return "peeled";
+    case admin::DEDICATED:
+      return "own";
+    default:
+      return "-";
+  }
+}
+
+std::string or_dash(const std::string& text) {
+  return text.empty() ? "-" : text;
+}
+
+struct Row {
+  const admin::Response* node;
+  const admin::Association* association;
+};
+
+// Peeled ones on top, then by name, so that a live table does not jump.
+std::vector<Row> sorted_rows(const std::vector<admin::Response>& nodes) {
+  std::vector<Row> rows;
+  for (const admin::Response& node : nodes) {
+    for (const auto& row : node.associations().association()) rows.push_back({&node, &row});
+  }
+  std::stable_sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    const auto key = [](const Row& row) {
+      return std::tuple(row.association->placement() != admin::PEELED,
+                        std::string_view(row.node->node()),
+                        std::string_view(row.association->peer()), row.association->id());
+    };
+    return key(a) < key(b);
+  });
+  return rows;
+}
+
+std::string summary(const std::vector<Row>& rows) {
+  std::size_t peeled = 0, shared = 0, own = 0;
+  double in = 0, out = 0;
+  for (const Row& row : rows) {
+    peeled += row.association->placement() == admin::PEELED;
+    shared += row.association->placement() == admin::SHARED;
+    own += row.association->placement() == admin::DEDICATED;
+    in += row.association->messages_in_per_second();
+    out += row.association->messages_out_per_second();
+  }
+  return fmt::format(
+      "{} associations: {} peeled, {} shared, {} with a connection of their own; {} messages/s in, "
+      "{} out\n",
+      rows.size(), peeled, shared, own, rate_text(in), rate_text(out));
+}
+
+}  // namespace
+
+std::string age_text(std::int64_t milliseconds) {
+  const std::int64_t s = std::max<std::int64_t>(0, milliseconds) / 1000;
+  if (s < 60) return fmt::format("{}s", s);
+  if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
+  if (s < 86400) return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
+  return fmt::format("{}d{:02}h", s / 86400, s / 3600 % 24);
+}
+
+std::string latency_text(std::uint64_t nanoseconds) {
+  const double us = static_cast<double>(nanoseconds) / 1000;
+  if (us < 999.5) return fmt::format("{:.0f}us", us);
+  if (us < 9950) return fmt::format("{:.1f}ms", us / 1e3);
+  if (us < 999'500) return fmt::format("{:.0f}ms", us / 1e3);
+  return fmt::format("{:.1f}s", us / 1e6);
+}
+
+std::string rate_text(double per_second) {
+  if (per_second < 0.05) return "0";
+  return per_second < 9.95 ? fmt::format("{:.1f}", per_second) : fmt::format("{:.0f}", per_second);
+}
+
+std::string associations_view(const std::vector<admin::Response>& nodes) {
+  Table table({{"NODE", false, 8},
+               {"PEER", false, 12},
+               {"STATE", false, 8},
+               {"PLACED"},
+               {"WHY", false, 8},
+               {"SINCE", true},
+               {"IN/s", true},
+               {"OUT/s", true},
+               {"p50", true},
+               {"p99", true},
+               {"QUEUE", true},
+               {"PENDING", true},
+               {"TRANSPORT", false, 6},
+               {"REMOTE", false, 12},
+               {"AGE", true}});
+  const std::vector<Row> rows = sorted_rows(nodes);
+  for (const auto& [node, row] : rows) {
+    const bool peeled = row->placement() == admin::PEELED;
+    const bool timed = row->residence_count() > 0;
+    table.add({node->node(), or_dash(row->peer()), or_dash(row->state()), placement_text(*row),
+               or_dash(row->peel_reason()),
+               peeled ? age_text(node->time_unix_ms() - row->peeled_unix_ms()) : "-",
+               rate_text(row->messages_in_per_second()), rate_text(row->messages_out_per_second()),
+               timed ? latency_text(row->residence_p50_ns()) : "-",
+               timed ? latency_text(row->residence_p99_ns()) : "-",
+               fmt::format("{}{}", row->queued_messages(), row->congested() ? "!" : ""),
+               fmt::format("{}", row->pending()), row->transport(), row->remote(),
+               age_text(node->time_unix_ms() - row->opened_unix_ms())});
+  }
+  return finish(std::move(table), nodes.size()) + summary(rows);
+}
+
+std::string peers_view(const std::vector<admin::Response>& nodes) {
+  Table table({{"NODE", false, 8},
+               {"PEER", false, 12},
+               {"PROTOCOL"},
+               {"STATE", false, 8},
+               {"FOR", true},
+               {"PIN"},
+               {"CONNECTS", false, 10},
+               {"ADDRESSES", false, 15}});
+  for (const admin::Response& node : nodes) {
+    for (const admin::Peer& peer : node.peers().peer()) {
+      std::string addresses;
+      for (const std::string& address : peer.configured_address()) {
+        addresses += (addresses.empty() ? "" : ",") + address;
+      }
+      table.add(
+          {node.node(), peer.name(), peer.protocol(), or_dash(peer.state()),
+           peer.association() != 0 ? age_text(node.time_unix_ms() - peer.since_unix_ms()) : "-",
+           peer.configured() ? peer.pin() : "-",
+           !peer.configured()            ? "unknown"
+           : peer.connect_from().empty() ? "to us"
+                                         : "from " + peer.connect_from(),
+           or_dash(addresses)});
+    }
+  }
+  return finish(std::move(table), nodes.size());
+}
+
+std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
+                       const std::vector<admin::Response>& earlier) {
+  Table table({{"NODE", false, 8}, {"COUNTER"}, {"VALUE", true}, {"PER SECOND", true}});
+  bool rates = false;
+  for (const admin::Response& node : nodes) {
+    const auto before = std::find_if(earlier.begin(), earlier.end(), [&](const auto& other) {
+      return other.node() == node.node() &&
+             other.stats().started_unix_ms() == node.stats().started_unix_ms();
+    });
+    const bool known = before != earlier.end() && before->time_unix_ms() < node.time_unix_ms();
+    rates = rates || known;
+    for (int i = 0; i < node.stats().counter_size(); ++i) {
+      const admin::Counter& counter = node.stats().counter(i);
+      if (counter.value() == 0 && !all) continue;
+      std::string rate = "-";
+      if (known && i < before->stats().counter_size()) {
+        const double seconds =
+            static_cast<double>(node.time_unix_ms() - before->time_unix_ms()) / 1000;
+        const auto grown =
+            static_cast<double>(counter.value() - before->stats().counter(i).value());
+        rate = rate_text(grown / seconds);
+      }
+      table.add({node.node(), counter.name(), fmt::format("{}", counter.value()), rate});
+    }
+  }
+  if (!rates) table.drop("PER SECOND");
+  return finish(std::move(table), nodes.size());
+}
+
+std::string facts_view(const std::vector<admin::Response>& nodes) {
+  struct Line {
+    const admin::Response* node;
+    const admin::Fact* fact;
+  };
+  std::vector<Line> lines;
+  for (const admin::Response& node : nodes) {
+    for (const admin::Fact& fact : node.facts().fact()) lines.push_back({&node, &fact});
+  }
+  std::stable_sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
+    return a.fact->unix_ms() < b.fact->unix_ms();
+  });
+  std::string text;
+  for (const auto& [node, fact] : lines) {
+    text += utc(fact->unix_ms());
+    if (nodes.size() > 1) text += " " + node->node();
+    text += fmt::format(" {} {}", fact->severity(), fact->kind());
+    if (fact->association() != 0) text += fmt::format(" association={}", fact->association());
+    bool named = fact->peer().empty();
+    for (const auto& field : fact->field()) named = named || field.key() == "peer";
+    if (!named) text += " peer=" + fact->peer();
+    for (const auto& field : fact->field()) {
+      const bool blank = field.value().find(' ') != std::string::npos;
+      text += fmt::format(" {}={}{}{}", field.key(), blank ? "\"" : "", field.value(),
+                          blank ? "\"" : "");
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string json_view(const std::vector<admin::Response>& nodes) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  for (const admin::Response& node : nodes) {
+    // Cannot fail: strings are ASCII by the node's promise; otherwise the line is left out.
+    std::string line;
+    if (google::protobuf::util::MessageToJsonString(node, &line, options).ok()) text += line + "\n";
+  }
+  return text;
+}
+
+}  // namespace siglane::ctl

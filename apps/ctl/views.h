@@ -1,0 +1,31 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "proto/siglane/admin/v1/admin.pb.h"
+
+namespace siglane::ctl {
+
+namespace admin = siglane::admin::v1;
+
+// One frame of output for the answers of one or several nodes; rows carry the node's name if there
+// are several. Pure: the same answers, the same text.
+std::string peers_view(const std::vector<admin::Response>& nodes);
+std::string associations_view(const std::vector<admin::Response>& nodes);
+// Counters that are not zero, or all. With the answers of an earlier frame: also their rates.
+std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
+                       const std::vector<admin::Response>& earlier);
+std::string facts_view(const std::vector<admin::Response>& nodes);
+
+// One JSON object a line, fields named as in the schema.
+std::string json_view(const std::vector<admin::Response>& nodes);
+
+// "7s", "3m04s", "2h10m", "3d04h"
+std::string age_text(std::int64_t milliseconds);
+// "850us", "1.2ms", "35ms", "1.2s"
+std::string latency_text(std::uint64_t nanoseconds);
+// "0", "0.4", "1234"
+std::string rate_text(double per_second);
+
+}  // namespace siglane::ctl

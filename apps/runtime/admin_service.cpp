@@ -1,0 +1,168 @@
+#include "apps/runtime/admin_service.h"
+
+#include <algorithm>
+#include <map>
+
+#include "apps/runtime/fact_log.h"
+#include "apps/runtime/node.h"
+#include "apps/runtime/wall_time.h"
+
+namespace siglane::runtime {
+
+namespace {
+
+// A fact is some hundred bytes; so many fit any client's frame.
+constexpr std::size_t kFactsMax = 10'000;
+
+// What comes from the wire may be no UTF-8, which protobuf wants its strings to be, and may hold
+// what would play tricks on a terminal.
+std::string clean(std::string_view text) {
+  std::string ascii(text);
+  auto tricky = [](char c) { return c < 0x20 || c >= 0x7f; };
+  std::replace_if(ascii.begin(), ascii.end(), tricky, '?');
+  return ascii;
+}
+
+void add_peers(const Node& node, Instant now, admin::Peers& into) {
+  std::map<std::string, admin::Peer, std::less<>> peers;
+  for (const NodePeer& configured : node.config().peers) {
+    admin::Peer& peer = peers[configured.peer.name];
+    peer.set_name(configured.peer.name);
+    peer.set_protocol(configured.module);
+    peer.set_configured(true);
+    for (const std::string& address : configured.peer.addresses) {
+      peer.add_configured_address(address);
+    }
+    peer.set_configured_port(configured.peer.port);
+    peer.set_connect_from(configured.connect_from);
+    peer.set_pin(std::string(name_of(configured.peer.placement)));
+    peer.set_state("down");
+  }
+  node.visit_sessions([&](const SessionView& view, ShardId, const Transport&) {
+    if (view.coordinator) return;
+    const SessionStatus status = view.session->status();
+    if (status.peer.empty()) return;
+    const std::string name = clean(status.peer);
+    admin::Peer& peer = peers[name];
+    peer.set_name(name);
+    peer.set_protocol(std::string(status.protocol));
+    peer.set_state(std::string(status.state));
+    peer.set_association(static_cast<std::uint64_t>(view.id));
+    peer.set_since_unix_ms(unix_ms_of(view.since, now));
+  });
+  for (auto& [name, peer] : peers) *into.add_peer() = std::move(peer);
+}
+
+void add_associations(const Node& node, Instant now, admin::Associations& into) {
+  node.visit_sessions([&](const SessionView& view, ShardId shard, const Transport& transport) {
+    if (!view.coordinator) {
+      *into.add_association() = admin_association(view, shard, transport, now);
+    }
+  });
+  std::sort(into.mutable_association()->begin(), into.mutable_association()->end(),
+            [](const auto& a, const auto& b) { return a.id() < b.id(); });
+}
+
+void add_stats(const Node& node, admin::Stats& into) {
+  for (std::size_t i = 0; i < kCounterCount; ++i) {
+    admin::Counter& counter = *into.add_counter();
+    counter.set_name(std::string(kCounterNames[i]));
+    counter.set_value(node.count(static_cast<Counter>(i)));
+  }
+  into.set_started_unix_ms(node.started_unix_ms());
+  into.set_version(SIGLANE_VERSION);
+}
+
+void add_facts(const Node& node, const admin::FactsRequest& request, admin::Facts& into) {
+  const std::size_t count_max =
+      request.count_max() == 0 ? kFactsMax : std::min<std::size_t>(request.count_max(), kFactsMax);
+  for (const KeptFact& kept : node.facts().after(request.after(), count_max)) {
+    admin::Fact& fact = *into.add_fact();
+    fact.set_number(kept.number);
+    fact.set_unix_ms(kept.unix_ms);
+    fact.set_kind(std::string(kept.text.kind));
+    fact.set_severity(std::string(name_of(kept.text.level)));
+    fact.set_shard(static_cast<std::uint32_t>(kept.shard));
+    fact.set_association(static_cast<std::uint64_t>(kept.about));
+    fact.set_peer(clean(kept.peer));
+    for (const FactField& field : kept.text.fields) {
+      fact.add_field()->set_key(std::string(field.key));
+      fact.mutable_field(fact.field_size() - 1)->set_value(clean(field.value));
+    }
+  }
+}
+
+}  // namespace
+
+admin::Association admin_association(const SessionView& view, ShardId shard,
+                                     const Transport& transport, Instant now) {
+  admin::Association row;
+  row.set_id(static_cast<std::uint64_t>(view.id));
+  row.set_shard(static_cast<std::uint32_t>(shard));
+  row.set_opened_unix_ms(unix_ms_of(view.since, now));
+  row.set_messages_in(view.messages_received);
+  row.set_messages_out(view.messages_sent);
+  row.set_bytes_in(view.bytes_received);
+  row.set_bytes_out(view.bytes_sent);
+
+  const SessionStatus session = view.session->status();
+  row.set_peer(clean(session.peer));
+  row.set_protocol(std::string(session.protocol));
+  row.set_state(std::string(session.state));
+  row.set_detail(clean(session.detail));
+  row.set_pending(session.pending);
+
+  if (const auto status = transport.status(view.id)) {
+    row.set_endpoint(status->endpoint);
+    row.set_local(status->local);
+    row.set_remote(status->remote);
+    row.set_transport(std::string(name_of(status->transport)));
+    const bool stream =
+        status->transport == TransportKind::tcp || status->transport == TransportKind::tls;
+    row.set_placement(status->peeled ? admin::PEELED : stream ? admin::DEDICATED : admin::SHARED);
+    if (status->peeled) {
+      row.set_peel_reason(std::string(name_of(status->reason)));
+      row.set_peeled_unix_ms(unix_ms_of(status->peeled_at, now));
+      row.set_peeled_at_messages_per_second(status->peeled_at_messages_per_second);
+    }
+    row.set_congested(status->congested);
+    row.set_queued_messages(status->queued_messages);
+    row.set_queued_bytes(status->queued_bytes);
+    row.set_messages_in_per_second(status->messages_in_per_second);
+    row.set_messages_out_per_second(status->messages_out_per_second);
+  }
+  if (const Histogram* residence = transport.residence(view.id)) {
+    row.set_residence_count(residence->count());
+    row.set_residence_p50_ns(residence->quantile(0.5));
+    row.set_residence_p99_ns(residence->quantile(0.99));
+  }
+  return row;
+}
+
+admin::Response answer_admin(const Node& node, const admin::Request& request, Instant now) {
+  admin::Response response;
+  response.set_id(request.id());
+  response.set_node(node.config().name);
+  response.set_time_unix_ms(unix_ms_now());
+  switch (request.what_case()) {
+    case admin::Request::kPeers:
+      add_peers(node, now, *response.mutable_peers());
+      break;
+    case admin::Request::kAssociations:
+      add_associations(node, now, *response.mutable_associations());
+      break;
+    case admin::Request::kStats:
+      add_stats(node, *response.mutable_stats());
+      break;
+    case admin::Request::kFacts:
+      add_facts(node, request.facts(), *response.mutable_facts());
+      break;
+    case admin::Request::WHAT_NOT_SET:
+      response.mutable_error()->set_code(admin::Error::UNIMPLEMENTED);
+      response.mutable_error()->set_text("this node does not know what is asked");
+      break;
+  }
+  return response;
+}
+
+}  // namespace siglane::runtime

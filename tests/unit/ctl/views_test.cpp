@@ -1,0 +1,173 @@
+#include "apps/ctl/views.h"
+
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+namespace siglane::ctl {
+namespace {
+
+admin::Response response(const std::string& text) {
+  admin::Response response;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &response));
+  return response;
+}
+
+admin::Response associations() {
+  return response(R"(
+    node: "hss-1" time_unix_ms: 1000000
+    associations {
+      association {
+        id: 1 endpoint: "main" local: "127.0.0.1:3868" remote: "127.0.0.11:3868" peer: "mme-1"
+        protocol: "diameter" state: "I-Open" transport: "kernel-sctp" opened_unix_ms: 995000
+        placement: SHARED messages_in: 10 messages_out: 10 messages_in_per_second: 0.4
+        messages_out_per_second: 0.04
+      }
+      association {
+        id: 2 endpoint: "main" remote: "127.0.0.12:40123" state: "Wait-CER" protocol: "diameter"
+        transport: "kernel-sctp" opened_unix_ms: 999000 placement: SHARED
+      }
+      association {
+        id: 3 endpoint: "main" remote: "127.0.0.50:3868" peer: "mme-heavy" protocol: "diameter"
+        state: "R-Open" transport: "kernel-sctp" opened_unix_ms: 900000 placement: PEELED
+        peel_reason: "message_rate" peeled_unix_ms: 990000 peeled_at_messages_per_second: 9000
+        messages_in_per_second: 12345.6 messages_out_per_second: 12345.4 residence_count: 9
+        residence_p50_ns: 85000 residence_p99_ns: 1234567 pending: 12 queued_messages: 3
+        congested: true
+      }
+    })");
+}
+
+TEST(Views, AssociationsShowWherePeersSitAndWhy) {
+  EXPECT_EQ(
+      associations_view({associations()}),
+      "PEER       STATE     PLACED  WHY           SINCE   IN/s  OUT/s   p50    p99  QUEUE  "
+      "PENDING  TRANSPORT    REMOTE              AGE\n"
+      "mme-heavy  R-Open    peeled  message_rate    10s  12346  12345  85us  1.2ms     3!  "
+      "     12  kernel-sctp  127.0.0.50:3868   1m40s\n"
+      "-          Wait-CER  shared  -                 -      0      0     -      -      0  "
+      "      0  kernel-sctp  127.0.0.12:40123     1s\n"
+      "mme-1      I-Open    shared  -                 -    0.4      0     -      -      0  "
+      "      0  kernel-sctp  127.0.0.11:3868      5s\n"
+      "3 associations: 1 peeled, 2 shared, 0 with a connection of their own; 12346 messages/s "
+      "in, 12345 out\n");
+}
+
+TEST(Views, AssociationsOfSeveralNodesCarryTheNodesName) {
+  const admin::Response stp = response(R"(
+    node: "stp-1" time_unix_ms: 5000
+    associations { association { id: 9 peer: "asp-1" state: "ASP-ACTIVE" transport: "tcp"
+                                 placement: DEDICATED remote: "[::1]:2905" opened_unix_ms: 5000 } })");
+  const std::string text = associations_view({associations(), stp});
+  EXPECT_NE(text.find("\nstp-1  asp-1      ASP-ACTIVE  own "), std::string::npos) << text;
+  EXPECT_NE(text.find("\nhss-1  mme-heavy  R-Open      peeled "), std::string::npos) << text;
+}
+
+TEST(Views, NoLineOfAssociationsIsWiderThan140Columns) {
+  admin::Response wide = associations();
+  for (auto& row : *wide.mutable_associations()->mutable_association()) {
+    row.set_peer(std::string(60, 'p'));
+    row.set_state(std::string(30, 's'));
+    row.set_remote("[2001:db8:1111:2222:3333:4444:5555:6666]:40123");
+    row.set_messages_in_per_second(1234567);
+    row.set_queued_messages(123456);
+  }
+  admin::Response other = wide;
+  other.set_node("a-node-with-quite-a-long-name");
+  const std::string text = associations_view({wide, other});
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = text.find('\n', at);
+    EXPECT_LE(end - at, 140u) << text.substr(at, end - at);
+    at = end + 1;
+  }
+}
+
+TEST(Views, PeersShowWhoIsThereAndWhoIsNot) {
+  EXPECT_EQ(peers_view({response(R"(
+    node: "hss-1" time_unix_ms: 100000
+    peers {
+      peer { name: "mme-1" protocol: "diameter" configured: true configured_address: "10.0.0.1"
+             configured_address: "10.0.1.1" configured_port: 3868 pin: "auto" state: "R-Open"
+             association: 4 since_unix_ms: 40000 }
+      peer { name: "pcrf" protocol: "diameter" configured: true connect_from: "main" pin: "never"
+             state: "down" }
+      peer { name: "stranger" protocol: "diameter" state: "R-Open" association: 5
+             since_unix_ms: 99000 }
+    })")}),
+            "PEER      PROTOCOL  STATE     FOR  PIN    CONNECTS   ADDRESSES\n"
+            "mme-1     diameter  R-Open  1m00s  auto   to us      10.0.0.1,10.0.1.1\n"
+            "pcrf      diameter  down        -  never  from main  -\n"
+            "stranger  diameter  R-Open     1s  -      unknown    -\n");
+}
+
+TEST(Views, StatsShowWhatIsNotZeroAndRatesBetweenFrames) {
+  const admin::Response first = response(R"(
+    node: "n" time_unix_ms: 1000 stats { started_unix_ms: 1
+      counter { name: "messages.received" value: 100 } counter { name: "connects.failed" } })");
+  const admin::Response second = response(R"(
+    node: "n" time_unix_ms: 3000 stats { started_unix_ms: 1
+      counter { name: "messages.received" value: 1100 } counter { name: "connects.failed" } })");
+  EXPECT_EQ(stats_view({first}, false, {}),
+            "COUNTER            VALUE\n"
+            "messages.received    100\n");
+  EXPECT_EQ(stats_view({first}, true, {}),
+            "COUNTER            VALUE\n"
+            "messages.received    100\n"
+            "connects.failed        0\n");
+  EXPECT_EQ(stats_view({second}, false, {first}),
+            "COUNTER            VALUE  PER SECOND\n"
+            "messages.received   1100         500\n");
+  admin::Response restarted = second;
+  restarted.mutable_stats()->set_started_unix_ms(2000);
+  EXPECT_EQ(stats_view({restarted}, false, {first}),
+            "COUNTER            VALUE\n"
+            "messages.received   1100\n");
+}
+
+TEST(Views, FactsOfSeveralNodesStandInTheOrderOfTime) {
+  const admin::Response a = response(R"(
+    node: "a" facts {
+      fact { number: 1 unix_ms: 1000 kind: "peer_opened" severity: "info" association: 4
+             peer: "127.0.0.1:3868" field { key: "peer" value: "mme-1" } }
+      fact { number: 2 unix_ms: 3001 kind: "association_closed" severity: "info" association: 4
+             peer: "mme-1" field { key: "cause" value: "lost" }
+             field { key: "detail" value: "no answer" } } })");
+  const admin::Response b = response(R"(
+    node: "b" facts { fact { number: 1 unix_ms: 2000 kind: "notice" severity: "warning"
+                             field { key: "text" value: "x" } } })");
+  EXPECT_EQ(facts_view({a, b}),
+            "00:00:01.000Z a info peer_opened association=4 peer=mme-1\n"
+            "00:00:02.000Z b warning notice text=x\n"
+            "00:00:03.001Z a info association_closed association=4 peer=mme-1 cause=lost "
+            "detail=\"no answer\"\n");
+}
+
+TEST(Views, JsonIsOneObjectALineWithAllFields) {
+  const std::string json = json_view(
+      {response(R"(node: "a" time_unix_ms: 5 peers {})"), response(R"(node: "b" associations {
+                                        association { id: 1 placement: PEELED } })")});
+  EXPECT_EQ(json.substr(0, json.find('\n')),
+            R"({"id":"0","node":"a","time_unix_ms":"5","peers":{"peer":[]}})");
+  const std::string second = json.substr(json.find('\n') + 1);
+  EXPECT_NE(second.find(R"("placement":"PEELED")"), std::string::npos) << second;
+  EXPECT_NE(second.find(R"("congested":false)"), std::string::npos) << second;
+  EXPECT_EQ(std::count(json.begin(), json.end(), '\n'), 2);
+}
+
+TEST(Views, AgesLatenciesAndRatesAreShort) {
+  EXPECT_EQ(age_text(-5), "0s");
+  EXPECT_EQ(age_text(59'999), "59s");
+  EXPECT_EQ(age_text(184'000), "3m04s");
+  EXPECT_EQ(age_text(7'800'000), "2h10m");
+  EXPECT_EQ(age_text(3 * 86'400'000 + 4 * 3'600'000), "3d04h");
+  EXPECT_EQ(latency_text(0), "0us");
+  EXPECT_EQ(latency_text(850'400), "850us");
+  EXPECT_EQ(latency_text(999'600), "1.0ms");
+  EXPECT_EQ(latency_text(9'960'000), "10ms");
+  EXPECT_EQ(latency_text(999'600'000), "1.0s");
+  EXPECT_EQ(rate_text(0.01), "0");
+  EXPECT_EQ(rate_text(9.94), "9.9");
+  EXPECT_EQ(rate_text(9.96), "10");
+}
+
+}  // namespace
+}  // namespace siglane::ctl
