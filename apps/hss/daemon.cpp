@@ -1,0 +1,87 @@
+#include "apps/hss/daemon.h"
+
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+
+#include "apps/hss/subscriber_file.h"
+#include "apps/runtime/diameter_config.h"
+#include "protocols/diameter/constants.h"
+#include "protocols/diameter/module.h"
+
+namespace siglane::hss {
+
+void HssDaemon::add_options(CLI::App& app) {
+  app.add_option("--database", database_, "The subscribers' database, instead of the config's")
+      ->type_name("FILE");
+  app.add_option("--import", import_, "Import subscribers (JSON) into the database, and stop")
+      ->type_name("FILE");
+}
+
+void HssDaemon::read(const runtime::ObjectReader& root, runtime::NodeConfig& node) {
+  diameter_ = runtime::read_diameter_config(root, node);
+  diameter_.applications = {{diameter::application::s6a, diameter::vendor::tgpp}};
+  config_ = read_hss_config(root);
+  if (!database_.empty()) config_.database.path = database_;
+}
+
+Result<void> HssDaemon::check() {
+  if (auto good = diameter::check(diameter_); !good) return good;
+  if (config_.subscribers.empty()) return {};
+  // What a start would stumble over, before it is a start.
+  auto subscribers = read_subscribers(config_.subscribers);
+  if (!subscribers) return tl::unexpected(subscribers.error());
+  return {};
+}
+
+Result<void> HssDaemon::build(runtime::NodeBuilder& builder) {
+  auto store = open_store(config_);
+  if (!store) return tl::unexpected(store.error());
+  builder.use_store(std::move(*store), config_.store);
+  auto& module = builder.add_module(std::make_unique<diameter::DiameterModule>(diameter_));
+  builder.on_shard([this, &module](const runtime::ShardSetUp& at) -> Result<void> {
+    const AssociationId id = at.shard.add_coordinator(
+        std::make_unique<HssApplication>(module, at.seed, config_.application), module, at.now);
+    module.add_application(at.shard.id(), diameter::application::s6a, id);
+    return {};
+  });
+  return {};
+}
+
+std::optional<int> run_import(int argc, const char* const* argv) {
+  std::string config_file, database, file;
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();
+  app.add_option("-c,--config", config_file);
+  app.add_option("--database", database);
+  app.add_option("--import", file);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError&) {
+    return std::nullopt;  // the daemon's own parser says what is wrong
+  }
+  if (file.empty() || config_file.empty()) return std::nullopt;
+
+  HssDaemon daemon;
+  Result<std::size_t> imported = 0;
+  auto loaded = runtime::load_config(config_file, daemon);
+  if (!loaded) {
+    imported = tl::unexpected(loaded.error());
+  } else {
+    SqliteStoreConfig config = daemon.config().database;
+    if (!database.empty()) config.path = database;
+    database = config.path;
+    auto store = open_sqlite_store(std::move(config));
+    imported =
+        store ? import_file(file, **store) : Result<std::size_t>(tl::unexpected(store.error()));
+  }
+  if (!imported) {
+    std::fprintf(stderr, "%s\n", imported.error().what.c_str());
+    return 1;
+  }
+  std::printf("%s: %zu subscribers imported\n", database.c_str(), *imported);
+  return 0;
+}
+
+}  // namespace siglane::hss

@@ -1,0 +1,35 @@
+#pragma once
+#include <optional>
+#include <string>
+
+#include "apps/hss/config.h"
+#include "apps/runtime/daemon.h"
+#include "protocols/diameter/config.h"
+
+namespace siglane::hss {
+
+// The HSS as a daemon: one Diameter module, one application for each shard, one store.
+class HssDaemon final : public runtime::Daemon {
+ public:
+  Info info() const override {
+    return {
+        "siglane-hss", "Home Subscriber Server: S6a (3GPP TS 29.272) over SQLite", {"diameter"}};
+  }
+  void add_options(CLI::App& app) override;
+  void read(const runtime::ObjectReader& root, runtime::NodeConfig& node) override;
+  Result<void> check() override;
+  Result<void> build(runtime::NodeBuilder& builder) override;
+
+  const HssConfig& config() const { return config_; }
+
+ private:
+  std::string database_, import_;  // from the command line; empty: not given
+  diameter::DiameterConfig diameter_;
+  HssConfig config_;
+};
+
+// `--import FILE` imports and stops, also beside a node that runs on the same database. The exit
+// status if the command line asks for that; nullopt: it does not.
+std::optional<int> run_import(int argc, const char* const* argv);
+
+}  // namespace siglane::hss

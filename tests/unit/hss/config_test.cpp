@@ -1,0 +1,67 @@
+#include "apps/hss/config.h"
+
+#include <filesystem>
+
+#include <gtest/gtest.h>
+
+#include "apps/hss/daemon.h"
+#include "apps/hss/subscriber_file.h"
+#include "tests/unit/hss/store_fixture.h"
+
+namespace siglane::hss {
+namespace {
+
+const std::filesystem::path kSource = SIGLANE_SOURCE_DIR;
+
+TEST(HssConfigTest, TheExampleConfigLoads) {
+  const auto here = std::filesystem::current_path();
+  std::filesystem::current_path(kSource);  // its paths are from the repository's root
+  HssDaemon daemon;
+  const auto node = runtime::load_config("config/hss.json", daemon);
+  std::filesystem::current_path(here);
+  ASSERT_TRUE(node) << node.error().what;
+  EXPECT_EQ(node->peers.size(), 41u);
+  EXPECT_EQ(daemon.config().subscribers, "config/subscribers.json");
+}
+
+TEST(HssConfigTest, TheExampleSubscribersLoadIntoAStore) {
+  PowerCutDisk disk(1);
+  auto store = open_sqlite_store(store_on(disk));
+  ASSERT_TRUE(store);
+  const auto imported = import_file(kSource / "config/subscribers.json", **store);
+  ASSERT_TRUE(imported) << imported.error().what;
+  EXPECT_EQ(*imported, 1001u);
+  EXPECT_EQ(*(*store)->subscriber_count(), 1001u);
+}
+
+Result<HssConfig> read(std::string_view text) {
+  auto document = runtime::JsonDocument::parse("hss.json", text);
+  if (!document) return tl::unexpected(document.error());
+  runtime::ConfigReader reader(*document);
+  HssConfig config = read_hss_config(reader.root());
+  if (auto good = reader.finish(); !good) return tl::unexpected(good.error());
+  return config;
+}
+
+TEST(HssConfigTest, HasDefaultsForEverything) {
+  const auto config = read("{}");
+  ASSERT_TRUE(config) << config.error().what;
+  EXPECT_EQ(config->database.path, "hss.db");
+  EXPECT_EQ(config->application.vectors_max, kVectorsMax);
+  EXPECT_TRUE(config->subscribers.empty());
+}
+
+TEST(HssConfigTest, RefusesWhatIsOutOfRangeOrUnknown) {
+  const auto config = read(R"({"hss": {
+    "vectors_max": 6,
+    "store": {"queue_max": 0, "sync": "off"}
+  }})");
+  ASSERT_FALSE(config);
+  const std::string& what = config.error().what;
+  EXPECT_NE(what.find("hss.json:2: /hss/vectors_max: 6 is not"), std::string::npos) << what;
+  EXPECT_NE(what.find("hss.json:3: /hss/store/queue_max: 0 is not"), std::string::npos) << what;
+  EXPECT_NE(what.find("hss.json:3: /hss/store/sync"), std::string::npos) << what;
+}
+
+}  // namespace
+}  // namespace siglane::hss
