@@ -1,0 +1,401 @@
+// The HSS over S6a: real module, application and store; simulated wire, clock and disk.
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/component/hss/hss_world.h"
+
+namespace siglane::hss {
+namespace {
+
+using diameter::AvpDef;
+using diameter::MessageBuilder;
+using diameter::MessageView;
+using diameter::ResultCode;
+namespace avp = diameter::avp;
+namespace command = diameter::command;
+namespace experimental_result = diameter::experimental_result;
+namespace result = diameter::result;
+
+class HssTest : public ::testing::Test {
+ protected:
+  void import(const Subscriber& subscriber) {
+    ASSERT_TRUE(hss_.asks.store().import({&subscriber, 1}));
+  }
+  void import_with(const std::function<void(Subscription&)>& change) {
+    Subscriber subscriber = test_subscriber(1);
+    Subscription subscription = test_subscription();
+    change(subscription);
+    subscriber.subscription = std::make_shared<const Subscription>(subscription);
+    import(subscriber);
+  }
+
+  // Result-Code alone, and the E bit with 3xxx and nothing else.
+  static void expect_result(const MessageView& answer, ResultCode code) {
+    EXPECT_EQ(answer.get(avp::result_code), static_cast<std::uint32_t>(code));
+    EXPECT_FALSE(answer.find(avp::experimental_result));
+    EXPECT_EQ(answer.header().is_error(), static_cast<std::uint32_t>(code) / 1000 == 3);
+    EXPECT_TRUE(answer.find(avp::session_id));
+    EXPECT_EQ(answer.get(avp::origin_host), hss_diameter_config().origin_host);
+    EXPECT_EQ(answer.get(avp::origin_realm), kRealm);
+  }
+  static void expect_success(const MessageView& answer) {
+    expect_result(answer, result::success);
+    expect_s6a_answer(answer);
+  }
+  static void expect_experimental(const MessageView& answer, ResultCode code) {
+    EXPECT_FALSE(answer.find(avp::result_code));
+    const auto experimental = answer.get(avp::experimental_result);
+    ASSERT_TRUE(experimental);
+    EXPECT_EQ(experimental->get(avp::vendor_id), diameter::vendor::tgpp);
+    EXPECT_EQ(experimental->get(avp::experimental_result_code), static_cast<std::uint32_t>(code));
+    EXPECT_FALSE(answer.header().is_error());
+    expect_s6a_answer(answer);
+  }
+  static void expect_s6a_answer(const MessageView& answer) {
+    EXPECT_EQ(answer.get(avp::auth_session_state), diameter::AuthSessionState::no_state_maintained);
+    const auto application = answer.get(avp::vendor_specific_application_id);
+    ASSERT_TRUE(application);
+    EXPECT_EQ(application->get(avp::vendor_id), diameter::vendor::tgpp);
+    EXPECT_EQ(application->get(avp::auth_application_id),
+              static_cast<std::uint32_t>(diameter::application::s6a));
+    const auto violation = check_command(answer, diameter::dictionary());
+    EXPECT_FALSE(violation) << violation->what;
+  }
+  static void expect_failed_avp(const MessageView& answer, const AvpDef& def) {
+    const auto failed = answer.get(avp::failed_avp);
+    ASSERT_TRUE(failed) << def.name;
+    EXPECT_TRUE(failed->find(def)) << def.name;
+  }
+
+  PowerCutDisk disk_{1};
+  HssWorld hss_{disk_};
+  RawMme& mme1_ = *hss_.mme1;
+  RawMme& mme2_ = *hss_.mme2;
+  Usim usim_{kTestK, kTestOpc};
+  const Imsi imsi_ = imsi_number(1);
+};
+
+TEST_F(HssTest, AirGetsAVectorThatTheUsimAccepts) {
+  import(test_subscriber(1));
+  const MessageView answer = hss_.ask(mme1_, air(mme1_, imsi_));
+  expect_success(answer);
+  const auto vectors = vectors_of(answer);
+  ASSERT_EQ(vectors.size(), 1u);
+  EXPECT_TRUE(usim_.sqn_of(vectors[0]));
+  EXPECT_EQ(hss_.count(Counter::hss_air_received), 1u);
+  EXPECT_EQ(hss_.count(Counter::hss_vectors_sent), 1u);
+}
+
+TEST_F(HssTest, AirGetsSeveralVectorsNumberedInTheOrderOfTheirUseAndNoMoreThanTheLimit) {
+  import(test_subscriber(1));
+  const MessageView answer = hss_.ask(mme1_, air(mme1_, imsi_, 100));
+  expect_success(answer);
+  const auto vectors = vectors_of(answer);
+  ASSERT_EQ(vectors.size(), kVectorsMax);
+  SequenceNumber last{};
+  for (const AuthenticationVector& vector : vectors) {
+    const auto sqn = usim_.sqn_of(vector);
+    ASSERT_TRUE(sqn);
+    EXPECT_GT(*sqn, last);
+    last = *sqn;
+  }
+  std::uint32_t number = 0;
+  for (const diameter::AvpView& one : *answer.get(avp::authentication_info)) {
+    EXPECT_EQ(one.group().get(avp::item_number), ++number);
+  }
+}
+
+TEST_F(HssTest, AirWithAutsMovesSqnPastTheUsims) {
+  import(test_subscriber(1));
+  const auto first = vectors_of(hss_.ask(mme1_, air(mme1_, imsi_)));
+  const auto ms = SequenceNumber::of(700, 3);
+  const Auts auts = usim_.auts(first.at(0).rand, ms);
+  std::vector<std::byte> info(first[0].rand.begin(), first[0].rand.end());
+  info.insert(info.end(), auts.begin(), auts.end());
+  const MessageView answer = hss_.ask(mme1_, air(mme1_, imsi_, 1, info));
+  expect_success(answer);
+  const auto sqn = usim_.sqn_of(vectors_of(answer).at(0));
+  ASSERT_TRUE(sqn);
+  EXPECT_GT(sqn->seq(), ms.seq());
+  EXPECT_EQ(hss_.count(Counter::hss_resynchronisations), 1u);
+
+  info.back() ^= std::byte{1};
+  expect_experimental(hss_.ask(mme1_, air(mme1_, imsi_, 1, info)),
+                      experimental_result::authentication_data_unavailable);
+  info.pop_back();
+  const MessageView refused = hss_.ask(mme1_, air(mme1_, imsi_, 1, info));
+  expect_result(refused, result::invalid_avp_length);
+  expect_failed_avp(refused, avp::re_synchronization_info);
+}
+
+TEST_F(HssTest, AirWithoutEutranInfoIsMissingItUnlessItAsksForUtran) {
+  import(test_subscriber(1));
+  auto bare = mme1_.request(command::authentication_information);
+  bare.add(avp::user_name, imsi_.text()).add(avp::visited_plmn_id, kHome);
+  const MessageView answer = hss_.ask(mme1_, std::move(bare));
+  expect_result(answer, result::missing_avp);
+  expect_failed_avp(answer, avp::requested_eutran_authentication_info);
+
+  auto utran = mme1_.request(command::authentication_information);
+  utran.add(avp::user_name, imsi_.text());
+  utran.group(avp::requested_utran_geran_authentication_info,
+              [&] { utran.add(avp::number_of_requested_vectors, 1u); });
+  utran.add(avp::visited_plmn_id, kHome);
+  expect_experimental(hss_.ask(mme1_, std::move(utran)),
+                      experimental_result::authentication_data_unavailable);
+}
+
+TEST_F(HssTest, UlrGetsTheSubscriptionData) {
+  import(test_subscriber(1));
+  const MessageView answer = hss_.ask(mme1_, ulr(mme1_, imsi_));
+  expect_success(answer);
+  EXPECT_EQ(answer.get(avp::ula_flags), 1u);
+  const auto data = answer.get(avp::subscription_data);
+  ASSERT_TRUE(data);
+  EXPECT_EQ(data->get(avp::subscriber_status), diameter::SubscriberStatus::service_granted);
+  EXPECT_EQ(hex(*data->get(avp::msisdn)), "9451010000f1") << "49151000001 + filler, TBCD";
+  EXPECT_EQ(data->get(avp::network_access_mode), NetworkAccessMode::packet_and_circuit);
+  EXPECT_EQ(data->get(avp::ambr)->get(avp::max_requested_bandwidth_ul), 50'000'000u);
+  EXPECT_EQ(data->get(avp::ambr)->get(avp::max_requested_bandwidth_dl), 100'000'000u);
+  const auto profile = data->get(avp::apn_configuration_profile);
+  ASSERT_TRUE(profile);
+  EXPECT_EQ(profile->get(avp::context_identifier), 1u);
+  const auto apn = profile->get(avp::apn_configuration);
+  ASSERT_TRUE(apn);
+  EXPECT_EQ(apn->get(avp::service_selection), "internet");
+  EXPECT_EQ(apn->get(avp::pdn_type), PdnType::ipv4v6);
+  const auto qos = apn->get(avp::eps_subscribed_qos_profile);
+  EXPECT_EQ(qos->get(avp::qos_class_identifier), diameter::QosClassIdentifier::qci_9);
+  const auto arp = qos->get(avp::allocation_retention_priority);
+  EXPECT_EQ(arp->get(avp::priority_level), 8u);
+  EXPECT_EQ(arp->get(avp::pre_emption_capability), diameter::PreEmptionCapability::disabled);
+  EXPECT_EQ(arp->get(avp::pre_emption_vulnerability), diameter::PreEmptionVulnerability::enabled);
+}
+
+TEST_F(HssTest, UlrWithTheSkipFlagGetsNoSubscriptionData) {
+  import(test_subscriber(1));
+  const MessageView answer = hss_.ask(mme1_, ulr(mme1_, imsi_, 0x26));
+  expect_success(answer);
+  EXPECT_FALSE(answer.find(avp::subscription_data));
+}
+
+TEST_F(HssTest, UlrFromAnotherMmeCancelsTheLocationAtThePrevious) {
+  import(test_subscriber(1));
+  expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
+  expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
+  ASSERT_TRUE(hss_.world.run_until([&] { return !mme1_.requests().empty(); }, 5s));
+  const Buffer clr = mme1_.requests().front();
+  const MessageView view = *MessageView::parse(clr.bytes());
+  ASSERT_TRUE(view.is(command::cancel_location));
+  EXPECT_FALSE(validate(view, diameter::dictionary()));
+  EXPECT_FALSE(check_command(view, diameter::dictionary()));
+  EXPECT_EQ(view.get(avp::user_name), imsi_.text());
+  EXPECT_EQ(view.get(avp::cancellation_type), diameter::CancellationType::mme_update_procedure);
+  EXPECT_EQ(view.get(avp::clr_flags), 1u);
+  EXPECT_EQ(view.get(avp::destination_host), mme1_.host());
+  EXPECT_EQ(view.get(avp::destination_realm), mme1_.realm());
+  EXPECT_TRUE(view.get(avp::session_id)->starts_with(hss_diameter_config().origin_host + ";"));
+  EXPECT_TRUE(mme2_.requests().empty());
+
+  auto cla = MessageBuilder::answer(mme1_.buffers(), view.header());
+  cla.add(avp::session_id, *view.get(avp::session_id))
+      .add(avp::result_code, static_cast<std::uint32_t>(result::success))
+      .add(avp::auth_session_state, diameter::AuthSessionState::no_state_maintained)
+      .add(avp::origin_host, mme1_.host())
+      .add(avp::origin_realm, mme1_.realm());
+  mme1_.send(std::move(cla).finish());
+  hss_.world.run_for(20s);  // past the request's deadline
+  EXPECT_EQ(hss_.count(Counter::hss_clr_sent), 1u);
+  EXPECT_EQ(hss_.count(Counter::hss_clr_failed), 0u);
+}
+
+TEST_F(HssTest, ACancelLocationThatNobodyAnswersIsCountedAndTheUpdateStands) {
+  import(test_subscriber(1));
+  expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
+  expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
+  hss_.world.run_for(20s);
+  EXPECT_EQ(hss_.count(Counter::hss_clr_failed), 1u);
+}
+
+TEST_F(HssTest, UlrAgainFromTheSameMmeCancelsNothing) {
+  import(test_subscriber(1));
+  expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
+  expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
+  EXPECT_EQ(hss_.count(Counter::hss_clr_sent), 0u);
+}
+
+TEST_F(HssTest, PurOfTheServingMmeFreezesTheMTmsi) {
+  import(test_subscriber(1));
+  expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
+  const MessageView stranger = hss_.ask(mme2_, pur(mme2_, imsi_));
+  expect_success(stranger);
+  EXPECT_EQ(stranger.get(avp::pua_flags), 0u);
+
+  auto sgsn_only = pur(mme1_, imsi_);
+  sgsn_only.add(avp::pur_flags, 2u);
+  EXPECT_EQ(hss_.ask(mme1_, std::move(sgsn_only)).get(avp::pua_flags), 0u);
+
+  const MessageView serving = hss_.ask(mme1_, pur(mme1_, imsi_));
+  expect_success(serving);
+  EXPECT_EQ(serving.get(avp::pua_flags), 1u);
+  expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
+  EXPECT_EQ(hss_.count(Counter::hss_clr_sent), 0u) << "a purged UE has nobody to cancel";
+}
+
+TEST_F(HssTest, AnUnknownUserIsExperimentalResult5001) {
+  expect_experimental(hss_.ask(mme1_, air(mme1_, imsi_)), ResultCode{5001});
+  expect_experimental(hss_.ask(mme1_, ulr(mme1_, imsi_)), ResultCode{5001});
+  expect_experimental(hss_.ask(mme1_, pur(mme1_, imsi_)), ResultCode{5001});
+  EXPECT_EQ(hss_.count(Counter::hss_unknown_users), 3u);
+}
+
+TEST_F(HssTest, AUserWithoutEpsSubscriptionIsExperimentalResult5420) {
+  Subscriber subscriber = test_subscriber(1);
+  subscriber.subscription = nullptr;
+  import(subscriber);
+  expect_experimental(hss_.ask(mme1_, air(mme1_, imsi_)), ResultCode{5420});
+  expect_experimental(hss_.ask(mme1_, ulr(mme1_, imsi_)), ResultCode{5420});
+}
+
+TEST_F(HssTest, ABarredRatIsExperimentalResult5421) {
+  import_with([](Subscription& s) { s.access_restriction = kEutranNotAllowed; });
+  expect_experimental(hss_.ask(mme1_, ulr(mme1_, imsi_)), ResultCode{5421});
+}
+
+TEST_F(HssTest, ABarredNetworkIsExperimentalResult5004) {
+  import_with([](Subscription& s) { s.visited_plmns = {*plmn_from_digits("26201")}; });
+  expect_experimental(hss_.ask(mme1_, ulr(mme1_, imsi_)), ResultCode{5004});
+}
+
+TEST_F(HssTest, AnExhaustedSqnIsExperimentalResult4181) {
+  Subscriber subscriber = test_subscriber(1);
+  subscriber.sqn.value = SequenceNumber::kMax;
+  import(subscriber);
+  expect_experimental(hss_.ask(mme1_, air(mme1_, imsi_)), ResultCode{4181});
+}
+
+// Every AVP that S6a demands of a command, left out once.
+TEST_F(HssTest, AMissingAvpIs5005WithAnExampleOfItInFailedAvp) {
+  import(test_subscriber(1));
+  const auto without = [&](const Buffer& whole, const AvpDef& left_out) {
+    const MessageView view = *MessageView::parse(whole.bytes());
+    MessageBuilder out(mme1_.buffers(), view.header());
+    for (const diameter::AvpView& one : view.avps()) {
+      if (!one.is(left_out)) out.add_raw(one.raw());
+    }
+    return std::move(out).finish();
+  };
+  using Make = std::function<MessageBuilder()>;
+  const std::pair<Make, std::vector<const AvpDef*>> commands[] = {
+      {[&] { return air(mme1_, imsi_); },
+       {&avp::user_name, &avp::visited_plmn_id, &avp::auth_session_state, &avp::origin_host,
+        &avp::origin_realm, &avp::destination_realm}},
+      {[&] { return ulr(mme1_, imsi_); },
+       {&avp::user_name, &avp::visited_plmn_id, &avp::auth_session_state, &avp::origin_host,
+        &avp::origin_realm, &avp::destination_realm, &avp::rat_type, &avp::ulr_flags}},
+      {[&] { return pur(mme1_, imsi_); },
+       {&avp::user_name, &avp::auth_session_state, &avp::origin_host, &avp::origin_realm,
+        &avp::destination_realm}},
+  };
+  for (const auto& [make, demanded] : commands) {
+    for (const AvpDef* def : demanded) {
+      SCOPED_TRACE(def->name);
+      const MessageView answer = hss_.ask(mme1_, without(make().finish(), *def));
+      expect_result(answer, result::missing_avp);
+      expect_failed_avp(answer, *def);
+    }
+  }
+}
+
+TEST_F(HssTest, AValueThatCannotBeIsNamedInFailedAvp) {
+  import(test_subscriber(1));
+  auto no_imsi = mme1_.request(command::purge_ue);
+  no_imsi.add(avp::user_name, "not-an-imsi");
+  MessageView answer = hss_.ask(mme1_, std::move(no_imsi));
+  expect_result(answer, result::invalid_avp_value);
+  expect_failed_avp(answer, avp::user_name);
+
+  auto short_plmn = mme1_.request(command::update_location);
+  short_plmn.add(avp::user_name, imsi_.text())
+      .add(avp::rat_type, RatType::eutran)
+      .add(avp::ulr_flags, 0x22u)
+      .add(avp::visited_plmn_id, Bytes(kHome).first(2));
+  answer = hss_.ask(mme1_, std::move(short_plmn));
+  expect_result(answer, result::invalid_avp_length);
+  expect_failed_avp(answer, avp::visited_plmn_id);
+
+  answer = hss_.ask(mme1_, ulr(mme1_, imsi_, 0x20));
+  expect_result(answer, result::invalid_avp_value);
+  expect_failed_avp(answer, avp::ulr_flags);
+}
+
+TEST_F(HssTest, ACommandThatS6aDoesNotHaveIs3001AndSoIsOneThatAHssDoesNotTake) {
+  constexpr diameter::CommandDef kUnknown{diameter::CommandCode{8388000},
+                                          diameter::application::s6a, true, "Unknown"};
+  expect_result(hss_.ask(mme1_, mme1_.request(kUnknown)), result::command_unsupported);
+
+  auto idr = mme1_.request(command::insert_subscriber_data);
+  idr.add(avp::destination_host, hss_diameter_config().origin_host)
+      .add(avp::user_name, imsi_.text());
+  idr.group(avp::subscription_data, [] {});
+  expect_result(hss_.ask(mme1_, std::move(idr)), result::command_unsupported);
+}
+
+TEST_F(HssTest, AnApplicationThatTheNodeDoesNotHaveIs3007) {
+  auto ccr = mme1_.request(command::credit_control);
+  expect_result(hss_.ask(mme1_, std::move(ccr)), result::application_unsupported);
+}
+
+TEST_F(HssTest, AStoreWithAFullQueueIsTooBusy) {
+  import(test_subscriber(1));
+  hss_.asks.refuse(true);
+  expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::too_busy);
+  EXPECT_EQ(hss_.count(Counter::hss_too_busy), 1u);
+  hss_.asks.refuse(false);
+  expect_success(hss_.ask(mme1_, air(mme1_, imsi_)));
+}
+
+TEST_F(HssTest, ACommitThatFailsIsNeverASuccessAndIsAnnouncedOnce) {
+  import(test_subscriber(1));
+  for (int i = 0; i < 2; ++i) {
+    disk_.fail_next_flush();
+    expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::unable_to_comply);
+  }
+  EXPECT_EQ(hss_.count(Counter::hss_store_failures), 2u);
+  EXPECT_EQ(hss_.node.facts.count<fact::Notice>(), 1u);
+  expect_success(hss_.ask(mme1_, air(mme1_, imsi_)));
+  ASSERT_NE(hss_.node.facts.last<fact::Notice>(), nullptr);
+  EXPECT_EQ(hss_.node.facts.last<fact::Notice>()->text, "the subscriber store works again");
+}
+
+TEST_F(HssTest, SupportedFeaturesAreAnsweredForEachListThatWasOffered) {
+  import(test_subscriber(1));
+  auto request = ulr(mme1_, imsi_);
+  for (std::uint32_t list : {1u, 2u}) {
+    request.group(avp::supported_features, [&] {
+      request.add(avp::vendor_id, diameter::vendor::tgpp)
+          .add(avp::feature_list_id, list)
+          .add(avp::feature_list, 0x0fffffffu);
+    });
+  }
+  const MessageView answer = hss_.ask(mme1_, std::move(request));
+  expect_success(answer);
+  EXPECT_EQ(answer.avps().count(avp::supported_features), 2u);
+  EXPECT_EQ(answer.get(avp::supported_features)->get(avp::feature_list), 0u);
+  const MessageView plain = hss_.ask(mme1_, ulr(mme1_, imsi_));
+  EXPECT_FALSE(plain.find(avp::supported_features));
+}
+
+TEST_F(HssTest, AnAnswerWhoseMmeIsGoneIsDropped) {
+  import(test_subscriber(1));
+  mme1_.send(air(mme1_, imsi_).finish());
+  hss_.mme1.reset();
+  hss_.world.run_for(1s);
+  expect_success(hss_.ask(mme2_, air(mme2_, imsi_)));
+}
+
+}  // namespace
+}  // namespace siglane::hss
