@@ -29,7 +29,10 @@ struct Peeled {
 };
 struct Gone {};  // already closing: its Down is on the way
 struct Lost {};  // the stack gave it up (EMFILE does that): Down follows
-using DetachOutcome = std::variant<Peeled, Gone, Lost>;
+struct Starved {
+  std::string why;
+};  // no descriptor to spare: it stays here, unharmed
+using DetachOutcome = std::variant<Peeled, Gone, Lost, Starved>;
 
 // Where an association sits and how it fares, for the operator.
 struct AssociationStatus {
