@@ -1,0 +1,286 @@
+#include "transport/sctp_association.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace siglane::transport {
+namespace {
+
+// Flush early after so many messages: a long turn must not hold back what is ready.
+constexpr std::size_t kFlushMessages = 16;
+
+// What a message costs of SO_SNDBUF: the kernel counts its own structures for every chunk too
+// (measured on Linux 6.1: a chunk of 1000 bytes costs some 1870).
+std::uint64_t stack_cost(const Message& message) {
+  constexpr std::size_t kChunkBytes = 1400, kOverheadBytes = 870;
+  const std::size_t size = message.payload.size();
+  return size + kOverheadBytes * (1 + size / kChunkBytes);
+}
+
+}  // namespace
+
+SctpAssociation::SctpAssociation(AssociationId id, SctpId stack_id,
+                                 std::shared_ptr<const SctpEndpoint> endpoint, SctpHost& host,
+                                 Instant now)
+    : queue(endpoint->config.limits),
+      reassembly(endpoint->config.limits.message_bytes_max),
+      meter(now),
+      connecting_since(now),
+      id_(id),
+      stack_id_(stack_id),
+      endpoint_(std::move(endpoint)),
+      host_(&host) {}
+
+// --- Sending --------------------------------------------------------------------------------
+
+SendOutcome SctpAssociation::send(Message&& message) {
+  const std::size_t size = message.payload.size();
+  if (phase_ != Phase::up || static_cast<std::uint16_t>(message.stream) >= streams_out_ ||
+      size == 0 || size > endpoint_->config.sctp.send_buffer_bytes ||
+      !queue.push(std::move(message))) {
+    return SendOutcome::refused;
+  }
+  if (!blocked && !at_cap()) {
+    if (queue.messages() >= kFlushMessages) {
+      flush();
+    } else if (!dirty) {
+      host_->flush_at_end_of_turn(*this);
+    }
+  }
+  tell_congestion();
+  return SendOutcome::accepted;
+}
+
+bool SctpAssociation::flush() {
+  if (phase_ != Phase::up && phase_ != Phase::draining) return true;
+  const std::size_t before = queue.messages();
+  blocked = false;
+  send_queued();
+  if (queue.empty() && phase_ == Phase::draining) {
+    phase_ = Phase::shutting_down;
+    // An error: it has ended by itself, and its notification waits to be read.
+    (void)shut_down_association(fd(), stack_id_);
+  }
+  tell_congestion();
+  return queue.empty() || queue.messages() < before;
+}
+
+void SctpAssociation::send_queued() {
+  if (queue.empty()) return;
+  const Instant now = Loop::fresh_now();
+  while (!queue.empty() && !at_cap()) {
+    const Message& next = queue.front();
+    const bool reaches_cap =
+        !peeled() && held_bytes_ + stack_cost(next) >= endpoint_->held_bytes_max();
+    // The last one before the cap must not be corked, and is worth an answer at once: until the
+    // stack is dry, nothing more goes.
+    const int error =
+        send_message(fd(), stack_id_, next, {queue.messages() > 1 && !reaches_cap, reaches_cap});
+    if (error == EAGAIN || error == ENOBUFS || error == ENOMEM) {
+      blocked = true;
+      host_->counters().add(Counter::send_blocked);
+      if (own_) {
+        own_->want_writable(true);
+      } else {
+        host_->wait_until_writable(*this);
+      }
+      break;
+    }
+    // Otherwise it has ended, and its notification waits to be read. The queue becomes Unsent.
+    if (error != 0) break;
+    account_for(queue.pop(), now);
+  }
+  watch_for_dry();
+}
+
+void SctpAssociation::account_for(const Message& message, Instant now) {
+  held_bytes_ += stack_cost(message);
+  meter.count_out(message.payload.size());
+  if (message.caused_at != Instant{} && now > message.caused_at) {
+    residence.record(static_cast<std::uint64_t>((now - message.caused_at).count()));
+  }
+}
+
+// A quiet association never comes near the cap, and need not be told each time that it is dry.
+void SctpAssociation::watch_for_dry() {
+  if (peeled() || dry_subscribed_ || held_bytes_ * 2 < endpoint_->held_bytes_max()) return;
+  dry_subscribed_ = subscribe_dry(fd(), stack_id_, true) == 0;
+}
+
+void SctpAssociation::dry() {
+  held_bytes_ = 0;
+  if (dry_subscribed_) {
+    (void)subscribe_dry(fd(), stack_id_, false);
+    dry_subscribed_ = false;
+  }
+  if (!queue.empty() && !blocked && !dirty) host_->flush_at_end_of_turn(*this);
+}
+
+void SctpAssociation::tell_congestion() {
+  if (auto change = queue.congestion_change()) host_->tell_congestion_soon(*this, *change);
+}
+
+std::optional<AssociationUnsent> SctpAssociation::returned(const notification::SendFailed& failed) {
+  if (failed.begins) {
+    returning_.emplace();
+    returning_sent_ = false;
+  }
+  if (!returning_) return std::nullopt;  // its beginning never came
+  returning_->insert(returning_->end(), failed.payload.begin(), failed.payload.end());
+  returning_sent_ = returning_sent_ || failed.sent;
+  if (!failed.ends) return std::nullopt;
+
+  AssociationUnsent unsent;
+  unsent.message.stream = failed.stream;
+  unsent.message.protocol = failed.protocol;
+  unsent.message.unordered = failed.unordered;
+  unsent.message.payload = Buffer::copy_of(*returning_);
+  unsent.sent_unacknowledged = returning_sent_;
+  returning_.reset();
+  return unsent;
+}
+
+// --- Beginning and end ----------------------------------------------------------------------
+
+void SctpAssociation::close(CloseMode mode) {
+  switch (phase_) {
+    case Phase::over:
+    case Phase::aborting:
+      return;
+    case Phase::connecting:
+      // Linux drops a handshake that is closed gracefully without a word.
+      mode = CloseMode::abort;
+      break;
+    case Phase::up:
+      break;
+    case Phase::draining:
+    case Phase::shutting_down:
+    case Phase::peer_closing:
+      if (mode == CloseMode::graceful) return;
+      break;
+  }
+  if (mode == CloseMode::abort) return fail(DownCause::local_close, "aborted");
+  phase_ = Phase::draining;
+  down_cause_ = DownCause::local_close;
+  if (!dirty) host_->flush_at_end_of_turn(*this);
+}
+
+void SctpAssociation::fail(DownCause cause, std::string detail) {
+  phase_ = Phase::aborting;
+  down_cause_ = cause;
+  down_detail_ = std::move(detail);
+  // An error: it has ended by itself, and its notification waits to be read.
+  (void)abort_association(fd(), stack_id_);
+}
+
+void SctpAssociation::came_up(const notification::AssociationChanged& up,
+                              std::vector<std::string> local, std::vector<SocketAddress> remote,
+                              Instant now) {
+  phase_ = Phase::up;
+  up_since_ = now;
+  streams_in_ = up.streams_in;
+  streams_out_ = up.streams_out;
+  local_addresses_ = std::move(local);
+  remote_addresses_.clear();
+  for (const SocketAddress& address : remote) remote_addresses_.push_back(address.text());
+  if (!remote.empty()) {
+    remote_port_ = remote.front().port();
+    remote_text_ = remote.front().text_with_port();
+  }
+  if (!local_addresses_.empty()) {
+    if (auto address = SocketAddress::parse(local_addresses_.front(), local_port(fd()))) {
+      local_text_ = address->text_with_port();
+    }
+  }
+}
+
+void SctpAssociation::peer_shut_down() {
+  if (phase_ == Phase::up || phase_ == Phase::draining) phase_ = Phase::peer_closing;
+}
+
+void SctpAssociation::ended(DownCause cause, std::string detail) {
+  const bool ours = phase_ == Phase::draining || phase_ == Phase::shutting_down ||
+                    phase_ == Phase::aborting || phase_ == Phase::over;
+  phase_ = Phase::over;
+  if (ours) return;
+  down_cause_ = cause;
+  down_detail_ = std::move(detail);
+}
+
+// --- Where it sits --------------------------------------------------------------------------
+
+void SctpAssociation::sit_on(WatchedSocket own) {
+  shared_fd_ = -1;
+  own_.emplace(std::move(own));
+}
+
+int SctpAssociation::leave_socket() {
+  const int fd = own_ ? own_->release() : -1;
+  own_.reset();
+  shared_fd_ = -1;
+  return fd;
+}
+
+void SctpAssociation::move_to(SctpHost& host, BufferPool& pool) {
+  host_ = &host;
+  reassembly.move_to(pool);
+  dirty = blocked = false;
+}
+
+// --- What is said of it ---------------------------------------------------------------------
+
+AssociationUp SctpAssociation::up_event() const {
+  AssociationUp up;
+  up.local = endpoint_->id;
+  up.local_addresses = local_addresses_;
+  up.remote_addresses = remote_addresses_;
+  up.remote_port = remote_port_;
+  up.streams_in = streams_in_;
+  up.streams_out = streams_out_;
+  if (initiator) up.peer = peer;
+  up.initiator = initiator;
+  return up;
+}
+
+AssociationStatus SctpAssociation::status() const {
+  AssociationStatus status;
+  status.endpoint = endpoint_->config.name;
+  status.local = local_text_;
+  status.remote = remote_text_;
+  status.transport = TransportKind::kernel_sctp;
+  status.peeled = peeled();
+  status.reason = peel_reason;
+  status.peeled_at = peeled_at;
+  status.peeled_at_messages_per_second = peeled_at_messages_per_second;
+  status.congested = queue.congested();
+  status.queued_messages = queue.messages();
+  status.queued_bytes = queue.bytes();
+  status.messages_in_per_second = meter.rates().messages_in;
+  status.messages_out_per_second = meter.rates().messages_out;
+  return status;
+}
+
+PeeloffSample SctpAssociation::sample(Instant now, std::optional<std::size_t> window_full) {
+  PeeloffSample sample;
+  sample.id = id_;
+  sample.pin = placement;
+  sample.age = now - up_since_;
+  sample.rates = meter.rates();
+  sample.above_threshold = meter.above_threshold();
+  sample.bytes_held = held_bytes_;
+  std::uint32_t unacknowledged = 0;
+  if (held_bytes_ * 2 >= endpoint_->held_bytes_max()) {
+    if (auto status = stack_status(fd(), stack_id_)) unacknowledged = status->unacknowledged;
+    sample.held_is_stuck = unacknowledged != 0 && unacknowledged == last_unacknowledged_;
+  }
+  last_unacknowledged_ = unacknowledged;
+  if (window_full) {
+    const std::size_t left = offered_window(fd(), stack_id_).value_or(*window_full);
+    sample.bytes_undelivered = *window_full > left ? *window_full - left : 0;
+  }
+  return sample;
+}
+
+}  // namespace siglane::transport

@@ -1,0 +1,248 @@
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "transport/sctp_transport.h"
+
+// SctpTransport: who sits where, and why.
+namespace siglane::transport {
+namespace {
+
+// Under pressure a window may be short.
+constexpr Duration kPressedWindow = 200ms;
+constexpr std::size_t kReceiveBufferMax = std::size_t{64} << 20;
+
+class SctpCargo final : public DetachedAssociation {
+ public:
+  SctpCargo(std::unique_ptr<SctpAssociation> association, int fd, Counters& counters)
+      : association_(std::move(association)), fd_(fd), counters_(counters) {}
+  ~SctpCargo() override {
+    if (fd_ < 0) return;
+    close_aborting(fd_);
+    counters_.add(Counter::cargoes_dropped);
+  }
+  AssociationId id() const override { return id_; }
+
+  std::unique_ptr<SctpAssociation> take_association() { return std::move(association_); }
+  int take_fd() { return std::exchange(fd_, -1); }
+
+ private:
+  std::unique_ptr<SctpAssociation> association_;
+  AssociationId id_ = association_->id();
+  int fd_;
+  Counters& counters_;
+};
+
+}  // namespace
+
+bool SctpTransport::made(const DetachedAssociation& cargo) {
+  return dynamic_cast<const SctpCargo*>(&cargo) != nullptr;
+}
+
+// --- Moving ---------------------------------------------------------------------------------
+
+DetachOutcome SctpTransport::detach(AssociationId id) {
+  SctpAssociation* association = find_association(id);
+  if (association == nullptr || !association->can_move()) return Gone{};
+  if (!association->peeled()) return peel_off(*association);
+  peeled_.erase(association->fd());
+  const int fd = association->own_socket()->release();
+  std::unique_ptr<SctpAssociation> owned = remove(id);
+  owned->leave_socket();
+  return Peeled{std::make_unique<SctpCargo>(std::move(owned), fd, counters_)};
+}
+
+DetachOutcome SctpTransport::peel_off(SctpAssociation& association) {
+  if (auto why = reserve_.give_up_spare()) {
+    counters_.add(Counter::peels_starved);
+    return Starved{std::move(*why)};
+  }
+  const int shared_fd = association.fd();
+  const int fd =
+      sctp_peeloff_flags(shared_fd, association.stack_id(), SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const int error = errno;
+  reserve_.restore();
+  if (fd < 0 && (error == EMFILE || error == ENFILE || error == EFAULT)) {
+    // The kernel migrates first and allocates second, and tells nobody.
+    counters_.add(Counter::peels_lost);
+    end_soon(association, DownCause::lost,
+             std::string("peeloff failed and took it along: ") + std::strerror(error));
+    return Lost{};
+  }
+  if (fd < 0) {  // ended meanwhile: its last data and its notification wait on the shared socket
+    counters_.add(Counter::peels_gone);
+    return Gone{};
+  }
+  copy_uninherited(shared_fd, fd);
+  std::unique_ptr<SctpAssociation> owned = remove(association.id());
+  owned->leave_socket();
+  return Peeled{std::make_unique<SctpCargo>(std::move(owned), fd, counters_)};
+}
+
+void SctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
+  auto* ours = dynamic_cast<SctpCargo*>(cargo.get());
+  if (ours == nullptr) return;  // dropping it aborts it
+  const AssociationId id = ours->id();
+  const int fd = ours->take_fd();
+  auto socket =
+      WatchedSocket::create(loop_, fd, [this, fd](PollEvents events) { on_peeled(fd, events); });
+
+  std::unique_ptr<SctpAssociation> owned = ours->take_association();
+  SctpAssociation& association = *owned;
+  association.move_to(*this, buffers_);
+  by_stack_id_[association.stack_id()] = id;
+  associations_.emplace(id, std::move(owned));
+  auto endpoint = endpoints_.find(association.endpoint().id);
+  if (endpoint != endpoints_.end()) ++endpoint->second.associations;
+
+  if (!socket) {
+    close_aborting(fd);
+    end_soon(association, DownCause::lost, socket.error().what);
+    return;
+  }
+  association.sit_on(std::move(*socket));
+  peeled_[fd] = id;
+  if (!association.queue.empty()) flush_at_end_of_turn(association);
+}
+
+// --- Deciding -------------------------------------------------------------------------------
+
+void SctpTransport::tick() {
+  const Instant now = loop_.now();
+  std::vector<std::pair<Shared*, SharedPressure>> sockets;
+  bool pressed = std::exchange(pressed_, false);
+  for (auto& [fd, shared] : shared_by_fd_) {
+    if (shared->associations == 0) continue;
+    if (!shared->blocked.empty()) retry_blocked(*shared);
+    const SharedPressure pressure = pressure_of(*shared, now);
+    pressed |= pressure.send_blocked || pressure.send_memory_share >= kSendMemoryTight ||
+               pressure.since_progress >= kWedgedAfter;
+    sockets.emplace_back(shared, pressure);
+  }
+  // EAGAIN with POLLOUT there is no reason to spin, and none to forget it either.
+  for (const auto& [fd, id] : peeled_) {
+    SctpAssociation* association = find_association(id);
+    if (association->blocked) association->own_socket()->want_writable(true);
+  }
+  if (!pressed && now - last_sample_ < options_.sample_interval) return;
+  sample_all(now, pressed ? kPressedWindow : options_.sample_interval / 2);
+  for (auto& [shared, pressure] : sockets) evaluate(*shared, pressure, now);
+}
+
+SharedPressure SctpTransport::pressure_of(Shared& shared, Instant now) {
+  SharedPressure pressure;
+  pressure.send_blocked = !shared.blocked.empty();
+  const auto memory = socket_memory(shared.socket.fd());
+  if (!memory || memory->receive_max == 0 || memory->send_max == 0) return pressure;
+  const auto share = [](std::size_t used, std::size_t max) {
+    return static_cast<double>(used) / static_cast<double>(max);
+  };
+  pressure.receive_memory_share = share(memory->receive_used, memory->receive_max);
+  pressure.send_memory_share = share(memory->send_used, memory->send_max);
+
+  const bool read = std::exchange(shared.read_since_tick, false);
+  if (pressure.receive_memory_share < kReceiveMemoryFull || read) {
+    shared.full_since.reset();
+    shared.wedge_counted = false;
+  }
+  if (pressure.receive_memory_share >= kReceiveMemoryFull) {
+    if (!shared.full_since) shared.full_since = now;
+    pressure.since_progress = now - *shared.full_since;
+  }
+  shared.receive_memory_max = memory->receive_max;
+  return pressure;
+}
+
+void SctpTransport::sample_all(Instant now, Duration window_min) {
+  last_sample_ = now;
+  const TrafficThreshold threshold = options_.peeloff.threshold();
+  for (auto& [fd, shared] : shared_by_fd_) shared->samples.clear();
+  for (auto& [id, association] : associations_) {
+    association->meter.roll(now, window_min, threshold);
+    Shared* shared = shared_of(*association);
+    if (shared == nullptr || !association->can_move()) continue;
+    // Linux offers each peer half of SO_RCVBUF.
+    std::optional<std::size_t> window_full;
+    if (shared->full_since) window_full = shared->receive_memory_max / 2;
+    shared->samples.push_back(association->sample(now, window_full));
+  }
+}
+
+void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Instant now) {
+  const bool wedged = pressure.since_progress >= kWedgedAfter;
+  if (wedged && !std::exchange(shared.wedge_counted, true)) {
+    counters_.add(Counter::receive_stalls);
+  }
+  const PeeloffChoice choice =
+      choose_peeloffs(shared.samples, pressure, options_.peeloff, peeled_.size());
+  bool relieved = false;
+  for (const PeeloffDecision& decision : choice.chosen) {
+    if (!peel(decision, now)) continue;
+    relieved |= decision.reason == PeeloffReason::receive_wedge;
+  }
+  if (choice.starved > 0) {
+    counters_.add(Counter::peels_starved, choice.starved);
+    starve(AssociationId::none, "peeled_max (" + std::to_string(options_.peeloff.peeled_max) +
+                                    ") is reached, and " + std::to_string(choice.starved) +
+                                    " more earned a socket");
+  }
+  if (wedged && !relieved) enlarge_receive_buffer(shared);
+}
+
+bool SctpTransport::peel(const PeeloffDecision& decision, Instant now) {
+  SctpAssociation* association = find_association(decision.id);
+  if (association == nullptr || association->peeled()) return false;
+  const TrafficRates rates = association->meter.rates();
+  fact::AssociationPeeled peeled{decision.reason, rates.messages(), rates.bytes(),
+                                 association->held_bytes(), 0};
+  DetachOutcome outcome = detach(decision.id);
+  if (auto* starved = std::get_if<Starved>(&outcome)) starve(decision.id, starved->why);
+  auto* done = std::get_if<Peeled>(&outcome);
+  if (done == nullptr) return false;
+  adopt(std::move(done->cargo));
+  counters_.add(Counter::peels);
+  starved_ = false;
+  association = find_association(decision.id);
+  association->peel_reason = decision.reason;
+  association->peeled_at = now;
+  association->peeled_at_messages_per_second = rates.messages();
+  peeled.peeled_now = peeled_.size();
+  sink_->on_fact(decision.id, peeled, now);
+  return true;
+}
+
+void SctpTransport::peel_pinned() {
+  std::vector<AssociationId> pinned;
+  pinned.swap(pinned_);
+  for (const AssociationId id : pinned) {
+    SctpAssociation* association = find_association(id);
+    if (association == nullptr || association->peeled() || !association->can_move()) continue;
+    const PeeloffSample sample = association->sample(loop_.now(), std::nullopt);
+    const PeeloffChoice choice =
+        choose_peeloffs({&sample, 1}, {}, options_.peeloff, peeled_.size());
+    for (const PeeloffDecision& decision : choice.chosen) peel(decision, loop_.now());
+    // If there is no room now, the next look at all associations finds it again.
+  }
+}
+
+// Said once, until a peel succeeds again.
+void SctpTransport::starve(AssociationId id, std::string why) {
+  if (std::exchange(starved_, true)) return;
+  sink_->on_fact(id, fact::PeeloffStarved{std::move(why)}, loop_.now());
+}
+
+// The other cure of a wedged receive buffer, where nothing can be peeled.
+void SctpTransport::enlarge_receive_buffer(Shared& shared) {
+  // What is read back is the double of what was set, so setting it doubles it.
+  const std::size_t bytes = shared.receive_memory_max;
+  if (bytes == 0 || bytes > kReceiveBufferMax / 2) return;
+  if (force_receive_buffer(shared.socket.fd(), bytes) != 0) return;
+  sink_->on_fact(
+      AssociationId::none,
+      fact::Notice{"endpoint " + shared.endpoint->config.name +
+                   ": receive buffer wedged, doubled to " + std::to_string(2 * bytes) + " bytes"},
+      loop_.now());
+}
+
+}  // namespace siglane::transport

@@ -1,0 +1,326 @@
+#include "transport/sctp_transport.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace siglane::transport {
+namespace {
+
+// A turn that lasts longer flushes what it has: the first answer must not wait for the last.
+constexpr Duration kFlushAfter = 200us;
+constexpr Duration kTick = 250ms;
+
+std::string joined(std::span<const SocketAddress> addresses) {
+  std::string text;
+  for (const SocketAddress& address : addresses) {
+    if (!text.empty()) text += ", ";
+    text += address.text();
+  }
+  return text;
+}
+
+Result<std::vector<SocketAddress>> parse_all(const std::vector<std::string>& texts,
+                                             std::uint16_t port) {
+  std::vector<SocketAddress> addresses;
+  for (const std::string& text : texts) {
+    auto address = SocketAddress::parse(text, port);
+    if (!address) return tl::unexpected(address.error());
+    addresses.push_back(*address);
+  }
+  return addresses;
+}
+
+DownCause cause_of_connect_error(int error) {
+  switch (error) {
+    case EISCONN:
+    case EALREADY:
+    case EADDRNOTAVAIL:  // there is one already, on a socket of its own
+      return DownCause::already_connected;
+    case ECONNREFUSED:
+      return DownCause::refused;
+    default:
+      return DownCause::unreachable;
+  }
+}
+
+}  // namespace
+
+SctpTransport::SctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
+                             SctpTransportOptions options)
+    : loop_(loop),
+      buffers_(buffers),
+      counters_(counters),
+      options_(options),
+      reader_(buffers),
+      reserve_(options.descriptors_kept_free),
+      soon_(loop.soon([this] { end_of_turn(); })),
+      tick_(loop.timer([this] {
+        tick();
+        if (!associations_.empty()) tick_.start_after(kTick);
+      })) {}
+
+SctpTransport::~SctpTransport() {
+  const auto aborting = [](int fd) {
+    close_aborting(fd);
+    return 0;
+  };
+  for (auto& [id, association] : associations_) {
+    if (auto* own = association->own_socket()) own->close({}, aborting);
+  }
+  for (auto& [fd, shared] : shared_by_fd_) shared->socket.close({}, aborting);
+}
+
+// --- Endpoints ------------------------------------------------------------------------------
+
+Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Framing&) {
+  const std::string who = "endpoint " + config.name + ": ";
+  auto parsed = parse_all(config.addresses, config.port);
+  if (!parsed) return failure(who + parsed.error().what);
+  auto shared = std::make_shared<SctpEndpoint>();
+  shared->id = next_endpoint_id();
+  shared->config = config;
+
+  Endpoint endpoint;
+  endpoint.shared = shared;
+  std::vector<SocketAddress> addresses = std::move(*parsed);
+  const bool any = addresses.empty();
+  if (any) addresses = {SocketAddress::any(AF_INET6, config.port)};
+  const std::size_t count = config.listening ? std::max<std::size_t>(1, config.sockets) : 1;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto opened = open_shared(shared, addresses, count > 1);
+    if (!opened && any && i == 0) {  // no IPv6 here, then
+      addresses = {SocketAddress::any(AF_INET, config.port)};
+      opened = open_shared(shared, addresses, count > 1);
+    }
+    if (!opened) return failure(who + opened.error().what);
+    const std::uint16_t port = local_port((*opened)->socket.fd());
+    for (SocketAddress& address : addresses) address = address.with_port(port);
+    endpoint.sockets.push_back(std::move(*opened));
+  }
+
+  for (auto& one : endpoint.sockets) shared_by_fd_[one->socket.fd()] = one.get();
+  tell(AssociationId::none,
+       fact::EndpointOpened{config.name, joined(addresses), addresses.front().port(),
+                            TransportKind::kernel_sctp});
+  const EndpointId id = shared->id;
+  endpoints_.emplace(id, std::move(endpoint));
+  return id;
+}
+
+Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
+    const std::shared_ptr<const SctpEndpoint>& endpoint, std::span<const SocketAddress> addresses,
+    bool pooled) {
+  const EndpointConfig& config = endpoint->config;
+  OpenedSocket opened = open_one_to_many(addresses, config.sctp, pooled);
+  if (opened.error == 0 && config.listening) {
+    opened.step = "listen";
+    opened.error = listen_on(opened.fd);
+    if (opened.error != 0) ::close(opened.fd);
+  }
+  if (opened.error == ESOCKTNOSUPPORT || opened.error == EPROTONOSUPPORT) {
+    return failure("this kernel has no SCTP (modprobe sctp)");
+  }
+  if (opened.error != 0) {
+    return failure("cannot " + opened.step + " on " + joined(addresses) + " port " +
+                   std::to_string(addresses.front().port()) + ": " + std::strerror(opened.error));
+  }
+  for (const ClippedBuffer& clipped : opened.clipped) {
+    tell(AssociationId::none,
+         fact::Notice{"endpoint " + config.name + ": wanted a buffer of " +
+                      std::to_string(clipped.wanted) + " bytes and got " +
+                      std::to_string(clipped.got) + ": sysctl -w " + std::string(clipped.sysctl) +
+                      "=" + std::to_string(clipped.wanted)});
+  }
+  auto socket = WatchedSocket::create(loop_, opened.fd, [this, fd = opened.fd](PollEvents events) {
+    on_shared(*shared_by_fd_.at(fd), events);
+  });
+  if (!socket) {
+    ::close(opened.fd);
+    return tl::unexpected(socket.error());
+  }
+  auto shared = std::make_unique<Shared>(std::move(*socket));
+  shared->endpoint = endpoint;
+  return shared;
+}
+
+// --- Associations ---------------------------------------------------------------------------
+
+AssociationId SctpTransport::connect(EndpointId local, const PeerConfig& peer) {
+  const AssociationId id = next_association_id();
+  const auto fail = [&](DownCause cause, std::string detail) {
+    soon([this, id, down = AssociationDown{cause, std::move(detail)}] { emit(id, down); });
+    return id;
+  };
+  auto endpoint = endpoints_.find(local);
+  if (endpoint == endpoints_.end()) return fail(DownCause::unreachable, "no such endpoint");
+  auto addresses = parse_all(peer.addresses, peer.port);
+  if (!addresses) return fail(DownCause::unreachable, addresses.error().what);
+  if (addresses->empty()) return fail(DownCause::unreachable, "no address to connect to");
+
+  Shared& shared = *endpoint->second.sockets.front();
+  const ConnectResult result =
+      connect_association(shared.socket.fd(), *addresses, peer.remote_udp_port);
+  if (result.error != 0) {
+    return fail(cause_of_connect_error(result.error),
+                joined(*addresses) + ": " + std::strerror(result.error));
+  }
+  SctpAssociation& association = add(id, result.id, shared);
+  association.initiator = true;
+  association.peer = peer.name;
+  association.placement = peer.placement;
+  return id;
+}
+
+void SctpTransport::bind(AssociationId id, const PeerConfig& peer) {
+  SctpAssociation* association = find_association(id);
+  if (association == nullptr) return;
+  association->peer = peer.name;
+  association->placement = peer.placement;
+  if (peer.placement == Placement::always_peeled && !association->peeled()) {
+    pinned_.push_back(id);
+    soon_.schedule();
+  }
+}
+
+SctpAssociation* SctpTransport::find_association(AssociationId id) const {
+  auto it = associations_.find(id);
+  return it == associations_.end() ? nullptr : it->second.get();
+}
+
+SctpAssociation* SctpTransport::find_by_stack(SctpId id) const {
+  auto it = by_stack_id_.find(id);
+  return it == by_stack_id_.end() ? nullptr : find_association(it->second);
+}
+
+SctpTransport::Shared* SctpTransport::shared_of(const SctpAssociation& association) const {
+  if (association.peeled()) return nullptr;
+  auto it = shared_by_fd_.find(association.fd());
+  return it == shared_by_fd_.end() ? nullptr : it->second;
+}
+
+SctpAssociation& SctpTransport::add(AssociationId id, SctpId stack_id, Shared& shared) {
+  SctpHost& host = *this;
+  auto owned = std::make_unique<SctpAssociation>(id, stack_id, shared.endpoint, host, loop_.now());
+  owned->sit_on_shared(shared.socket.fd());
+  ++shared.associations;
+  ++endpoints_.at(shared.endpoint->id).associations;
+  by_stack_id_[stack_id] = id;
+  if (!tick_.active()) {
+    last_sample_ = loop_.now();
+    tick_.start_after(kTick);
+  }
+  return *associations_.emplace(id, std::move(owned)).first->second;
+}
+
+std::unique_ptr<SctpAssociation> SctpTransport::remove(AssociationId id) {
+  auto it = associations_.find(id);
+  std::unique_ptr<SctpAssociation> owned = std::move(it->second);
+  associations_.erase(it);
+  by_stack_id_.erase(owned->stack_id());
+  if (Shared* shared = shared_of(*owned)) --shared->associations;
+  auto endpoint = endpoints_.find(owned->endpoint().id);
+  if (endpoint != endpoints_.end()) --endpoint->second.associations;
+  return owned;
+}
+
+void SctpTransport::end_soon(SctpAssociation& association, DownCause cause, std::string detail) {
+  association.ended(cause, std::move(detail));
+  soon([this, id = association.id()] { finish(id); });
+}
+
+std::optional<AssociationStatus> SctpTransport::status(AssociationId id) const {
+  const SctpAssociation* association = find_association(id);
+  if (association == nullptr) return std::nullopt;
+  return association->status();
+}
+
+const Histogram* SctpTransport::residence(AssociationId id) const {
+  const SctpAssociation* association = find_association(id);
+  if (association == nullptr || association->residence.count() == 0) return nullptr;
+  return &association->residence;
+}
+
+std::size_t SctpTransport::partial_bytes(AssociationId id) const {
+  const SctpAssociation* association = find_association(id);
+  return association == nullptr ? 0 : association->reassembly.bytes();
+}
+
+// --- The turn of the loop -------------------------------------------------------------------
+
+void SctpTransport::emit(AssociationId id, AssociationEvent event) {
+  sink_->on_event(id, std::move(event), loop_.now());
+}
+
+void SctpTransport::soon(std::function<void()> what) {
+  later_.push_back(std::move(what));
+  soon_.schedule();
+}
+
+void SctpTransport::tell(AssociationId about, Fact fact) {
+  soon([this, about, fact = std::move(fact)] { sink_->on_fact(about, fact, loop_.now()); });
+}
+
+void SctpTransport::end_of_turn() {
+  std::vector<std::function<void()>> now;
+  now.swap(later_);
+  for (auto& what : now) what();
+  peel_pinned();
+  flush_dirty();
+}
+
+void SctpTransport::flush_at_end_of_turn(SctpAssociation& association) {
+  association.dirty = true;
+  if (dirty_.empty()) work_began_ = Loop::fresh_now();
+  dirty_.push_back(association.id());
+  soon_.schedule();
+}
+
+void SctpTransport::tell_congestion_soon(SctpAssociation& association, bool congested) {
+  soon([this, id = association.id(), congested] {
+    if (find_association(id) != nullptr) emit(id, AssociationCongestion{congested});
+  });
+}
+
+void SctpTransport::flush_dirty() {
+  // flush() never makes another one dirty, so the vector keeps its memory.
+  for (const AssociationId id : dirty_) {
+    SctpAssociation* association = find_association(id);
+    if (association == nullptr) continue;
+    association->dirty = false;
+    if (!association->blocked) association->flush();
+  }
+  dirty_.clear();
+}
+
+void SctpTransport::flush_if_worked_enough() {
+  if (!dirty_.empty() && Loop::fresh_now() - work_began_ >= kFlushAfter) flush_dirty();
+}
+
+void SctpTransport::wait_until_writable(SctpAssociation& association) {
+  Shared* shared = shared_of(association);
+  if (shared == nullptr) return;
+  shared->blocked.push_back(association.id());
+  shared->socket.want_writable(true);
+  pressed_ = true;
+}
+
+void SctpTransport::retry_blocked(Shared& shared) {
+  std::vector<AssociationId> waiting;
+  waiting.swap(shared.blocked);
+  bool progress = false;
+  for (const AssociationId id : waiting) {
+    if (!shared.blocked.empty()) {  // EAGAIN is for all
+      shared.blocked.push_back(id);
+      continue;
+    }
+    SctpAssociation* association = find_association(id);
+    if (association == nullptr || shared_of(*association) != &shared) continue;
+    progress |= association->flush();
+  }
+  // Writable, and yet nothing went: the tick tries again, so that nothing spins.
+  shared.socket.want_writable(!shared.blocked.empty() && progress);
+}
+
+}  // namespace siglane::transport

@@ -1,0 +1,170 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/counters.h"
+#include "core/transport.h"
+#include "transport/descriptor_reserve.h"
+#include "transport/loop.h"
+#include "transport/peeloff_policy.h"
+#include "transport/sctp_association.h"
+#include "transport/sctp_reader.h"
+
+namespace siglane::transport {
+
+struct SctpTransportOptions {
+  PeeloffLimits peeloff;
+  Duration sample_interval = 1s;   // how often the policy is asked, without pressure
+  unsigned shared_batch_max = 64;  // messages read from a shared socket before others have a turn
+  unsigned peeled_batch_max = 32;
+  unsigned descriptors_kept_free = 32;
+};
+
+// The kernel's SCTP. Associations begin on the shared one-to-many socket of their endpoint,
+// accepted and connected ones alike; those that the peeloff policy chooses get a socket of their
+// own, and nobody above notices.
+class SctpTransport final : public Transport, private SctpHost {
+ public:
+  // All must outlive the transport. set_sink() before the loop runs.
+  SctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
+                SctpTransportOptions options = {});
+  // Aborts every association; nobody is told.
+  ~SctpTransport() override;
+  void set_sink(TransportSink& sink) { sink_ = &sink; }
+
+  Result<EndpointId> open(const EndpointConfig& endpoint, const Framing& framing) override;
+  AssociationId connect(EndpointId local, const PeerConfig& peer) override;
+  Association* find(AssociationId id) override { return find_association(id); }
+  void bind(AssociationId id, const PeerConfig& peer) override;
+
+  // Gone also for one that is not up yet: there is nothing to move.
+  DetachOutcome detach(AssociationId id) override;
+  void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
+
+  std::optional<AssociationStatus> status(AssociationId id) const override;
+  const Histogram* residence(AssociationId id) const override;
+
+  bool owns(EndpointId id) const { return endpoints_.contains(id); }
+  bool owns(AssociationId id) const { return associations_.contains(id); }
+  static bool made(const DetachedAssociation& cargo);
+
+  std::size_t peeled_count() const { return peeled_.size(); }
+  // Bytes of half-received messages of one association.
+  std::size_t partial_bytes(AssociationId id) const;
+
+ private:
+  // One of an endpoint's one-to-many sockets.
+  struct Shared {
+    explicit Shared(WatchedSocket socket_) : socket(std::move(socket_)) {}
+    WatchedSocket socket;
+    std::shared_ptr<const SctpEndpoint> endpoint;
+    std::size_t associations = 0;
+    std::vector<AssociationId> blocked;  // by EAGAIN; the first one's packet may be corked
+    std::vector<AssociationId> over;     // their Unsent are being read
+    bool read_since_tick = false;
+    std::optional<Instant> full_since;  // receive memory full, nothing read
+    std::size_t receive_memory_max = 0;
+    bool wedge_counted = false, crowd_told = false;
+    std::vector<PeeloffSample> samples;
+  };
+  struct Endpoint {
+    std::shared_ptr<const SctpEndpoint> shared;
+    std::vector<std::unique_ptr<Shared>> sockets;
+    std::size_t associations = 0;
+  };
+  // Where a piece was read.
+  struct Source {
+    Shared* shared = nullptr;
+    int peeled_fd = -1;
+  };
+
+  // SctpHost
+  void flush_at_end_of_turn(SctpAssociation& association) override;
+  void tell_congestion_soon(SctpAssociation& association, bool congested) override;
+  void wait_until_writable(SctpAssociation& association) override;
+  Counters& counters() override { return counters_; }
+
+  // sctp_transport.cpp: the tables, set-up, and the turn of the loop
+  SctpAssociation* find_association(AssociationId id) const;
+  SctpAssociation* find_by_stack(SctpId id) const;
+  Shared* shared_of(const SctpAssociation& association) const;
+  SctpAssociation& add(AssociationId id, SctpId stack_id, Shared& shared);
+  std::unique_ptr<SctpAssociation> remove(AssociationId id);
+  Result<std::unique_ptr<Shared>> open_shared(const std::shared_ptr<const SctpEndpoint>& endpoint,
+                                              std::span<const SocketAddress> addresses,
+                                              bool pooled);
+  void end_soon(SctpAssociation& association, DownCause cause, std::string detail);
+  void emit(AssociationId id, AssociationEvent event);
+  void tell(AssociationId about, Fact fact);  // soon
+  void soon(std::function<void()> what);
+  void end_of_turn();
+  void flush_dirty();
+  void flush_if_worked_enough();
+  void retry_blocked(Shared& shared);
+
+  // sctp_receive.cpp: what the sockets say
+  void on_shared(Shared& shared, PollEvents events);
+  void on_peeled(int fd, PollEvents events);
+  bool still_there(const Source& source) const;
+  // true: until nothing waited, or the source is gone.
+  bool read_batch(Source source, unsigned messages_max);
+  void peeled_failed(int fd, int error);
+  // On a peeled socket there is only one, whatever the id.
+  SctpAssociation* association_of(const Source& source, SctpId stack_id) const;
+  void take_data(Source source, const ReceivedPiece& piece);
+  void refuse_oversized(SctpAssociation& association);
+  void take_notification(Source source, const ReceivedPiece& piece);
+  void on_path(Source source, const notification::PathChanged& path);
+  void on_change(Source source, const notification::AssociationChanged& changed);
+  DownCause why_not_started(const SctpAssociation& association) const;
+  void on_up(Source source, const notification::AssociationChanged& up);
+  void begin(SctpAssociation& association, const notification::AssociationChanged& up);
+  void on_restart(SctpAssociation& old, const notification::AssociationChanged& up);
+  void on_end(Source source, SctpAssociation& association, DownCause cause, std::string detail);
+  bool has_over(const Source& source) const;
+  void finish_over(Source source);
+  void finish(AssociationId id);
+
+  // sctp_peeling.cpp: who sits where
+  DetachOutcome peel_off(SctpAssociation& association);
+  void tick();
+  SharedPressure pressure_of(Shared& shared, Instant now);
+  void sample_all(Instant now, Duration window_min);
+  void evaluate(Shared& shared, const SharedPressure& pressure, Instant now);
+  bool peel(const PeeloffDecision& decision, Instant now);
+  void peel_pinned();
+  void starve(AssociationId id, std::string why);
+  void enlarge_receive_buffer(Shared& shared);
+
+  Loop& loop_;
+  BufferPool& buffers_;
+  Counters& counters_;
+  SctpTransportOptions options_;
+  TransportSink* sink_ = nullptr;
+  SctpReader reader_;
+  DescriptorReserve reserve_;
+
+  std::unordered_map<EndpointId, Endpoint> endpoints_;
+  std::unordered_map<AssociationId, std::unique_ptr<SctpAssociation>> associations_;
+  std::unordered_map<SctpId, AssociationId> by_stack_id_;  // host-unique: one table for all sockets
+  std::unordered_map<int, Shared*> shared_by_fd_;
+  std::unordered_map<int, AssociationId> peeled_;  // by descriptor
+
+  std::vector<AssociationId> dirty_;
+  Instant work_began_{};  // of the first in dirty_
+  std::vector<std::function<void()>> later_;
+  std::vector<AssociationId> pinned_;  // to be peeled at the end of this turn
+  bool pressed_ = false;               // ask the policy at the next tick
+  bool starved_ = false;
+  Instant last_sample_{};
+  Soon soon_;
+  Timer tick_;
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for close callbacks that outlive us
+};
+
+}  // namespace siglane::transport
