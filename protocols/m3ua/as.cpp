@@ -66,7 +66,7 @@ SessionStatus ApplicationServer::status() const {
   return status;
 }
 
-// --- ASPs come and go ---------------------------------------------------------------------------
+// --- ASPs come and go ----------------------------------------------------------------------------
 
 ApplicationServer::Member* ApplicationServer::find(AssociationId id) {
   const auto at = std::ranges::find(members_, id, &Member::id);
@@ -175,8 +175,7 @@ void ApplicationServer::set_inactive(Member& member) {
   loadshare_.remove(member.id);
 }
 
-// --- The machine
-// ----------------------------------------------------------------------------------
+// --- The machine ---------------------------------------------------------------------------------
 
 bool ApplicationServer::settle(Instant now, Outbox& out) {
   const std::size_t needed = state_ == AsState::inactive ? config_.active_asps_min : 1;
@@ -244,8 +243,7 @@ void ApplicationServer::on_woken(Instant now, Outbox& out) {
   }
 }
 
-// --- DATA
-// -----------------------------------------------------------------------------------------
+// --- DATA ----------------------------------------------------------------------------------------
 
 void ApplicationServer::on_data(std::unique_ptr<DataParcel> data, Outbox& out) {
   switch (state_) {
@@ -305,8 +303,7 @@ void ApplicationServer::discard_held(Outbox& out) {
   drain_at_.reset();
 }
 
-// --- Saying so
-// ------------------------------------------------------------------------------------
+// --- Saying so -----------------------------------------------------------------------------------
 
 void ApplicationServer::publish(Outbox& out) {
   auto view = std::make_shared<AsView>();

@@ -6,13 +6,10 @@
 namespace siglane::m3ua {
 namespace {
 
-using Order = AsOrderParcel::Order;
 using Event = AspEventParcel::Event;
 
 // RFC 4666 §3.8.1: "the first 40 octets of the offending message".
 constexpr std::size_t kDiagnosticBytesMax = 40;
-// An SSNM names at most so many destinations; more make another message.
-constexpr std::size_t kAffectedMax = 1024;
 
 }  // namespace
 
@@ -77,14 +74,13 @@ void AspSession::step(SessionInput input, Instant now, Outbox& out) {
   } else if (auto* congestion = std::get_if<AssociationCongestion>(&input)) {
     on_congestion(congestion->congested, out);
   } else if (auto* unsent = std::get_if<AssociationUnsent>(&input)) {
-    const auto view = MessageView::parse(unsent->message.payload.bytes());
-    if (view && view->type() == MessageType::data) out.count(Counter::m3ua_data_discarded);
+    on_unsent(std::move(*unsent), now, out);
   } else if (std::holds_alternative<Stopping>(input)) {
     on_stopping(out);
   } else if (std::holds_alternative<AssociationDown>(input)) {
-    leave_all(AspEvent::association_lost, Event::lost, out);
-    phase_ = Phase::closing;
+    on_down(out);
   } else if (std::holds_alternative<Woken>(input)) {
+    discard_unsent(out);  // nothing came behind it
     switch (heartbeat_.due(now)) {
       case Heartbeat::Due::nothing:
         break;
@@ -101,6 +97,10 @@ void AspSession::step(SessionInput input, Instant now, Outbox& out) {
         break;
     }
   }
+}
+
+std::optional<Instant> AspSession::deadline() const {
+  return unsent_.empty() ? heartbeat_.deadline() : unsent_at_;
 }
 
 SessionStatus AspSession::status() const {
@@ -122,8 +122,7 @@ AspState AspSession::state() const {
   return active ? AspState::active : AspState::inactive;
 }
 
-// --- What the ASP says
-// ----------------------------------------------------------------------------
+// --- What the ASP says ---------------------------------------------------------------------------
 
 void AspSession::on_received(Message message, Instant now, Outbox& out) {
   if (phase_ == Phase::closing) return;
@@ -410,121 +409,7 @@ void AspSession::on_err(const MessageView& view, Outbox& out) {
   remark("says ERR " + std::string(m3ua::name_of(static_cast<ErrorCode>(code))), out);
 }
 
-// --- What the node says
-// -----------------------------------------------------------------------------
-
-void AspSession::on_submitted(Submitted submitted, Instant now, Outbox& out) {
-  auto* parcel = static_cast<M3uaParcel*>(submitted.parcel.get());
-  switch (parcel->kind()) {
-    case ParcelKind::data:
-      submitted.parcel.release();
-      return send_data(std::unique_ptr<DataParcel>(static_cast<DataParcel*>(parcel)), out);
-    case ParcelKind::as_order:
-      return on_order(static_cast<const AsOrderParcel&>(*parcel), out);
-    case ParcelKind::network_status:
-      return send_status(static_cast<const NetworkStatusParcel&>(*parcel), now, out);
-    case ParcelKind::asp_status:
-    case ParcelKind::asp_event:
-      return;  // never addressed to an ASP
-  }
-}
-
-void AspSession::on_order(const AsOrderParcel& order, Outbox& out) {
-  Membership* m = membership_in(order.as);
-  if (phase_ != Phase::up || m == nullptr || order.epoch != epoch_) return;  // of an earlier life
-  const std::uint32_t context = server(*m).routing_context;
-  switch (order.order) {
-    case Order::activated:
-      move(*m, AspEvent::aspac, out);
-      return acknowledge(MessageType::aspac_ack, *m, out);
-    case Order::deactivated:
-      if (!order.unasked) {
-        move(*m, AspEvent::aspia, out);
-        return acknowledge(MessageType::aspia_ack, *m, out);
-      }
-      move(*m, AspEvent::other_asp_overrides, out);
-      break;
-    case Order::refused:
-      return error(order.error, {}, out, {{context}, {}});
-    case Order::notify:
-      break;
-  }
-  const NotifyStatus status =
-      order.order == Order::notify ? order.status : NotifyStatus::alternate_asp_active;
-  MessageBuilder ntfy(out.buffers(), MessageType::ntfy);
-  ntfy.u32(Tag::status, static_cast<std::uint32_t>(status))
-      .u32_if(Tag::asp_identifier, order.asp_identifier)
-      .u32(Tag::routing_context, context);
-  transmit(std::move(ntfy).finish(), out);
-}
-
-void AspSession::send_data(std::unique_ptr<DataParcel> data, Outbox& out) {
-  const Membership* m = membership_in(data->server);
-  if (phase_ != Phase::up || m == nullptr || m->state != AspState::active) {
-    return out.undelivered(std::move(data), Why::not_open);
-  }
-  const ApplicationServerConfig& as = server(*m);
-  const StreamId stream = streams_.for_data(data->label.sls);
-  const Instant caused_at = data->received_at;
-  out.count(Counter::m3ua_data_sent);
-  Buffer payload =
-      std::move(*data).encode(as.network_appearance, as.routing_context, out.buffers());
-  out.transmit({stream, PayloadProtocol::m3ua, false, caused_at, std::move(payload)});
-}
-
-void AspSession::send_status(const NetworkStatusParcel& status, Instant now, Outbox& out) {
-  std::vector<std::uint32_t> contexts, affected;
-  auto appearance = status.network_appearance;
-  for (const Membership& m : memberships_) {
-    if (m.state != AspState::active) continue;
-    contexts.push_back(server(m).routing_context);
-    if (!appearance) appearance = server(m).network_appearance;
-  }
-  if (phase_ != Phase::up || contexts.empty()) return;
-  for (const AffectedPointCode& pc : status.affected) {
-    if (!status.limited || may_report(pc.point_code, now)) affected.push_back(pc.pack());
-  }
-  for (std::size_t at = 0; at < affected.size(); at += kAffectedMax) {
-    MessageBuilder message(out.buffers(), status.type);
-    message.u32_if(Tag::network_appearance, appearance)
-        .list(Tag::routing_context, contexts)
-        .list(Tag::affected_point_code,
-              std::span(affected).subspan(at, std::min(kAffectedMax, affected.size() - at)))
-        .u32_if(Tag::congestion_indications, status.congestion_level);
-    transmit(std::move(message).finish(), out);
-  }
-}
-
-// The SCON of the others says that the destinations behind this association are congested.
-void AspSession::on_congestion(bool congested, Outbox& out) {
-  auto report = std::make_unique<NetworkStatusParcel>();
-  report->type = MessageType::scon;
-  report->congestion_level = congested ? 1 : 0;
-  for (const Membership& m : memberships_) {
-    if (m.state != AspState::active) continue;
-    for (const std::uint32_t dpc : gateway_.rules.destinations_of(m.as)) {
-      report->affected.push_back({0, dpc});
-    }
-  }
-  if (!report->affected.empty()) out.accept(std::move(report));
-}
-
-// RFC 4666 §4.7: a gateway that cannot serve any longer "should send an ASP Down Ack message to all
-// its connected ASPs".
-void AspSession::on_stopping(Outbox& out) {
-  if (phase_ == Phase::closing) return;
-  if (phase_ == Phase::up) {
-    leave_all(AspEvent::aspdn, Event::down, out);
-    MessageBuilder ack(out.buffers(), MessageType::aspdn_ack);
-    transmit(std::move(ack).finish(), out);
-  }
-  phase_ = Phase::closing;
-  heartbeat_.stop();
-  out.close(CloseMode::graceful);
-}
-
-// --- Helpers
-// ----------------------------------------------------------------------------------------
+// --- Helpers -------------------------------------------------------------------------------------
 
 AspSession::Membership* AspSession::membership_of_context(std::uint32_t routing_context) {
   for (Membership& m : memberships_) {

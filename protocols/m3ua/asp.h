@@ -89,7 +89,7 @@ class AspSession final : public Session {
   AspSession(const Gateway& gateway, const AssociationUp& up, std::vector<std::string> candidates);
 
   void step(SessionInput input, Instant now, Outbox& out) override;
-  std::optional<Instant> deadline() const override { return heartbeat_.deadline(); }
+  std::optional<Instant> deadline() const override;
   SessionStatus status() const override;
 
  private:
@@ -127,6 +127,9 @@ class AspSession final : public Session {
   void send_status(const NetworkStatusParcel& status, Instant now, Outbox& out);
   void on_congestion(bool congested, Outbox& out);
   void on_stopping(Outbox& out);
+  void on_unsent(AssociationUnsent unsent, Instant now, Outbox& out);
+  void on_down(Outbox& out);
+  void discard_unsent(Outbox& out);
 
   // The name to Identify as; nothing where the ASP Identifier would have to tell and is missing.
   std::optional<std::string> name_from(std::optional<std::uint32_t> identifier) const;
@@ -162,6 +165,11 @@ class AspSession final : public Session {
   std::vector<Membership> memberships_;
   Heartbeat heartbeat_;
   bool remarked_ = false;
+
+  // DATA that came back without having left. Down follows at once where the association is lost,
+  // and then its AS gets it; without a Down it was refused, and is lost.
+  std::vector<Buffer> unsent_;
+  Instant unsent_at_{};
 
   struct Reported {
     std::uint32_t destination = 0;

@@ -78,7 +78,7 @@ bool AspClientSession::active() const {
                              [](const Context& c) { return c.state == AspState::active; });
 }
 
-// --- The way up ---------------------------------------------------------------------------------
+// --- The way up ----------------------------------------------------------------------------------
 
 void AspClientSession::on_up(const AssociationUp& association, Instant now, Outbox& out) {
   streams_ = Streams(association);
@@ -143,7 +143,7 @@ void AspClientSession::on_aspac_ack(const MessageView& view, Instant, Outbox& ou
   if (!missing && awaiting_ == Awaiting::aspac_ack) awaiting_ = Awaiting::nothing;
 }
 
-// --- What may go wrong on it --------------------------------------------------------------------
+// --- What may go wrong on it ---------------------------------------------------------------------
 
 void AspClientSession::await(Awaiting what, Instant now) {
   if (awaiting_ != what) retransmissions_ = 0;
@@ -252,8 +252,7 @@ void AspClientSession::on_stopping(Instant now, Outbox& out) {
   await(Awaiting::aspdn_ack, now);
 }
 
-// --- Messages
-// -------------------------------------------------------------------------------------
+// --- Messages ------------------------------------------------------------------------------------
 
 void AspClientSession::on_received(Message message, Instant now, Outbox& out) {
   if (closing_) return;
@@ -343,8 +342,7 @@ void AspClientSession::on_ssnm(const MessageView& view, Outbox& out) {
   out.forward(user_, std::move(status));
 }
 
-// --- DATA of the user
-// -----------------------------------------------------------------------------
+// --- DATA of the user ----------------------------------------------------------------------------
 
 void AspClientSession::send_data(AssociationId from, std::unique_ptr<DataParcel> data,
                                  Outbox& out) {
@@ -379,8 +377,7 @@ void AspClientSession::on_unsent(AssociationUnsent unsent, Outbox& out) {
               out);
 }
 
-// --- Helpers
-// --------------------------------------------------------------------------------------
+// --- Helpers -------------------------------------------------------------------------------------
 
 std::vector<AspClientSession::Context*> AspClientSession::named(const MessageView& view) {
   const U32List list = view.list(Tag::routing_context);

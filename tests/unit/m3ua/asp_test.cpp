@@ -1,7 +1,9 @@
 #include "protocols/m3ua/asp.h"
 
 #include <iostream>
+#include <map>
 #include <set>
+#include <string>
 #include <utility>
 
 #include <gmock/gmock.h>
@@ -394,6 +396,132 @@ TEST_F(AspSessionTest, AStoppingGatewayTakesItsAspsDownAndCloses) {
   EXPECT_THAT(types(peer.listen()), Contains(MessageType::aspdn_ack));
   EXPECT_TRUE(peer.down());
   EXPECT_TRUE(gateway.node.shard.idle());
+}
+
+// A shard without a wire: what an association reports is the test's to say.
+class LostAssociationTest : public testing::Test {
+ protected:
+  LostAssociationTest() : gateway_(config()), first_(open(1)), second_(open(2)) {}
+
+  void receive(AssociationId from, MessageBuilder message, StreamId stream = StreamId{0}) {
+    shard_.on_event(from,
+                    AssociationReceived{
+                        {stream, PayloadProtocol::m3ua, false, {}, std::move(message).finish()}},
+                    now_);
+  }
+  MessageBuilder build(MessageType type) { return MessageBuilder(buffers_, type); }
+  Buffer data(std::string_view text) {
+    MessageBuilder builder = build(MessageType::data);
+    builder.u32(Tag::routing_context, 101).protocol_data(kToAs1, as_bytes(text));
+    return std::move(builder).finish();
+  }
+  void unsent(std::string_view text, bool unacknowledged = false) {
+    shard_.on_event(first_,
+                    AssociationUnsent{{StreamId{1}, PayloadProtocol::m3ua, false, {}, data(text)},
+                                      unacknowledged},
+                    now_);
+  }
+  void down() { shard_.on_event(first_, AssociationDown{DownCause::lost, {}}, now_); }
+  void bring_up(AssociationId id, std::uint32_t identifier, bool active) {
+    MessageBuilder aspup = build(MessageType::aspup);
+    aspup.u32(Tag::asp_identifier, identifier);
+    receive(id, std::move(aspup));
+    if (active) receive(id, build(MessageType::aspac));
+  }
+  std::uint64_t discarded() const { return counters_.get(Counter::m3ua_data_discarded); }
+
+  // Takes everything, and keeps the texts of DATA.
+  class Wire final : public Transport {
+   public:
+    class End final : public Association {
+     public:
+      AssociationId id() const override { return {}; }
+      SendOutcome send(Message&& message) override {
+        const auto view = MessageView::parse(message.payload.bytes());
+        if (const auto d = view->find(Tag::protocol_data)) {
+          texts.emplace_back(as_text(d->subspan(kMtpLabelSize)));
+        }
+        return SendOutcome::accepted;
+      }
+      void close(CloseMode) override {}
+      std::vector<std::string> texts;
+    };
+    Result<EndpointId> open(const EndpointConfig&, const Framing&) override { return EndpointId{}; }
+    AssociationId connect(EndpointId, const PeerConfig&) override { return {}; }
+    Association* find(AssociationId id) override { return &ends[id]; }
+    void bind(AssociationId, const PeerConfig&) override {}
+    DetachOutcome detach(AssociationId) override { return Gone{}; }
+    void adopt(std::unique_ptr<DetachedAssociation>) override {}
+    std::optional<AssociationStatus> status(AssociationId) const override { return {}; }
+    const Histogram* residence(AssociationId) const override { return nullptr; }
+    std::map<AssociationId, End> ends;
+  };
+
+  static M3uaConfig config() { return gateway_config(TrafficMode::override_mode, {2}); }
+  AssociationId open(std::size_t n) {
+    if (n == 1) {
+      gateway_.add_application_servers(shard_, 1, now_);
+      (void)shard_.open({}, gateway_);
+    }
+    const AssociationId id = next_association_id();
+    AssociationUp up;
+    up.remote_addresses = {asp_address(n)};
+    up.streams_in = up.streams_out = 4;
+    shard_.on_event(id, up, now_);
+    return id;
+  }
+
+  BufferPool buffers_;
+  Counters counters_;
+  Directory directory_;
+  sim::FactLog facts_;
+  Wire wire_;
+  PeerTable peers_{{peer_at("asp1", asp_address(1)), peer_at("asp2", asp_address(2))}};
+  Instant now_{1s};
+  M3uaModule gateway_;
+  Shard shard_{{}, wire_, peers_, directory_, facts_, nullptr, buffers_, counters_};
+  AssociationId first_, second_;
+};
+
+TEST_F(LostAssociationTest, WhatNeverLeftGoesToTheNextActiveAspAheadOfWhatComesLater) {
+  bring_up(first_, 1, true);
+  bring_up(second_, 2, false);
+  unsent("one");
+  unsent("two");
+  down();
+  receive(second_, build(MessageType::aspac));
+  MessageBuilder later = build(MessageType::data);
+  later.protocol_data(kToAs1, as_bytes("three"));
+  receive(second_, std::move(later), StreamId{1});
+  EXPECT_THAT(wire_.ends[second_].texts, ElementsAre("one", "two", "three"));
+  EXPECT_EQ(discarded(), 0u);
+}
+
+TEST_F(LostAssociationTest, WhatMayHaveArrivedIsNotSentASecondTime) {
+  bring_up(first_, 1, true);
+  bring_up(second_, 2, false);
+  unsent("perhaps", true);
+  unsent("never");
+  down();
+  receive(second_, build(MessageType::aspac));
+  EXPECT_THAT(wire_.ends[second_].texts, ElementsAre("never"));
+  EXPECT_EQ(discarded(), 1u);
+}
+
+TEST_F(LostAssociationTest, WhatIsRefusedWhileTheAssociationLivesIsLost) {
+  bring_up(first_, 1, true);
+  bring_up(second_, 2, false);
+  unsent("refused");
+  shard_.run_due(now_);
+  EXPECT_EQ(discarded(), 1u);
+  now_ += 1ms;
+  unsent("also refused");
+  now_ += 1ms;
+  unsent("kept");
+  EXPECT_EQ(discarded(), 2u);
+  down();
+  receive(second_, build(MessageType::aspac));
+  EXPECT_THAT(wire_.ends[second_].texts, ElementsAre("kept"));
 }
 
 }  // namespace
