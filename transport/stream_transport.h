@@ -33,8 +33,6 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
 
-  bool owns(EndpointId id) const { return endpoints_.contains(id); }
-  bool owns(AssociationId id) const { return connections_.contains(id); }
   static bool made(const DetachedAssociation& cargo);
 
  private:

@@ -1,16 +1,13 @@
 #include "transport/transport_set.h"
 
+#include "transport/sctp_transport.h"
 #include "transport/stream_transport.h"
+#include "transport/usrsctp_transport.h"
 
 namespace siglane::transport {
 namespace {
 
 constexpr const char* kNoKernelSctp = "this kernel has no SCTP";
-
-bool kernel_has_sctp() {
-  const FileDescriptor probe(::socket(AF_INET, SOCK_SEQPACKET | SOCK_CLOEXEC, IPPROTO_SCTP));
-  return probe.valid();
-}
 
 }  // namespace
 
@@ -56,23 +53,31 @@ TransportSet::TransportSet(Loop& loop, BufferPool& buffers, Counters& counters,
 
 TransportSet::~TransportSet() = default;
 
-Transport& TransportSet::stream() {
-  if (!stream_) {
-    stream_ = std::make_unique<StreamTransport>(loop_, buffers_, counters_);
-    stream_->set_sink(*sink_);
-    carriers_.push_back(stream_.get());
+template <class Carrier, class... Options>
+Transport& TransportSet::make(std::unique_ptr<Carrier>& carrier, Options... options) {
+  if (!carrier) {
+    carrier = std::make_unique<Carrier>(loop_, buffers_, counters_, options...);
+    carrier->set_sink(*sink_);
+    carriers_.push_back(carrier.get());
   }
-  return *stream_;
+  return *carrier;
+}
+
+// Of a resolved kind.
+Transport& TransportSet::carrier_for(TransportKind kind) {
+  if (kind == TransportKind::kernel_sctp) {
+    return make(sctp_, SctpTransportOptions{.peeloff = options_.peeloff});
+  }
+  if (kind == TransportKind::usrsctp) {
+    return make(usrsctp_, UsrsctpTransportOptions{.peeloff = options_.peeloff});
+  }
+  return make(stream_);
 }
 
 Result<EndpointId> TransportSet::open(const EndpointConfig& endpoint, const Framing& framing) {
   auto resolved = resolve_transport(endpoint, kernel_has_sctp);
   if (!resolved) return tl::unexpected(resolved.error());
-  if (resolved->kind != TransportKind::tcp) {
-    return failure("endpoint " + endpoint.name + ": transport " +
-                   std::string(name_of(resolved->kind)) + " is not built in");
-  }
-  Transport& carrier = stream();
+  Transport& carrier = carrier_for(resolved->kind);
   auto id = carrier.open(endpoint, framing);
   if (!id) return id;
   endpoints_[*id] = &carrier;
@@ -118,7 +123,10 @@ DetachOutcome TransportSet::detach(AssociationId id) {
 }
 
 void TransportSet::adopt(std::unique_ptr<DetachedAssociation> cargo) {
-  stream().adopt(std::move(cargo));
+  TransportKind kind = TransportKind::tcp;
+  if (SctpTransport::made(*cargo)) kind = TransportKind::kernel_sctp;
+  if (UsrsctpTransport::made(*cargo)) kind = TransportKind::usrsctp;
+  carrier_for(kind).adopt(std::move(cargo));
 }
 
 std::optional<AssociationStatus> TransportSet::status(AssociationId id) const {

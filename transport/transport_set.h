@@ -12,7 +12,9 @@
 
 namespace siglane::transport {
 
+class SctpTransport;
 class StreamTransport;
+class UsrsctpTransport;
 
 struct TransportOptions {
   PeeloffLimits peeloff;
@@ -46,7 +48,9 @@ class TransportSet final : public Transport {
   const Histogram* residence(AssociationId id) const override;
 
  private:
-  Transport& stream();
+  Transport& carrier_for(TransportKind kind);
+  template <class Carrier, class... Options>
+  Transport& make(std::unique_ptr<Carrier>& carrier, Options... options);
   Transport* carrier_of(AssociationId id) const;
   void tell_notices();
 
@@ -56,6 +60,8 @@ class TransportSet final : public Transport {
   TransportOptions options_;
   TransportSink* sink_ = nullptr;
   std::unique_ptr<StreamTransport> stream_;
+  std::unique_ptr<SctpTransport> sctp_;
+  std::unique_ptr<UsrsctpTransport> usrsctp_;
   std::vector<Transport*> carriers_;  // those that exist
   std::unordered_map<EndpointId, Transport*> endpoints_;
   std::vector<std::string> notices_;

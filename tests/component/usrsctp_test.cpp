@@ -1,0 +1,473 @@
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/random.h"
+#include "transport/usrsctp_transport.h"
+
+// SCTP in this process. The stack plays both ends here: two endpoints with UDP ports of their own,
+// so that every packet goes through the network.
+namespace siglane::transport {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class NoFraming final : public Framing {
+ public:
+  Result<std::optional<std::size_t>> frame_length(Bytes) const override {
+    return failure("not a stream");
+  }
+  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
+};
+
+Message message_of(std::string_view text, std::uint16_t stream = 0) {
+  Message message;
+  message.stream = StreamId{stream};
+  message.protocol = PayloadProtocol::m3ua;
+  message.payload = Buffer::copy_of(as_bytes(text));
+  return message;
+}
+
+// Records what the transport says, and checks the order that every transport promises.
+class Recorder final : public TransportSink {
+ public:
+  struct Log {
+    std::optional<AssociationUp> up;
+    std::vector<std::string> received;
+    std::vector<std::string> unsent;
+    std::vector<bool> congestion;
+    std::optional<AssociationDown> down;
+  };
+
+  void on_event(AssociationId id, AssociationEvent event, Instant) override {
+    EXPECT_FALSE(in_call) << "a call on the transport called its sink";
+    Log& log = logs[id];
+    EXPECT_FALSE(log.down.has_value()) << "an event after Down";
+    if (auto* up = std::get_if<AssociationUp>(&event)) {
+      EXPECT_FALSE(log.up.has_value());
+      log.up = std::move(*up);
+    } else if (auto* received = std::get_if<AssociationReceived>(&event)) {
+      EXPECT_TRUE(log.up.has_value()) << "a message before Up";
+      if (on_received) {
+        on_received(id, received->message);
+      } else {
+        log.received.emplace_back(as_text(received->message.payload.bytes()));
+      }
+    } else if (auto* congestion = std::get_if<AssociationCongestion>(&event)) {
+      log.congestion.push_back(congestion->congested);
+    } else if (auto* unsent = std::get_if<AssociationUnsent>(&event)) {
+      log.unsent.emplace_back(as_text(unsent->message.payload.bytes()));
+    } else if (auto* down = std::get_if<AssociationDown>(&event)) {
+      log.down = std::move(*down);
+    }
+  }
+  void on_fact(AssociationId about, Fact fact, Instant) override {
+    EXPECT_FALSE(in_call) << "a call on the transport called its sink";
+    facts.emplace_back(about, std::move(fact));
+  }
+
+  template <class T>
+  std::size_t count() const {
+    return static_cast<std::size_t>(std::count_if(facts.begin(), facts.end(), [](const auto& one) {
+      return std::holds_alternative<T>(one.second);
+    }));
+  }
+
+  std::map<AssociationId, Log> logs;
+  std::vector<std::pair<AssociationId, Fact>> facts;
+  std::function<void(AssociationId, const Message&)> on_received;
+  bool in_call = false;
+};
+
+class UsrsctpTest : public ::testing::Test {
+ protected:
+  // Quick to notice what is wrong: these tests do not wait for a real network.
+  static SctpOptions quick() {
+    SctpOptions options;
+    options.rto_initial = 100ms;
+    options.rto_min = 50ms;
+    options.rto_max = 200ms;
+    options.init_attempts_max = 3;
+    options.init_timeout_max = 200ms;
+    options.association_retransmissions_max = 3;
+    options.path_retransmissions_max = 3;
+    options.heartbeat_interval = 100ms;
+    options.sack_delay = 20ms;
+    return options;
+  }
+  template <class CallType>
+  auto quietly(CallType call) {
+    sink_.in_call = true;
+    auto result = call();
+    sink_.in_call = false;
+    return result;
+  }
+  void start(UsrsctpTransportOptions options = {}) {
+    transport_ = std::make_unique<UsrsctpTransport>(*loop_, pool_, counters_, options);
+    transport_->set_sink(sink_);
+  }
+  EndpointConfig config(std::string name, std::uint16_t port, std::uint16_t udp_port,
+                        bool listening) {
+    EndpointConfig config;
+    config.name = std::move(name);
+    config.transport = TransportKind::usrsctp;
+    config.addresses = {"127.0.0.1"};
+    config.port = port;
+    config.listening = listening;
+    config.udp_encapsulation_port = udp_port;
+    config.sctp = sctp_;
+    config.limits = limits_;
+    config.associations_max = associations_max_;
+    return config;
+  }
+  EndpointId open(const EndpointConfig& config) {
+    auto id = quietly([&] { return transport_->open(config, framing_); });
+    EXPECT_TRUE(id.has_value()) << (id ? "" : id.error().what);
+    return id.value_or(EndpointId{});
+  }
+  static PeerConfig peer(std::uint16_t port, std::uint16_t udp_port) {
+    PeerConfig config;
+    config.name = "peer";
+    config.addresses = {"127.0.0.1"};
+    config.port = port;
+    config.remote_udp_port = udp_port;
+    return config;
+  }
+  AssociationId connect(EndpointId local, const PeerConfig& to) {
+    return quietly([&] { return transport_->connect(local, to); });
+  }
+  SendOutcome send(AssociationId id, std::string_view text, std::uint16_t stream = 0) {
+    return quietly([&] { return transport_->find(id)->send(message_of(text, stream)); });
+  }
+  void close(AssociationId id, CloseMode mode) {
+    quietly([&] {
+      transport_->find(id)->close(mode);
+      return 0;
+    });
+  }
+  // As the policy does it.
+  bool peel(AssociationId id) {
+    return quietly([&] {
+      auto outcome = transport_->detach(id);
+      auto* peeled = std::get_if<Peeled>(&outcome);
+      if (peeled == nullptr) return false;
+      transport_->adopt(std::move(peeled->cargo));
+      return true;
+    });
+  }
+  template <class Done>
+  [[nodiscard]] bool until(Done done, Duration limit = 10s) {
+    bool late = false;
+    Timer deadline = loop_->timer([&] { late = true; });
+    deadline.start_after(limit);
+    while (!done() && !late) loop_->run_once();
+    return done();
+  }
+  Recorder::Log& log(AssociationId id) { return sink_.logs[id]; }
+  // The association at the other end of `near`, just connected.
+  AssociationId other_than(const std::vector<AssociationId>& known) {
+    for (const auto& [id, log] : sink_.logs) {
+      if (std::find(known.begin(), known.end(), id) == known.end()) return id;
+    }
+    return AssociationId::none;
+  }
+  void connect_pair() {
+    server_ = open(config("server", 5000, 29101, true));
+    client_ = open(config("client", 5001, 29102, false));
+    near_ = connect(client_, peer(5000, 29101));
+    ASSERT_TRUE(until([&] {
+      far_ = other_than({near_});
+      return log(near_).up.has_value() && far_ != AssociationId::none;
+    }));
+  }
+
+  NoFraming framing_;
+  SctpOptions sctp_ = quick();
+  AssociationLimits limits_;
+  std::size_t associations_max_ = 100;
+  std::unique_ptr<Loop> loop_ = Loop::create().value();
+  BufferPool pool_;
+  Counters counters_;
+  Recorder sink_;
+  std::unique_ptr<UsrsctpTransport> transport_;
+  EndpointId server_{}, client_{};
+  AssociationId near_{}, far_{};
+};
+
+TEST_F(UsrsctpTest, comes_up_on_both_ends_and_says_who_is_there) {
+  start();
+  connect_pair();
+  const AssociationUp& up = *log(near_).up;
+  EXPECT_TRUE(up.initiator);
+  EXPECT_EQ(up.peer, "peer");
+  EXPECT_EQ(up.local, client_);
+  EXPECT_EQ(up.remote_port, 5000);
+  EXPECT_EQ(up.streams_out, 16);
+  EXPECT_THAT(up.remote_addresses, ElementsAre("127.0.0.1"));
+  const AssociationUp& other = *log(far_).up;
+  EXPECT_FALSE(other.initiator);
+  EXPECT_EQ(other.local, server_);
+  EXPECT_EQ(other.remote_port, 5001);
+  const auto status = transport_->status(far_).value();
+  EXPECT_EQ(status.local, "127.0.0.1:5000");
+  EXPECT_EQ(status.remote, "127.0.0.1:5001");
+  EXPECT_EQ(status.transport, TransportKind::usrsctp);
+  EXPECT_FALSE(status.peeled);
+  EXPECT_EQ(sink_.count<fact::EndpointOpened>(), 2u);
+  EXPECT_GE(sink_.count<fact::Notice>(), 1u);  // trusted networks only
+}
+
+TEST_F(UsrsctpTest, carries_messages_both_ways_with_stream_and_protocol) {
+  start();
+  connect_pair();
+  std::vector<std::pair<std::uint16_t, PayloadProtocol>> seen;
+  sink_.on_received = [&](AssociationId id, const Message& message) {
+    seen.emplace_back(static_cast<std::uint16_t>(message.stream), message.protocol);
+    if (id == far_) {
+      Message reply = message;
+      EXPECT_EQ(transport_->find(far_)->send(std::move(reply)), SendOutcome::accepted);
+    }
+  };
+  ASSERT_EQ(send(near_, "hello", 3), SendOutcome::accepted);
+  ASSERT_TRUE(until([&] { return seen.size() == 2; }));
+  EXPECT_THAT(seen, ElementsAre(std::pair(std::uint16_t{3}, PayloadProtocol::m3ua),
+                                std::pair(std::uint16_t{3}, PayloadProtocol::m3ua)));
+  ASSERT_NE(transport_->residence(far_), nullptr);
+  EXPECT_EQ(transport_->residence(far_)->count(), 1u);
+  EXPECT_EQ(send(near_, "no such stream", 16), SendOutcome::refused);
+}
+
+TEST_F(UsrsctpTest, closes_gracefully_only_after_everything_was_delivered) {
+  start();
+  connect_pair();
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(send(near_, std::to_string(i)), SendOutcome::accepted);
+  }
+  close(near_, CloseMode::graceful);
+  EXPECT_EQ(send(near_, "after the end"), SendOutcome::refused);
+  ASSERT_TRUE(until([&] { return log(near_).down && log(far_).down; }));
+  ASSERT_EQ(log(far_).received.size(), 1000u);
+  for (std::size_t i = 0; i < 1000; ++i) ASSERT_EQ(log(far_).received[i], std::to_string(i));
+  EXPECT_EQ(log(near_).down->cause, DownCause::local_close);
+  EXPECT_EQ(log(far_).down->cause, DownCause::peer_shutdown);
+  EXPECT_EQ(transport_->find(near_), nullptr);
+}
+
+TEST_F(UsrsctpTest, aborts_and_gives_back_what_was_queued) {
+  start();
+  connect_pair();
+  ASSERT_EQ(send(near_, "never leaves"), SendOutcome::accepted);
+  close(near_, CloseMode::abort);
+  ASSERT_TRUE(until([&] { return log(near_).down && log(far_).down; }));
+  EXPECT_THAT(log(near_).unsent, ElementsAre("never leaves"));
+  EXPECT_EQ(log(near_).down->cause, DownCause::local_close);
+  EXPECT_EQ(log(far_).down->cause, DownCause::peer_abort);
+}
+
+TEST_F(UsrsctpTest, reports_a_peer_that_refuses_and_one_that_does_not_answer) {
+  start();
+  server_ = open(config("server", 5000, 29101, true));
+  client_ = open(config("client", 5001, 29102, false));
+  const AssociationId refused = connect(client_, peer(5999, 29101));  // nobody has that port
+  const AssociationId silent = connect(client_, peer(5000, 29199));   // nobody has that UDP port
+  ASSERT_TRUE(until([&] { return log(refused).down && log(silent).down; }));
+  EXPECT_FALSE(log(refused).up || log(silent).up);
+  EXPECT_EQ(log(refused).down->cause, DownCause::refused);
+  EXPECT_EQ(log(silent).down->cause, DownCause::unreachable);
+}
+
+TEST_F(UsrsctpTest, allows_one_association_for_each_pair_of_endpoints) {
+  start();
+  connect_pair();
+  const AssociationId again = connect(client_, peer(5000, 29101));
+  ASSERT_TRUE(until([&] { return log(again).down.has_value(); }));
+  EXPECT_EQ(log(again).down->cause, DownCause::already_connected);
+  EXPECT_FALSE(log(near_).down.has_value());
+}
+
+TEST_F(UsrsctpTest, says_what_is_missing_to_reach_a_peer) {
+  start();
+  client_ = open(config("client", 5001, 29102, false));
+  const AssociationId id = connect(client_, peer(5000, 0));
+  ASSERT_TRUE(until([&] { return log(id).down.has_value(); }));
+  EXPECT_THAT(log(id).down->detail, HasSubstr("remote_udp_port"));
+}
+
+TEST_F(UsrsctpTest, names_a_udp_port_that_is_taken) {
+  FileDescriptor taken(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const auto address = SocketAddress::parse("127.0.0.1", 29103).value();
+  ASSERT_EQ(::bind(taken.get(), address.raw(), address.size()), 0);
+  start();
+  const auto opened = transport_->open(config("server", 5000, 29103, true), framing_);
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_THAT(opened.error().what, HasSubstr("endpoint server: UDP port 127.0.0.1:29103"));
+  EXPECT_THAT(opened.error().what, HasSubstr("Address already in use"));
+}
+
+TEST_F(UsrsctpTest, shares_a_udp_port_between_endpoints_but_not_an_sctp_port) {
+  start();
+  open(config("one", 5000, 29101, true));
+  open(config("two", 5002, 29101, true));
+  const auto clash = transport_->open(config("three", 5000, 29101, true), framing_);
+  ASSERT_FALSE(clash.has_value());
+  EXPECT_THAT(clash.error().what, HasSubstr("SCTP port 5000"));
+  client_ = open(config("client", 5001, 29102, false));
+  const AssociationId one = connect(client_, peer(5000, 29101));
+  const AssociationId two = connect(client_, peer(5002, 29101));
+  ASSERT_TRUE(until([&] { return log(one).up && log(two).up; }));
+}
+
+TEST_F(UsrsctpTest, is_there_once_in_a_process) {
+  start();
+  open(config("one", 5000, 29101, true));
+  UsrsctpTransport second(*loop_, pool_, counters_);
+  second.set_sink(sink_);
+  const auto opened = second.open(config("two", 5001, 29102, true), framing_);
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_THAT(opened.error().what, HasSubstr("one stack only"));
+  transport_.reset();
+  EXPECT_TRUE(second.open(config("two", 5001, 29102, true), framing_).has_value());
+}
+
+TEST_F(UsrsctpTest, refuses_associations_beyond_the_maximum) {
+  associations_max_ = 1;
+  start();
+  connect_pair();
+  const EndpointId other = open(config("other", 5003, 29104, false));
+  const AssociationId extra = connect(other, peer(5000, 29101));
+  ASSERT_TRUE(until([&] { return log(extra).down.has_value(); }));
+  EXPECT_EQ(counters_.get(Counter::associations_refused_limit), 1u);
+  EXPECT_EQ(log(extra).down->cause, DownCause::peer_abort);
+}
+
+TEST_F(UsrsctpTest, closes_on_a_message_over_the_limit) {
+  limits_.message_bytes_max = 1000;
+  start();
+  connect_pair();
+  ASSERT_EQ(send(near_, std::string(1000, 'x')), SendOutcome::accepted);
+  ASSERT_EQ(send(near_, std::string(1001, 'x')), SendOutcome::accepted);
+  ASSERT_TRUE(until([&] { return log(far_).down && log(near_).down; }));
+  EXPECT_EQ(log(far_).received.size(), 1u);
+  EXPECT_EQ(log(far_).down->cause, DownCause::protocol_error);
+  EXPECT_EQ(log(near_).down->cause, DownCause::peer_abort);
+}
+
+TEST_F(UsrsctpTest, keeps_an_association_as_it_is_when_it_is_peeled_off) {
+  start();
+  connect_pair();
+  ASSERT_EQ(send(near_, "before"), SendOutcome::accepted);
+  ASSERT_TRUE(until([&] { return log(far_).received.size() == 1; }));
+  ASSERT_TRUE(peel(far_));
+  EXPECT_TRUE(transport_->status(far_)->peeled);
+  EXPECT_EQ(transport_->peeled_count(), 1u);
+  ASSERT_EQ(send(near_, "after"), SendOutcome::accepted);
+  ASSERT_EQ(send(far_, "and back"), SendOutcome::accepted);
+  ASSERT_TRUE(
+      until([&] { return log(far_).received.size() == 2 && log(near_).received.size() == 1; }));
+  EXPECT_THAT(log(far_).received, ElementsAre("before", "after"));
+  close(near_, CloseMode::graceful);
+  ASSERT_TRUE(until([&] { return log(near_).down && log(far_).down; }));
+  EXPECT_EQ(log(far_).down->cause, DownCause::peer_shutdown);
+  EXPECT_EQ(transport_->peeled_count(), 0u);
+  // And a new one begins on the shared socket again.
+  const AssociationId again = connect(client_, peer(5000, 29101));
+  ASSERT_TRUE(until([&] { return log(again).up.has_value(); }));
+  const AssociationId far_again = other_than({near_, far_, again});
+  EXPECT_FALSE(transport_->status(far_again)->peeled);
+}
+
+TEST_F(UsrsctpTest, hears_the_abort_of_a_peer_on_a_peeled_socket) {
+  start();
+  connect_pair();
+  ASSERT_TRUE(peel(far_));
+  close(near_, CloseMode::abort);
+  ASSERT_TRUE(until([&] { return log(far_).down.has_value(); }));
+  EXPECT_EQ(log(far_).down->cause, DownCause::peer_abort);
+}
+
+TEST_F(UsrsctpTest, peels_off_a_message_that_is_half_received) {
+  sctp_.receive_buffer_bytes = 20'000;  // a message of 60,000 bytes has to come in parts
+  start();
+  connect_pair();
+  const std::string large(60'000, 'l');
+  ASSERT_EQ(send(near_, large), SendOutcome::accepted);
+  ASSERT_EQ(send(near_, "next"), SendOutcome::accepted);
+  ASSERT_TRUE(until([&] { return transport_->partial_bytes(far_) > 0; }));
+  ASSERT_TRUE(log(far_).received.empty());
+  ASSERT_TRUE(peel(far_));
+  EXPECT_GT(transport_->partial_bytes(far_), 0u);
+  ASSERT_TRUE(until([&] { return log(far_).received.size() == 2; }));
+  EXPECT_EQ(log(far_).received[0], large);
+  EXPECT_EQ(log(far_).received[1], "next");
+}
+
+TEST_F(UsrsctpTest, tells_congestion_when_the_peer_takes_no_more_and_loses_nothing) {
+  limits_.send_queue_bytes_max = 200'000;
+  sctp_.send_buffer_bytes = 100'000;
+  sctp_.receive_buffer_bytes = 50'000;
+  start();
+  connect_pair();
+  const std::string filler(1000, 'x');
+  std::size_t accepted = 0;
+  // In one turn, so that nothing is acknowledged meanwhile.
+  while (send(near_, filler + std::to_string(accepted)) == SendOutcome::accepted) ++accepted;
+  EXPECT_GT(accepted, 200u);
+  EXPECT_TRUE(transport_->status(near_)->queued_bytes > 190'000);
+  ASSERT_TRUE(until([&] { return log(far_).received.size() == accepted; }));
+  EXPECT_THAT(log(near_).congestion, ElementsAre(true, false));
+  for (std::size_t i = 0; i < accepted; ++i) {
+    ASSERT_EQ(log(far_).received[i], filler + std::to_string(i));
+  }
+}
+
+TEST_F(UsrsctpTest, peels_off_the_loud_one_of_many_by_itself) {
+  UsrsctpTransportOptions options;
+  options.peeloff.messages_per_second_min = 500;
+  options.peeloff.sustained_min = 100ms;
+  options.peeloff.age_min = 100ms;
+  options.sample_interval = 50ms;
+  start(options);
+  server_ = open(config("server", 5000, 29101, true));
+  std::vector<AssociationId> clients;
+  for (std::uint16_t i = 0; i < 5; ++i) {
+    const EndpointId local =
+        open(config("client", static_cast<std::uint16_t>(5001 + i), 29102, false));
+    clients.push_back(connect(local, peer(5000, 29101)));
+  }
+  ASSERT_TRUE(until([&] {
+    return sink_.logs.size() == 10 &&
+           std::all_of(clients.begin(), clients.end(), [&](auto id) { return log(id).up; });
+  }));
+  std::size_t sent = 0, echoed = 0;
+  AssociationId loud_server{};
+  sink_.on_received = [&](AssociationId id, const Message& message) {
+    if (id == clients[2]) {
+      ++echoed;
+      return;
+    }
+    loud_server = id;
+    Message reply = message;
+    EXPECT_EQ(transport_->find(id)->send(std::move(reply)), SendOutcome::accepted);
+  };
+  ASSERT_TRUE(until([&] {
+    while (sent - echoed < 50) {
+      EXPECT_EQ(send(clients[2], std::to_string(sent)), SendOutcome::accepted);
+      ++sent;
+    }
+    return sink_.count<fact::AssociationPeeled>() >= 2;  // both ends see it as loud
+  }));
+  EXPECT_TRUE(transport_->status(loud_server)->peeled);
+  EXPECT_EQ(transport_->status(loud_server)->reason, PeeloffReason::message_rate);
+  EXPECT_GT(transport_->status(loud_server)->peeled_at_messages_per_second, 500);
+  EXPECT_EQ(transport_->peeled_count(), 2u);
+  EXPECT_EQ(counters_.get(Counter::peels), 2u);
+}
+
+}  // namespace
+}  // namespace siglane::transport

@@ -1,0 +1,146 @@
+#include <cerrno>
+#include <utility>
+
+#include "transport/usrsctp_transport.h"
+
+// UsrsctpTransport: who sits where, and why.
+namespace siglane::transport {
+namespace {
+
+constexpr Duration kTick = 250ms;
+
+// There is one stack and so one loop: a cargo comes back to where it was.
+struct UsrsctpCargo final : DetachedAssociation {
+  UsrsctpCargo(std::unique_ptr<UsrsctpAssociation> association_,
+               std::unique_ptr<UsrsctpSocket> socket_, Counters& counters_)
+      : association(std::move(association_)),
+        socket(std::move(socket_)),
+        counters(counters_),
+        id_(association->id()) {}
+  ~UsrsctpCargo() override {
+    if (socket) counters.add(Counter::cargoes_dropped);
+  }
+  AssociationId id() const override { return id_; }
+
+  std::unique_ptr<UsrsctpAssociation> association;
+  std::unique_ptr<UsrsctpSocket> socket;
+  Counters& counters;
+
+ private:
+  AssociationId id_;
+};
+
+}  // namespace
+
+bool UsrsctpTransport::made(const DetachedAssociation& cargo) {
+  return dynamic_cast<const UsrsctpCargo*>(&cargo) != nullptr;
+}
+
+DetachOutcome UsrsctpTransport::detach(AssociationId id) {
+  UsrsctpAssociation* association = find_association(id);
+  if (association == nullptr || !association->can_move()) return Gone{};
+  std::unique_ptr<UsrsctpSocket> own;
+  if (!association->peeled()) {
+    int error = 0;
+    own = association->socket().peel_off(association->stack_id(), error);
+    if (!own) {  // ended meanwhile: its last data and its notification wait on the shared socket
+      counters_.add(Counter::peels_gone);
+      return Gone{};
+    }
+  }
+  std::unique_ptr<UsrsctpAssociation> owned = remove(id);
+  if (!own) own = owned->take_socket();
+  own->on_readable({});
+  return Peeled{std::make_unique<UsrsctpCargo>(std::move(owned), std::move(own), counters_)};
+}
+
+void UsrsctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
+  auto* ours = dynamic_cast<UsrsctpCargo*>(cargo.get());
+  if (ours == nullptr) return;  // dropping it aborts it
+  std::unique_ptr<UsrsctpAssociation> owned = std::move(ours->association);
+  UsrsctpAssociation& association = *owned;
+  const Source source{association.endpoint().id, association.id()};
+  watch(*ours->socket, source);
+  // What waited in it is delivered next: the stack will not tell of it again.
+  ours->socket->noted = true;
+  readable_.push_back(source);
+  soon_.schedule();
+  association.sit_on(std::move(ours->socket));
+  associations_[association.id()] = std::move(owned);
+  ++endpoints_.at(source.endpoint).associations;
+  ++peeled_;
+  if (!tick_.active()) tick_.start_after(kTick);
+  association.dirty = false;
+  if (std::exchange(association.blocked, false) || !association.queue.empty()) {
+    flush_at_end_of_turn(association);
+  }
+}
+
+void UsrsctpTransport::tick() {
+  const Instant now = loop_.now();
+  close_overdue(now);
+  if (now - last_sample_ >= options_.sample_interval) {
+    last_sample_ = now;
+    // No pressure: in this stack, what an association sends is limited for it alone.
+    const TrafficThreshold threshold = options_.peeloff.threshold();
+    std::vector<PeeloffSample> samples;
+    for (auto& [id, association] : associations_) {
+      association->meter.roll(now, options_.sample_interval / 2, threshold);
+      if (!association->peeled() && association->can_move()) {
+        samples.push_back(association->sample(now));
+      }
+    }
+    const PeeloffChoice choice = choose_peeloffs(samples, {}, options_.peeloff, peeled_);
+    for (const PeeloffDecision& decision : choice.chosen) peel(decision, now);
+    if (choice.starved > 0) {
+      counters_.add(Counter::peels_starved, choice.starved);
+      if (!std::exchange(starved_, true)) {
+        sink_->on_fact(
+            AssociationId::none,
+            fact::PeeloffStarved{"peeled_max (" + std::to_string(options_.peeloff.peeled_max) +
+                                 ") is reached"},
+            now);
+      }
+    } else {
+      starved_ = false;
+    }
+  }
+  if (!associations_.empty()) tick_.start_after(std::min(kTick, options_.sample_interval));
+}
+
+void UsrsctpTransport::peel(const PeeloffDecision& decision, Instant now) {
+  UsrsctpAssociation* association = find_association(decision.id);
+  if (association == nullptr) return;
+  const TrafficRates rates = association->meter.rates();
+  DetachOutcome outcome = detach(decision.id);
+  auto* done = std::get_if<Peeled>(&outcome);
+  if (done == nullptr) return;
+  adopt(std::move(done->cargo));
+  counters_.add(Counter::peels);
+  association->peel_reason = decision.reason;
+  association->peeled_at = now;
+  association->peeled_at_messages_per_second = rates.messages();
+  sink_->on_fact(
+      decision.id,
+      fact::AssociationPeeled{decision.reason, rates.messages(), rates.bytes(), 0, peeled_}, now);
+}
+
+// A close that does not come to its end is ended: first by ABORT, then without the stack.
+void UsrsctpTransport::close_overdue(Instant now) {
+  std::vector<AssociationId> overdue;
+  for (const auto& [id, association] : associations_) {
+    if (association->close_by() && *association->close_by() <= now) overdue.push_back(id);
+  }
+  for (const AssociationId id : overdue) {
+    UsrsctpAssociation* association = find_association(id);
+    if (association == nullptr) continue;
+    if (association->phase() == UsrsctpAssociation::Phase::aborting) {
+      association->ended(DownCause::local_close, {});
+      finish(id);
+    } else {
+      association->fail(DownCause::local_close, "the peer did not answer the shutdown in time");
+    }
+  }
+}
+
+}  // namespace siglane::transport

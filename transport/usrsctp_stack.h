@@ -1,0 +1,104 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/result.h"
+#include "transport/address.h"
+#include "transport/file_descriptor.h"
+#include "transport/loop.h"
+#include "transport/usrsctp_socket.h"
+
+namespace siglane::transport {
+
+// The SCTP stack in this process and its way to the network: SCTP packets in UDP (RFC 6951), read
+// and written by us on one loop, and the clock that the stack is told about. There is one stack in
+// a process and so one UsrsctpStack at a time.
+class UsrsctpStack {
+ public:
+  // An error: somebody has it already.
+  static Result<std::unique_ptr<UsrsctpStack>> claim(Loop& loop);
+  ~UsrsctpStack();
+  UsrsctpStack(const UsrsctpStack&) = delete;
+  UsrsctpStack& operator=(const UsrsctpStack&) = delete;
+
+  // Called from loop callbacks, outside the stack, after it was given input, or time: sockets may
+  // have become readable, and room to send may have appeared.
+  void after_input(std::function<void()> callback) { after_input_ = std::move(callback); }
+  void after_time(std::function<void()> callback) { after_time_ = std::move(callback); }
+
+  // Binds a UDP port, once for each address and port. The error names both.
+  using UdpPort = std::size_t;
+  Result<UdpPort> open_udp(const SocketAddress& local);
+  const SocketAddress& udp_address(UdpPort port) const { return udp_[port]->local; }
+  // What the kernel let us have for receiving, if that is less than we asked for.
+  std::optional<std::size_t> clipped_buffer(UdpPort port) const { return udp_[port]->clipped; }
+
+  // The path from one of our ports to `remote`, ready for a connect; nullopt: too many are in use.
+  std::optional<PathId> path_to(UdpPort port, const SocketAddress& remote);
+  // Invalid if there is no such path.
+  SocketAddress remote_of(PathId path) const;
+  SocketAddress local_of(PathId path) const;
+  // A path that nobody holds is forgotten some time after its last packet.
+  void hold(PathId path);
+  void drop(PathId path);
+
+  std::uint64_t packets_in() const { return packets_in_; }
+  std::uint64_t packets_out() const { return packets_out_; }
+
+ private:
+  struct Udp {
+    FileDescriptor fd;
+    SocketAddress local;
+    std::optional<std::size_t> clipped;
+    std::optional<Poll> poll;
+  };
+  struct Path {
+    UdpPort port = 0;
+    SocketAddress remote;
+    unsigned holders = 0;
+    bool registered = false;  // with the stack, as an address of ours
+    Instant last_used{};
+  };
+  struct PathKey {
+    UdpPort port;
+    SocketAddress remote;
+    bool operator==(const PathKey&) const = default;
+  };
+  struct PathKeyHash {
+    std::size_t operator()(const PathKey& key) const { return key.remote.hash() * 31 + key.port; }
+  };
+  struct PacketSpace;
+  friend struct UsrsctpCallbacks;
+
+  explicit UsrsctpStack(Loop& loop);
+  void on_udp(UdpPort port, PollEvents events);
+  void input(UdpPort port, const SocketAddress& from, Bytes packet);
+  int output(PathId path, const void* packet, std::size_t size);
+  void tick();
+  void stir();
+  std::optional<PathId> find_path(UdpPort port, const SocketAddress& remote);
+  void register_path(PathId id);
+  void forget_idle_paths(Instant now, Duration idle_max);
+
+  Loop& loop_;
+  std::function<void()> after_input_, after_time_;
+  std::vector<std::unique_ptr<Udp>> udp_;
+  std::unordered_map<PathId, Path> paths_;
+  std::unordered_map<PathKey, PathId, PathKeyHash> path_ids_;
+  std::unique_ptr<PacketSpace> space_;
+  std::uint64_t packets_in_ = 0, packets_out_ = 0;
+
+  Instant ticked_{};       // up to here the stack was told the time
+  Instant last_packet_{};  // in or out
+  Instant last_sweep_{};
+  bool hurried_ = false;  // the timer runs at its fast pace
+  Timer timer_;
+};
+
+}  // namespace siglane::transport

@@ -1,0 +1,324 @@
+#include "transport/usrsctp_transport.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace siglane::transport {
+namespace {
+
+// Holds a message of the size that signaling has, or a notification with one that came back.
+constexpr std::size_t kScratchBytes = 256 * 1024;
+constexpr Duration kTick = 250ms;
+// After so much work in one turn, what was answered leaves before the turn is over.
+constexpr unsigned kFlushAfterMessages = 16;
+constexpr Duration kFlushAfterWork = 200us;
+
+}  // namespace
+
+UsrsctpTransport::UsrsctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
+                                   UsrsctpTransportOptions options)
+    : loop_(loop),
+      buffers_(buffers),
+      counters_(counters),
+      options_(options),
+      scratch_(kScratchBytes),
+      soon_(loop.soon([this] { attend(); })),
+      tick_(loop.timer([this] { tick(); })),
+      end_of_turn_(loop.at_end_of_turn([this] { end_of_turn(); })) {}
+
+UsrsctpTransport::~UsrsctpTransport() = default;
+
+// --- Endpoints ------------------------------------------------------------------------------
+
+Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Framing&) {
+  const std::string where = "endpoint " + config.name + ": ";
+  if (!stack_) {
+    auto stack = UsrsctpStack::claim(loop_);
+    if (!stack) return failure(where + stack.error().what);
+    stack_ = std::move(*stack);
+    stack_->after_input([this] {
+      read_all();
+      retry_blocked();
+    });
+    stack_->after_time([this] {
+      note_readable();
+      read_all();
+      retry_blocked();
+    });
+    tell(fact::Notice{
+        "usrsctp parses SCTP in this process and is for trusted networks only; prefer the kernel's "
+        "SCTP (modprobe sctp) where peers are not"});
+  }
+  auto shared = std::make_shared<UsrsctpEndpoint>();
+  shared->id = next_endpoint_id();
+  shared->config = config;
+  auto udp = open_udp(config);
+  if (!udp) return failure(where + udp.error().what);
+  shared->udp = std::move(*udp);
+
+  auto opened = UsrsctpSocket::open_one_to_many(config.port, config.sctp);
+  if (opened.socket && config.listening) {
+    opened.error = opened.socket->listen();
+    opened.step = "listen";
+  }
+  if (!opened.socket || opened.error != 0) {
+    return failure(where + "SCTP port " + std::to_string(config.port) + " of this process, " +
+                   opened.step + ": " + std::strerror(opened.error) +
+                   (opened.error == EADDRINUSE
+                        ? " (with usrsctp every endpoint needs an SCTP port of its own)"
+                        : ""));
+  }
+  Endpoint endpoint;
+  endpoint.shared = shared;
+  endpoint.socket = std::move(opened.socket);
+  watch(*endpoint.socket, {shared->id, AssociationId::none});
+  for (const auto port : shared->udp) {
+    tell(fact::EndpointOpened{config.name, stack_->udp_address(port).text(),
+                              endpoint.socket->port(), TransportKind::usrsctp});
+    if (auto clipped = stack_->clipped_buffer(port)) {
+      tell(fact::Notice{where + "the UDP receive buffer is only " + std::to_string(*clipped) +
+                        " bytes; raise net.core.rmem_max"});
+    }
+  }
+  endpoints_.emplace(shared->id, std::move(endpoint));
+  return shared->id;
+}
+
+Result<std::vector<UsrsctpStack::UdpPort>> UsrsctpTransport::open_udp(
+    const EndpointConfig& config) {
+  std::vector<SocketAddress> addresses;
+  for (const std::string& text : config.addresses) {
+    auto address = SocketAddress::parse(text, config.udp_encapsulation_port);
+    if (!address) return tl::unexpected(address.error());
+    const bool another = std::any_of(
+        addresses.begin(), addresses.end(),
+        [&](const SocketAddress& earlier) { return earlier.family() == address->family(); });
+    if (another) {
+      tell(fact::Notice{"endpoint " + config.name + ": usrsctp has one path, so " + text +
+                        " is not used"});
+    } else {
+      addresses.push_back(*address);
+    }
+  }
+  const bool any = addresses.empty();
+  if (any) {
+    addresses = {SocketAddress::any(AF_INET, config.udp_encapsulation_port),
+                 SocketAddress::any(AF_INET6, config.udp_encapsulation_port)};
+  }
+  std::vector<UsrsctpStack::UdpPort> ports;
+  for (const SocketAddress& address : addresses) {
+    auto port = stack_->open_udp(address);
+    if (port) {
+      ports.push_back(*port);
+    } else if (!any || ports.empty()) {  // a machine without IPv6 is no error
+      return tl::unexpected(port.error());
+    }
+  }
+  return ports;
+}
+
+void UsrsctpTransport::watch(UsrsctpSocket& socket, Source source) {
+  socket.noted = false;
+  socket.on_readable([this, &socket, source] {
+    if (!std::exchange(socket.noted, true)) readable_.push_back(source);
+  });
+}
+
+// --- Associations ---------------------------------------------------------------------------
+
+UsrsctpAssociation* UsrsctpTransport::find_association(AssociationId id) const {
+  auto it = associations_.find(id);
+  return it == associations_.end() ? nullptr : it->second.get();
+}
+
+UsrsctpAssociation& UsrsctpTransport::add(AssociationId id, SctpId stack_id, Endpoint& endpoint) {
+  UsrsctpHost& host = *this;
+  auto owned =
+      std::make_unique<UsrsctpAssociation>(id, stack_id, endpoint.shared, *endpoint.socket, host);
+  UsrsctpAssociation& association = *owned;
+  associations_[id] = std::move(owned);
+  if (stack_id != 0) endpoint.by_stack_id[stack_id] = &association;
+  ++endpoint.associations;
+  if (!tick_.active()) tick_.start_after(kTick);
+  return association;
+}
+
+// Out of all tables; where it sits does not change.
+std::unique_ptr<UsrsctpAssociation> UsrsctpTransport::remove(AssociationId id) {
+  auto it = associations_.find(id);
+  std::unique_ptr<UsrsctpAssociation> owned = std::move(it->second);
+  associations_.erase(it);
+  Endpoint& endpoint = endpoints_.at(owned->endpoint().id);
+  --endpoint.associations;
+  auto by_id = endpoint.by_stack_id.find(owned->stack_id());
+  if (by_id != endpoint.by_stack_id.end() && by_id->second == owned.get()) {
+    endpoint.by_stack_id.erase(by_id);
+  }
+  if (owned->peeled()) --peeled_;
+  return owned;
+}
+
+AssociationId UsrsctpTransport::connect(EndpointId local, const PeerConfig& peer) {
+  Endpoint& endpoint = endpoints_.at(local);
+  const AssociationId id = next_association_id();
+  std::string why;
+  DownCause cause = DownCause::unreachable;
+  UsrsctpSocket::Connected connected;
+  const auto path = path_to(*endpoint.shared, peer, why);
+  if (path) {
+    connected = endpoint.socket->connect({*path, peer.port});
+    if (connected.error == EISCONN || connected.error == EALREADY) {
+      cause = DownCause::already_connected;
+    }
+    if (connected.error != 0) why = std::strerror(connected.error);
+  }
+  // An association of the same two endpoints that somebody here has already.
+  if (connected.id != 0 && endpoint.by_stack_id.contains(connected.id)) {
+    connected = {0, EISCONN};
+    cause = DownCause::already_connected;
+    why = std::strerror(EISCONN);
+  }
+  UsrsctpAssociation& association = add(id, connected.id, endpoint);
+  association.peer = peer.name;
+  association.placement = peer.placement;
+  association.initiator = true;
+  if (connected.id == 0) {
+    association.ended(cause, peer.name + ": " + why);
+    over_.push_back(id);
+    soon_.schedule();
+    return id;
+  }
+  association.path = *path;
+  stack_->hold(*path);
+  return id;
+}
+
+std::optional<PathId> UsrsctpTransport::path_to(const UsrsctpEndpoint& endpoint,
+                                                const PeerConfig& peer, std::string& why) {
+  if (peer.remote_udp_port == 0) {
+    why = "usrsctp needs the peer's remote_udp_port (RFC 6951)";
+    return std::nullopt;
+  }
+  why = "no address to connect to";
+  for (const std::string& text : peer.addresses) {
+    auto address = SocketAddress::parse(text, peer.remote_udp_port);
+    if (!address) {
+      why = address.error().what;
+      continue;
+    }
+    for (const auto port : endpoint.udp) {
+      if (stack_->udp_address(port).family() != address->family()) continue;
+      if (auto path = stack_->path_to(port, *address)) return path;
+      why = "too many paths";
+      return std::nullopt;
+    }
+    why = "the endpoint has no address of the family of " + text;
+  }
+  return std::nullopt;
+}
+
+void UsrsctpTransport::bind(AssociationId id, const PeerConfig& peer) {
+  if (UsrsctpAssociation* association = find_association(id)) {
+    association->placement = peer.placement;
+  }
+}
+
+std::optional<AssociationStatus> UsrsctpTransport::status(AssociationId id) const {
+  const UsrsctpAssociation* association = find_association(id);
+  if (association == nullptr) return std::nullopt;
+  return association->status();
+}
+
+const Histogram* UsrsctpTransport::residence(AssociationId id) const {
+  const UsrsctpAssociation* association = find_association(id);
+  if (association == nullptr || association->residence.count() == 0) return nullptr;
+  return &association->residence;
+}
+
+std::size_t UsrsctpTransport::partial_bytes(AssociationId id) const {
+  const UsrsctpAssociation* association = find_association(id);
+  return association == nullptr ? 0 : association->reassembly.bytes();
+}
+
+// --- Turns ----------------------------------------------------------------------------------
+
+void UsrsctpTransport::flush_at_end_of_turn(UsrsctpAssociation& association) {
+  association.dirty = true;
+  dirty_.push_back(association.id());
+}
+
+void UsrsctpTransport::congestion_changed(UsrsctpAssociation& association) {
+  congestion_.push_back(association.id());
+  soon_.schedule();
+}
+
+void UsrsctpTransport::wait_for_room(UsrsctpAssociation& association) {
+  blocked_.push_back(association.id());
+}
+
+void UsrsctpTransport::read_soon(UsrsctpAssociation& association) {
+  UsrsctpSocket& socket = association.socket();
+  if (std::exchange(socket.noted, true)) return;
+  readable_.push_back(
+      {association.endpoint().id, association.peeled() ? association.id() : AssociationId::none});
+  soon_.schedule();
+}
+
+void UsrsctpTransport::retry_blocked() {
+  for (AssociationId id : std::exchange(blocked_, {})) {
+    UsrsctpAssociation* association = find_association(id);
+    if (association == nullptr) continue;
+    association->blocked = false;
+    association->flush();
+  }
+}
+
+void UsrsctpTransport::after_message() {
+  if (worked_++ == 0) work_began_ = Loop::fresh_now();
+  if (worked_ >= kFlushAfterMessages || Loop::fresh_now() - work_began_ >= kFlushAfterWork) {
+    flush_dirty();
+  }
+}
+
+void UsrsctpTransport::flush_dirty() {
+  worked_ = 0;
+  for (AssociationId id : std::exchange(dirty_, {})) {
+    UsrsctpAssociation* association = find_association(id);
+    if (association == nullptr) continue;
+    association->dirty = false;
+    association->flush();
+  }
+}
+
+void UsrsctpTransport::end_of_turn() {
+  flush_dirty();
+  graves_.clear();
+  closing_.clear();
+  if (!readable_.empty()) soon_.schedule();
+}
+
+void UsrsctpTransport::tell(Fact fact) {
+  facts_.push_back(std::move(fact));
+  soon_.schedule();
+}
+
+void UsrsctpTransport::attend() {
+  for (Fact& fact : std::exchange(facts_, {})) {
+    sink_->on_fact(AssociationId::none, std::move(fact), loop_.now());
+  }
+  for (AssociationId id : std::exchange(over_, {})) {
+    if (find_association(id) != nullptr) finish(id);
+  }
+  for (AssociationId id : std::exchange(congestion_, {})) {
+    UsrsctpAssociation* association = find_association(id);
+    if (association == nullptr || association->phase() != UsrsctpAssociation::Phase::up) continue;
+    if (auto congested = association->queue.congestion_change()) {
+      sink_->on_event(id, AssociationCongestion{*congested}, loop_.now());
+    }
+  }
+  read_all();
+}
+
+}  // namespace siglane::transport
