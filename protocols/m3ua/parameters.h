@@ -21,20 +21,20 @@ enum class Tag : std::uint16_t {
   asp_identifier = 0x0011,
   affected_point_code = 0x0012,
   correlation_id = 0x0013,
-  registration_result = 0x0014,
-  deregistration_result = 0x0015,
-  registration_status = 0x0016,
-  deregistration_status = 0x0017,
-  local_routing_key_identifier = 0x0018,
   network_appearance = 0x0200,
   user_cause = 0x0204,
   congestion_indications = 0x0205,
   concerned_destination = 0x0206,
   routing_key = 0x0207,
-  destination_point_code = 0x0208,
-  service_indicators = 0x0209,
-  originating_point_code_list = 0x020a,
-  protocol_data = 0x0210
+  registration_result = 0x0208,
+  deregistration_result = 0x0209,
+  local_routing_key_identifier = 0x020a,
+  destination_point_code = 0x020b,
+  service_indicators = 0x020c,
+  originating_point_code_list = 0x020e,
+  protocol_data = 0x0210,
+  registration_status = 0x0212,
+  deregistration_status = 0x0213
 };
 
 // RFC 4666 §3.8.1.

@@ -325,6 +325,38 @@ TEST(Message, DataIsLaidOutAsTheStandardDrawsIt) {
   EXPECT_TRUE(std::ranges::equal(message.bytes(), std::as_bytes(std::span(expected))));
 }
 
+// RFC 4666 §3.6.2, with the numbers of §3.2, written by hand.
+TEST(Message, ARegistrationResponseIsLaidOutAsTheStandardDrawsIt) {
+  BufferPool pool;
+  MessageBuilder builder(pool, MessageType::reg_rsp);
+  const std::size_t result = builder.open(Tag::registration_result);
+  builder.u32(Tag::local_routing_key_identifier, 1);
+  builder.u32(Tag::registration_status, 5).u32(Tag::routing_context, 0);
+  builder.close(result);
+  const Buffer message = std::move(builder).finish();
+  const unsigned char expected[] = {1, 0,    9, 2,  0, 0, 0, 36,  //
+                                    2, 0x08, 0, 28,               //
+                                    2, 0x0a, 0, 8,  0, 0, 0, 1,   //
+                                    2, 0x12, 0, 8,  0, 0, 0, 5,   //
+                                    0, 0x06, 0, 8,  0, 0, 0, 0};
+  EXPECT_TRUE(std::ranges::equal(message.bytes(), std::as_bytes(std::span(expected))));
+  EXPECT_TRUE(MessageView::parse(message.bytes()));
+}
+
+// RFC 4666 §3.6.1: DPC, Service Indicators, OPC List.
+TEST(Message, ARoutingKeyIsReadByTheStandardsNumbers) {
+  const unsigned char key[] = {2,    0x0a, 0, 8, 0, 0,    0, 1,  //
+                               2,    0x0b, 0, 8, 0, 0,    3, 0xe9, 2, 0x0c, 0, 6,
+                               0x03, 0x05, 0, 0, 2, 0x0e, 0, 8,    0, 0,    0, 7};
+  const auto parsed = RoutingKeyView::parse(std::as_bytes(std::span(key)));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->destination_point_code, 1001u);
+  EXPECT_EQ(as_text(parsed->service_indicators), "\x03\x05");
+  EXPECT_THAT(
+      std::vector(parsed->originating_point_codes.begin(), parsed->originating_point_codes.end()),
+      ElementsAre(7));
+}
+
 TEST(Parameters, EveryMtpLabelSurvivesPackingByteByByte) {
   std::byte packed[kMtpLabelSize];
   Random random(5);
