@@ -98,6 +98,8 @@ std::optional<IpAddress> parse_ipv6(std::string_view text) {
   IpAddress address;
   address.family = 2;
   const std::size_t gap = text.find("::");
+  // An IPv4 address may stand at the very end only.
+  if (text.find('.') < gap && gap != text.npos) return std::nullopt;
   std::array<std::byte, 16> tail{};
   const auto head_bytes = read_groups(text.substr(0, gap), address.storage);
   if (!head_bytes) return std::nullopt;

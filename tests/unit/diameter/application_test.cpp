@@ -1,0 +1,154 @@
+#include "protocols/diameter/application.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/diameter/host.h"
+
+namespace siglane::diameter {
+namespace {
+
+constexpr AssociationId kPeer{1}, kOther{2}, kApplication{50};
+
+// What goes to a store and comes back.
+class StoreParcel final : public Parcel {
+ public:
+  RequestPtr request;
+};
+
+// Answers ULR from its store, later; knows no other command.
+class Hss final : public Application {
+ public:
+  using Application::Application;
+
+  void on_request(RequestPtr request, const MessageView& message, Instant, Outbox& out) override {
+    if (!message.is(command::update_location)) {
+      return reject(*request, result::command_unsupported, out);
+    }
+    users.emplace_back(*message.get(avp::user_name));
+    auto ask = std::make_unique<StoreParcel>();
+    ask->request = std::move(request);
+    out.ask(std::move(ask));
+  }
+  void on_store_completion(ParcelPtr completion, Instant, Outbox& out) override {
+    const RequestPtr request = std::move(static_cast<StoreParcel&>(*completion).request);
+    auto answer = begin_answer(out.buffers(), request->view(), config(), result::success);
+    answer.add(avp::auth_session_state, AuthSessionState::no_state_maintained)
+        .add(avp::ula_flags, 1u);
+    reply(*request, std::move(answer), out);
+  }
+  void on_answer(AnswerPtr answer, const MessageView& message, Instant, Outbox&) override {
+    answers.emplace_back(answer->tag, message.result_code().value_or(ResultCode{0}));
+  }
+  void on_woken(Instant, Outbox& out) override {
+    auto cancel = MessageBuilder::request(out.buffers(), command::cancel_location);
+    cancel.add(avp::session_id, "s")
+        .add(avp::destination_host, "peer.example")
+        .add(avp::destination_realm, "realm.peer.example");
+    if (to == AssociationId::none) {
+      send(std::move(cancel), ++tag, 0s, out);
+    } else {
+      send_to(to, std::move(cancel), ++tag, 3s, out);
+    }
+  }
+
+  std::vector<std::string> users;
+  std::vector<std::pair<std::uint64_t, ResultCode>> answers;
+  AssociationId to = AssociationId::none;
+  std::uint64_t tag = 0;
+};
+
+class ApplicationTest : public testing::Test {
+ protected:
+  ApplicationTest() {
+    auto hss = std::make_unique<Hss>(host_.module, 1);
+    hss_ = hss.get();
+    host_.add(kApplication, std::move(hss));
+    host_.module.add_application(ShardId{}, application::s6a, kApplication);
+    open_peer(host_, kPeer, node_config("peer"));
+  }
+  Buffer ask(Buffer request) {
+    host_.receive(kPeer, std::move(request));
+    return host_.sent_one(kPeer);
+  }
+
+  Host host_{node_config("us")};
+  Hss* hss_ = nullptr;
+};
+
+TEST_F(ApplicationTest, AnswersARequestWhenItsStoreHasDoneItsPart) {
+  auto request = ulr(host_.pool, "peer.example", "us.example", "realm.us.example");
+  request.group(avp::proxy_info, [&] {
+    request.add(avp::proxy_host, "proxy.example").add(avp::proxy_state, as_bytes("state"));
+  });
+  EXPECT_TRUE(ask(std::move(request).finish()).empty());
+  EXPECT_EQ(hss_->users, std::vector<std::string>{"001010000000001"});
+  ASSERT_EQ(host_.asked.size(), 1u);
+  host_.submit(kApplication, std::move(host_.asked[0]), AssociationId::none);
+  const Buffer answer = host_.sent_one(kPeer);
+  const MessageView message = parsed(answer);
+  EXPECT_EQ(message.result_code(), result::success);
+  EXPECT_EQ(message.header().hop_by_hop, 77u);
+  EXPECT_EQ(message.get(avp::session_id), "mme.visited.example;1;2");
+  EXPECT_EQ(as_text(*message.get(avp::proxy_info)->get(avp::proxy_state)), "state");
+  EXPECT_FALSE(validate(message, dictionary()));
+  EXPECT_FALSE(check_command(message, dictionary()));
+}
+
+TEST_F(ApplicationTest, SeesNoRequestThatItsGrammarForbids) {
+  const Buffer good = ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish();
+  MessageBuilder request(host_.pool, parsed(good).header());
+  for (const AvpView avp : parsed(good).avps()) {
+    if (!avp.is(avp::rat_type)) request.add_raw(avp.raw());
+  }
+  const Buffer answer = ask(std::move(request).finish());
+  EXPECT_EQ(parsed(answer).result_code(), result::missing_avp);
+  const auto failed = parsed(answer).get(avp::failed_avp);
+  ASSERT_TRUE(failed);
+  EXPECT_TRUE(failed->find(avp::rat_type));
+  EXPECT_TRUE(hss_->users.empty());
+}
+
+TEST_F(ApplicationTest, RejectsCommandsThatItDoesNotKnow) {
+  auto request = MessageBuilder::request(host_.pool, command::purge_ue);
+  request.add(avp::session_id, "s")
+      .add(avp::auth_session_state, AuthSessionState::no_state_maintained)
+      .add(avp::origin_host, "peer.example")
+      .add(avp::origin_realm, "realm.peer.example")
+      .add(avp::destination_realm, "realm.us.example")
+      .add(avp::user_name, "1");
+  const Buffer answer = ask(std::move(request).finish());
+  EXPECT_EQ(parsed(answer).result_code(), result::command_unsupported);
+  EXPECT_TRUE(parsed(answer).header().is_error());
+}
+
+TEST_F(ApplicationTest, SendsRequestsOfItsOwnWithAFreshEndToEndIdentifierEach) {
+  std::vector<std::uint32_t> seen;
+  for (int i = 1; i <= 3; ++i) {
+    host_.give(kApplication, Woken{});
+    const Buffer sent = host_.sent_one(kPeer);
+    ASSERT_FALSE(sent.empty());
+    seen.push_back(parsed(sent).header().end_to_end);
+    host_.receive(kPeer, answer_to(host_.pool, sent, result::success, node_config("peer")));
+    EXPECT_EQ(hss_->answers.back(), std::pair(static_cast<std::uint64_t>(i), result::success));
+  }
+  EXPECT_EQ(seen[1], seen[0] + 1);
+  EXPECT_EQ(seen[2], seen[0] + 2);
+}
+
+TEST_F(ApplicationTest, HearsOfATimeoutAndOfAPeerThatIsGone) {
+  host_.give(kApplication, Woken{});
+  host_.pass(11s);
+  ASSERT_EQ(hss_->answers.size(), 1u);
+  EXPECT_EQ(hss_->answers[0], std::pair(std::uint64_t{1}, result::unable_to_deliver));
+  hss_->to = kPeer;
+  host_.give(kApplication, Woken{});
+  host_.pass(4s);
+  ASSERT_EQ(hss_->answers.size(), 2u);
+  hss_->to = kOther;  // nobody
+  host_.give(kApplication, Woken{});
+  ASSERT_EQ(hss_->answers.size(), 3u);
+  EXPECT_EQ(hss_->answers[2], std::pair(std::uint64_t{3}, result::unable_to_deliver));
+}
+
+}  // namespace
+}  // namespace siglane::diameter
