@@ -1,0 +1,169 @@
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include "core/protocol.h"
+#include "protocols/diameter/answers.h"
+#include "protocols/diameter/capabilities.h"
+#include "protocols/diameter/module.h"
+#include "protocols/diameter/peer_session.h"
+
+// A hostile peer: the first byte says in which state it begins, then come messages, each behind a
+// byte of what to do and two of its length. Whatever it sends, the session's own messages are in
+// order, what waits is bounded, and the machine keeps to its table (asserted in the session).
+
+namespace {
+
+using namespace siglane;
+using namespace siglane::diameter;
+
+constexpr AssociationId kPeer{1}, kApplication{2};
+
+void require(bool good) {
+  if (!good) std::abort();
+}
+
+DiameterConfig config_of(const char* host) {
+  DiameterConfig config;
+  config.origin_host = host;
+  config.origin_realm = "example";
+  config.relay = true;
+  config.applications = {{application::s6a, vendor::tgpp, false}};
+  config.limits.pending_max = 8;
+  config.limits.message_bytes_max = 4096;
+  config.peers = {{"peer", "peer.example", "example", {}}};
+  return config;
+}
+
+class Victim {
+ public:
+  Victim(bool initiator, bool refuse) : refuse_(refuse) {
+    AssociationUp up;
+    up.initiator = initiator;
+    up.peer = initiator ? "peer" : "";
+    up.streams_out = 4;
+    session_ = module_.open_session(kPeer, up, peers_, 1);
+    give(std::move(up));
+  }
+
+  void give(SessionInput input) {
+    inputs_.push_back(std::move(input));
+    while (!inputs_.empty()) {
+      SessionInput next = std::move(inputs_.front());
+      inputs_.pop_front();
+      Outbox out(pool_, counters_);
+      session_->step(std::move(next), now_, out);
+      carry_out(out);
+    }
+    require(session_->status().pending <= 8);
+  }
+  void receive(Buffer payload) {
+    Message message;
+    message.payload = std::move(payload);
+    give(AssociationReceived{std::move(message)});
+  }
+  void wake() {
+    const auto at = session_->deadline();
+    if (!at) return;
+    now_ = std::max(now_, *at);
+    give(Woken{});
+    const auto next = session_->deadline();
+    require(!next || *next > now_);  // never due again at once
+  }
+  void send_request() {
+    auto request = MessageBuilder::request(pool_, command::cancel_location, 0, 7);
+    request.add(avp::destination_realm, "example");
+    auto parcel = std::make_unique<RequestParcel>();
+    parcel->message = std::move(request).finish();
+    parcel->header = *Header::read(parcel->message.bytes());
+    give(Submitted{kApplication, std::move(parcel)});
+  }
+  void open(bool initiator) {
+    if (!initiator) return receive(make_cer(pool_, config_of("peer.example"), {}, 1, 1));
+    Header cer;
+    cer.command = command::capabilities_exchange.code;
+    cer.hop_by_hop = hop_by_hop_;
+    receive(make_cea(pool_, config_of("peer.example"), {}, cer, result::success));
+  }
+  std::uint32_t hop_by_hop() const { return hop_by_hop_; }
+
+ private:
+  void carry_out(Outbox& out) {
+    for (Action& action : out.actions()) {
+      if (auto* transmit = std::get_if<Transmit>(&action)) {
+        const auto sent = MessageView::parse(transmit->message.payload.bytes());
+        require(sent.has_value());
+        if (sent->is_request()) hop_by_hop_ = sent->header().hop_by_hop;
+      } else if (std::holds_alternative<Identify>(action)) {
+        SessionInput answer = Identified{};
+        if (refuse_) answer = IdentityRefused{"no"};
+        inputs_.push_front(std::move(answer));
+      } else if (auto* accept = std::get_if<Accept>(&action)) {
+        Outbox routed(pool_, counters_);
+        module_.route(ShardId{}, kPeer, std::move(accept->parcel), now_, routed);
+        carry_out(routed);
+      } else if (auto* forward = std::get_if<Forward>(&action)) {
+        if (forward->to == kPeer) {
+          inputs_.push_back(Submitted{kPeer, std::move(forward->parcel)});
+        }
+      } else if (auto* undelivered = std::get_if<Undelivered>(&action)) {
+        require(undelivered->parcel->mark_tried(kPeer));
+        Outbox again(pool_, counters_);
+        module_.undelivered(ShardId{}, kPeer, std::move(undelivered->parcel), undelivered->why,
+                            now_, again);
+        carry_out(again);
+      } else if (auto* publish = std::get_if<Publish>(&action)) {
+        module_.publish(ShardId{}, kPeer, std::move(publish->change));
+      }
+    }
+  }
+
+  bool refuse_;
+  BufferPool pool_;
+  Counters counters_;
+  DiameterModule module_{config_of("us.example")};
+  PeerTable peers_;
+  Instant now_{1s};
+  std::unique_ptr<Session> session_;
+  std::deque<SessionInput> inputs_;
+  std::uint32_t hop_by_hop_ = 0;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const unsigned start = data[0];
+  const bool initiator = (start & 1) != 0;
+  Victim victim(initiator, (start & 2) != 0);
+  if ((start & 4) != 0) victim.open(initiator);
+  if ((start & 8) != 0) victim.send_request();
+  if ((start & 16) != 0) victim.give(Stopping{});
+
+  ByteReader input(std::as_bytes(std::span(data + 1, size - 1)));
+  for (int messages = 0; messages < 64; ++messages) {
+    const auto what = input.u8();
+    const auto length = input.u16();
+    if (!what || !length) break;
+    const std::size_t bytes = std::min<std::size_t>(*length, input.remaining());
+    Buffer payload = Buffer::copy_of(*input.take(bytes));
+    // As if the peer had seen our last request, so that answers match.
+    if ((*what & 1) != 0 && bytes >= Header::kBytes) {
+      store_u32(payload.exclusive_bytes().data() + Header::kHopByHopAt, victim.hop_by_hop());
+    }
+    if ((*what & 2) != 0) victim.send_request();
+    if ((*what & 4) != 0) victim.wake();
+    if ((*what & 8) != 0) {
+      Message back;
+      back.payload = payload;
+      victim.give(AssociationUnsent{std::move(back), true});
+    }
+    if ((*what & 16) != 0) victim.give(Stopping{});
+    victim.receive(std::move(payload));
+  }
+  victim.give(AssociationDown{DownCause::lost, {}});
+  return 0;
+}
