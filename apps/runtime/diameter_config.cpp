@@ -1,11 +1,10 @@
 #include "apps/runtime/diameter_config.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "apps/runtime/config_fields.h"
 #include "apps/runtime/wall_time.h"
+#include "protocols/diameter/text.h"
 
 namespace siglane::runtime {
 
@@ -13,24 +12,17 @@ namespace {
 
 constexpr std::uint16_t kDiameterPort = 3868;  // RFC 6733 §11.4
 
-// Two different peers cannot say the same Origin-Host; DiameterIdentity compares without case.
-bool same_identity(std::string_view a, std::string_view b) {
-  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
-}
-
 diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
                                                 const diameter::DiameterConfig& config,
                                                 NodeConfig& node) {
   diameter::DiameterPeerConfig peer;
   peer.name = read_peer(from, "diameter", kDiameterPort, node).peer.name;
   peer.origin_host = required_name(from, "origin_host");
-  if (same_identity(peer.origin_host, config.origin_host)) {
+  if (diameter::same_identity(peer.origin_host, config.origin_host)) {
     from.refuse("origin_host", "another host than this node's own");
   }
   for (const auto& other : config.peers) {
-    if (same_identity(peer.origin_host, other.origin_host)) {
+    if (diameter::same_identity(peer.origin_host, other.origin_host)) {
       from.refuse("origin_host", fmt::format("free: peer \"{}\" has it", other.name));
     }
   }

@@ -1,0 +1,174 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "apps/runtime/diameter_config.h"
+#include "apps/runtime/m3ua_config.h"
+
+namespace siglane::runtime {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr std::string_view kHead = R"({"node": {"name": "n"}, "endpoints": [
+  {"name": "e", "module": "diameter", "transport": "tcp"},
+  {"name": "x", "module": "m3ua", "transport": "tcp"}],)";
+
+template <class Config>
+struct Read {
+  NodeConfig node;
+  Config config;
+  std::string errors;
+};
+
+template <class Config>
+Read<Config> read(const std::string& section,
+                  Config (*read_config)(const ObjectReader&, NodeConfig&)) {
+  Read<Config> read;
+  auto document = JsonDocument::parse("c.json", std::string(kHead) + "\n" + section + "}");
+  if (!document) {
+    read.errors = document.error().what;
+    return read;
+  }
+  ConfigReader reader(*document);
+  read.node = read_node_config(reader.root(), {"diameter", "m3ua"});
+  read.config = read_config(reader.root(), read.node);
+  if (auto good = reader.finish(); !good) read.errors = good.error().what;
+  return read;
+}
+
+auto read_diameter(const std::string& section) {
+  return read(section, read_diameter_config);
+}
+auto read_m3ua(const std::string& section) {
+  return read(section, read_m3ua_config);
+}
+
+TEST(DiameterConfigReader, ReadsEveryKey) {
+  const auto got = read_diameter(R"("diameter": {
+    "origin_host": "hss.example.org", "origin_realm": "example.org", "product_name": "x",
+    "vendor_id": 10415, "firmware_revision": 7, "host_ip_addresses": ["10.0.0.1"], "relay": true,
+    "watchdog_ms": 6000, "capabilities_timeout_ms": 101, "disconnect_timeout_ms": 102,
+    "request_timeout_ms": 103,
+    "limits": {"pending_max": 1, "message_bytes_max": 300, "avp_depth_max": 3},
+    "peers": [{"name": "mme", "origin_host": "mme.example.org", "realm": "other.org",
+               "routed_realms": ["a", "b"], "remote_addresses": ["10.0.0.2"],
+               "connect": {"endpoint": "e"}},
+              {"name": "mme2", "origin_host": "mme2.example.org"}]})");
+  EXPECT_EQ(got.errors, "");
+  const diameter::DiameterConfig& config = got.config;
+  EXPECT_EQ(config.origin_host, "hss.example.org");
+  EXPECT_EQ(config.origin_realm, "example.org");
+  EXPECT_EQ(config.product_name, "x");
+  EXPECT_EQ(config.vendor_id, 10415u);
+  EXPECT_EQ(config.firmware_revision, 7u);
+  EXPECT_THAT(config.host_ip_addresses, ElementsAre("10.0.0.1"));
+  EXPECT_TRUE(config.relay);
+  EXPECT_EQ(config.watchdog_interval, 6s);
+  EXPECT_EQ(config.capabilities_timeout, 101ms);
+  EXPECT_EQ(config.disconnect_timeout, 102ms);
+  EXPECT_EQ(config.request_timeout, 103ms);
+  EXPECT_EQ(config.limits.pending_max, 1u);
+  EXPECT_EQ(config.limits.message_bytes_max, 300u);
+  EXPECT_EQ(config.limits.avp_depth_max, 3u);
+  EXPECT_GT(config.origin_state_id, 1'700'000'000u);
+  ASSERT_EQ(config.peers.size(), 2u);
+  EXPECT_EQ(config.peers[0].name, "mme");
+  EXPECT_EQ(config.peers[0].origin_host, "mme.example.org");
+  EXPECT_EQ(config.peers[0].realm, "other.org");
+  EXPECT_THAT(config.peers[0].routed_realms, ElementsAre("a", "b"));
+  EXPECT_EQ(config.peers[1].realm, "example.org");
+  EXPECT_EQ(got.node.peer("mme")->connect_from, "e");
+  EXPECT_EQ(got.node.peer("mme")->module, "diameter");
+  EXPECT_EQ(got.node.peer("mme2")->peer.port, 3868);
+}
+
+TEST(DiameterConfigReader, RefusesIdentitiesThatAreTakenOrNone) {
+  EXPECT_EQ(read_diameter(R"("diameter": {"origin_host": "a.org", "origin_realm": "b c", "peers": [
+    {"name": "p1", "origin_host": "A.org"},
+    {"name": "p2", "origin_host": "m.org"},
+    {"name": "p3", "origin_host": "M.ORG"}]})")
+                .errors,
+            "c.json:4: /diameter/origin_realm: \"b c\" is not a name: 1 to 128 printable ASCII "
+            "characters without blanks\n"
+            "c.json:5: /diameter/peers/0/origin_host: \"A.org\" is not another host than this "
+            "node's own\n"
+            "c.json:7: /diameter/peers/2/origin_host: \"M.ORG\" is not free: peer \"p2\" has it");
+}
+
+TEST(DiameterConfigReader, ConnectsFromItsOwnEndpointsOnly) {
+  EXPECT_EQ(read_diameter(R"("diameter": {"origin_host": "a.org", "origin_realm": "org", "peers": [
+    {"name": "p1", "origin_host": "m.org", "remote_addresses": ["::1"],
+     "connect": {"endpoint": "x"}}]})")
+                .errors,
+            "c.json:6: /diameter/peers/0/connect/endpoint: \"x\" is not an endpoint of the module "
+            "\"diameter\"");
+}
+
+TEST(M3uaConfigReader, ReadsEveryKey) {
+  const auto got = read_m3ua(R"("m3ua": {
+    "asps": [{"name": "asp1", "asp_identifier": 7}, {"name": "asp2", "asp_identifier": 8}],
+    "application_servers": [{"name": "as", "routing_context": 100, "network_appearance": 5,
+      "traffic_mode": "broadcast", "asps": ["asp1", "asp2"], "active_asps_min": 2,
+      "recovery_timeout_ms": 10, "pending_messages_max": 3, "pending_bytes_max": 4}],
+    "routes": [{"dpc": 16777215, "network_appearance": 6, "service_indicators": [3, 5],
+                "opcs": [1], "as": "as"}],
+    "heartbeat_interval_ms": 11, "single_stream_allowed": true,
+    "destination_report_interval_ms": 12, "drain_messages_per_ms_max": 13})");
+  EXPECT_EQ(got.errors, "");
+  const m3ua::M3uaConfig& config = got.config;
+  ASSERT_EQ(config.asps.size(), 2u);
+  EXPECT_EQ(config.asps[1].name, "asp2");
+  EXPECT_EQ(config.asps[1].asp_identifier, 8u);
+  ASSERT_EQ(config.application_servers.size(), 1u);
+  const auto& as = config.application_servers[0];
+  EXPECT_EQ(as.name, "as");
+  EXPECT_EQ(as.routing_context, 100u);
+  EXPECT_EQ(as.network_appearance, 5u);
+  EXPECT_EQ(as.traffic_mode, m3ua::TrafficMode::broadcast);
+  EXPECT_THAT(as.asps, ElementsAre("asp1", "asp2"));
+  EXPECT_EQ(as.active_asps_min, 2u);
+  EXPECT_EQ(as.recovery_timeout, 10ms);
+  EXPECT_EQ(as.pending_messages_max, 3u);
+  EXPECT_EQ(as.pending_bytes_max, 4u);
+  ASSERT_EQ(config.routes.size(), 1u);
+  EXPECT_EQ(config.routes[0].destination_point_code, 0xffffffu);
+  EXPECT_EQ(config.routes[0].network_appearance, 6u);
+  EXPECT_THAT(config.routes[0].service_indicators, ElementsAre(3, 5));
+  EXPECT_THAT(config.routes[0].originating_point_codes, ElementsAre(1));
+  EXPECT_EQ(config.routes[0].application_server, "as");
+  EXPECT_EQ(config.heartbeat_interval, 11ms);
+  EXPECT_TRUE(config.single_stream_allowed);
+  EXPECT_EQ(config.destination_report_interval, 12ms);
+  EXPECT_EQ(config.drain_messages_per_ms_max, 13u);
+  EXPECT_EQ(got.node.peer("asp1")->peer.port, 2905);
+}
+
+TEST(M3uaConfigReader, RefusesWhatDoesNotFitTogether) {
+  EXPECT_EQ(read_m3ua(R"("m3ua": {"asps": [
+    {"name": "a", "asp_identifier": 1},
+    {"name": "b", "asp_identifier": 1},
+    {"name": "c"}],
+   "application_servers": [
+    {"name": "as", "routing_context": 1, "asps": ["a"], "active_asps_min": 2},
+    {"name": "as", "routing_context": 1, "asps": ["z"]},
+    {"name": "as3", "routing_context": 3, "asps": ["a", "a"]}],
+   "routes": [
+    {"dpc": 16777216, "as": "nowhere"}]})")
+                .errors,
+            "c.json:6: /m3ua/asps/1/asp_identifier: 1 is not free: ASP \"a\" has it\n"
+            "c.json:7: /m3ua/asps/2/asp_identifier: is missing: without \"remote_addresses\" "
+            "nothing else tells who it is\n"
+            "c.json:9: /m3ua/application_servers/0/active_asps_min: 2 is not a whole number from 1 "
+            "to 1\n"
+            "c.json:10: /m3ua/application_servers/1/name: \"as\" is not a name of its own\n"
+            "c.json:10: /m3ua/application_servers/1/routing_context: 1 is not free: AS \"as\" has "
+            "it\n"
+            "c.json:10: /m3ua/application_servers/1/asps/0: \"z\" is not the name of an ASP\n"
+            "c.json:11: /m3ua/application_servers/2/asps/0: \"a\" is not named once\n"
+            "c.json:11: /m3ua/application_servers/2/asps/1: \"a\" is not named once\n"
+            "c.json:13: /m3ua/routes/0/dpc: 16777216 is not a whole number from 0 to 16777215\n"
+            "c.json:13: /m3ua/routes/0/as: \"nowhere\" is not the name of an application server");
+}
+
+}  // namespace
+}  // namespace siglane::runtime
