@@ -1,0 +1,127 @@
+// A daemon's life from its command line to its exit status.
+#include "apps/runtime/daemon.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "tests/component/echo_module.h"
+#include "transport/loop.h"
+
+namespace siglane::runtime {
+namespace {
+
+using ::testing::HasSubstr;
+
+class EchoDaemon final : public Daemon {
+ public:
+  Info info() const override { return {"echod", "Echoes", {"echo"}}; }
+  void read(const ObjectReader& root, NodeConfig&) override {
+    greeting = root.object("echo").string("greeting", "hello");
+  }
+  Result<void> check() override {
+    return greeting == "rude" ? failure("the greeting is rude") : Result<void>();
+  }
+  Result<void> build(NodeBuilder& builder) override {
+    built = true;
+    builder.add_module(std::make_unique<siglane::testing::EchoModule>("echod"));
+    return {};
+  }
+  void on_started(Node& node) override {
+    transport = node.config().endpoints.at(0).endpoint.transport;
+    admin_socket = node.config().admin.socket;
+    if (signal_to_raise != 0) {
+      raise(signal_to_raise);  // watched by now: the loop hears of it in its first turn
+    } else {
+      node.stop();
+    }
+  }
+  int on_stopped(Node&) override { return 42; }
+
+  std::string greeting, admin_socket;
+  bool built = false;
+  int signal_to_raise = 0;
+  TransportKind transport{};
+};
+
+class DaemonTest : public ::testing::Test {
+ protected:
+  DaemonTest() {
+    directory_ = mkdtemp(name_);
+    file_ = directory_ + "/c.json";
+    write("{}");
+  }
+  ~DaemonTest() override { std::filesystem::remove_all(directory_); }
+
+  void write(const std::string& echo) {
+    std::ofstream(file_) << R"({"node": {"name": "n"}, "log": {"level": "off"},
+      "endpoints": [{"name": "e", "module": "echo", "transport": "sctp",
+                     "addresses": ["127.0.0.1"]}],
+      "echo": )" << echo << "}";
+  }
+  int run(std::vector<std::string> arguments) {
+    std::vector<const char*> argv{"echod"};
+    for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+    ::testing::internal::CaptureStderr();
+    ::testing::internal::CaptureStdout();
+    const int status = run_daemon(static_cast<int>(argv.size()), argv.data(), daemon_);
+    err_ = ::testing::internal::GetCapturedStderr();
+    out_ = ::testing::internal::GetCapturedStdout();
+    return status;
+  }
+
+  char name_[32] = "/tmp/siglane-daemon-XXXXXX";
+  std::string directory_, file_, out_, err_;
+  EchoDaemon daemon_;
+};
+
+TEST_F(DaemonTest, RunsUntilItIsStoppedAndOverridesItsConfig) {
+  EXPECT_EQ(run({"--config", file_, "--transport", "tcp", "--admin-socket", directory_ + "/s"}), 42)
+      << err_;
+  EXPECT_EQ(daemon_.transport, TransportKind::tcp);
+  EXPECT_EQ(daemon_.admin_socket, directory_ + "/s");
+  EXPECT_FALSE(std::filesystem::exists(directory_ + "/s"));
+}
+
+TEST_F(DaemonTest, StopsGracefullyOnTermAndInt) {
+  for (int signal : {SIGTERM, SIGINT}) {
+    daemon_.signal_to_raise = signal;
+    EXPECT_EQ(run({"--config", file_, "--transport", "tcp"}), 42) << err_;
+  }
+}
+
+TEST_F(DaemonTest, ChecksItsConfigWithoutStarting) {
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 0);
+  EXPECT_EQ(out_, file_ + ": good\n");
+  EXPECT_FALSE(daemon_.built);
+}
+
+TEST_F(DaemonTest, SaysWhatIsWrongWithItsConfig) {
+  write("{\"greeting\": 5}");
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
+  EXPECT_EQ(err_, file_ + ":4: /echo/greeting: 5 is not a string\n");
+  write("{\"greeting\": \"rude\"}");
+  EXPECT_EQ(run({"--config", file_}), 1);
+  EXPECT_EQ(err_, file_ + ": the greeting is rude\n");
+  EXPECT_EQ(run({"--config", directory_ + "/none"}), 1);
+  EXPECT_THAT(err_, HasSubstr("cannot be opened"));
+  EXPECT_FALSE(daemon_.built);
+}
+
+TEST_F(DaemonTest, SaysWhatIsWrongWithItsCommandLine) {
+  EXPECT_EQ(run({}), 2);
+  EXPECT_THAT(err_, HasSubstr("--config"));
+  EXPECT_EQ(run({"--config", file_, "--transport", "udp"}), 2);
+  EXPECT_THAT(err_, HasSubstr("udp is not one of sctp, kernel-sctp, usrsctp, tcp"));
+  EXPECT_EQ(run({"--config", file_, "--log-level", "loud"}), 2);
+  EXPECT_EQ(run({"--help"}), 0);
+  EXPECT_THAT(out_, HasSubstr("--admin-socket"));
+}
+
+}  // namespace
+}  // namespace siglane::runtime
