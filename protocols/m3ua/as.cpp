@@ -102,8 +102,7 @@ void ApplicationServer::on_up(AssociationId from, const AspEventParcel& event, I
   member->epoch = event.epoch;
   set_inactive(*member);
   if (settle(now, out)) return;
-  // RFC 4666 §4.3.4.1: "When an ASP moves from ASP-DOWN to ASP-INACTIVE within a particular AS, a
-  // Notify message SHOULD be sent [...] in order to inform the ASP of the current AS state."
+  // RFC 4666 §4.3.4.1: an ASP that comes up is told, behind its ASPUP ACK, how its AS fares.
   if (state_ == AsState::inactive) notify(*member, NotifyStatus::as_inactive, out);
   if (state_ == AsState::active) notify(*member, NotifyStatus::as_active, out);
   if (state_ == AsState::pending) notify(*member, NotifyStatus::as_pending, out);
@@ -119,9 +118,8 @@ void ApplicationServer::on_gone(AssociationId from, const AspEventParcel& event,
   const auto identifier = member->asp_identifier;
   set_inactive(*member);
   members_.erase(members_.begin() + (member - members_.data()));
-  // RFC 4666 §3.8.2: "For the ASP Failure case, the SGP is indicating to ASPs in the AS that one of
-  // the ASPs has failed. The ASP Identifier (if available) of the failed ASP MUST be placed in the
-  // message."
+  // RFC 4666 §3.8.2, ASP Failure: the others hear that one of them has failed, and its ASP
+  // Identifier where it has one.
   if (event.event == Event::lost) notify_all(NotifyStatus::asp_failure, out, identifier);
   if (settle(now, out) || !was_active) return;
   publish(out);
@@ -224,9 +222,8 @@ void ApplicationServer::entered(AsState before, Instant now, Outbox& out) {
   if (!was_served && is_served) report_destinations(MessageType::dava, out);
 }
 
-// RFC 4666 §3.8.2: "In the Insufficient ASP Resources case, the SGP is indicating to an
-// ASP-INACTIVE ASP in the AS that another ASP is required to handle the load of the AS
-// (Loadsharing or Broadcast mode)."
+// RFC 4666 §3.8.2, Insufficient ASP Resources: an ASP-INACTIVE ASP hears that another one is needed
+// for the load of the AS (loadshare or broadcast).
 void ApplicationServer::warn_if_short(Outbox& out) {
   if (state_ != AsState::active || active_.size() >= config_.active_asps_min) return;
   for (const Member& member : members_) {

@@ -8,7 +8,7 @@ namespace {
 
 using Event = AspEventParcel::Event;
 
-// RFC 4666 §3.8.1: "the first 40 octets of the offending message".
+// RFC 4666 §3.8.1: of the offending message, its first 40 octets.
 constexpr std::size_t kDiagnosticBytesMax = 40;
 
 }  // namespace
@@ -126,11 +126,12 @@ AspState AspSession::state() const {
 
 void AspSession::on_received(Message message, Instant now, Outbox& out) {
   if (phase_ == Phase::closing) return;
+  heartbeat_.heard();
   const Bytes bytes = message.payload.bytes();
   const auto view = MessageView::parse(bytes);
   if (!view) {
     out.count(Counter::m3ua_malformed);
-    // RFC 4666 §3.8.1: "an ERR message is not sent in response to an ERR message".
+    // RFC 4666 §3.8.1: "Error messages MUST NOT be generated in response to other Error messages."
     const bool about_err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
     if (about_err) return remark("malformed ERR", out);
     return error(view.error().code, bytes, out);
@@ -157,7 +158,7 @@ void AspSession::on_message(const MessageView& view, Message& message, Instant, 
     case MessageType::beat:
       return on_beat(view, message.stream, out);
     case MessageType::beat_ack:
-      return heartbeat_.acknowledged(view.find(Tag::heartbeat_data).value_or(Bytes{}));
+      return;  // heard, as any other message
     case MessageType::daud:
     case MessageType::scon:
       return on_ssnm(view, out);
@@ -346,7 +347,7 @@ std::vector<AspSession::Membership*> AspSession::named_memberships(const Message
   return named;
 }
 
-// RFC 4666 §4.3.4.6: "the receiver of a BEAT message SHALL respond with a BEAT ACK message", with
+// RFC 4666 §4.3.4.6: whoever receives a BEAT responds with a BEAT ACK, with
 // the Heartbeat Data as it came.
 void AspSession::on_beat(const MessageView& view, StreamId stream, Outbox& out) {
   const auto data = view.find(Tag::heartbeat_data);

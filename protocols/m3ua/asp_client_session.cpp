@@ -256,6 +256,7 @@ void AspClientSession::on_stopping(Instant now, Outbox& out) {
 
 void AspClientSession::on_received(Message message, Instant now, Outbox& out) {
   if (closing_) return;
+  heartbeat_.heard();
   const Bytes bytes = message.payload.bytes();
   const auto view = MessageView::parse(bytes);
   if (!view) {
@@ -291,7 +292,7 @@ void AspClientSession::on_message(const MessageView& view, Message& message, Ins
     case MessageType::beat:
       return on_beat(view, message.stream, out);
     case MessageType::beat_ack:
-      return heartbeat_.acknowledged(view.find(Tag::heartbeat_data).value_or(Bytes{}));
+      return;  // heard, as any other message
     case MessageType::duna:
     case MessageType::dava:
     case MessageType::drst:

@@ -115,8 +115,8 @@ void AspSession::on_congestion(bool congested, Outbox& out) {
   if (!report->affected.empty()) out.accept(std::move(report));
 }
 
-// RFC 4666 §4.7: a gateway that cannot serve any longer "should send an ASP Down Ack message to all
-// its connected ASPs".
+// RFC 4666 §4.7: a gateway cut off from its network "should send ASP Down Ack to all its connected
+// ASPs". One that stops is.
 void AspSession::on_stopping(Outbox& out) {
   if (phase_ == Phase::closing) return;
   if (phase_ == Phase::up) {

@@ -8,8 +8,9 @@
 
 namespace siglane::m3ua {
 
-// BEATs of our own (RFC 4666 §4.3.4.6): one each interval, with a number in its Heartbeat Data; the
-// peer is gone when two in a row stay unanswered.
+// BEATs of our own (RFC 4666 §4.3.4.6): one each interval, with a number in its Heartbeat Data. "If
+// no Heartbeat Ack message (or any other M3UA message) is received from the M3UA peer within
+// 2*T(beat), the remote M3UA peer is considered unavailable."
 class Heartbeat {
  public:
   enum class Due { nothing, send, peer_is_gone };
@@ -25,7 +26,6 @@ class Heartbeat {
 
   Due due(Instant now) {
     if (!next_ || *next_ > now) return Due::nothing;
-    // "If no response is received within 2*T(beat)": two intervals without a BEAT ACK.
     if (unanswered_ == 2) return Due::peer_is_gone;
     ++unanswered_;
     ++number_;
@@ -34,9 +34,8 @@ class Heartbeat {
     return Due::send;
   }
   Bytes data() const { return data_; }
-  void acknowledged(Bytes data) {
-    if (data.size() == data_.size() && load_u64(data.data()) == number_) unanswered_ = 0;
-  }
+  // Anything was received.
+  void heard() { unanswered_ = 0; }
 
  private:
   Duration interval_;

@@ -87,7 +87,7 @@ struct SizeRule {
 };
 constexpr std::size_t kAnySize = 0xffff;
 constexpr std::array kSizes = {
-    SizeRule{Tag::info_string, 0, 255, 1},  // §3.4.1: "up to 255 octets"
+    SizeRule{Tag::info_string, 0, 255, 1},  // §3.4.1: 0 to 255 octets
     SizeRule{Tag::routing_context, 4, kAnySize, 4},
     SizeRule{Tag::diagnostic_information, 0, kAnySize, 1},
     SizeRule{Tag::heartbeat_data, 0, kAnySize, 1},

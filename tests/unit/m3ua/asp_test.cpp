@@ -343,6 +343,20 @@ TEST_F(AspSessionTest, AnAspThatAnswersNoBeatIsGoneAfterTwoIntervals) {
   EXPECT_EQ(gateway.as_state(0), AsState::pending);
 }
 
+TEST_F(AspSessionTest, AnyMessageOfAnAspShowsThatItIsThere) {
+  M3uaConfig config = gateway_config(TrafficMode::loadshare, {1});
+  config.heartbeat_interval = 1s;
+  SimGateway gateway(world, config);
+  RawPeer peer(world, 1);
+  peer.aspup(1);
+  peer.say(MessageType::aspac);
+  for (int i = 0; i < 10; ++i) {
+    peer.listen(900ms);
+    peer.data(101, kToAs1, "still here");
+  }
+  EXPECT_FALSE(peer.down());
+}
+
 TEST_F(AspSessionTest, AnAuditIsAnsweredWithWhatTheRoutesSay) {
   SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1, 1}));
   RawPeer peer(world, 1);
