@@ -274,6 +274,11 @@ PeeloffSample SctpAssociation::sample(Instant now, std::optional<std::size_t> wi
   if (held_bytes_ * 2 >= endpoint_->held_bytes_max()) {
     if (auto status = stack_status(fd(), stack_id_)) unacknowledged = status->unacknowledged;
     sample.held_is_stuck = unacknowledged != 0 && unacknowledged == last_unacknowledged_;
+    // Nothing is on its way, so it should have been told dry: the kernel tells it again, if so.
+    if (unacknowledged == 0 && std::exchange(dry_subscribed_, false)) {
+      (void)subscribe_dry(fd(), stack_id_, false);
+      watch_for_dry();
+    }
   }
   last_unacknowledged_ = unacknowledged;
   if (window_full) {

@@ -91,7 +91,7 @@ void SctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   std::unique_ptr<SctpAssociation> owned = ours->take_association();
   SctpAssociation& association = *owned;
   association.move_to(*this, buffers_);
-  by_stack_id_[association.stack_id()] = id;
+  by_stack_id_[association.stack_id()] = &association;
   associations_.emplace(id, std::move(owned));
   auto endpoint = endpoints_.find(association.endpoint().id);
   if (endpoint != endpoints_.end()) ++endpoint->second.associations;
@@ -102,7 +102,7 @@ void SctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
     return;
   }
   association.sit_on(std::move(*socket));
-  peeled_[fd] = id;
+  peeled_[fd] = &association;
   if (!association.queue.empty()) flush_at_end_of_turn(association);
 }
 
@@ -120,9 +120,8 @@ void SctpTransport::tick() {
                pressure.since_progress >= kWedgedAfter;
     sockets.emplace_back(shared, pressure);
   }
-  // EAGAIN with POLLOUT there is no reason to spin, and none to forget it either.
-  for (const auto& [fd, id] : peeled_) {
-    SctpAssociation* association = find_association(id);
+  // EAGAIN although writable is no reason to spin, and none to give up either.
+  for (const auto& [fd, association] : peeled_) {
     if (association->blocked) association->own_socket()->want_writable(true);
   }
   if (!pressed && now - last_sample_ < options_.sample_interval) return;

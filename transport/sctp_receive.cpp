@@ -53,7 +53,7 @@ void SctpTransport::on_peeled(int fd, PollEvents events) {
   }
   if (events.readable) read_batch(source, options_.peeled_batch_max);
   if (events.writable && still_there(source)) {
-    SctpAssociation& association = *find_association(peeled_.at(fd));
+    SctpAssociation& association = *peeled_.at(fd);
     const bool progress = association.flush();
     association.own_socket()->want_writable(association.blocked && progress);
   }
@@ -89,7 +89,7 @@ bool SctpTransport::read_batch(Source source, unsigned messages_max) {
 
 // An error that no notification explained.
 void SctpTransport::peeled_failed(int fd, int error) {
-  SctpAssociation& association = *find_association(peeled_.at(fd));
+  SctpAssociation& association = *peeled_.at(fd);
   if (stack_status(fd, association.stack_id())) {
     association.own_socket()->want_writable(association.blocked);  // it lives: go on
     return;
@@ -101,7 +101,7 @@ void SctpTransport::peeled_failed(int fd, int error) {
 SctpAssociation* SctpTransport::association_of(const Source& source, SctpId stack_id) const {
   if (source.shared != nullptr) return find_by_stack(stack_id);
   auto it = peeled_.find(source.peeled_fd);
-  return it == peeled_.end() ? nullptr : find_association(it->second);
+  return it == peeled_.end() ? nullptr : it->second;
 }
 
 void SctpTransport::take_data(Source source, const ReceivedPiece& piece) {
@@ -307,13 +307,13 @@ void SctpTransport::on_restart(SctpAssociation& old, const notification::Associa
     ++shared->associations;
     begun.sit_on_shared(shared->socket.fd());
   } else {
-    peeled_[ended->fd()] = begun.id();
+    peeled_[ended->fd()] = &begun;
     begun.sit_on(std::move(*ended->own_socket()));
     begun.peel_reason = ended->peel_reason;
     begun.peeled_at = ended->peeled_at;
     begun.peeled_at_messages_per_second = ended->peeled_at_messages_per_second;
   }
-  by_stack_id_[up.id] = begun.id();
+  by_stack_id_[up.id] = &begun;
   auto endpoint = endpoints_.find(begun.endpoint().id);
   if (endpoint != endpoints_.end()) ++endpoint->second.associations;
   associations_.emplace(begun.id(), std::move(fresh));
@@ -338,7 +338,7 @@ bool SctpTransport::has_over(const Source& source) const {
 
 void SctpTransport::finish_over(Source source) {
   if (!has_over(source)) return;
-  if (source.shared == nullptr) return finish(peeled_.at(source.peeled_fd));
+  if (source.shared == nullptr) return finish(peeled_.at(source.peeled_fd)->id());
   std::vector<AssociationId> over;
   over.swap(source.shared->over);
   for (const AssociationId id : over) finish(id);

@@ -191,7 +191,7 @@ SctpAssociation* SctpTransport::find_association(AssociationId id) const {
 
 SctpAssociation* SctpTransport::find_by_stack(SctpId id) const {
   auto it = by_stack_id_.find(id);
-  return it == by_stack_id_.end() ? nullptr : find_association(it->second);
+  return it == by_stack_id_.end() ? nullptr : it->second;
 }
 
 SctpTransport::Shared* SctpTransport::shared_of(const SctpAssociation& association) const {
@@ -206,7 +206,7 @@ SctpAssociation& SctpTransport::add(AssociationId id, SctpId stack_id, Shared& s
   owned->sit_on_shared(shared.socket.fd());
   ++shared.associations;
   ++endpoints_.at(shared.endpoint->id).associations;
-  by_stack_id_[stack_id] = id;
+  by_stack_id_[stack_id] = owned.get();
   if (!tick_.active()) {
     last_sample_ = loop_.now();
     tick_.start_after(kTick);

@@ -151,9 +151,9 @@ class SctpTransport final : public Transport, private SctpHost {
 
   std::unordered_map<EndpointId, Endpoint> endpoints_;
   std::unordered_map<AssociationId, std::unique_ptr<SctpAssociation>> associations_;
-  std::unordered_map<SctpId, AssociationId> by_stack_id_;  // host-unique: one table for all sockets
+  std::unordered_map<SctpId, SctpAssociation*> by_stack_id_;  // host-unique: one for all sockets
   std::unordered_map<int, Shared*> shared_by_fd_;
-  std::unordered_map<int, AssociationId> peeled_;  // by descriptor
+  std::unordered_map<int, SctpAssociation*> peeled_;  // by descriptor
 
   std::vector<AssociationId> dirty_;
   Instant work_began_{};  // of the first in dirty_

@@ -158,6 +158,66 @@ TEST_F(PeelPolicy, TheCapOnPeeledSocketsHolds) {
   ASSERT_TRUE(world.run_until([&] { return capped.is_peeled(at_second); }));
 }
 
+TEST_F(PeelPolicy, AmongPeersThatClogTheSendBufferTheOneThatHoldsMostIsPeeledOff) {
+  // Peers that stop reading; each may hold an eighth of the server's buffer, and eight do.
+  World elsewhere;
+  Node sleepers(elsewhere);
+  EndpointConfig config = Node::config("127.0.0.1", 0, true);
+  config.sctp.send_buffer_bytes = 128 * 1024;
+  server.open(config);
+  EndpointConfig small = Node::config("127.0.0.1", 0, false);
+  small.sctp.receive_buffer_bytes = 16 * 1024;
+  for (std::size_t i = 1; i <= 8; ++i) {
+    sleepers.connect(sleepers.open(small), server);
+    ASSERT_TRUE(world.run_until([&] {
+      elsewhere.loop().run_once(false);
+      return server.opened.size() == i && sleepers.opened.size() == i;
+    }));
+  }
+  for (AssociationId id : server.opened) {
+    while (server.transport->status(id)->queued_messages < 100) {
+      ASSERT_TRUE(server.send(id, std::string(1000, 'c')));
+    }
+  }
+  ASSERT_TRUE(world.run_until([&] { return server.transport->peeled_count() > 0; }));
+  EXPECT_EQ(server.facts_of<fact::AssociationPeeled>().at(0).reason, PeeloffReason::clogged);
+  EXPECT_GT(server.facts_of<fact::AssociationPeeled>().at(0).bytes_held, 0u);
+}
+
+TEST_F(PeelPolicy, AnOvercommittedReceiveBufferDeliversEverythingAllTheSame) {
+  // Six senders of large messages, and a receiver whose buffer takes half a window of two of them,
+  // asleep until it is full: the pieces that would complete a message are dropped.
+  World elsewhere;
+  Node senders(elsewhere);
+  EndpointConfig config = Node::config("127.0.0.1", 0, true);
+  config.sctp.receive_buffer_bytes = 100 * 1024;
+  server.open(config);
+  std::size_t got = 0;
+  server.on_message = [&](AssociationId, const Message&) { ++got; };
+  std::vector<AssociationId> ids;
+  for (std::size_t i = 1; i <= 6; ++i) {
+    ids.push_back(senders.connect(senders.endpoint(), server));
+    ASSERT_TRUE(world.run_until([&] {
+      elsewhere.loop().run_once(false);
+      return server.opened.size() == i && senders.is_up(ids.back());
+    }));
+  }
+  constexpr std::size_t kEach = 40;
+  for (AssociationId id : ids) {
+    for (std::size_t i = 0; i < kEach; ++i) ASSERT_TRUE(senders.send(id, std::string(20000, 'w')));
+  }
+  elsewhere.run_for(300ms);  // the buffer fills
+  ASSERT_TRUE(world.run_until(
+      [&] {
+        elsewhere.loop().run_once(false);
+        return got == ids.size() * kEach;
+      },
+      60s))
+      << got << " of " << ids.size() * kEach << ", stalls "
+      << server.counters.get(Counter::receive_stalls);
+  for (AssociationId id : server.opened) EXPECT_TRUE(server.is_up(id));
+}
+
 TEST_F(PeelPolicy, APeeledPeerThatComesBackBeginsOnTheSharedSocketAgain) {
   server.on_message = [](AssociationId, const Message&) {};
   server.listen();
