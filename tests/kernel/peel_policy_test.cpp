@@ -1,4 +1,6 @@
 // Who is peeled off without being asked for, why, and who is not.
+#include <tuple>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -63,7 +65,8 @@ class LoweredLimit {
 TEST_F(PeelPolicy, ALoudPeerIsPeeledOffAndQuietOnesAreLeft) {
   server.on_message = [](AssociationId, const Message&) {};
   server.listen();
-  const auto [loud, at_loud] = client.join(client.endpoint(), server);
+  AssociationId loud{}, at_loud{};
+  std::tie(loud, at_loud) = client.join(client.endpoint(), server);
   std::vector<AssociationId> quiet;
   for (int i = 0; i < 5; ++i) quiet.push_back(client.join(client.endpoint(), server).second);
   ASSERT_TRUE(talk_until(loud, [&] { return server.is_peeled(at_loud); }));
@@ -81,7 +84,8 @@ TEST_F(PeelPolicy, ALoudPeerIsPeeledOffAndQuietOnesAreLeft) {
 
 TEST_F(PeelPolicy, APinAlwaysIsPeeledAsSoonAsItIsKnown) {
   server.listen();
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
   EXPECT_FALSE(server.is_peeled(theirs));
   PeerConfig pinned;
   pinned.placement = Placement::always_peeled;
@@ -103,8 +107,10 @@ TEST_F(PeelPolicy, APeerThatWeConnectToAndPinAlwaysIsPeeledRightAfterUp) {
 TEST_F(PeelPolicy, APinNeverStaysHoweverLoudItIs) {
   server.on_message = [](AssociationId, const Message&) {};
   server.listen();
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
-  const auto [other, at_other] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
+  AssociationId other{}, at_other{};
+  std::tie(other, at_other) = client.join(client.endpoint(), server);
   PeerConfig pinned;
   pinned.placement = Placement::never_peeled;
   server.transport->bind(theirs, pinned);
@@ -121,7 +127,8 @@ TEST_F(PeelPolicy, APinNeverStaysHoweverLoudItIs) {
 TEST_F(PeelPolicy, NearTheLimitOfDescriptorsNothingIsPeeledAndNoAssociationIsLost) {
   server.on_message = [](AssociationId, const Message&) {};
   server.listen();
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
   {
     LoweredLimit limit(24);  // under the 32 that are kept free
     ASSERT_TRUE(talk_until(ours, [&] { return !server.facts_of<fact::PeeloffStarved>().empty(); }));
@@ -143,8 +150,10 @@ TEST_F(PeelPolicy, TheCapOnPeeledSocketsHolds) {
   options.peeloff.peeled_max = 1;
   Node capped(world, options);
   capped.listen();
-  const auto [first, at_first] = client.join(client.endpoint(), capped);
-  const auto [second, at_second] = client.join(client.endpoint(), capped);
+  AssociationId first{}, at_first{};
+  std::tie(first, at_first) = client.join(client.endpoint(), capped);
+  AssociationId second{}, at_second{};
+  std::tie(second, at_second) = client.join(client.endpoint(), capped);
   PeerConfig pinned;
   pinned.placement = Placement::always_peeled;
   capped.transport->bind(at_first, pinned);
@@ -222,11 +231,13 @@ TEST_F(PeelPolicy, APeeledPeerThatComesBackBeginsOnTheSharedSocketAgain) {
   server.on_message = [](AssociationId, const Message&) {};
   server.listen();
   const EndpointId from = client.endpoint();
-  const auto [ours, theirs] = client.join(from, server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(from, server);
   ASSERT_TRUE(talk_until(ours, [&] { return server.is_peeled(theirs); }));
   client.close(ours, CloseMode::graceful);
   ASSERT_TRUE(world.run_until([&] { return client.is_down(ours) && server.is_down(theirs); }));
-  const auto [again, renewed] = client.join(from, server);
+  AssociationId again{}, renewed{};
+  std::tie(again, renewed) = client.join(from, server);
   EXPECT_FALSE(server.is_peeled(renewed));
 }
 

@@ -15,7 +15,7 @@ namespace siglane::kernel_test {
 namespace {
 
 constexpr int kPeers = 6, kStreams = 4;
-constexpr std::uint32_t kMessagesPerStream = 60;
+constexpr std::uint32_t kMessagesPerStream = 150;
 constexpr std::size_t kHeaderBytes = 8;
 
 // 8 to 20000 bytes, most of them small. Both ends know it of every message.

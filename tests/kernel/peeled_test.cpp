@@ -179,7 +179,8 @@ TEST_F(Peeled, APeersAbortIsDownAfterAllThatItHadSent) {
   ASSERT_TRUE(both_down());
   EXPECT_EQ(server.down_cause(theirs), DownCause::peer_abort);
   EXPECT_EQ(server.transport->peeled_count(), 0u);
-  const auto [again, renewed] = client.join(client.endpoint(), server);
+  AssociationId again{}, renewed{};
+  std::tie(again, renewed) = client.join(client.endpoint(), server);
   EXPECT_FALSE(server.is_peeled(renewed)) << "a new association begins on the shared socket";
 }
 
@@ -217,7 +218,8 @@ TEST_F(Peeled, APeerThatBeginsAnewStaysOnTheSameSocketUnderANewId) {
     world.loop().run_once(false);
   }
   Node second(world);
-  const auto [again, renewed] = second.join(second.endpoint("127.0.0.20", 6401), server);
+  AssociationId again{}, renewed{};
+  std::tie(again, renewed) = second.join(second.endpoint("127.0.0.20", 6401), server);
   EXPECT_EQ(server.down_cause(theirs), DownCause::restarted);
   EXPECT_NE(renewed, theirs);
   EXPECT_TRUE(server.is_peeled(renewed));

@@ -1,5 +1,5 @@
 // Associations on the shared socket of kernel SCTP: how they begin, talk and end.
-#include <cstdlib>
+#include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -23,7 +23,8 @@ struct SctpTransportTest : ::testing::Test {
 TEST_F(SctpTransportTest, BothEndsComeUpAndTellWhoTheyTalkTo) {
   const EndpointId listening = server.listen("127.0.0.2");
   const EndpointId from = client.endpoint("127.0.0.3");
-  const auto [ours, theirs] = client.join(from, server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(from, server);
   const AssociationUp& up = *client.of(ours).up;
   EXPECT_EQ(up.local, from);
   EXPECT_THAT(up.local_addresses, ElementsAre("127.0.0.3"));
@@ -46,7 +47,8 @@ TEST_F(SctpTransportTest, BothEndsComeUpAndTellWhoTheyTalkTo) {
 
 TEST_F(SctpTransportTest, MessagesKeepTheirOrderStreamAndProtocol) {
   server.listen();
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
   std::vector<Message> got;
   server.on_message = [&](AssociationId, const Message& message) { got.push_back(message); };
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.send(ours, "message", i % 4));
@@ -65,7 +67,8 @@ TEST_F(SctpTransportTest, MessagesOfEverySizeArriveWhole) {
   EndpointConfig config = Node::config("127.0.0.1", 0, true);
   config.limits.message_bytes_max = 300'000;
   server.open(config);
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
   std::vector<std::string> sent;
   for (std::size_t size : {1, 1023, 1024, 1025, 1500, 65536, 69631, 69632, 69633, 70656, 300000}) {
     std::string text(size, 'x');
@@ -81,7 +84,8 @@ TEST_F(SctpTransportTest, AMessageBeyondTheLimitEndsItsAssociation) {
   EndpointConfig config = Node::config("127.0.0.1", 0, true);
   config.limits.message_bytes_max = 10'000;
   server.open(config);
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
   ASSERT_TRUE(client.send(ours, std::string(10'000, 'a')));
   ASSERT_TRUE(client.send(ours, std::string(10'001, 'b')));
   ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); }));
@@ -93,7 +97,8 @@ TEST_F(SctpTransportTest, AMessageBeyondTheLimitEndsItsAssociation) {
 
 TEST_F(SctpTransportTest, AGracefulCloseDeliversWhatWasSentBefore) {
   server.listen();
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
   for (int i = 0; i < 50; ++i) ASSERT_TRUE(client.send(ours, "last words"));
   client.close(ours, CloseMode::graceful);
   EXPECT_FALSE(client.send(ours, "too late"));
@@ -106,7 +111,8 @@ TEST_F(SctpTransportTest, AGracefulCloseDeliversWhatWasSentBefore) {
 
 TEST_F(SctpTransportTest, AnAbortIsToldToThePeerAsOne) {
   server.listen();
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
   client.close(ours, CloseMode::abort);
   ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); }));
   EXPECT_EQ(client.down_cause(ours), DownCause::local_close);
@@ -150,7 +156,8 @@ TEST_F(SctpTransportTest, AConnectThatIsAbortedIsALoneDown) {
 TEST_F(SctpTransportTest, ASecondConnectToTheSamePeerIsAlreadyConnected) {
   server.listen();
   const EndpointId from = client.endpoint();
-  const auto [ours, theirs] = client.join(from, server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(from, server);
   const AssociationId second = client.connect(from, server);
   ASSERT_TRUE(world.run_until([&] { return client.is_down(second); }));
   EXPECT_EQ(client.down_cause(second), DownCause::already_connected);
@@ -161,7 +168,8 @@ TEST_F(SctpTransportTest, BeyondAssociationsMaxNewOnesAreRefused) {
   EndpointConfig config = Node::config("127.0.0.1", 0, true);
   config.associations_max = 1;
   server.open(config);
-  const auto [first, theirs] = client.join(client.endpoint("127.0.0.4"), server);
+  AssociationId first{}, theirs{};
+  std::tie(first, theirs) = client.join(client.endpoint("127.0.0.4"), server);
   const AssociationId second = client.connect(client.endpoint("127.0.0.5"), server);
   ASSERT_TRUE(world.run_until([&] { return client.is_down(second); }));
   EXPECT_EQ(server.opened.size(), 1u);
@@ -176,7 +184,8 @@ TEST_F(SctpTransportTest, APeerThatVanishesIsLostAndEveryUnsentMessageIsReturned
   config.sctp.association_retransmissions_max = 3;
   config.sctp.path_retransmissions_max = 2;
   server.listen();
-  const auto [ours, theirs] = client.join(client.open(config), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.open(config), server);
   DeadNetwork dead;
   std::vector<std::string> sent;
   for (int i = 0; i < 40; ++i) {
@@ -192,7 +201,8 @@ TEST_F(SctpTransportTest, APeerThatVanishesIsLostAndEveryUnsentMessageIsReturned
 TEST_F(SctpTransportTest, APeerThatBeginsAnewIsDownRestartedAndThenUpUnderANewId) {
   server.listen();
   auto first = std::make_unique<Node>(world);
-  const auto [ours, theirs] = first->join(first->endpoint("127.0.0.6", 6305), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = first->join(first->endpoint("127.0.0.6", 6305), server);
   ASSERT_TRUE(first->send(ours, "before"));
   ASSERT_TRUE(world.run_until([&] { return !server.of(theirs).received.empty(); }));
   {
@@ -201,7 +211,8 @@ TEST_F(SctpTransportTest, APeerThatBeginsAnewIsDownRestartedAndThenUpUnderANewId
     world.loop().run_once(false);
   }
   Node second(world);
-  const auto [again, renewed] = second.join(second.endpoint("127.0.0.6", 6305), server);
+  AssociationId again{}, renewed{};
+  std::tie(again, renewed) = second.join(second.endpoint("127.0.0.6", 6305), server);
   EXPECT_EQ(server.down_cause(theirs), DownCause::restarted);
   EXPECT_NE(renewed, theirs);
   ASSERT_TRUE(second.send(again, "after"));
@@ -222,7 +233,8 @@ TEST_F(SctpTransportTest, ASlowPeerIsHeldAtItsCapAndOthersAreNot) {
   const AssociationId to_slow = client.connect(from, sleeper);
   ASSERT_TRUE(elsewhere.run_until([&] { return sleeper.opened.size() == 1; }));
   ASSERT_TRUE(world.run_until([&] { return client.is_up(to_slow); }));
-  const auto [to_fast, fast] = client.join(from, server);
+  AssociationId to_fast{}, fast{};
+  std::tie(to_fast, fast) = client.join(from, server);
   server.on_message = [](AssociationId, const Message&) {};
 
   const std::string text(1000, 's');
@@ -269,7 +281,8 @@ TEST_F(SctpTransportTest, SeveralAddressesMakeAMultihomedAssociation) {
   EndpointConfig config = Node::config("127.0.0.1", 0, true);
   config.addresses = {"127.0.0.1", "127.0.0.9"};
   server.open(config);
-  const auto [ours, theirs] = client.join(client.endpoint("127.0.0.10"), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint("127.0.0.10"), server);
   EXPECT_THAT(client.of(ours).up->remote_addresses, ElementsAre("127.0.0.1", "127.0.0.9"));
   EXPECT_EQ(server.of(theirs).up->local_addresses.size(), 2u);
 }
@@ -279,10 +292,12 @@ TEST_F(SctpTransportTest, AnEndpointWithoutAddressesTakesAnyOfBothFamilies) {
   config.addresses.clear();
   server.open(config);
   server.address = "127.0.0.1";
-  const auto [v4, at_v4] = client.join(client.endpoint("127.0.0.11"), server);
+  AssociationId v4{}, at_v4{};
+  std::tie(v4, at_v4) = client.join(client.endpoint("127.0.0.11"), server);
   EXPECT_THAT(server.of(at_v4).up->remote_addresses, ElementsAre("127.0.0.11"));
   server.address = "::1";
-  const auto [v6, at_v6] = client.join(client.endpoint("::1"), server);
+  AssociationId v6{}, at_v6{};
+  std::tie(v6, at_v6) = client.join(client.endpoint("::1"), server);
   EXPECT_THAT(server.of(at_v6).up->remote_addresses, ElementsAre("::1"));
 }
 
@@ -297,7 +312,8 @@ TEST_F(SctpTransportTest, AnAddressInUseIsNamedInTheError) {
 
 TEST_F(SctpTransportTest, AResidenceTimeIsCountedForWhatAnswersAMessage) {
   server.listen();
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
   server.on_message = [&](AssociationId id, const Message& message) {
     Message answer;
     answer.payload = message.payload;
@@ -313,7 +329,8 @@ TEST_F(SctpTransportTest, AResidenceTimeIsCountedForWhatAnswersAMessage) {
 
 TEST_F(SctpTransportTest, WhatCannotBeSentIsRefusedAndLeftWithTheCaller) {
   server.listen();
-  const auto [ours, theirs] = client.join(client.endpoint(), server);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
   Message message;
   message.stream = StreamId{16};  // of 16
   message.payload = Buffer::copy_of(as_bytes("here"));
