@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kPacketsPerRead = 32;
 constexpr int kReadsPerWake = 4;
+constexpr int kReadsPerTick = 32;
 constexpr std::size_t kPacketBytesMax = 65536;
 constexpr int kUdpBufferBytes = 4 * 1024 * 1024;
 constexpr std::size_t kPathsMax = 16384;
@@ -143,10 +144,17 @@ void UsrsctpStack::on_udp(UdpPort port, PollEvents events) {
     getsockopt(udp.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);  // read, it is gone
     udp.poll->watch(true, false);
   }
+  read_packets(port, kReadsPerWake);
+  stir();
+  if (after_input_) after_input_();
+}
+
+void UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
+  const int fd = udp_[port]->fd.get();
   std::array<mmsghdr, kPacketsPerRead> messages;
   std::array<iovec, kPacketsPerRead> parts;
   std::array<sockaddr_storage, kPacketsPerRead> from;
-  for (int round = 0; round < kReadsPerWake; ++round) {
+  for (int round = 0; round < rounds_max; ++round) {
     for (std::size_t i = 0; i < kPacketsPerRead; ++i) {
       parts[i] = {space_->bytes[i].data(), kPacketBytesMax};
       messages[i] = {};
@@ -155,16 +163,13 @@ void UsrsctpStack::on_udp(UdpPort port, PollEvents events) {
       messages[i].msg_hdr.msg_iov = &parts[i];
       messages[i].msg_hdr.msg_iovlen = 1;
     }
-    const int got =
-        ::recvmmsg(udp.fd.get(), messages.data(), kPacketsPerRead, MSG_DONTWAIT, nullptr);
+    const int got = ::recvmmsg(fd, messages.data(), kPacketsPerRead, MSG_DONTWAIT, nullptr);
     if (got <= 0) break;
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
       input(port, SocketAddress::from(from[i]), Bytes(space_->bytes[i]).first(messages[i].msg_len));
     }
     if (static_cast<std::size_t>(got) < kPacketsPerRead) break;
   }
-  stir();
-  if (after_input_) after_input_();
 }
 
 void UsrsctpStack::input(UdpPort port, const SocketAddress& from, Bytes packet) {
@@ -267,6 +272,9 @@ void UsrsctpStack::tick() {
   const Instant now = loop_.now();
   const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(now - ticked_);
   ticked_ += elapsed;  // the fraction counts next time
+  // An acknowledgement that waits here must be seen before the timer that waits for it: a loop that
+  // is late is no reason to send again, let alone to give the peer up.
+  for (UdpPort port = 0; port < udp_.size(); ++port) read_packets(port, kReadsPerTick);
   if (elapsed.count() > 0) usrsctp_handle_timers(static_cast<std::uint32_t>(elapsed.count()));
   if (now - last_sweep_ >= kPathIdleMax) forget_idle_paths(now, kPathIdleMax);
   hurried_ = now - last_packet_ < kHurryAfterPacket;
