@@ -103,6 +103,10 @@ int ObjectReader::line() const {
   return state_->line;
 }
 
+const std::string& ObjectReader::file() const {
+  return reader_->document_.file;
+}
+
 std::string ObjectReader::path_of(std::string_view key) const {
   return fmt::format("{}/{}", state_->path, key);
 }

@@ -71,6 +71,8 @@ class ObjectReader {
   // The whole key path, `/diameter/peers/2`; empty at the root.
   const std::string& path() const;
   int line() const;
+  // The file, as the operator named it.
+  const std::string& file() const;
   // In the file? (Asking makes the key known.)
   bool has(std::string_view key) const;
 
