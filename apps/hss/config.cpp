@@ -1,5 +1,7 @@
 #include "apps/hss/config.h"
 
+#include <filesystem>
+
 #include "apps/hss/subscriber_file.h"
 
 namespace siglane::hss {
@@ -10,6 +12,10 @@ HssConfig read_hss_config(const runtime::ObjectReader& root) {
   config.database.path = hss.string("database", "hss.db");
   if (config.database.path.empty()) hss.refuse("database", "the path of a file");
   config.subscribers = hss.string("subscribers", "");
+  if (!config.subscribers.empty()) {
+    const std::filesystem::path beside = std::filesystem::path(root.file()).parent_path();
+    config.subscribers = (beside / config.subscribers).string();
+  }
   config.application.vectors_max =
       hss.number<unsigned>("vectors_max", kVectorsMax, {.min = 1, .max = kVectorsMax});
 

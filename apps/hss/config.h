@@ -14,7 +14,9 @@ struct HssConfig {
   SqliteStoreConfig database;
   runtime::StoreThreadConfig store;
   HssApplicationConfig application;
-  std::string subscribers;  // imported at every start; empty: none. What is state is kept
+  // Imported at every start (what is state is kept); empty: none. In the file, a relative path
+  // begins beside the file; the database's begins in the working directory.
+  std::string subscribers;
 };
 
 HssConfig read_hss_config(const runtime::ObjectReader& root);

@@ -14,14 +14,11 @@ namespace {
 const std::filesystem::path kSource = SIGLANE_SOURCE_DIR;
 
 TEST(HssConfigTest, TheExampleConfigLoads) {
-  const auto here = std::filesystem::current_path();
-  std::filesystem::current_path(kSource);  // its paths are from the repository's root
   HssDaemon daemon;
-  const auto node = runtime::load_config("config/hss.json", daemon);
-  std::filesystem::current_path(here);
+  const auto node = runtime::load_config(kSource / "config/hss.json", daemon);
   ASSERT_TRUE(node) << node.error().what;
   EXPECT_EQ(node->peers.size(), 41u);
-  EXPECT_EQ(daemon.config().subscribers, "config/subscribers.json");
+  EXPECT_EQ(daemon.config().subscribers, kSource / "config/subscribers.json");
 }
 
 TEST(HssConfigTest, TheExampleSubscribersLoadIntoAStore) {
