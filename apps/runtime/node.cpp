@@ -105,7 +105,7 @@ Result<void> Node::start(NodeBuilder& builder) {
   if (auto opened = open_endpoints(); !opened) return opened;
   if (auto connecting = connect_peers(); !connecting) return connecting;
   if (auto admin = start_admin(); !admin) return admin;
-  return builder.embedded_ ? Result<void>() : watch_signals();
+  return builder.embedded_ || builder.signals_left_ ? Result<void>() : watch_signals();
 }
 
 Result<void> Node::make_shard(ShardId id) {

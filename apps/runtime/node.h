@@ -72,6 +72,9 @@ class NodeBuilder {
   // larger program.
   void embed() { embedded_ = true; }
 
+  // SIGTERM and SIGINT are left to the caller: for programs that have something to finish first.
+  void leave_signals() { signals_left_ = true; }
+
   // Opens the endpoints and the admin socket, and begins to connect. An error names what could not
   // be had and what to do.
   Result<std::unique_ptr<Node>> build() &&;
@@ -85,6 +88,7 @@ class NodeBuilder {
   StoreThreadConfig store_config_;
   std::vector<std::function<Result<void>(const ShardSetUp&)>> set_ups_;
   bool embedded_ = false;
+  bool signals_left_ = false;
 };
 
 // How run() ended; a daemon's exit status.
