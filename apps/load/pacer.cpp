@@ -49,10 +49,16 @@ std::uint64_t Pacer::skip(Instant now) {
   return skipped;
 }
 
+std::uint64_t Pacer::stop(Instant now) {
+  const std::uint64_t skipped = skip(now);
+  end_ = Instant::min();
+  return skipped;
+}
+
 std::optional<Instant> Pacer::deadline(std::size_t under_way) const {
-  if (!start_ || under_way >= config_.window) return std::nullopt;
-  if (config_.mode == PaceMode::closed_loop) return *start_;
-  return next_ < end_ ? std::optional(next_) : std::nullopt;
+  if (!start_ || config_.mode == PaceMode::closed_loop) return std::nullopt;
+  if (under_way >= config_.window || next_ >= end_) return std::nullopt;
+  return next_;
 }
 
 }  // namespace siglane::load

@@ -34,11 +34,13 @@ class Pacer {
   // counts from. The caller sends one for each answer.
   std::optional<Instant> take(Instant now, std::size_t under_way);
   // Gives up what is due by `now` and was not taken (there was nobody to send to, or the window
-  // stayed full to the end); how many these were.
+  // stayed full); how many these were.
   std::uint64_t skip(Instant now);
+  // The same, and nothing is due any more.
+  std::uint64_t stop(Instant now);
 
-  // When take() may say yes though nothing has come back in the meantime; nullopt: not before the
-  // window opens, or never again. Meaningful after start().
+  // Open loop: when the next one is due; nullopt if only an answer can help, or it is over. Closed
+  // loop: always nullopt, for there take() is tried at the start and after each answer.
   std::optional<Instant> deadline(std::size_t under_way) const;
 
  private:

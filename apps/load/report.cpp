@@ -1,5 +1,7 @@
 #include "apps/load/report.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -72,6 +74,7 @@ void against(std::vector<std::string>& reasons, std::uint64_t count, std::string
 Tally Report::total() const {
   Tally sum;
   for (const GroupTally& group : groups) sum.merge(group.tally);
+  sum.duplicated += unmatched_answers - std::min(unmatched_answers, sum.timed_out);
   return sum;
 }
 
@@ -114,6 +117,7 @@ std::string to_json(const Report& report) {
                    {{"expected", report.peers},
                     {"up", report.peers_up_most},
                     {"connections_lost", report.connections_lost}}},
+                  {"unmatched_answers", report.unmatched_answers},
                   {"total", to_json(report.total(), report.lasted)},
                   {"groups", std::move(groups)}};
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -17,6 +17,8 @@ struct Report {
   Duration warm_up{};
   std::size_t peers = 0, peers_up_most = 0;
   std::uint64_t connections_lost = 0;
+  // Diameter answers that matched no request: answered twice, or too late.
+  std::uint64_t unmatched_answers = 0;
   bool tolerate_reconnect = false;
   bool tolerate_errors = false;
   bool judges_order = false;
@@ -24,6 +26,7 @@ struct Report {
   std::vector<GroupTally> groups;
   std::vector<std::string> failures;  // what else went wrong, in words
 
+  // Of all groups; unmatched answers count as duplicates, but for those to requests timed out.
   Tally total() const;
 };
 

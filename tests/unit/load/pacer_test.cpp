@@ -92,13 +92,23 @@ TEST(Pacer, TellsHowManyItGaveUp) {
   EXPECT_NEAR(static_cast<double>(skipped + rest), 100, 1);
 }
 
+TEST(Pacer, HasNothingDueOnceItWasStopped) {
+  Pacer pacer({.per_second = 10, .jitter = 0}, 5);
+  EXPECT_EQ(pacer.stop(kStart), 0u);
+  pacer.start(kStart, kStart + 10s);
+  EXPECT_NEAR(static_cast<double>(pacer.stop(kStart + 5s)), 50, 1);
+  EXPECT_EQ(pacer.deadline(0), std::nullopt);
+  EXPECT_EQ(pacer.take(kStart + 9s, 0), std::nullopt);
+  EXPECT_EQ(pacer.stop(kStart + 9s), 0u);
+}
+
 TEST(Pacer, ClosedLoopKeepsTheWindowFullUntilTheEnd) {
   Pacer pacer({.mode = PaceMode::closed_loop, .window = 3}, 5);
   pacer.start(kStart, kStart + 1s);
   EXPECT_EQ(pacer.take(kStart - 1ns, 0), std::nullopt);
   EXPECT_EQ(pacer.take(kStart, 2), kStart);
   EXPECT_EQ(pacer.take(kStart, 3), std::nullopt);
-  EXPECT_EQ(pacer.deadline(3), std::nullopt);
+  EXPECT_EQ(pacer.deadline(2), std::nullopt);  // answers drive it, not time
   EXPECT_EQ(pacer.take(kStart + 1ms, 2), kStart + 1ms);
   EXPECT_EQ(pacer.take(kStart + 1s, 0), std::nullopt);
   EXPECT_EQ(pacer.skip(kStart + 1s), 0u);

@@ -65,6 +65,16 @@ TEST(Report, ForgivesTheUnansweredWhereReconnectsAreTolerated) {
   EXPECT_THAT(reasons_against(report), IsEmpty());
 }
 
+TEST(Report, CallsAnAnswerToNoRequestADuplicateUnlessItMayBeLate) {
+  Report report = good_report();
+  report.unmatched_answers = 3;
+  EXPECT_EQ(report.total().duplicated, 3u);
+  report.groups[0].tally.timed_out = 2;
+  EXPECT_EQ(report.total().duplicated, 1u);
+  report.groups[0].tally.timed_out = 5;
+  EXPECT_EQ(report.total().duplicated, 0u);
+}
+
 TEST(Report, IsCompleteAsJson) {
   Report report = good_report();
   report.groups[1].tally.error_results = {{5001, 6}};

@@ -1,0 +1,122 @@
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "apps/load/answer_log.h"
+#include "apps/load/config.h"
+#include "apps/load/m3ua_load.h"
+#include "apps/load/s6a_load.h"
+#include "apps/load/tool.h"
+#include "apps/runtime/daemon.h"
+#include "apps/runtime/wall_time.h"
+
+namespace siglane::load {
+namespace {
+
+struct Options {
+  runtime::CommandLine common;
+  Overrides overrides;
+  ToolOptions tool;
+  std::string answers_file;
+  std::optional<double> duration_s, connect_timeout_s;
+  bool tolerate_reconnect = false;
+
+  void add_to(CLI::App& app) {
+    common.add_to(app);
+    app.add_option("--target", overrides.target, "Whom to load, instead of what the config says")
+        ->type_name("ADDRESS[:PORT]");
+    app.add_option("--duration", duration_s, "How long to send")
+        ->check(CLI::Range(0.001, 86400.0))
+        ->type_name("SECONDS");
+    app.add_option("--connect-timeout", connect_timeout_s, "How long peers may take to come up")
+        ->check(CLI::Range(0.01, 600.0))
+        ->type_name("SECONDS");
+    app.add_option("--seed", overrides.seed, "Of everything random")->type_name("N");
+    app.add_option("--json", tool.json_file, "Write the report as JSON; -: to standard output")
+        ->type_name("FILE");
+    app.add_flag("--quiet", tool.quiet, "No progress line");
+    app.add_flag("--tolerate-reconnect", tolerate_reconnect,
+                 "Lost connections and what was under way on them do not fail the run");
+  }
+  void complete() {
+    auto duration = [](double s) { return Duration(static_cast<Duration::rep>(s * 1e9)); };
+    overrides.transport = common.transport;
+    if (duration_s) overrides.duration = duration(*duration_s);
+    if (connect_timeout_s) overrides.connect_timeout = duration(*connect_timeout_s);
+    if (tolerate_reconnect) overrides.tolerate_reconnect = true;
+  }
+};
+
+int complain(const std::string& what) {
+  fmt::print(stderr, "siglane-load: {}\n", what);
+  return 1;
+}
+
+int say_good(const Options& options) {
+  fmt::print("{}: good\n", options.common.config_file);
+  return 0;
+}
+
+// Tells this run's messages and Session-Ids from every other's, of the same seed too.
+std::uint32_t new_run() {
+  return static_cast<std::uint32_t>(runtime::unix_ms_now());
+}
+
+int run_s6a(const Options& options) {
+  auto config = load_s6a_config(options.common.config_file, options.overrides);
+  if (!config) return complain(config.error().what);
+  if (options.common.check_config) return say_good(options);
+  config->requests.run = new_run();
+  options.common.apply_to(config->load.node);
+  std::unique_ptr<AnswerLog> answers;
+  if (!options.answers_file.empty()) {
+    auto log = AnswerLog::create(options.answers_file);
+    if (!log) return complain(log.error().what);
+    answers = std::move(*log);
+  }
+  S6aLoad traffic(*config, std::move(answers));
+  return run_tool(config->load, options.tool, traffic);
+}
+
+int run_m3ua(const Options& options) {
+  auto config = load_m3ua_config(options.common.config_file, options.overrides);
+  if (!config) return complain(config.error().what);
+  if (options.common.check_config) return say_good(options);
+  config->traffic.run = new_run();
+  options.common.apply_to(config->load.node);
+  M3uaLoad traffic(*config);
+  return run_tool(config->load, options.tool, traffic);
+}
+
+int run(int argc, char** argv) {
+  constexpr int kWrongUsage = 2;
+  Options s6a, m3ua;
+  CLI::App app("Traffic for signaling nodes: many sporadic peers and a few heavy ones",
+               "siglane-load");
+  app.require_subcommand(1);
+  CLI::App* s6a_app = app.add_subcommand("s6a", "MMEs towards an HSS: AIR, ULR, PUR");
+  s6a.add_to(*s6a_app);
+  s6a_app->add_option("--answers", s6a.answers_file, "Keep what was answered with success")
+      ->type_name("FILE");
+  CLI::App* m3ua_app = app.add_subcommand("m3ua", "ASPs towards an STP: DATA from each to each");
+  m3ua.add_to(*m3ua_app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kWrongUsage;  // 0: --help
+  }
+  Options& chosen = s6a_app->parsed() ? s6a : m3ua;
+  chosen.complete();
+  return s6a_app->parsed() ? run_s6a(chosen) : run_m3ua(chosen);
+}
+
+}  // namespace
+}  // namespace siglane::load
+
+int main(int argc, char** argv) {
+  return siglane::load::run(argc, argv);
+}

@@ -1,0 +1,167 @@
+#include "apps/load/config.h"
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace siglane::load {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kS6a = SIGLANE_SOURCE_DIR "/config/load-s6a.json";
+const std::string kM3ua = SIGLANE_SOURCE_DIR "/config/load-m3ua.json";
+
+// The example with one thing changed, in a file of its own.
+class ChangedExample {
+ public:
+  ChangedExample(const std::string& example, const std::string& from, const std::string& to)
+      : file_(testing::TempDir() + "siglane-load-" +
+              std::to_string(reinterpret_cast<std::uintptr_t>(this)) + ".json") {
+    std::ifstream in(example);
+    std::string text{std::istreambuf_iterator<char>(in), {}};
+    const auto at = text.find(from);
+    EXPECT_NE(at, text.npos) << from;
+    text.replace(at, from.size(), to);
+    std::ofstream(file_) << text;
+  }
+  ~ChangedExample() { std::filesystem::remove(file_); }
+  const std::string& file() const { return file_; }
+
+ private:
+  std::string file_;
+};
+
+std::string error_of_s6a(const std::string& from, const std::string& to,
+                         const Overrides& overrides = {}) {
+  const ChangedExample example(kS6a, from, to);
+  const auto config = load_s6a_config(example.file(), overrides);
+  return config ? "no error" : config.error().what;
+}
+std::string error_of_m3ua(const std::string& from, const std::string& to) {
+  const ChangedExample example(kM3ua, from, to);
+  const auto config = load_m3ua_config(example.file(), {});
+  return config ? "no error" : config.error().what;
+}
+
+TEST(LoadConfig, ReadsTheS6aExample) {
+  const auto config = load_s6a_config(kS6a, {});
+  ASSERT_TRUE(config.has_value()) << config.error().what;
+  ASSERT_EQ(config->groups.size(), 2u);
+  const GroupConfig& sporadic = config->groups[0].group;
+  ASSERT_EQ(sporadic.members.size(), 40u);
+  EXPECT_EQ(sporadic.members.front(), "mme01.epc.mnc001.mcc001.3gppnetwork.org");
+  EXPECT_EQ(sporadic.members.back(), "mme40.epc.mnc001.mcc001.3gppnetwork.org");
+  EXPECT_EQ(sporadic.pace.mode, PaceMode::open_loop);
+  const GroupConfig& heavy = config->groups[1].group;
+  EXPECT_EQ(heavy.members, std::vector<std::string>{"mme41.epc.mnc001.mcc001.3gppnetwork.org"});
+  EXPECT_EQ(config->requests.imsis.text(0), "001010000000001");
+  EXPECT_EQ(config->requests.imsis.count(), 1000u);
+  EXPECT_EQ(config->requests.destination_realm, "epc.mnc001.mcc001.3gppnetwork.org");
+  EXPECT_EQ(config->load.target.port, 3868);
+  EXPECT_EQ(config->load.target.remote_udp_port, 9901);
+  EXPECT_EQ(config->load.endpoint().udp_encapsulation_port, 9903);
+}
+
+TEST(LoadConfig, ReadsTheM3uaExample) {
+  const auto config = load_m3ua_config(kM3ua, {});
+  ASSERT_TRUE(config.has_value()) << config.error().what;
+  ASSERT_EQ(config->asps.asps.size(), 8u);
+  for (std::uint32_t n = 0; n < 8; ++n) {
+    const auto& asp = config->asps.asps[n];
+    EXPECT_EQ(asp.name, "asp" + std::to_string(n + 1));
+    EXPECT_EQ(asp.asp_identifier, n + 1);
+    EXPECT_EQ(asp.routing_contexts, std::vector<std::uint32_t>{101 + n});
+    EXPECT_EQ(config->traffic.point_codes[n], 1001 + n);
+  }
+  EXPECT_EQ(config->load.target.port, 2905);
+  EXPECT_EQ(config->load.endpoint().udp_encapsulation_port, 9904);
+}
+
+TEST(LoadConfig, TakesOverridesFromTheCommandLine) {
+  const Overrides overrides{.transport = TransportKind::tcp,
+                            .target = "127.0.0.9:4000",
+                            .duration = 3s,
+                            .connect_timeout = 700ms,
+                            .seed = 5,
+                            .tolerate_reconnect = true};
+  const auto config = load_s6a_config(kS6a, overrides);
+  ASSERT_TRUE(config.has_value()) << config.error().what;
+  EXPECT_EQ(config->load.endpoint().transport, TransportKind::tcp);
+  EXPECT_EQ(config->load.endpoint().udp_encapsulation_port, 0);
+  EXPECT_EQ(config->load.target.remote_udp_port, 0);
+  EXPECT_EQ(config->load.target.addresses, std::vector<std::string>{"127.0.0.9"});
+  EXPECT_EQ(config->load.target.port, 4000);
+  EXPECT_EQ(config->load.run.duration, 3s);
+  EXPECT_EQ(config->load.run.warm_up, 1500ms);  // never more than half of it
+  EXPECT_EQ(config->load.run.connect_timeout, 700ms);
+  EXPECT_EQ(config->load.seed, 5u);
+  EXPECT_TRUE(config->load.run.tolerate_reconnect);
+}
+
+Overrides with_target(const std::string& text) {
+  Overrides overrides;
+  overrides.target = text;
+  return overrides;
+}
+
+TEST(LoadConfig, UnderstandsTargetsInEveryForm) {
+  auto target = [](const std::string& text) {
+    return load_s6a_config(kS6a, with_target(text))->load.target;
+  };
+  EXPECT_EQ(target("127.0.0.2").port, 3868);
+  EXPECT_EQ(target("::1").addresses.front(), "::1");
+  EXPECT_EQ(target("[::1]:99").addresses.front(), "::1");
+  EXPECT_EQ(target("[::1]:99").port, 99);
+  for (const char* bad : {"localhost:1", "127.0.0.1:0", "127.0.0.1:x", "127.0.0.1:70000", "[::1",
+                          "[::1]x", "[::1]:", "[::1]:x", "127.0.0.1:9 "}) {
+    const auto config = load_s6a_config(kS6a, with_target(bad));
+    ASSERT_FALSE(config.has_value()) << bad;
+    EXPECT_THAT(config.error().what, HasSubstr("--target")) << bad;
+  }
+}
+
+TEST(LoadConfig, NamesWhatIsWrongAndWhere) {
+  EXPECT_THAT(error_of_s6a("\"seed\"", "\"sead\""), HasSubstr("/load/sead"));
+  EXPECT_THAT(error_of_s6a("\"open_loop\"", "\"openloop\""), HasSubstr("/load/groups/0/mode"));
+  EXPECT_THAT(error_of_s6a("\"count\": 40", "\"count\": 0"), HasSubstr("/load/groups/0/count"));
+  EXPECT_THAT(error_of_s6a("mme%02u", "mme%s"), HasSubstr("/load/groups/0/origin_host"));
+  EXPECT_THAT(error_of_s6a("mme%02u", "mme"), HasSubstr("/load/groups/0/origin_host"));
+  EXPECT_THAT(error_of_s6a("mme41", "mme40"), HasSubstr("has \"mme40"));
+  EXPECT_THAT(error_of_s6a("\"requests_per_second\": 2,", ""),
+              HasSubstr("/load/groups/0/requests_per_second"));
+  EXPECT_THAT(error_of_s6a("001010000000001", "00101x"), HasSubstr("/load/imsi_first"));
+  EXPECT_THAT(error_of_s6a("\"00101\"", "\"1\""), HasSubstr("/load/visited_plmn"));
+  EXPECT_THAT(error_of_s6a("\"air\": 6, \"ulr\": 3, \"pur\": 1", "\"air\": 0"),
+              HasSubstr("/load/groups/0/mix"));
+  EXPECT_THAT(error_of_s6a("\"connect\": {\"endpoint\": \"mme\"}", "\"placement\": \"auto\""),
+              HasSubstr("/diameter"));
+  EXPECT_THAT(error_of_m3ua("\"payload_bytes_min\": 8,", "\"payload_bytes_min\": 7,"),
+              HasSubstr("/load/groups/0/payload_bytes_min"));
+  EXPECT_THAT(error_of_m3ua("\"sls_count\": 16", "\"sls_count\": 257"),
+              HasSubstr("/load/sls_count"));
+  EXPECT_THAT(error_of_m3ua("\"point_code_first\": 1001,", ""),
+              HasSubstr("/load/groups/0/point_code_first"));
+}
+
+TEST(LoadConfig, SaysWhereAFileIsMissing) {
+  const auto config = load_s6a_config("/no/such/file.json", {});
+  ASSERT_FALSE(config.has_value());
+  EXPECT_THAT(config.error().what, HasSubstr("/no/such/file.json"));
+}
+
+TEST(Numbered, FillsInTheNumber) {
+  EXPECT_EQ(numbered("mme%02u.x", 7), "mme07.x");
+  EXPECT_EQ(numbered("mme%02u.x", 107), "mme107.x");
+  EXPECT_EQ(numbered("%u", 0), "0");
+  EXPECT_EQ(numbered("plain", 7), "plain");
+  for (const char* bad : {"%", "%s", "%2u", "%0u", "%u%u", "%%u", "%02", "a%n"}) {
+    EXPECT_EQ(numbered(bad, 7), std::nullopt) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace siglane::load
