@@ -154,7 +154,7 @@ TEST(RuntimeNode, ShowsItselfInTheAdminApi) {
   admin::Response response = ask(request);
   EXPECT_EQ(response.node(), "server");
   ASSERT_EQ(response.associations().association_size(), 1);
-  const admin::Association& row = response.associations().association(0);
+  const admin::Association row = response.associations().association(0);
   EXPECT_EQ(row.peer(), "client");
   EXPECT_EQ(row.state(), "open");
   EXPECT_EQ(row.protocol(), "echo");
