@@ -103,7 +103,9 @@ TEST_F(HssTest, AirGetsSeveralVectorsNumberedInTheOrderOfTheirUseAndNoMoreThanTh
     last = *sqn;
   }
   std::uint32_t number = 0;
-  for (const diameter::AvpView& one : *answer.get(avp::authentication_info)) {
+  const auto info = answer.get(avp::authentication_info);
+  ASSERT_TRUE(info);
+  for (const diameter::AvpView& one : *info) {
     EXPECT_EQ(one.group().get(avp::item_number), ++number);
   }
 }
