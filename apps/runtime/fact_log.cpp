@@ -92,6 +92,8 @@ void FactLog::remember_who(AssociationId about, const Fact& fact) {
     peers_.emplace(about, opened->remote);
   } else if (const auto* peer = std::get_if<fact::PeerOpened>(&fact)) {
     if (auto it = peers_.find(about); it != peers_.end()) it->second = peer->peer;
+  } else if (const auto* asp = std::get_if<fact::AspStateChanged>(&fact)) {
+    if (auto it = peers_.find(about); it != peers_.end()) it->second = asp->asp;
   }
 }
 

@@ -55,6 +55,14 @@ TEST_F(FactLogTest, SaysWhoAnAssociationIs) {
             "info congestion_changed association=7 congested=yes\n");
 }
 
+TEST_F(FactLogTest, KnowsAnAssociationByItsAspToo) {
+  FactLog log({}, 10, nullptr);
+  log.on_fact(ShardId{0}, kId, fact::AssociationOpened{"main", "10.0.0.1:9", {}}, Instant(1s));
+  log.on_fact(ShardId{0}, kId, fact::AspStateChanged{"asp8", {}, "ASP-INACTIVE"}, Instant(1s));
+  log.on_fact(ShardId{0}, kId, fact::CongestionChanged{true}, Instant(1s));
+  EXPECT_EQ(log.after(0, 10).back().peer, "asp8");
+}
+
 TEST_F(FactLogTest, KeepsWhatAPeerSaysFromForgingALine) {
   FactLog log({}, 10, logger_);
   log.on_fact(ShardId{0}, AssociationId::none,
