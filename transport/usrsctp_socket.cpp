@@ -105,6 +105,24 @@ std::string configure(struct ::socket* so, const SctpOptions& options, int& erro
   return {};
 }
 
+int bind_to(struct ::socket* so, std::uint16_t port) {
+  sockaddr_conn local = conn_address({0, port});
+  return usrsctp_bind(so, reinterpret_cast<sockaddr*>(&local), sizeof local) == 0 ? 0 : errno;
+}
+
+// The stack would choose a port too, but not tell which: an endpoint that is bound to no address in
+// particular has none that usrsctp_getladdrs() could show it by.
+int bind_to_any(struct ::socket* so, std::uint16_t& port) {
+  constexpr unsigned kFirst = 49152, kPorts = 16384;  // RFC 6335 §6
+  static unsigned next = 0;
+  int error = EADDRINUSE;
+  for (unsigned tries = 0; tries < kPorts && error == EADDRINUSE; ++tries) {
+    port = static_cast<std::uint16_t>(kFirst + next++ % kPorts);
+    error = bind_to(so, port);
+  }
+  return error;
+}
+
 }  // namespace
 
 UsrsctpSocket::Opened UsrsctpSocket::open_one_to_many(std::uint16_t port,
@@ -117,16 +135,9 @@ UsrsctpSocket::Opened UsrsctpSocket::open_one_to_many(std::uint16_t port,
   opened.socket->watch();
   opened.step = configure(so, options, opened.error);
   if (!opened.step.empty()) return {nullptr, opened.error, opened.step};
-  sockaddr_conn local = conn_address({0, port});
-  if (usrsctp_bind(so, reinterpret_cast<sockaddr*>(&local), sizeof local) != 0) {
-    return {nullptr, errno, "bind"};
-  }
-  sockaddr* bound = nullptr;
-  if (usrsctp_getladdrs(so, 0, &bound) > 0) {
-    opened.socket->port_ = from_conn(*reinterpret_cast<const sockaddr_conn*>(bound)).port;
-    usrsctp_freeladdrs(bound);
-  }
-  if (opened.socket->port_ == 0) opened.socket->port_ = port;
+  opened.socket->port_ = port;
+  opened.error = port != 0 ? bind_to(so, port) : bind_to_any(so, opened.socket->port_);
+  if (opened.error != 0) return {nullptr, opened.error, "bind"};
   return opened;
 }
 

@@ -34,7 +34,7 @@ class UsrsctpSocket {
     int error = 0;
     std::string step;  // what failed
   };
-  // `port` 0: the stack chooses. Everything that has to be set before an association exists is.
+  // `port` 0: any that is free. Everything that has to be set before an association exists is.
   static Opened open_one_to_many(std::uint16_t port, const SctpOptions& options);
   // Aborts what lives on it.
   ~UsrsctpSocket();

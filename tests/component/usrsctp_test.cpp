@@ -323,6 +323,17 @@ TEST_F(UsrsctpTest, shares_a_udp_port_between_endpoints_but_not_an_sctp_port) {
   ASSERT_TRUE(until([&] { return log(one).up && log(two).up; }));
 }
 
+TEST_F(UsrsctpTest, finds_a_free_port_for_an_endpoint_that_wants_any) {
+  start();
+  server_ = open(config("server", 5000, 29101, true));
+  std::vector<AssociationId> ours;
+  for (int i = 0; i < 2; ++i) {
+    ours.push_back(connect(open(config("client", 0, 29102, false)), peer(5000, 29101)));
+  }
+  ASSERT_TRUE(until([&] { return log(ours[0]).up && log(ours[1]).up; }));
+  EXPECT_NE(transport_->status(ours[0])->local, transport_->status(ours[1])->local);
+}
+
 TEST_F(UsrsctpTest, is_there_once_in_a_process) {
   start();
   open(config("one", 5000, 29101, true));
