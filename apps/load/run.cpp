@@ -23,6 +23,10 @@ void LoadRun::interrupt(Instant now) {
   if (began_) ends_ = std::min(ends_, now);
 }
 
+bool LoadRun::measured(Instant due) const {
+  return began_ && due >= *began_ + config_.warm_up;
+}
+
 Phase LoadRun::phase(Instant now) const {
   if (!began_) return interrupted_ || now >= connect_by_ ? Phase::finished : Phase::connecting;
   if (now < ends_) return Phase::sending;

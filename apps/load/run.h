@@ -32,14 +32,12 @@ class LoadRun {
   void interrupt(Instant now);
 
   Phase phase(Instant now) const;
-  // Not all peers came up in time.
-  bool failed_to_connect(Instant now) const { return !began_ && now >= connect_by_; }
 
   // When sending began and ends; nullopt while connecting.
   std::optional<Instant> began() const { return began_; }
   Instant ends() const { return ends_; }
   // Does a message that was due at `due` count in the percentiles?
-  bool measured(Instant due) const { return began_ && due >= *began_ + config_.warm_up; }
+  bool measured(Instant due) const;
 
   const RunConfig& config() const { return config_; }
   std::size_t peers() const { return peers_; }
