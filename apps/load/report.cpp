@@ -59,8 +59,8 @@ std::string row(const std::string& name, std::size_t peers, const Tally& tally, 
   const Latency& latency = tally.latency;
   return fmt::format(
       "{:<12} {:>5} {:>10} {:>10} {:>6} {:>6} {:>6} {:>10.1f} {:>9} {:>9} {:>9} {:>9}\n", name,
-      peers, tally.sent, tally.answered, tally.lost + tally.unanswered, tally.duplicated,
-      tally.out_of_order, per_second(tally.answered, lasted), time_text(latency.quantile_us(0.5)),
+      peers, tally.sent, tally.answered, tally.lost, tally.duplicated, tally.out_of_order,
+      per_second(tally.answered, lasted), time_text(latency.quantile_us(0.5)),
       time_text(latency.quantile_us(0.99)), time_text(latency.quantile_us(0.999)),
       time_text(latency.max_us()));
 }
