@@ -52,7 +52,8 @@ diameter::DiameterConfig read_diameter_config(const ObjectReader& root, NodeConf
   config.host_ip_addresses =
       from.parsed_list("host_ip_addresses", "an IP address", canonical_address, {0, 32});
   read_field(from, "relay", config.relay);
-  // RFC 3539 §3.4.1: "The value of Twinit MUST NOT be less than six seconds." Tests may.
+  // RFC 3539 §3.4.1: "While Twinit MAY be set as low as 6 seconds (not including jitter), it MUST
+  // NOT be set lower than this." Tests may.
   read_field(from, "watchdog_ms", config.watchdog_interval, {100ms, 1h});
   read_field(from, "capabilities_timeout_ms", config.capabilities_timeout, {100ms, 10min});
   read_field(from, "disconnect_timeout_ms", config.disconnect_timeout, {10ms, 10min});

@@ -117,7 +117,9 @@ class Walk {
 
  private:
   std::optional<Violation> validate(const AvpView& avp, std::size_t depth) const {
-    // RFC 6733 §4.1: "an unrecognized bit SHOULD be considered an error".
+    // RFC 6733 §4.1 wants both: "an unrecognized bit SHOULD be considered an error", and "the
+    // receiver SHOULD ignore all 'R' (reserved) bits". The code for it decides (§7.1.3, 3009):
+    // "flag bits are set to an unrecognized value". P is not reserved, but means nothing.
     if ((avp.flags() & avp_flag::kReserved) != 0) {
       return about(avp, {result::invalid_avp_bits, "reserved AVP flags are set"});
     }
@@ -198,8 +200,8 @@ void Violation::add_failed_avp(MessageBuilder& answer) const {
     return add_example(answer, example->code, flags, example->vendor, payload);
   }
   // RFC 6733 §7.1.5, 5014: "it is sufficient to include the offending AVP header and a zero filled
-  // payload of the minimum required payload length", the header itself padded with zeros where it
-  // is cut. Its length is ours, or our answer would be as broken.
+  // payload of the minimum required length for the payloads data type", the header itself padded
+  // with zeros where it is cut. Its length is ours, or our answer would be as broken.
   std::array<std::byte, AvpView::kVendorHeaderBytes> header{};
   std::copy_n(offending.begin(), std::min(offending.size(), header.size()), header.begin());
   add_example(answer, load_u32(header.data()), std::to_integer<std::uint8_t>(header[4]),

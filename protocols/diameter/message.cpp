@@ -34,8 +34,8 @@ tl::expected<MessageView, DecodeError> MessageView::parse(Bytes bytes) {
     return broken(1, result::invalid_message_length,
                   "length field is not the message's length, or no multiple of 4");
   }
-  // RFC 6733 §3, E: "This bit MUST NOT be set in request messages." T: "This flag MUST NOT be set
-  // in answer messages." The reserved bits are to be ignored.
+  // RFC 6733 §3, E: "This bit MUST NOT be set in request messages". T: "This flag MUST NOT be set
+  // in answer messages." Reserved bits: "MUST be set to zero and ignored by the receiver".
   if (header->is_request() ? header->is_error() : header->is_retransmitted()) {
     return broken(Header::kFlagsAt, result::invalid_hdr_bits, "impossible combination of bits");
   }

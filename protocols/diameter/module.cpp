@@ -64,7 +64,8 @@ void DiameterModule::route(ShardId shard, AssociationId from, ParcelPtr parcel, 
   auto request = parcel_cast<RequestParcel>(std::move(parcel));
   if (request->origin == AssociationId::none) request->origin = from;
   const MessageView message = request->view();
-  // RFC 6733 §6.1.3: "An agent MUST check for forwarding loops when receiving requests."
+  // RFC 6733 §6.1.3: "A relay or proxy agent MUST check for forwarding loops when receiving
+  // requests. A loop is detected if the server finds its own identity in a Route-Record AVP."
   if (was_at(message, config_.origin_host)) {
     return refuse(std::move(request), result::loop_detected, Why::exhausted, out);
   }

@@ -194,8 +194,9 @@ void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant
     return reject_cer(cer, result::no_common_security, "in-band security is not offered", caused_at,
                       nullptr, now, out);
   }
-  // RFC 6733 §5.3: "the receiver ... MUST return ... DIAMETER_NO_COMMON_APPLICATION and SHOULD
-  // disconnect the transport layer connection."
+  // RFC 6733 §5.3: whoever receives such a CER "MUST return a Capabilities-Exchange-Answer (CEA)
+  // with the Result-Code AVP set to DIAMETER_NO_COMMON_APPLICATION and SHOULD disconnect the
+  // transport layer connection."
   if (!in_common(capabilities, config_)) {
     return reject_cer(cer, result::no_common_application, "no common application", caused_at,
                       nullptr, now, out);
@@ -259,8 +260,9 @@ PeerEvent PeerSession::on(Identified&, Instant now, Outbox& out) {
 PeerEvent PeerSession::on(IdentityRefused& refused, Instant now, Outbox& out) {
   if (const auto* wait = std::get_if<WaitIdentity>(&state_)) {
     if (!wait->initiator) {
-      // RFC 6733 §5.3: a CER from an unknown peer: discarded, or DIAMETER_UNKNOWN_PEER. One that we
-      // know and have already is not unknown: that election is over.
+      // RFC 6733 §5.3: "CERs received from unknown peers MAY be silently discarded, or a CEA MAY be
+      // issued with the Result-Code AVP set to DIAMETER_UNKNOWN_PEER." One that we know and have
+      // already is not unknown: that election is over.
       const bool have_it = routes_.load()->peer(std::string_view(peer_.name)) != nullptr;
       answer_cer(wait->cer, have_it ? result::election_lost : result::unknown_peer, refused.why,
                  wait->caused_at, nullptr, out);

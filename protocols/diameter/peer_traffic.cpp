@@ -221,8 +221,8 @@ void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now,
   transmit(std::move(dpa).finish(), caused_at, 0, out);
   if (!open) return;
   refuse_requests("peer disconnects", PeerChange::State::closed, out);
-  // "The receiver of the Disconnect-Peer-Answer initiates the transport disconnect": wait for that,
-  // within limits.
+  // "The receiver of the Disconnect-Peer-Answer message initiates the transport disconnect." Wait
+  // for that, within limits.
   state_ = Closing{now + config_.disconnect_timeout};
 }
 
@@ -322,7 +322,9 @@ void PeerSession::on_malformed(const Message& message, const DecodeError& error,
   if (std::holds_alternative<Closing>(state_) || std::holds_alternative<Closed>(state_)) return;
   const auto rest = MessageView::salvage(bytes);
   const bool open = std::holds_alternative<Open>(state_);
-  if (open && rest && !rest->is_request()) return;  // RFC 6733 §7: answers are not answered
+  // RFC 6733 §7.2: "A message with the 'E' bit MUST NOT be sent as a response to an answer
+  // message."
+  if (open && rest && !rest->is_request()) return;
   const bool cer = rest && rest->is_request() && rest->is(command::capabilities_exchange) &&
                    std::holds_alternative<WaitCer>(state_);
   if (rest && (open || cer)) {

@@ -24,7 +24,8 @@ int not_where_it_was(const OpenPeer& peer, const RouteQuery& query) {
   return query.parcel != nullptr && query.parcel->was_tried(peer.id) ? kNever : 0;
 }
 
-// RFC 6733 §6.1.7: an agent "SHOULD NOT forward" to a peer whose identity is in a Route-Record.
+// RFC 6733 §6.1.7, of a peer whose identity is in a Route-Record: "the agent MUST ignore such a
+// route for the Diameter request message and attempt alternate routes if any exist."
 int not_on_its_record(const OpenPeer& peer, const RouteQuery& query) {
   return was_at(query.message, peer.origin_host) ? kNever : 0;
 }

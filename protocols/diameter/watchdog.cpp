@@ -18,8 +18,8 @@ std::string_view name_of(Watchdog::State state) {
   return "unknown";
 }
 
-// SetWatchdog. RFC 3539 §3.4.1: "TWINIT, with a random jitter of plus or minus 2 seconds"; an
-// interval shorter than that RFC allows is jittered by a quarter.
+// SetWatchdog. RFC 3539 §3.4.1: "by using the Twinit value and randomly adding a value drawn
+// between -2 and 2 seconds"; an interval shorter than that RFC allows is jittered by a quarter.
 void Watchdog::set_timer(Instant now) {
   const Duration jitter = std::min<Duration>(2s, interval_ / 4);
   const auto span = static_cast<std::uint64_t>(2 * jitter.count() + 1);

@@ -7,8 +7,8 @@
 
 namespace siglane::diameter {
 
-// The watchdog algorithm of RFC 3539 §3.4.1 for one open connection, pure. It says what to do;
-// whoever owns it does it.
+// The watchdog algorithm of RFC 3539 (§3.4.1, its table in Appendix A) for one open connection,
+// pure. It says what to do; whoever owns it does it.
 class Watchdog {
  public:
   enum class State { okay, suspect, reopen, down };

@@ -44,7 +44,7 @@ TEST(Watchdog, JittersAShortIntervalByAQuarter) {
   }
 }
 
-// RFC 3539 §3.4.1, the rows of OKAY and SUSPECT.
+// RFC 3539 Appendix A, the rows of OKAY and SUSPECT.
 TEST(Watchdog, SuspectsAfterOneUnansweredAndClosesAfterTheNext) {
   Dog dog;
   EXPECT_EQ(dog.watchdog.connection_up(false, dog.now), Order::failback);
@@ -86,7 +86,7 @@ TEST(Watchdog, ASuspectIsTrustedAgainAtItsFirstMessage) {
   }
 }
 
-// RFC 3539 §3.4.1, the rows of REOPEN.
+// RFC 3539 Appendix A, the rows of REOPEN.
 TEST(Watchdog, APeerThatFailedBeforeMustAnswerThreeTimes) {
   Dog dog;
   EXPECT_EQ(dog.watchdog.connection_up(true, dog.now), Order::send_dwr);
