@@ -23,7 +23,7 @@ std::optional<Violation> objection_to(const MessageView& message, const Diameter
 }  // namespace
 
 bool wins_election(std::string_view local_origin_host, std::string_view received_origin_host) {
-  return local_origin_host > received_origin_host;
+  return identity_less(received_origin_host, local_origin_host);
 }
 
 PeerSession::PeerSession(AssociationId id, const DiameterConfig& config,

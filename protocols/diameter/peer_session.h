@@ -136,7 +136,8 @@ class PeerSession final : public Session {
 };
 
 // RFC 6733 §5.6.4: "If the local Origin-Host lexicographically succeeds the received Origin-Host, a
-// Win-Election event is issued locally."
+// Win-Election event is issued locally." Without regard to case: "octets that fall in the ASCII
+// range 'a' through 'z' MUST compare equally to their uppercase counterparts between 'A' and 'Z'."
 bool wins_election(std::string_view local_origin_host, std::string_view received_origin_host);
 
 }  // namespace siglane::diameter

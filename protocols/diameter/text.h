@@ -18,6 +18,7 @@ bool is_identity(Bytes text);
 bool is_uri(std::string_view text);
 // DiameterIdentities compare without regard to case, as domain names do.
 bool same_identity(std::string_view a, std::string_view b);
+bool identity_less(std::string_view a, std::string_view b);
 
 // An IP address in bytes, as Host-IP-Address carries it.
 struct IpAddress {

@@ -262,6 +262,10 @@ TEST_F(PeerSessionTest, AnElectionLeavesTheSameOneOfTwoConnectionsInWhateverOrde
   // "peer.example" is less than "us.example": we win, and what they connected stays.
   EXPECT_TRUE(wins_election("us.example", "peer.example"));
   EXPECT_FALSE(wins_election("peer.example", "us.example"));
+  EXPECT_TRUE(wins_election("US.example", "peer.example"));  // 'U' < 'p', but 'u' > 'p'
+  EXPECT_FALSE(wins_election("peer.example", "US.example"));
+  EXPECT_FALSE(wins_election("Peer.example", "peer.example"));
+  EXPECT_FALSE(wins_election("peer.example", "Peer.example"));
   constexpr AssociationId kOurs{11}, kTheirs{12};
   for (const bool ours_first : {true, false}) {
     DiameterConfig theirs = peer_;

@@ -78,6 +78,10 @@ TEST(Text, IdentitiesAreTheSameWhateverTheirCase) {
   EXPECT_TRUE(same_identity("HSS.Example", "hss.example"));
   EXPECT_FALSE(same_identity("hss.example", "hss.example."));
   EXPECT_FALSE(same_identity("[", "{"));
+  EXPECT_TRUE(identity_less("HSS.example", "mme.example"));
+  EXPECT_FALSE(identity_less("mme.example", "HSS.example"));
+  EXPECT_TRUE(identity_less("hss", "HSS.example"));
+  EXPECT_FALSE(identity_less("HSS.example", "hss.Example"));
 }
 
 TEST(Text, ReadsIpAddresses) {
