@@ -226,7 +226,7 @@ void PeerSession::on_cea(const MessageView& cea, Instant now, Outbox& out) {
   if (code != result::success) {
     return refuse("its CEA says " +
                   (code ? std::to_string(static_cast<std::uint32_t>(*code)) : "nothing") + " " +
-                  std::string(cea.get(avp::error_message).value_or("")));
+                  excerpt(cea.get(avp::error_message).value_or("")));
   }
   if (const auto violation = objection_to(cea, config_)) {
     return refuse("its CEA is not in order: " + std::string(violation->what));
@@ -297,8 +297,8 @@ void PeerSession::answer_cer(const Header& cer, ResultCode result, std::string_v
 void PeerSession::reject_cer(const MessageView& cer, ResultCode result, std::string_view why,
                              Instant caused_at, const Violation* violation, Instant now,
                              Outbox& out) {
-  std::string host(cer.get(avp::origin_host).value_or(remote_address_));
-  out.announce(fact::PeerRefused{std::move(host), std::string(why)});
+  out.announce(fact::PeerRefused{excerpt(cer.get(avp::origin_host).value_or(remote_address_)),
+                                 std::string(why)});
   answer_cer(cer.header(), result, why, caused_at, violation, out);
   close(CloseMode::graceful, now, out);
 }

@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::uint64_t kHighBits = 0x8080808080808080u;
 constexpr std::uint64_t kLowBits = 0x0101010101010101u;
+constexpr std::size_t kIdentityBytesMax = 255;
+constexpr std::size_t kExcerptBytesMax = 255;
 
 std::uint64_t eight(const std::byte* p) {
   std::uint64_t word;
@@ -41,6 +43,24 @@ std::size_t character_bytes(Bytes text, std::size_t i) {
   if (lead >= 0xf1 && lead <= 0xf3) return 4;
   if (lead == 0xf4) return second <= 0x8f ? 4 : 0;
   return 0;
+}
+
+// ASCII without spaces and controls.
+bool is_printable(Bytes text) {
+  std::size_t i = 0;
+  for (; text.size() - i >= 8; i += 8) {
+    const std::uint64_t word = eight(text.data() + i);
+    // A byte's top bit is set in `small` if it is below 0x21, in `large` if it is 0x7f (given that
+    // it is ASCII, so that no sum carries into the next byte).
+    if ((word & kHighBits) != 0) return false;
+    const std::uint64_t not_small = word + kLowBits * (0x80 - 0x21);
+    const std::uint64_t large = word + kLowBits;
+    if ((not_small & kHighBits) != kHighBits || (large & kHighBits) != 0) return false;
+  }
+  for (; i < text.size(); ++i) {
+    if (at(text, i) < 0x21 || at(text, i) > 0x7e) return false;
+  }
+  return true;
 }
 
 char lower(char c) {
@@ -137,27 +157,13 @@ bool is_utf8(Bytes text) {
 }
 
 bool is_identity(Bytes text) {
-  if (text.empty()) return false;
-  std::size_t i = 0;
-  for (; text.size() - i >= 8; i += 8) {
-    const std::uint64_t word = eight(text.data() + i);
-    // A byte's top bit is set in `small` if it is below 0x21, in `large` if it is 0x7f (given that
-    // it is ASCII, so that no sum carries into the next byte).
-    if ((word & kHighBits) != 0) return false;
-    const std::uint64_t not_small = word + kLowBits * (0x80 - 0x21);
-    const std::uint64_t large = word + kLowBits;
-    if ((not_small & kHighBits) != kHighBits || (large & kHighBits) != 0) return false;
-  }
-  for (; i < text.size(); ++i) {
-    if (at(text, i) < 0x21 || at(text, i) > 0x7e) return false;
-  }
-  return true;
+  return !text.empty() && text.size() <= kIdentityBytesMax && is_printable(text);
 }
 
 bool is_uri(std::string_view text) {
   for (const std::string_view scheme : {"aaa://", "aaas://"}) {
     if (text.starts_with(scheme) && text.size() > scheme.size()) {
-      return is_identity(as_bytes(text));
+      return is_printable(as_bytes(text));
     }
   }
   return false;
@@ -171,6 +177,14 @@ bool same_identity(std::string_view a, std::string_view b) {
 bool identity_less(std::string_view a, std::string_view b) {
   return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
                                       [](char x, char y) { return lower(x) < lower(y); });
+}
+
+std::string excerpt(std::string_view text) {
+  std::string line(text.substr(0, kExcerptBytesMax));
+  for (char& c : line) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return line;
 }
 
 }  // namespace siglane::diameter

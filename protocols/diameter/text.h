@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "core/bytes.h"
@@ -12,13 +13,17 @@ namespace siglane::diameter {
 
 // RFC 3629: shortest forms only, no surrogates, nothing above U+10FFFF.
 bool is_utf8(Bytes text);
-// An FQDN or realm: not empty, printable ASCII without spaces.
+// An FQDN or realm: not empty, printable ASCII without spaces, and "255 octets or less" (RFC 1035
+// §2.3.4): identities are kept, so that nobody may send a long one.
 bool is_identity(Bytes text);
 // "aaa://" or "aaas://" and something behind it.
 bool is_uri(std::string_view text);
 // DiameterIdentities compare without regard to case, as domain names do.
 bool same_identity(std::string_view a, std::string_view b);
 bool identity_less(std::string_view a, std::string_view b);
+
+// What a stranger says, for the operator: printable ASCII, and no more of it than a line holds.
+std::string excerpt(std::string_view text);
 
 // An IP address in bytes, as Host-IP-Address carries it.
 struct IpAddress {

@@ -159,6 +159,20 @@ TEST_F(PeerSessionTest, RefusesACerWithoutAMandatoryAvpAndShowsItInFailedAvp) {
   EXPECT_TRUE(failed->find(avp::product_name));
 }
 
+TEST_F(PeerSessionTest, TellsTheOperatorNoMoreThanALineOfWhatAStrangerSays) {
+  const Buffer good = cer_of(host_.pool, peer_);
+  MessageBuilder cer(host_.pool, parsed(good).header());
+  cer.add(avp::origin_host, "evil\n" + std::string(10000, 'x'));
+  host_.up(kPeer, false);
+  host_.receive(kPeer, std::move(cer).finish());
+  EXPECT_EQ(std::get<fact::PeerRefused>(host_.facts.back()).who, "evil?" + std::string(250, 'x'));
+  host_.up(kOther, true, "the peer");
+  const Buffer ours = host_.sent_one(kOther);
+  host_.receive(kOther, make_cea(host_.pool, peer_, {}, parsed(ours).header(),
+                                 result::unable_to_comply, std::string(10000, '\n')));
+  EXPECT_LT(std::get<fact::PeerRefused>(host_.facts.back()).why.size(), 300u);
+}
+
 TEST_F(PeerSessionTest, ClosesOnAnythingBeforeACer) {
   host_.up(kPeer, false);
   host_.receive(kPeer, ulr(host_.pool).finish());

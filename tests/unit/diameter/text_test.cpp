@@ -66,6 +66,17 @@ TEST(Text, AnIdentityIsPrintableAsciiWithoutSpaces) {
   }
 }
 
+TEST(Text, AnIdentityIsNoLongerThanADomainNameMayBe) {
+  EXPECT_TRUE(is_identity(as_bytes(std::string(255, 'a'))));
+  EXPECT_FALSE(is_identity(as_bytes(std::string(256, 'a'))));
+}
+
+TEST(Text, AnExcerptIsOneShortPrintableLine) {
+  EXPECT_EQ(excerpt("a peer's words"), "a peer's words");
+  EXPECT_EQ(excerpt("two\nlines\x1b\x7f\xe2\x82\xac"), "two?lines?????");
+  EXPECT_EQ(excerpt(std::string(60000, 'x')), std::string(255, 'x'));
+}
+
 TEST(Text, AUriBeginsWithTheAaaSchemes) {
   EXPECT_TRUE(is_uri("aaa://host.example:3868;transport=sctp"));
   EXPECT_TRUE(is_uri("aaas://host.example"));
