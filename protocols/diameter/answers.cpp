@@ -35,6 +35,11 @@ MessageBuilder begin_experimental_answer(BufferPool& pool, const MessageView& re
 Buffer error_answer(BufferPool& pool, const MessageView& request, const DiameterConfig& config,
                     ResultCode result, std::string_view error_message, const Violation* violation) {
   MessageBuilder answer = begin_answer(pool, request, config, result);
+  // The answers of 3GPP's applications must have it, so that without it a strict peer would drop an
+  // answer that has no E bit (RFC 6733 §7.2) and wait on.
+  if (const auto state = request.get(avp::auth_session_state)) {
+    if (!is_protocol_error(result)) answer.add(avp::auth_session_state, *state);
+  }
   if (!error_message.empty()) answer.add(avp::error_message, error_message);
   if (violation != nullptr) violation->add_failed_avp(answer);
   copy_proxy_info(request, answer);

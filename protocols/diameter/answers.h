@@ -21,8 +21,9 @@ MessageBuilder begin_answer(BufferPool& pool, const MessageView& request,
 MessageBuilder begin_experimental_answer(BufferPool& pool, const MessageView& request,
                                          const DiameterConfig& config, VendorId vendor,
                                          ResultCode result);
-// A whole error answer: the beginning, Error-Message if there is one, Failed-AVP if there is a
-// violation, and the request's Proxy-Info AVPs.
+// A whole error answer: the beginning, the request's Auth-Session-State where the answer has no E
+// bit, Error-Message if there is one, Failed-AVP if there is a violation, and the request's
+// Proxy-Info AVPs.
 Buffer error_answer(BufferPool& pool, const MessageView& request, const DiameterConfig& config,
                     ResultCode result, std::string_view error_message = {},
                     const Violation* violation = nullptr);

@@ -105,6 +105,7 @@ TEST_F(ApplicationTest, SeesNoRequestThatItsGrammarForbids) {
   const auto failed = parsed(answer).get(avp::failed_avp);
   ASSERT_TRUE(failed);
   EXPECT_TRUE(failed->find(avp::rat_type));
+  EXPECT_FALSE(check_command(parsed(answer), dictionary()));
   EXPECT_TRUE(hss_->users.empty());
 }
 
