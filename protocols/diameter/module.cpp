@@ -89,8 +89,9 @@ void DiameterModule::route(ShardId shard, AssociationId from, ParcelPtr parcel, 
                     Why::no_such_association, out);
     }
   }
-  // Only agents pass on what others sent; everybody sends what is their own.
-  if (request->received_from == nullptr || config_.relay) {
+  // Only agents pass on what others sent; everybody sends what is their own. RFC 6733 §3, P: "If
+  // cleared, the message MUST be locally processed."
+  if (request->received_from == nullptr || (config_.relay && request->header.is_proxiable())) {
     if (const OpenPeer* peer = choose_peer(*routes, query)) {
       return relay(*peer, std::move(request), out);
     }

@@ -243,6 +243,18 @@ TEST_F(ModuleTest, ANodeThatIsNoAgentPassesNothingOn) {
   EXPECT_EQ(result_of(host.sent_one(kMme)), result::unable_to_deliver);
 }
 
+TEST_F(ModuleTest, PassesNothingOnThatIsNotProxiable) {
+  open_hss();
+  const Buffer whole = ulr(host_.pool, "mme.example", {}, "realm.home.example").finish();
+  Header header = parsed(whole).header();
+  header.flags &= static_cast<std::uint8_t>(~command_flag::kProxiable);
+  MessageBuilder request(host_.pool, header);
+  request.add_raw(parsed(whole).avps().bytes());
+  host_.receive(kMme, std::move(request).finish());
+  EXPECT_TRUE(host_.sent(kHss).empty());
+  EXPECT_EQ(result_of(host_.sent_one(kMme)), result::unable_to_deliver);
+}
+
 TEST_F(ModuleTest, CopiesProxyInfoIntoTheAnswersItMakes) {
   auto request = ulr(host_.pool, "mme.example", {}, "nowhere.example");
   for (const char* state : {"first", "second"}) {
