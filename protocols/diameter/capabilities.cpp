@@ -76,6 +76,8 @@ void add_capabilities(MessageBuilder& out, const DiameterConfig& config,
   for (const SupportedApplication& application : config.applications) {
     add_application(out, application);
   }
+  // RFC 6733 §6.10: "The use of this AVP in CER and CEA messages is NOT RECOMMENDED." But without
+  // it freeDiameter, where it may do TLS in the old way, takes us for one that will.
   out.add(avp::inband_security_id, kNoInbandSecurity);
   if (config.firmware_revision != 0) out.add(avp::firmware_revision, config.firmware_revision);
 }
@@ -86,7 +88,6 @@ Capabilities read_capabilities(const MessageView& message, const DiameterConfig&
   Capabilities peer;
   peer.origin_host = message.get(avp::origin_host).value_or("");
   peer.origin_realm = message.get(avp::origin_realm).value_or("");
-  peer.product_name = message.get(avp::product_name).value_or("");
   std::vector<ApplicationId> advertised;
   for (const AvpView avp : message.avps()) collect(avp, advertised);
   peer.relay = contains(advertised, application::relay);

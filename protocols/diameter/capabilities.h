@@ -15,7 +15,6 @@ namespace siglane::diameter {
 // What a CER or CEA says of its sender, as far as we care.
 struct Capabilities {
   std::string origin_host, origin_realm;
-  std::string product_name;
   bool relay = false;                 // advertises the relay application
   bool inband_security_only = false;  // Inband-Security-Id without NO_INBAND_SECURITY
   // Those that we advertise too; all of ours where the peer is a relay, all of its own where we
