@@ -11,16 +11,6 @@
 // is open stands in peer_traffic.cpp.
 
 namespace siglane::diameter {
-namespace {
-
-// The first thing wrong with a message of the base protocol.
-std::optional<Violation> objection_to(const MessageView& message, const DiameterConfig& config) {
-  const std::size_t depth = config.limits.avp_depth_max;
-  if (auto violation = validate(message, dictionary(), depth)) return violation;
-  return check_command(message, dictionary(), depth);
-}
-
-}  // namespace
 
 bool wins_election(std::string_view local_origin_host, std::string_view received_origin_host) {
   return identity_less(received_origin_host, local_origin_host);
@@ -106,6 +96,12 @@ PeerEvent PeerSession::on(AssociationDown& down, Instant, Outbox& out) {
   if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
   refuse_requests("connection is down: " + std::string(siglane::name_of(down.cause)),
                   PeerChange::State::closed, out);
+  // RFC 3539 Appendix A sends every peer whose connection went down through REOPEN. Here it is only
+  // one whose watchdog failed: who merely restarted would be kept waiting for two Tw more.
+  const auto* open = std::get_if<Open>(&state_);
+  if (open != nullptr && open->watchdog.state() == Watchdog::State::suspect) {
+    publish(PeerChange::State::failed, out);
+  }
   fail_pending(Why::not_open, out);
   state_ = Closed{};
   return PeerEvent::disconnected;
@@ -186,7 +182,7 @@ void PeerSession::on_cer(const MessageView& cer, Instant caused_at, Instant now,
 }
 
 void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out) {
-  if (const auto violation = objection_to(cer, config_)) {
+  if (const auto violation = objection_to(cer)) {
     return reject_cer(cer, violation->result, violation->what, caused_at, &*violation, now, out);
   }
   const Capabilities capabilities = read_capabilities(cer, config_);
@@ -228,7 +224,7 @@ void PeerSession::on_cea(const MessageView& cea, Instant now, Outbox& out) {
                   (code ? std::to_string(static_cast<std::uint32_t>(*code)) : "nothing") + " " +
                   excerpt(cea.get(avp::error_message).value_or("")));
   }
-  if (const auto violation = objection_to(cea, config_)) {
+  if (const auto violation = objection_to(cea)) {
     return refuse("its CEA is not in order: " + std::string(violation->what));
   }
   const Capabilities capabilities = read_capabilities(cea, config_);
@@ -301,6 +297,12 @@ void PeerSession::reject_cer(const MessageView& cer, ResultCode result, std::str
                                  std::string(why)});
   answer_cer(cer.header(), result, why, caused_at, violation, out);
   close(CloseMode::graceful, now, out);
+}
+
+std::optional<Violation> PeerSession::objection_to(const MessageView& message) const {
+  const std::size_t depth = config_.limits.avp_depth_max;
+  if (auto violation = validate(message, dictionary(), depth)) return violation;
+  return check_command(message, dictionary(), depth);
 }
 
 const DiameterPeerConfig* PeerSession::configured(std::string_view origin_host) const {

@@ -111,6 +111,8 @@ class PeerSession final : public Session {
   void adopt(const Capabilities& capabilities, std::string name);
   void open(bool initiator, Instant now, Outbox& out);
   void obey(Watchdog::Order order, Instant now, Outbox& out);
+  // The first thing wrong with a message of the base protocol.
+  std::optional<Violation> objection_to(const MessageView& message) const;
   void publish(PeerChange::State change, Outbox& out);
   void take_requests(Outbox& out);
   void refuse_requests(std::string why, PeerChange::State change, Outbox& out);

@@ -156,8 +156,7 @@ void PeerSession::on_answer(const MessageView& answer, Message message, Outbox& 
 
 void PeerSession::on_dwr(const MessageView& dwr, Instant caused_at, Outbox& out) {
   if (!std::holds_alternative<Open>(state_)) return;
-  const auto violation = validate(dwr, dictionary(), config_.limits.avp_depth_max);
-  if (violation) {
+  if (const auto violation = objection_to(dwr)) {
     return answer_here(dwr, violation->result, violation->what, caused_at, &*violation, out);
   }
   auto dwa = begin_answer(out.buffers(), dwr, config_, result::success);
@@ -212,8 +211,7 @@ void PeerSession::obey(Watchdog::Order order, Instant now, Outbox& out) {
 void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now, Outbox& out) {
   const bool open = std::holds_alternative<Open>(state_);
   if (!open && !std::holds_alternative<Closing>(state_)) return;
-  const auto violation = validate(dpr, dictionary(), config_.limits.avp_depth_max);
-  if (violation) {
+  if (const auto violation = objection_to(dpr)) {
     return answer_here(dpr, violation->result, violation->what, caused_at, &*violation, out);
   }
   auto dpa = begin_answer(out.buffers(), dpr, config_, result::success);

@@ -84,6 +84,7 @@ TEST_F(PeerSessionTest, SendsACerThatSaysWhoWeAreAndWhatWeCan) {
   ASSERT_TRUE(specific);
   EXPECT_EQ(specific->get(avp::vendor_id), vendor::tgpp);
   EXPECT_EQ(specific->get(avp::auth_application_id), 16777251u);
+  EXPECT_EQ(cer.get(avp::inband_security_id), 0u);
   EXPECT_FALSE(validate(cer, dictionary()));
   EXPECT_FALSE(check_command(cer, dictionary()));
 }
@@ -316,6 +317,20 @@ TEST_F(PeerSessionTest, AnswersADwr) {
   EXPECT_EQ(parsed(dwa).get(avp::origin_state_id), 7u);
 }
 
+TEST_F(PeerSessionTest, AnswersADwrOrDprWithoutAMandatoryAvpWith5005) {
+  open_peer(host_, kPeer, peer_);
+  for (const CommandDef& command : {command::device_watchdog, command::disconnect_peer}) {
+    auto request = MessageBuilder::request(host_.pool, command, 3, 4);
+    request.add(avp::origin_host, "peer.example");
+    host_.receive(kPeer, std::move(request).finish());
+    const Buffer answer = host_.sent_one(kPeer);
+    EXPECT_EQ(result_of(answer), result::missing_avp);
+    EXPECT_TRUE(parsed(answer).get(avp::failed_avp)->find(avp::origin_realm));
+    EXPECT_FALSE(check_command(parsed(answer), dictionary()));
+  }
+  EXPECT_EQ(open_peers(), 1u);
+}
+
 TEST_F(PeerSessionTest, FailsOverFromASilentPeerThenClosesItAndTrustsItLateAgain) {
   open_peer(host_, kPeer, peer_);
   host_.submit(kPeer, request_parcel(host_.pool), kApplication);
@@ -346,6 +361,17 @@ TEST_F(PeerSessionTest, FailsOverFromASilentPeerThenClosesItAndTrustsItLateAgain
     if (dwas < 2) host_.pass(33s);
   }
   EXPECT_EQ(open_peers(), 1u);
+}
+
+TEST_F(PeerSessionTest, TrustsAPeerThatWasLostWhileSuspectedNoSoonerThanOneWeClosed) {
+  for (const bool suspected : {false, true}) {
+    Host host(ours());
+    open_peer(host, kPeer, peer_);
+    host.pass(suspected ? 66s : 33s);
+    host.down(kPeer);
+    open_peer(host, kOther, peer_);
+    EXPECT_EQ(host.module.routes()->peers.size(), suspected ? 0u : 1u);
+  }
 }
 
 // --- Requests and answers ------------------------------------------------------------------------
