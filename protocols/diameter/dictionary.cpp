@@ -107,6 +107,9 @@ class Walk {
       }
       if (entry != nullptr && entry->def.type == AvpType::grouped && depth > 0) {
         if (auto violation = check(avp.group(), entry->group, depth - 1)) return violation;
+        if (avp.is(avp::vendor_specific_application_id)) {
+          if (auto violation = check_vendor_application(avp.group())) return violation;
+        }
       }
     }
     for (std::size_t i = 0; i < grammar.rules.size(); ++i) {
@@ -134,6 +137,27 @@ class Walk {
     }
     const auto problem = problem_with(entry->def.type, avp);
     return problem ? std::optional(about(avp, *problem)) : std::nullopt;
+  }
+
+  // RFC 6733 §6.11, what its grammar cannot say: "A Vendor-Specific-Application-Id AVP MUST contain
+  // exactly one of either Auth-Application-Id or Acct-Application-Id." Both go into Failed-AVP.
+  std::optional<Violation> check_vendor_application(AvpList avps) const {
+    const auto auth = avps.find(avp::auth_application_id);
+    const auto acct = avps.find(avp::acct_application_id);
+    if (auth.has_value() != acct.has_value()) return std::nullopt;
+    if (auth) {
+      auto both = about(*auth, {result::avp_occurs_too_many_times, "two application ids"});
+      both.offending_too = acct->raw();
+      return both;
+    }
+    return Violation{offset_of(avps.bytes()),
+                     result::missing_avp,
+                     "no application id",
+                     {},
+                     false,
+                     &avp::auth_application_id,
+                     {},
+                     &avp::acct_application_id};
   }
 
   const Rule* rule_for(const Grammar& grammar, const AvpEntry& entry) const {
@@ -184,6 +208,12 @@ void add_example(MessageBuilder& answer, std::uint32_t code, std::uint8_t flags,
   answer.add_raw(Bytes(bytes).first(length));
 }
 
+void add_example(MessageBuilder& answer, const AvpDef& def) {
+  const auto flags = static_cast<std::uint8_t>((def.vendor != 0 ? avp_flag::kVendor : 0) |
+                                               (def.mandatory ? avp_flag::kMandatory : 0));
+  add_example(answer, def.code, flags, def.vendor, payload_bytes_min(def.type));
+}
+
 }  // namespace
 
 void Violation::add_failed_avp(MessageBuilder& answer) const {
@@ -191,14 +221,15 @@ void Violation::add_failed_avp(MessageBuilder& answer) const {
   auto failed = answer.group(avp::failed_avp);
   if (!offending.empty() && !broken) {
     answer.add_raw(offending);
+    if (!offending_too.empty()) answer.add_raw(offending_too);
+    return;
+  }
+  if (!broken) {
+    add_example(answer, *example);
+    if (example_too != nullptr) add_example(answer, *example_too);
     return;
   }
   const std::size_t payload = example != nullptr ? payload_bytes_min(example->type) : 0;
-  if (!broken) {
-    const auto flags = static_cast<std::uint8_t>((example->vendor != 0 ? avp_flag::kVendor : 0) |
-                                                 (example->mandatory ? avp_flag::kMandatory : 0));
-    return add_example(answer, example->code, flags, example->vendor, payload);
-  }
   // RFC 6733 §7.1.5, 5014: "it is sufficient to include the offending AVP header and a zero filled
   // payload of the minimum required length for the payloads data type", the header itself padded
   // with zeros where it is cut. Its length is ours, or our answer would be as broken.

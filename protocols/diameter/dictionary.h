@@ -55,6 +55,9 @@ struct Violation {
   Bytes offending;                  // the AVP as received; if `broken`, all that is left of it
   bool broken = false;              // its length is impossible
   const AvpDef* example = nullptr;  // missing, or broken and known: one of this kind
+  // The other one, where it takes two to be wrong.
+  Bytes offending_too = {};
+  const AvpDef* example_too = nullptr;
 
   // Appends Failed-AVP (RFC 6733 §7.5) with a copy of the offending AVP, or with an example of
   // minimum length filled with zeros.

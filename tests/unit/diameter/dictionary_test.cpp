@@ -280,6 +280,34 @@ TEST(CheckCommand, RefusesWhatAClosedGroupDoesNotName) {
   EXPECT_EQ(failed_avp(*violation)->payload, "not here");
 }
 
+TEST(CheckCommand, WantsOneApplicationIdInAVendorSpecificApplicationId) {
+  BufferPool pool;
+  const auto with_ids = [&](bool auth, bool acct) {
+    return ulr_with(pool, [&](auto& out) {
+      out.group(avp::vendor_specific_application_id, [&] {
+        out.add(avp::vendor_id, vendor::tgpp);
+        if (auth) out.add(avp::auth_application_id, 1u);
+        if (acct) out.add(avp::acct_application_id, 2u);
+      });
+    });
+  };
+  EXPECT_FALSE(complaint(with_ids(true, false)));
+  EXPECT_FALSE(complaint(with_ids(false, true)));
+  for (const bool both : {true, false}) {
+    const Buffer message = with_ids(both, both);
+    const auto violation = complaint(message);
+    ASSERT_TRUE(violation);
+    EXPECT_EQ(violation->result, both ? result::avp_occurs_too_many_times : result::missing_avp);
+    MessageBuilder answer(pool, Header{});
+    violation->add_failed_avp(answer);
+    const Buffer buffer = std::move(answer).finish();
+    const auto failed = parsed(buffer).get(avp::failed_avp);
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(failed->get(avp::auth_application_id), both ? 1u : 0u);
+    EXPECT_EQ(failed->get(avp::acct_application_id), both ? 2u : 0u);
+  }
+}
+
 TEST(CheckCommand, TellsAnUnknownCommand) {
   BufferPool pool;
   Header header;
