@@ -30,6 +30,8 @@ struct Shard::Entry {
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
 };
 
+// Connected or connecting (`current`), or going to be (`retry_at`); else it rests, as another
+// association is its peer.
 struct Shard::Link {
   EndpointId local{};
   PeerConfig peer;
@@ -197,7 +199,7 @@ void Shard::close_association(AssociationId id, AssociationDown down, Instant no
   counters_.add(Counter::associations_closed);
   facts_.on_fact(config_.id, id, fact::AssociationClosed{down.cause, down.detail}, now);
   if (entry->session == nullptr) {
-    forget(id);
+    forget(id, now);
     return;
   }
   push(id, std::move(down));
@@ -209,13 +211,17 @@ void Shard::refuse(Entry& entry, Counter counter, std::string who, std::string w
   close_transport(entry.id, CloseMode::abort);
 }
 
-void Shard::forget(AssociationId id) {
+void Shard::forget(AssociationId id, Instant now) {
   auto it = entries_.find(id);
   if (it == entries_.end()) return;
   Entry& entry = *it->second;
   if (!entry.coordinator) --associations_;
   if (entry.session != nullptr && !entry.identified) --unidentified_;
-  if (!entry.peer.empty()) bound_peers_.erase({entry.module, entry.peer});
+  if (!entry.peer.empty()) {
+    const PeerKey peer{entry.module, entry.peer};
+    bound_peers_.erase(peer);
+    wake_links(peer, now);
+  }
   directory_.forget(id);
   entries_.erase(it);
 }
@@ -268,7 +274,7 @@ void Shard::step(AssociationId id, SessionInput input, Instant now) {
     next = std::exchange(entry->identity, std::nullopt);
   }
   if (last) {
-    forget(id);
+    forget(id, now);
   } else {
     arm(*find(id));
   }
@@ -334,6 +340,7 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
     --unidentified_;
     entry->peer = peer;
     bound_peers_[{entry->module, peer}] = id;
+    rest_links({entry->module, peer}, id);
   }
   if (const PeerConfig* config = peers_.find(peer)) transport_.bind(id, *config);
   if (auto link = link_of_.find(id); link != link_of_.end()) link->second->backoff.reset();
@@ -461,26 +468,57 @@ void Shard::run_mailbox(Instant now) {
 // --- Peers we keep connected --------------------------------------------------------------------
 
 void Shard::keep_connected(EndpointId local, const PeerConfig& peer, Instant) {
-  links_.push_back(std::make_unique<Link>(
-      Link{local, peer, Backoff(config_.reconnect), AssociationId::none, std::nullopt, {}}));
-  connect(*links_.back());
+  const auto it = links_.emplace(
+      PeerKey{modules_.at(local), peer.name},
+      std::make_unique<Link>(
+          Link{local, peer, Backoff(config_.reconnect), AssociationId::none, std::nullopt, {}}));
+  connect(*it->second);
 }
 
 void Shard::connect(Link& link) {
   link.retry_at.reset();
+  if (bound_peers_.contains({modules_.at(link.local), link.peer.name})) return;
   link.current = transport_.connect(link.local, link.peer);
   link_of_[link.current] = &link;
+}
+
+void Shard::retry(Link& link, Instant now) {
+  if (stopping_) return;
+  link.retry_at = now + link.backoff.next(random_);
+  reconnects_.want(&link, link.armed, link.retry_at);
+}
+
+// `holder` is the peer: what else leads there is closed.
+void Shard::rest_links(const PeerKey& peer, AssociationId holder) {
+  const auto [first, end] = links_.equal_range(peer);
+  for (auto it = first; it != end; ++it) {
+    const Link& link = *it->second;
+    if (link.current == AssociationId::none || link.current == holder) continue;
+    close_transport(link.current, CloseMode::abort);
+  }
+}
+
+// Nobody is the peer any more.
+void Shard::wake_links(const PeerKey& peer, Instant now) {
+  const auto [first, end] = links_.equal_range(peer);
+  for (auto it = first; it != end; ++it) {
+    Link& link = *it->second;
+    if (link.current != AssociationId::none || link.retry_at) continue;
+    link.backoff.reset();
+    retry(link, now);
+  }
 }
 
 // An SCTP RESTART brings a link up under another id than it was connected with.
 void Shard::link_up(AssociationId id, const AssociationUp& up) {
   if (!up.initiator || link_of_.contains(id)) return;
-  for (auto& link : links_) {
-    if (link->local != up.local || link->peer.name != up.peer) continue;
-    if (link->current != AssociationId::none) continue;
+  const auto [first, end] = links_.equal_range({modules_.at(up.local), up.peer});
+  for (auto it = first; it != end; ++it) {
+    Link* link = it->second.get();
+    if (link->local != up.local || link->current != AssociationId::none) continue;
     link->retry_at.reset();
     link->current = id;
-    link_of_[id] = link.get();
+    link_of_[id] = link;
     return;
   }
 }
@@ -492,13 +530,14 @@ void Shard::link_down(AssociationId id, const AssociationDown& down, bool was_up
   link_of_.erase(it);
   link.current = AssociationId::none;
   if (stopping_) return;
-  const Duration wait = link.backoff.next(random_);
-  link.retry_at = now + wait;
-  reconnects_.want(&link, link.armed, link.retry_at);
+  const auto holder = bound_peers_.find({modules_.at(link.local), link.peer.name});
+  if (holder != bound_peers_.end() && holder->second != id) return;  // it rests
+  retry(link, now);
   if (!was_up) {
     counters_.add(Counter::connects_failed);
-    facts_.on_fact(config_.id, id,
-                   fact::ConnectFailed{link.peer.name, down.cause, down.detail, wait}, now);
+    facts_.on_fact(
+        config_.id, id,
+        fact::ConnectFailed{link.peer.name, down.cause, down.detail, *link.retry_at - now}, now);
   }
 }
 
@@ -507,7 +546,7 @@ void Shard::link_down(AssociationId id, const AssociationDown& down, bool was_up
 void Shard::stop(Instant now) {
   if (stopping_) return;
   stopping_ = true;
-  for (auto& link : links_) {
+  for (auto& [peer, link] : links_) {
     link->retry_at.reset();
     if (link->current != AssociationId::none && find(link->current) == nullptr) {
       close_transport(link->current, CloseMode::abort);  // still connecting

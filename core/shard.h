@@ -48,7 +48,9 @@ class Shard final : public TransportSink {
 
   // Set-up. `module` must outlive the shard.
   Result<EndpointId> open(const EndpointConfig& endpoint, ProtocolModule& module);
-  // Connects now, and again after every Down, with back-off, until stop().
+  // Connects now, and again after every Down, with back-off, until stop(). While another
+  // association is that peer, this one would be refused: then it is given up, and tried again when
+  // the other is Down. `local` is one of this shard's.
   void keep_connected(EndpointId local, const PeerConfig& peer, Instant now);
   // A session without an association. Its module answers for what it fails to forward.
   AssociationId add_coordinator(std::unique_ptr<Session> session, ProtocolModule& module,
@@ -79,12 +81,13 @@ class Shard final : public TransportSink {
   struct Link;  // a peer we keep connected
   struct Work;
   class OutboxLease;
+  using PeerKey = std::pair<const ProtocolModule*, std::string>;
 
   Entry* find(AssociationId id);
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
   void close_association(AssociationId id, AssociationDown down, Instant now);
   void refuse(Entry& entry, Counter counter, std::string who, std::string why, Instant now);
-  void forget(AssociationId id);
+  void forget(AssociationId id, Instant now);
 
   void push(AssociationId id, SessionInput input);
   void drain_work(Instant now);
@@ -100,6 +103,9 @@ class Shard final : public TransportSink {
   void arm(Entry& entry);
 
   void connect(Link& link);
+  void retry(Link& link, Instant now);
+  void rest_links(const PeerKey& peer, AssociationId holder);
+  void wake_links(const PeerKey& peer, Instant now);
   void link_up(AssociationId id, const AssociationUp& up);
   void link_down(AssociationId id, const AssociationDown& down, bool was_up, Instant now);
 
@@ -117,8 +123,8 @@ class Shard final : public TransportSink {
   std::unordered_map<AssociationId, std::unique_ptr<Entry>> entries_;
   std::unordered_map<EndpointId, ProtocolModule*> modules_;
   // One association for each peer of a module: the second is refused.
-  std::map<std::pair<const ProtocolModule*, std::string>, AssociationId> bound_peers_;
-  std::vector<std::unique_ptr<Link>> links_;
+  std::map<PeerKey, AssociationId> bound_peers_;
+  std::multimap<PeerKey, std::unique_ptr<Link>> links_;  // by whom they lead to
   std::unordered_map<AssociationId, Link*> link_of_;
   Deadlines<AssociationId> deadlines_;
   Deadlines<Link*> reconnects_;

@@ -198,7 +198,8 @@ void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant
                       nullptr, now, out);
   }
   // RFC 6733 §5.6.4: we have a connection of our own on its way to this host. Of the two, the one
-  // survives whose initiator has the lesser Origin-Host.
+  // survives whose initiator has the lesser Origin-Host. "The winner of the election MUST close the
+  // connection it initiated.": the shard does, once this one is identified.
   if (routes_.load()->is_connecting_to(capabilities.origin_host, id_) &&
       !wins_election(config_.origin_host, capabilities.origin_host)) {
     return reject_cer(cer, result::election_lost, "election lost", caused_at, nullptr, now, out);

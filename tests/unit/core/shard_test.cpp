@@ -17,8 +17,8 @@ using sim::SimTransport;
 using sim::SimWorld;
 using testing::ElementsAre;
 
-// A protocol of text lines. Whoever connects says "iam NAME"; "to N text" is routed to the session
-// with id N, or to the echo application for 0; everything else is kept.
+// A protocol of text lines. Whoever connects says "iam NAME", if it has one; "to N text" is routed
+// to the session with id N, or to the echo application for 0; everything else is kept.
 struct TextParcel final : Parcel {
   AssociationId to{};
   AssociationId origin{};
@@ -38,7 +38,7 @@ class TextSession final : public Session {
 
   void step(SessionInput input, Instant now, Outbox& out) override {
     if (std::holds_alternative<AssociationUp>(input)) {
-      if (initiator_) {
+      if (initiator_ && !own_name.empty()) {
         say(out, "iam " + own_name);
         out.identify(peer_);
       }
@@ -354,6 +354,35 @@ TEST_F(ShardTest, ReconnectsAfterALoss) {
   EXPECT_EQ(server_module.log[1], "down lost");
   ASSERT_TRUE(world.run_until([&] { return server_module.log.size() == 3; }));
   EXPECT_EQ(server_module.log[2], "identified alice");
+}
+
+TEST_F(ShardTest, ALinkRestsWhileItsPeerIsConnectedByTheOtherSideAndResumesWhenThatIsDown) {
+  connect_and_wait();
+  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"), world.now());
+  world.run_for(60s);
+  EXPECT_EQ(server.counters.get(Counter::connects_failed), 0u);
+  EXPECT_EQ(server.counters.get(Counter::associations_opened), 1u);
+  client.shard.stop(world.now());
+  ASSERT_TRUE(world.run_until([&] { return server.shard.idle(); }));
+  // Nobody listens there.
+  EXPECT_TRUE(
+      world.run_until([&] { return server.counters.get(Counter::connects_failed) == 1; }, 1s));
+}
+
+TEST_F(ShardTest, ALinkIsGivenUpWhenItsPeerIsIdentifiedOnAnotherAssociation) {
+  SimNode elsewhere(world, PeerTable({peer("server", "10.0.0.1")}));
+  TextModule mute;
+  ASSERT_TRUE(elsewhere.shard.open(endpoint("in", "10.0.0.9", true), mute));
+  server_module.own_name.clear();
+  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.9"), world.now());
+  ASSERT_TRUE(world.run_until([&] { return mute.opened.size() == 1; }));
+  connect_and_wait();
+  EXPECT_EQ(server_module.log.back(), "identified alice");
+  ASSERT_TRUE(world.run_until([&] { return server.transport.association_count() == 1; }, 1s));
+  world.run_for(60s);
+  EXPECT_EQ(mute.opened.size(), 1u);
+  client.shard.stop(world.now());
+  EXPECT_TRUE(world.run_until([&] { return mute.opened.size() == 2; }, 1s));
 }
 
 TEST_F(ShardTest, StopsWhenEverySessionHasSaidGoodbye) {

@@ -16,8 +16,8 @@ class Module final : public ProtocolModule {
    public:
     explicit Conversation(Module& module) : module_(module) {}
     void step(SessionInput input, Instant now, Outbox& out) override {
-      if (std::holds_alternative<AssociationUp>(input)) {
-        out.identify("peer");
+      if (const auto* up = std::get_if<AssociationUp>(&input)) {
+        out.identify(up->initiator ? "server" : "client");  // both ends are on one shard
         wake_at_ = now + 5ms;
         out.publish(nullptr);
       } else if (std::holds_alternative<Woken>(input)) {
@@ -88,7 +88,7 @@ class ShardLoopTest : public ::testing::Test {
     config.name = "client";
     const EndpointId client = shard_.open(config, module_).value();
     shard_.keep_connected(
-        client, PeerConfig{.name = "peer", .addresses = {"127.0.0.1"}, .port = facts_.port},
+        client, PeerConfig{.name = "server", .addresses = {"127.0.0.1"}, .port = facts_.port},
         loop_->now());
     turn_until([&] { return module_.opened == 2; });
   }
