@@ -50,8 +50,9 @@ struct DiameterConfig {
   bool relay = false;  // advertises the relay application, and relays what is for other realms
   Duration watchdog_interval = 30s;     // Tw of RFC 3539 §3.4.1, which asks for at least 6 s
   Duration capabilities_timeout = 10s;  // from Up to the peer's CER or CEA
-  Duration disconnect_timeout = 5s;     // from DPR to DPA
-  Duration request_timeout = 10s;       // from our sending a request to its answer
+  // For a goodbye: at most half of it for answers that are still to come, the rest for the DPA.
+  Duration disconnect_timeout = 5s;
+  Duration request_timeout = 10s;  // from our sending a request to its answer
   DiameterLimits limits;
   std::vector<DiameterPeerConfig> peers;
 };

@@ -28,6 +28,7 @@ void PeerSession::step(SessionInput input, Instant now, Outbox& out) {
   [[maybe_unused]] const PeerState before = state();
   [[maybe_unused]] const PeerEvent event =
       std::visit([&](auto& one) { return on(one, now, out); }, input);
+  send_dpr_if_due(now, out);
   assert(is_in_table(before, event, state()));
 }
 
@@ -57,7 +58,10 @@ std::optional<Instant> PeerSession::deadline() const {
   if (const auto* wait = std::get_if<WaitCer>(&state_)) sooner(wait->by);
   if (const auto* wait = std::get_if<WaitCea>(&state_)) sooner(wait->by);
   if (const auto* open = std::get_if<Open>(&state_)) sooner(open->watchdog.deadline());
-  if (const auto* closing = std::get_if<Closing>(&state_)) sooner(closing->by);
+  if (const auto* closing = std::get_if<Closing>(&state_)) {
+    sooner(closing->by);
+    sooner(closing->dpr_by);
+  }
   return at;
 }
 
@@ -114,15 +118,10 @@ PeerEvent PeerSession::on(Stopping&, Instant now, Outbox& out) {
     }
     return PeerEvent::stop;
   }
-  auto dpr = MessageBuilder::request(out.buffers(), command::disconnect_peer, pending_.next_id(),
-                                     static_cast<std::uint32_t>(random_.next()));
-  dpr.add(avp::origin_host, config_.origin_host)
-      .add(avp::origin_realm, config_.origin_realm)
-      .add(avp::disconnect_cause, DisconnectCause::rebooting);
-  transmit(std::move(dpr).finish(), Instant{}, 0, out);
-  out.count(Counter::diameter_requests_sent);
+  // A DPR makes the peer close soon, and what had its answer still to come would get none. So
+  // nothing new is taken, and what is here already has its time first.
   refuse_requests("we disconnect", PeerChange::State::closed, out);
-  state_ = Closing{now + config_.disconnect_timeout, true};
+  state_ = Closing{now + config_.disconnect_timeout, now + config_.disconnect_timeout / 2};
   return PeerEvent::stop;
 }
 

@@ -59,6 +59,8 @@ class PeerSession final : public Session {
   };
   struct Closing {
     std::optional<Instant> by;  // nothing: its Down is on the way
+    // We are going to send a DPR: as soon as nothing waits for its answer, and then at the latest.
+    std::optional<Instant> dpr_by = std::nullopt;
     bool dpr_sent = false;
   };
   using State = std::variant<Closed, WaitCer, WaitCea, WaitIdentity, Open, Closing>;
@@ -98,6 +100,7 @@ class PeerSession final : public Session {
   void send_request(RequestPtr request, AssociationId from, Instant now, Outbox& out);
   void send_answer(AnswerPtr answer, Outbox& out);
   void send_dwr(Outbox& out);
+  void send_dpr_if_due(Instant now, Outbox& out);
   void answer_cer(const Header& cer, ResultCode result, std::string_view why, Instant caused_at,
                   const Violation* violation, Outbox& out);
   void reject_cer(const MessageView& cer, ResultCode result, std::string_view why,
@@ -128,6 +131,7 @@ class PeerSession final : public Session {
   Random random_;
   State state_;
   PendingTable pending_;
+  std::size_t unanswered_ = 0;  // the peer's requests that others here have to answer
   std::vector<std::string> local_addresses_;
   std::string remote_address_;
   std::string expected_peer_;  // whom we connected to

@@ -135,6 +135,7 @@ void PeerSession::on_request(const MessageView& request, Message message, Instan
   parcel->origin = id_;
   parcel->received_from = peer_.origin_host;
   parcel->received_at = caused_at != Instant{} ? caused_at : now;
+  ++unanswered_;
   out.accept(std::move(parcel));
 }
 
@@ -155,7 +156,7 @@ void PeerSession::on_answer(const MessageView& answer, Message message, Outbox& 
 // --- Watchdog, RFC 6733 §5.5 and RFC 3539 --------------------------------------------------------
 
 void PeerSession::on_dwr(const MessageView& dwr, Instant caused_at, Outbox& out) {
-  if (!std::holds_alternative<Open>(state_)) return;
+  if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) return;
   if (const auto violation = objection_to(dwr)) {
     return answer_here(dwr, violation->result, violation->what, caused_at, &*violation, out);
   }
@@ -208,16 +209,33 @@ void PeerSession::obey(Watchdog::Order order, Instant now, Outbox& out) {
 
 // --- Goodbye, RFC 6733 §5.4 ----------------------------------------------------------------------
 
+void PeerSession::send_dpr_if_due(Instant now, Outbox& out) {
+  auto* closing = std::get_if<Closing>(&state_);
+  if (closing == nullptr || !closing->dpr_by) return;
+  if ((unanswered_ > 0 || pending_.size() > 0) && now < *closing->dpr_by) return;
+  closing->dpr_by.reset();
+  closing->dpr_sent = true;
+  auto dpr = MessageBuilder::request(out.buffers(), command::disconnect_peer, pending_.next_id(),
+                                     static_cast<std::uint32_t>(random_.next()));
+  dpr.add(avp::origin_host, config_.origin_host)
+      .add(avp::origin_realm, config_.origin_realm)
+      .add(avp::disconnect_cause, DisconnectCause::rebooting);
+  out.count(Counter::diameter_requests_sent);
+  transmit(std::move(dpr).finish(), Instant{}, 0, out);
+}
+
 void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now, Outbox& out) {
-  const bool open = std::holds_alternative<Open>(state_);
-  if (!open && !std::holds_alternative<Closing>(state_)) return;
+  if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) return;
   if (const auto violation = objection_to(dpr)) {
     return answer_here(dpr, violation->result, violation->what, caused_at, &*violation, out);
   }
   auto dpa = begin_answer(out.buffers(), dpr, config_, result::success);
   out.count(Counter::diameter_answers_sent);
   transmit(std::move(dpa).finish(), caused_at, 0, out);
-  if (!open) return;
+  if (auto* closing = std::get_if<Closing>(&state_)) {
+    closing->dpr_by.reset();  // the peer disconnects, so that we need not
+    return;
+  }
   refuse_requests("peer disconnects", PeerChange::State::closed, out);
   // "The receiver of the Disconnect-Peer-Answer message initiates the transport disconnect." Wait
   // for that, within limits.
@@ -229,6 +247,7 @@ void PeerSession::on_dpa(Outbox& out) {
   if (closing == nullptr || !closing->dpr_sent) {
     return out.count(Counter::diameter_answers_unmatched);
   }
+  closing->dpr_sent = false;
   out.close(CloseMode::graceful);
 }
 
@@ -270,6 +289,7 @@ void PeerSession::send_answer(AnswerPtr answer, Outbox& out) {
   if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) {
     return out.count(Counter::diameter_answers_orphaned);
   }
+  if (unanswered_ > 0) --unanswered_;
   set_identifiers(answer->message, answer->hop_by_hop, answer->end_to_end, 0, out.buffers());
   out.count(Counter::diameter_answers_sent);
   const auto header = Header::read(answer->message.bytes());

@@ -577,6 +577,70 @@ TEST_F(PeerSessionTest, SaysGoodbyeWhenTheNodeStopsAndClosesWithoutADpaInTheEnd)
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
 }
 
+TEST_F(PeerSessionTest, LetsWhatWaitsHaveItsAnswerBeforeItSaysGoodbye) {
+  open_peer(host_, kPeer, peer_);
+  host_.receive(kPeer, ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
+  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  const Buffer ours = host_.sent_one(kPeer);
+  host_.give(kPeer, Stopping{});
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  // Nothing new is taken, from neither side.
+  host_.receive(kPeer, ulr(host_.pool).finish());
+  EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::unable_to_deliver);
+  host_.submit(kPeer, request_parcel(host_.pool, 2), kApplication);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  EXPECT_EQ(application_->answers.size(), 1u);
+  // A watchdog is answered all the same.
+  auto dwr = MessageBuilder::request(host_.pool, command::device_watchdog, 3, 4);
+  dwr.add(avp::origin_host, "peer.example").add(avp::origin_realm, "realm.peer.example");
+  host_.receive(kPeer, std::move(dwr).finish());
+  EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::success);
+
+  host_.receive(kPeer, answer_to(host_.pool, ours, result::success, peer_));
+  EXPECT_EQ(application_->answers.size(), 2u);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  const RequestParcel& request = *application_->requests.at(0);
+  auto answer = begin_answer(host_.pool, request.view(), host_.module.config(), result::success);
+  host_.submit(kPeer, make_answer(request, std::move(answer).finish()), kApplication);
+  const auto sent = host_.sent(kPeer);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_TRUE(parsed(sent[0]).is(command::update_location));
+  EXPECT_TRUE(parsed(sent[1]).is(command::disconnect_peer));
+  host_.receive(kPeer, answer_to(host_.pool, sent[1], result::success, peer_));
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+}
+
+TEST_F(PeerSessionTest, SaysGoodbyeInTimeToAPeerThatIsOwedAnAnswer) {
+  open_peer(host_, kPeer, peer_);
+  host_.receive(kPeer, ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
+  host_.give(kPeer, Stopping{});
+  host_.pass(2499ms);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  host_.pass(2ms);
+  EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::disconnect_peer));
+  host_.pass(2400ms);
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  host_.pass(200ms);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
+TEST_F(PeerSessionTest, SaysNoGoodbyeOfItsOwnAfterThePeersWhileAnAnswerIsOwed) {
+  open_peer(host_, kPeer, peer_);
+  host_.receive(kPeer, ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
+  host_.give(kPeer, Stopping{});
+  auto dpr = MessageBuilder::request(host_.pool, command::disconnect_peer, 3, 4);
+  dpr.add(avp::origin_host, "peer.example")
+      .add(avp::origin_realm, "realm.peer.example")
+      .add(avp::disconnect_cause, DisconnectCause::rebooting);
+  host_.receive(kPeer, std::move(dpr).finish());
+  EXPECT_FALSE(parsed(host_.sent_one(kPeer)).is_request());
+  host_.pass(4s);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  host_.pass(2s);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
 // --- What should not arrive ----------------------------------------------------------------------
 
 TEST_F(PeerSessionTest, AnswersMalformedRequestsWithTheirCodeAndSaysSoOnce) {
