@@ -45,6 +45,7 @@ class Victim {
     up.initiator = initiator;
     up.peer = initiator ? "peer" : "";
     up.streams_out = 4;
+    module_.add_application(ShardId{}, application::s6a, kApplication);
     session_ = module_.open_session(kPeer, up, peers_, 1);
     give(std::move(up));
   }
@@ -81,6 +82,15 @@ class Victim {
     parcel->header = *Header::read(parcel->message.bytes());
     give(Submitted{kApplication, std::move(parcel)});
   }
+  // Its application answers the oldest request that it has.
+  void answer_request() {
+    if (asked_.empty()) return;
+    const RequestPtr request = std::move(asked_.front());
+    asked_.pop_front();
+    give(Submitted{kApplication,
+                   make_answer(*request, error_answer(pool_, request->view(), module_.config(),
+                                                      result::unable_to_comply))});
+  }
   void open(bool initiator) {
     if (!initiator) return receive(make_cer(pool_, config_of("peer.example"), {}, 1, 1));
     Header cer;
@@ -108,6 +118,8 @@ class Victim {
       } else if (auto* forward = std::get_if<Forward>(&action)) {
         if (forward->to == kPeer) {
           inputs_.push_back(Submitted{kPeer, std::move(forward->parcel)});
+        } else if (kind_of(*forward->parcel) == ParcelKind::request) {
+          asked_.push_back(parcel_cast<RequestParcel>(std::move(forward->parcel)));
         }
       } else if (auto* undelivered = std::get_if<Undelivered>(&action)) {
         require(undelivered->parcel->mark_tried(kPeer));
@@ -129,6 +141,7 @@ class Victim {
   Instant now_{1s};
   std::unique_ptr<Session> session_;
   std::deque<SessionInput> inputs_;
+  std::deque<RequestPtr> asked_;
   std::uint32_t hop_by_hop_ = 0;
 };
 
@@ -162,6 +175,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       victim.give(AssociationUnsent{std::move(back), true});
     }
     if ((*what & 16) != 0) victim.give(Stopping{});
+    if ((*what & 32) != 0) victim.answer_request();
     victim.receive(std::move(payload));
   }
   victim.give(AssociationDown{DownCause::lost, {}});
