@@ -1,6 +1,7 @@
 #include "protocols/m3ua/asp.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace siglane::m3ua {
@@ -8,8 +9,10 @@ namespace {
 
 using Event = AspEventParcel::Event;
 
-// RFC 4666 §3.8.1: of the offending message, its first 40 octets.
-constexpr std::size_t kDiagnosticBytesMax = 40;
+std::string remote_of(const AssociationUp& up) {
+  return (up.remote_addresses.empty() ? std::string("unknown") : up.remote_addresses.front()) +
+         ":" + std::to_string(up.remote_port);
+}
 
 }  // namespace
 
@@ -56,15 +59,21 @@ std::string_view name_of(AspAnswer answer) {
 AspSession::AspSession(const Gateway& gateway, const AssociationUp& up,
                        std::vector<std::string> candidates)
     : gateway_(gateway),
-      streams_(up),
+      link_(remote_of(up), gateway.config.heartbeat_interval),
       candidates_(std::move(candidates)),
-      remote_((up.remote_addresses.empty() ? std::string("unknown") : up.remote_addresses.front()) +
-              ":" + std::to_string(up.remote_port)),
-      heartbeat_(gateway.config.heartbeat_interval) {}
+      remote_(remote_of(up)) {
+  link_.use(Streams(up));
+}
 
 void AspSession::step(SessionInput input, Instant now, Outbox& out) {
+  [[maybe_unused]] const AspState before = state();
+  take(std::move(input), now, out);
+  assert(is_in_table(before, state()));
+}
+
+void AspSession::take(SessionInput input, Instant now, Outbox& out) {
   if (auto* received = std::get_if<AssociationReceived>(&input)) {
-    on_received(std::move(received->message), now, out);
+    on_received(std::move(received->message), out);
   } else if (auto* submitted = std::get_if<Submitted>(&input)) {
     on_submitted(std::move(*submitted), now, out);
   } else if (std::holds_alternative<Identified>(input)) {
@@ -81,26 +90,12 @@ void AspSession::step(SessionInput input, Instant now, Outbox& out) {
     on_down(out);
   } else if (std::holds_alternative<Woken>(input)) {
     discard_unsent(out);  // nothing came behind it
-    switch (heartbeat_.due(now)) {
-      case Heartbeat::Due::nothing:
-        break;
-      case Heartbeat::Due::send: {
-        MessageBuilder beat(out.buffers(), MessageType::beat);
-        beat.bytes(Tag::heartbeat_data, heartbeat_.data());
-        transmit(std::move(beat).finish(), out);
-        break;
-      }
-      case Heartbeat::Due::peer_is_gone:
-        heartbeat_.stop();
-        remark("no BEAT ACK", out);
-        out.close(CloseMode::abort);
-        break;
-    }
+    (void)link_.beat(now, out);
   }
 }
 
 std::optional<Instant> AspSession::deadline() const {
-  return unsent_.empty() ? heartbeat_.deadline() : unsent_at_;
+  return unsent_.empty() ? link_.heartbeat().deadline() : unsent_at_;
 }
 
 SessionStatus AspSession::status() const {
@@ -124,26 +119,12 @@ AspState AspSession::state() const {
 
 // --- What the ASP says ---------------------------------------------------------------------------
 
-void AspSession::on_received(Message message, Instant now, Outbox& out) {
+void AspSession::on_received(Message message, Outbox& out) {
   if (phase_ == Phase::closing) return;
-  heartbeat_.heard();
-  const Bytes bytes = message.payload.bytes();
-  const auto view = MessageView::parse(bytes);
-  if (!view) {
-    out.count(Counter::m3ua_malformed);
-    // RFC 4666 §3.8.1: "Error messages MUST NOT be generated in response to other Error messages."
-    const bool about_err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
-    if (about_err) return remark("malformed ERR", out);
-    return error(view.error().code, bytes, out);
-  }
-  if (!streams_.allows(view->type(), message.stream)) {
-    if (view->type() == MessageType::err) return remark("ERR not on stream 0", out);
-    return error(ErrorCode::invalid_stream_identifier, bytes, out);
-  }
-  on_message(*view, message, now, out);
+  if (const auto view = link_.receive(message, out)) on_message(*view, message, out);
 }
 
-void AspSession::on_message(const MessageView& view, Message& message, Instant, Outbox& out) {
+void AspSession::on_message(const MessageView& view, Message& message, Outbox& out) {
   switch (view.type()) {
     case MessageType::data:
       return on_data(view, message, out);
@@ -156,14 +137,14 @@ void AspSession::on_message(const MessageView& view, Message& message, Instant, 
     case MessageType::aspia:
       return on_aspia(view, out);
     case MessageType::beat:
-      return on_beat(view, message.stream, out);
+      return link_.on_beat(view, message.stream, out);
     case MessageType::beat_ack:
       return;  // heard, as any other message
     case MessageType::daud:
     case MessageType::scon:
       return on_ssnm(view, out);
     case MessageType::err:
-      return on_err(view, out);
+      return link_.on_err(view, out);
     case MessageType::reg_req:
       return on_reg_req(view, out);
     case MessageType::dereg_req:
@@ -180,15 +161,16 @@ void AspSession::on_message(const MessageView& view, Message& message, Instant, 
     case MessageType::reg_rsp:
     case MessageType::dereg_rsp:
       // Only an SG says these.
-      return error(ErrorCode::unexpected_message, view.bytes(), out);
+      return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   }
 }
 
 void AspSession::on_data(const MessageView& view, Message& message, Outbox& out) {
   out.count(Counter::m3ua_data_received);
-  if (phase_ != Phase::up) return error(ErrorCode::unexpected_message, view.bytes(), out);
+  if (phase_ != Phase::up) return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   const U32List contexts = view.list(Tag::routing_context);
-  if (contexts.size() > 1) return error(ErrorCode::invalid_parameter_value, view.bytes(), out);
+  if (contexts.size() > 1)
+    return link_.error(ErrorCode::invalid_parameter_value, view.bytes(), out);
 
   const Membership* membership = nullptr;
   if (contexts.empty()) {
@@ -197,20 +179,21 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
   } else {
     membership = membership_of_context(contexts[0]);
     if (membership == nullptr) {
-      return error(ErrorCode::invalid_routing_context, view.bytes(), out, {{contexts[0]}, {}});
+      return link_.error(ErrorCode::invalid_routing_context, view.bytes(), out,
+                         {{contexts[0]}, {}});
     }
   }
   if (membership == nullptr || membership->state != AspState::active) {
     // "If the Unexpected message contained Routing Contexts, the Routing Contexts SHOULD be
     // included in the Error message."
-    About about;
+    PeerLink::About about;
     about.routing_contexts.assign(contexts.begin(), contexts.end());
-    return error(ErrorCode::unexpected_message, view.bytes(), out, about);
+    return link_.error(ErrorCode::unexpected_message, view.bytes(), out, about);
   }
   const auto expected = server(*membership).network_appearance;
   const auto appearance = view.u32(Tag::network_appearance);
   if (expected && appearance && *expected != *appearance) {
-    return error(ErrorCode::invalid_network_appearance, view.bytes(), out, {{}, appearance});
+    return link_.error(ErrorCode::invalid_network_appearance, view.bytes(), out, {{}, appearance});
   }
   auto data = DataParcel::received(view, std::move(message.payload), message.caused_at);
   if (!data->network_appearance) data->network_appearance = expected;
@@ -218,8 +201,8 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
 }
 
 void AspSession::on_aspup(const MessageView& view, Outbox& out) {
-  if (streams_.single() && !gateway_.config.single_stream_allowed) {
-    error(ErrorCode::refused_management_blocking, view.bytes(), out);
+  if (link_.streams().single() && !gateway_.config.single_stream_allowed) {
+    link_.error(ErrorCode::refused_management_blocking, view.bytes(), out);
     phase_ = Phase::closing;
     return out.close(CloseMode::graceful);
   }
@@ -228,9 +211,9 @@ void AspSession::on_aspup(const MessageView& view, Outbox& out) {
     // RFC 4666 §4.3.4.1: while ASP-ACTIVE "an ASP Up Ack message is returned, as well as an Error
     // message ("Unexpected Message")", and it is ASP-INACTIVE then in all its ASs.
     MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
-    transmit(std::move(ack).finish(), out);
+    link_.transmit(std::move(ack).finish(), out);
     if (answer != AspAnswer::aspup_ack_and_error) return;
-    error(ErrorCode::unexpected_message, view.bytes(), out);
+    link_.error(ErrorCode::unexpected_message, view.bytes(), out);
     ++epoch_;
     for (Membership& m : memberships_) {
       move(m, AspEvent::aspup, out);
@@ -240,10 +223,11 @@ void AspSession::on_aspup(const MessageView& view, Outbox& out) {
   }
   const auto identifier = view.u32(Tag::asp_identifier);
   auto name = name_from(identifier);
-  if (!name) return error(ErrorCode::asp_identifier_required, view.bytes(), out);
+  if (!name) return link_.error(ErrorCode::asp_identifier_required, view.bytes(), out);
   identifier_known_ = !identifier || gateway_.find_asp(*identifier) != nullptr;
   asp_identifier_ = identifier;
   name_ = std::move(*name);
+  link_.call(name_);
   phase_ = Phase::identifying;
   out.identify(name_);
 }
@@ -270,38 +254,41 @@ void AspSession::on_identified(Instant now, Outbox& out) {
   phase_ = Phase::up;
   ++epoch_;
   memberships_.clear();
-  for (const std::size_t as : gateway_.servers_of(name_)) memberships_.push_back({.as = as});
-  heartbeat_.start(now);
+  const AspState up = next_state(AspState::down, AspEvent::aspup).to;
+  for (const std::size_t as : gateway_.servers_of(name_)) {
+    memberships_.push_back({.as = as, .state = up});
+  }
+  link_.heartbeat().start(now);
   MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
-  transmit(std::move(ack).finish(), out);
+  link_.transmit(std::move(ack).finish(), out);
   out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::inactive))});
   for (const Membership& m : memberships_) tell(m, Event::up, out);
 }
 
 void AspSession::on_identity_refused(const IdentityRefused& refused, Outbox& out) {
   phase_ = Phase::closing;
-  remark(refused.why, out);
-  error(identifier_known_ ? ErrorCode::refused_management_blocking
-                          : ErrorCode::invalid_asp_identifier,
-        {}, out);
+  link_.remark(refused.why, out);
+  link_.error(identifier_known_ ? ErrorCode::refused_management_blocking
+                                : ErrorCode::invalid_asp_identifier,
+              {}, out);
   out.close(CloseMode::graceful);
 }
 
 void AspSession::on_aspdn(Outbox& out) {
   leave_all(AspEvent::aspdn, Event::down, out);
   phase_ = Phase::down;
-  heartbeat_.stop();
+  link_.heartbeat().stop();
   MessageBuilder ack(out.buffers(), MessageType::aspdn_ack);
-  transmit(std::move(ack).finish(), out);
+  link_.transmit(std::move(ack).finish(), out);
 }
 
 void AspSession::on_aspac(const MessageView& view, Outbox& out) {
   if (next_state(state(), AspEvent::aspac).answer == AspAnswer::error_unexpected_message) {
-    return error(ErrorCode::unexpected_message, view.bytes(), out);
+    return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   }
   const auto mode = view.u32(Tag::traffic_mode_type);
   if (mode && (*mode < 1 || *mode > 3)) {
-    return error(ErrorCode::unsupported_traffic_mode_type, view.bytes(), out);
+    return link_.error(ErrorCode::unsupported_traffic_mode_type, view.bytes(), out);
   }
   for (Membership* m : named_memberships(view, out)) {
     m->mode_in_request = mode.has_value();
@@ -312,7 +299,7 @@ void AspSession::on_aspac(const MessageView& view, Outbox& out) {
 
 void AspSession::on_aspia(const MessageView& view, Outbox& out) {
   if (next_state(state(), AspEvent::aspia).answer == AspAnswer::error_unexpected_message) {
-    return error(ErrorCode::unexpected_message, view.bytes(), out);
+    return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   }
   for (Membership* m : named_memberships(view, out)) {
     m->context_in_request = !view.list(Tag::routing_context).empty();
@@ -324,7 +311,7 @@ std::vector<AspSession::Membership*> AspSession::named_memberships(const Message
                                                                    Outbox& out) {
   std::vector<Membership*> named;
   if (memberships_.empty()) {
-    error(ErrorCode::no_configured_as_for_asp, view.bytes(), out);
+    link_.error(ErrorCode::no_configured_as_for_asp, view.bytes(), out);
     return named;
   }
   const U32List contexts = view.list(Tag::routing_context);
@@ -332,7 +319,7 @@ std::vector<AspSession::Membership*> AspSession::named_memberships(const Message
     for (Membership& m : memberships_) named.push_back(&m);
     return named;
   }
-  About unknown;
+  PeerLink::About unknown;
   for (const std::uint32_t context : contexts) {
     Membership* m = membership_of_context(context);
     if (m == nullptr) {
@@ -342,23 +329,14 @@ std::vector<AspSession::Membership*> AspSession::named_memberships(const Message
     }
   }
   if (!unknown.routing_contexts.empty()) {
-    error(ErrorCode::invalid_routing_context, view.bytes(), out, unknown);
+    link_.error(ErrorCode::invalid_routing_context, view.bytes(), out, unknown);
   }
   return named;
 }
 
-// RFC 4666 §4.3.4.6: whoever receives a BEAT responds with a BEAT ACK, with
-// the Heartbeat Data as it came.
-void AspSession::on_beat(const MessageView& view, StreamId stream, Outbox& out) {
-  const auto data = view.find(Tag::heartbeat_data);
-  MessageBuilder ack(out.buffers(), MessageType::beat_ack, 16 + (data ? data->size() : 0));
-  if (data) ack.bytes(Tag::heartbeat_data, *data);
-  transmit(std::move(ack).finish(), out, streams_.like(stream));
-}
-
 void AspSession::on_ssnm(const MessageView& view, Outbox& out) {
   if (state() != AspState::active) {
-    return error(ErrorCode::unexpected_message, view.bytes(), out);
+    return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   }
   if (view.type() == MessageType::scon) return;  // its M3UA is congested: SCTP tells us more
   auto audit = std::make_unique<NetworkStatusParcel>();
@@ -372,13 +350,13 @@ void AspSession::on_ssnm(const MessageView& view, Outbox& out) {
 
 // RFC 4666 §4.4: the keys are configured here, never registered.
 void AspSession::on_reg_req(const MessageView& view, Outbox& out) {
-  if (phase_ != Phase::up) return error(ErrorCode::unexpected_message, view.bytes(), out);
+  if (phase_ != Phase::up) return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   MessageBuilder response(out.buffers(), MessageType::reg_rsp);
   ParameterReader parameters = view.parameters();
   while (const auto parameter = parameters.next()) {
     if (parameter->tag != static_cast<std::uint16_t>(Tag::routing_key)) continue;
     const auto key = RoutingKeyView::parse(parameter->value);
-    if (!key) return error(key.error().code, view.bytes(), out);
+    if (!key) return link_.error(key.error().code, view.bytes(), out);
     const std::size_t result = response.open(Tag::registration_result);
     response.u32(Tag::local_routing_key_identifier, key->local_identifier);
     response.u32(Tag::registration_status,
@@ -386,11 +364,11 @@ void AspSession::on_reg_req(const MessageView& view, Outbox& out) {
     response.u32(Tag::routing_context, 0);
     response.close(result);
   }
-  transmit(std::move(response).finish(), out);
+  link_.transmit(std::move(response).finish(), out);
 }
 
 void AspSession::on_dereg_req(const MessageView& view, Outbox& out) {
-  if (phase_ != Phase::up) return error(ErrorCode::unexpected_message, view.bytes(), out);
+  if (phase_ != Phase::up) return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   MessageBuilder response(out.buffers(), MessageType::dereg_rsp);
   for (const std::uint32_t context : view.list(Tag::routing_context)) {
     const auto status = membership_of_context(context) != nullptr
@@ -401,13 +379,7 @@ void AspSession::on_dereg_req(const MessageView& view, Outbox& out) {
     response.u32(Tag::deregistration_status, static_cast<std::uint32_t>(status));
     response.close(result);
   }
-  transmit(std::move(response).finish(), out);
-}
-
-void AspSession::on_err(const MessageView& view, Outbox& out) {
-  out.count(Counter::m3ua_errors_received);
-  const auto code = view.u32(Tag::error_code).value_or(0);
-  remark("says ERR " + std::string(m3ua::name_of(static_cast<ErrorCode>(code))), out);
+  link_.transmit(std::move(response).finish(), out);
 }
 
 // --- Helpers -------------------------------------------------------------------------------------
@@ -454,10 +426,6 @@ void AspSession::tell(const Membership& membership, Event event, Outbox& out,
   out.forward(gateway_.coordinators[membership.as], std::move(parcel));
 }
 
-void AspSession::transmit(Buffer payload, Outbox& out, StreamId stream) {
-  out.transmit({stream, PayloadProtocol::m3ua, false, {}, std::move(payload)});
-}
-
 void AspSession::acknowledge(MessageType type, const Membership& m, Outbox& out) {
   MessageBuilder ack(out.buffers(), type);
   if (type == MessageType::aspac_ack && m.mode_in_request) {
@@ -467,27 +435,7 @@ void AspSession::acknowledge(MessageType type, const Membership& m, Outbox& out)
   if (m.context_in_request || memberships_.size() > 1) {
     ack.u32(Tag::routing_context, server(m).routing_context);
   }
-  transmit(std::move(ack).finish(), out);
-}
-
-void AspSession::error(ErrorCode code, Bytes offending, Outbox& out, const About& about) {
-  out.count(Counter::m3ua_errors_sent);
-  remark(std::string(m3ua::name_of(code)), out);
-  MessageBuilder err(out.buffers(), MessageType::err, 96);
-  err.u32(Tag::error_code, static_cast<std::uint32_t>(code))
-      .list(Tag::routing_context, about.routing_contexts)
-      .u32_if(Tag::network_appearance, about.network_appearance);
-  if (!offending.empty()) {
-    err.bytes(Tag::diagnostic_information,
-              offending.first(std::min(offending.size(), kDiagnosticBytesMax)));
-  }
-  transmit(std::move(err).finish(), out);
-}
-
-void AspSession::remark(std::string what, Outbox& out) {
-  out.count(Counter::protocol_violations);
-  if (std::exchange(remarked_, true)) return;
-  out.announce(fact::ProtocolViolation{name_.empty() ? remote_ : name_, std::move(what)});
+  link_.transmit(std::move(ack).finish(), out);
 }
 
 // One DUNA for a destination per interval, whatever the ASP goes on sending there.

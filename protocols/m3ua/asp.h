@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <memory>
@@ -10,13 +11,13 @@
 #include "core/peer_table.h"
 #include "core/protocol.h"
 #include "protocols/m3ua/control.h"
-#include "protocols/m3ua/heartbeat.h"
 #include "protocols/m3ua/message.h"
-#include "protocols/m3ua/streams.h"
+#include "protocols/m3ua/peer_link.h"
 
 namespace siglane::m3ua {
 
-// RFC 4666 §4.3.1, Figure 3: what moves an ASP within one AS, and what the SG side answers.
+// RFC 4666 §4.3.1, Figure 3: what moves an ASP within one AS, and what the SG side answers
+// (§4.3.4.1 to §4.3.4.4).
 enum class AspEvent : std::uint8_t {
   aspup,
   aspdn,
@@ -73,6 +74,10 @@ inline constexpr std::array kAspTransitions = {
                   AspAnswer::notify_alternate_asp_active},
     AspTransition{AspState::active, AspEvent::association_lost, AspState::down, AspAnswer::nothing},
 };
+constexpr bool is_in_table(AspState from, AspState to) {
+  return std::ranges::any_of(
+      kAspTransitions, [=](const AspTransition& row) { return row.from == from && row.to == to; });
+}
 // Total: there is a row for each state and event (asp_test.cpp).
 constexpr AspTransition next_state(AspState from, AspEvent event) {
   for (const AspTransition& row : kAspTransitions) {
@@ -96,28 +101,21 @@ class AspSession final : public Session {
   enum class Phase : std::uint8_t { down, identifying, up, closing };
   struct Membership {
     std::size_t as = 0;
-    AspState state = AspState::inactive;
+    AspState state = AspState::down;
     bool mode_in_request = false;     // ASPAC named a Traffic Mode Type: so does its ACK
     bool context_in_request = false;  // ... a Routing Context
   };
-  // What an ERR says besides its code.
-  struct About {
-    std::vector<std::uint32_t> routing_contexts;
-    std::optional<std::uint32_t> network_appearance;
-  };
-
-  void on_received(Message message, Instant now, Outbox& out);
-  void on_message(const MessageView& view, Message& message, Instant now, Outbox& out);
+  void take(SessionInput input, Instant now, Outbox& out);
+  void on_received(Message message, Outbox& out);
+  void on_message(const MessageView& view, Message& message, Outbox& out);
   void on_data(const MessageView& view, Message& message, Outbox& out);
   void on_aspup(const MessageView& view, Outbox& out);
   void on_aspdn(Outbox& out);
   void on_aspac(const MessageView& view, Outbox& out);
   void on_aspia(const MessageView& view, Outbox& out);
-  void on_beat(const MessageView& view, StreamId stream, Outbox& out);
   void on_ssnm(const MessageView& view, Outbox& out);
   void on_reg_req(const MessageView& view, Outbox& out);
   void on_dereg_req(const MessageView& view, Outbox& out);
-  void on_err(const MessageView& view, Outbox& out);
 
   void on_identified(Instant now, Outbox& out);
   void on_identity_refused(const IdentityRefused& refused, Outbox& out);
@@ -145,15 +143,11 @@ class AspSession final : public Session {
   void tell(const Membership& membership, AspEventParcel::Event event, Outbox& out,
             std::optional<std::uint32_t> traffic_mode = std::nullopt);
 
-  void transmit(Buffer payload, Outbox& out, StreamId stream = StreamId{0});
   void acknowledge(MessageType type, const Membership& membership, Outbox& out);
-  // The one exit for what is wrong with what the ASP sent.
-  void error(ErrorCode code, Bytes offending, Outbox& out, const About& about = {});
-  void remark(std::string what, Outbox& out);
   bool may_report(std::uint32_t destination, Instant now);
 
   const Gateway& gateway_;
-  Streams streams_;
+  PeerLink link_;
   std::vector<std::string> candidates_;
   std::string remote_;
 
@@ -163,8 +157,6 @@ class AspSession final : public Session {
   bool identifier_known_ = true;
   std::uint32_t epoch_ = 0;
   std::vector<Membership> memberships_;
-  Heartbeat heartbeat_;
-  bool remarked_ = false;
 
   // DATA that came back without having left. Down follows at once where the association is lost,
   // and then its AS gets it; without a Down it was refused, and is lost.

@@ -11,7 +11,7 @@ AspClientSession::AspClientSession(const AspClientsConfig& common, const AspClie
       config_(config),
       gateway_(std::move(gateway)),
       user_(user),
-      heartbeat_(common.heartbeat_interval) {
+      link_(gateway_, common.heartbeat_interval) {
   for (const std::uint32_t context : config.routing_contexts) {
     contexts_.push_back({context, AspState::down, !config.standby});
   }
@@ -20,7 +20,9 @@ AspClientSession::AspClientSession(const AspClientsConfig& common, const AspClie
 
 void AspClientSession::step(SessionInput input, Instant now, Outbox& out) {
   if (auto* received = std::get_if<AssociationReceived>(&input)) {
-    on_received(std::move(received->message), now, out);
+    if (closing_) return;
+    const auto view = link_.receive(received->message, out);
+    if (view) on_message(*view, received->message, now, out);
   } else if (auto* submitted = std::get_if<Submitted>(&input)) {
     auto* parcel = static_cast<M3uaParcel*>(submitted->parcel.get());
     if (parcel->kind() != ParcelKind::data) return;
@@ -32,7 +34,7 @@ void AspClientSession::step(SessionInput input, Instant now, Outbox& out) {
     on_identified(now, out);
   } else if (auto* refused = std::get_if<IdentityRefused>(&input)) {
     closing_ = true;
-    remark(refused->why, out);
+    link_.remark(refused->why, out);
     out.close(CloseMode::graceful);
   } else if (auto* congestion = std::get_if<AssociationCongestion>(&input)) {
     congested_ = congestion->congested;
@@ -50,7 +52,7 @@ void AspClientSession::step(SessionInput input, Instant now, Outbox& out) {
 }
 
 std::optional<Instant> AspClientSession::deadline() const {
-  const auto beat = heartbeat_.deadline();
+  const auto beat = link_.heartbeat().deadline();
   if (awaiting_ == Awaiting::nothing) return beat;
   return beat ? std::min(*beat, ack_by_) : ack_by_;
 }
@@ -81,10 +83,10 @@ bool AspClientSession::active() const {
 // --- The way up ----------------------------------------------------------------------------------
 
 void AspClientSession::on_up(const AssociationUp& association, Instant now, Outbox& out) {
-  streams_ = Streams(association);
-  if (streams_.single() && !config_.single_stream_allowed) {
+  link_.use(Streams(association));
+  if (link_.streams().single() && !config_.single_stream_allowed) {
     closing_ = true;
-    remark("offers a single stream", out);
+    link_.remark("offers a single stream", out);
     return out.close(CloseMode::graceful);
   }
   send_aspup(out);
@@ -94,13 +96,13 @@ void AspClientSession::on_up(const AssociationUp& association, Instant now, Outb
 void AspClientSession::send_aspup(Outbox& out) {
   MessageBuilder aspup(out.buffers(), MessageType::aspup);
   aspup.u32_if(Tag::asp_identifier, config_.asp_identifier);
-  transmit(std::move(aspup).finish(), out);
+  link_.transmit(std::move(aspup).finish(), out);
 }
 
 void AspClientSession::on_aspup_ack(Instant now, Outbox& out) {
   if (awaiting_ != Awaiting::aspup_ack) return;  // an answer to a retransmission
   awaiting_ = Awaiting::nothing;
-  heartbeat_.start(now);
+  link_.heartbeat().start(now);
   out.identify(gateway_);
 }
 
@@ -132,7 +134,7 @@ void AspClientSession::send_aspac(Outbox& out) {
     aspac.u32(Tag::traffic_mode_type, static_cast<std::uint32_t>(*config_.traffic_mode));
   }
   aspac.list(Tag::routing_context, contexts);
-  transmit(std::move(aspac).finish(), out);
+  link_.transmit(std::move(aspac).finish(), out);
 }
 
 void AspClientSession::on_aspac_ack(const MessageView& view, Instant, Outbox& out) {
@@ -152,20 +154,9 @@ void AspClientSession::await(Awaiting what, Instant now) {
 }
 
 void AspClientSession::on_woken(Instant now, Outbox& out) {
-  switch (heartbeat_.due(now)) {
-    case Heartbeat::Due::nothing:
-      break;
-    case Heartbeat::Due::send: {
-      MessageBuilder beat(out.buffers(), MessageType::beat);
-      beat.bytes(Tag::heartbeat_data, heartbeat_.data());
-      transmit(std::move(beat).finish(), out);
-      break;
-    }
-    case Heartbeat::Due::peer_is_gone:
-      heartbeat_.stop();
-      awaiting_ = Awaiting::nothing;
-      remark("no BEAT ACK", out);
-      return out.close(CloseMode::abort);
+  if (!link_.beat(now, out)) {
+    awaiting_ = Awaiting::nothing;
+    return;
   }
   if (awaiting_ == Awaiting::nothing || now < ack_by_) return;
   if (awaiting_ == Awaiting::aspdn_ack) {
@@ -174,7 +165,7 @@ void AspClientSession::on_woken(Instant now, Outbox& out) {
   }
   if (++retransmissions_ > common_.retransmissions_max) {
     awaiting_ = Awaiting::nothing;
-    remark("no answer within T(ack)", out);
+    link_.remark("no answer within T(ack)", out);
     return out.close(CloseMode::abort);
   }
   // RFC 4666 §4.3.4.1 and §4.3.4.3: the message is sent again when T(ack) expires.
@@ -231,13 +222,6 @@ void AspClientSession::on_ntfy(const MessageView& view, Instant now, Outbox& out
   if (wake_up && awaiting_ == Awaiting::nothing && up()) activate(now, out);
 }
 
-void AspClientSession::on_err(const MessageView& view, Outbox& out) {
-  // What was asked for stays unanswered, so T(ack) tries again, and in the end closes.
-  out.count(Counter::m3ua_errors_received);
-  const auto code = view.u32(Tag::error_code).value_or(0);
-  remark("says ERR " + std::string(name_of(static_cast<ErrorCode>(code))), out);
-}
-
 void AspClientSession::on_stopping(Instant now, Outbox& out) {
   if (closing_) return;
   if (!up()) {
@@ -246,31 +230,13 @@ void AspClientSession::on_stopping(Instant now, Outbox& out) {
     return out.close(CloseMode::graceful);
   }
   set_all(AspState::down, out);
-  heartbeat_.stop();
+  link_.heartbeat().stop();
   MessageBuilder aspdn(out.buffers(), MessageType::aspdn);
-  transmit(std::move(aspdn).finish(), out);
+  link_.transmit(std::move(aspdn).finish(), out);
   await(Awaiting::aspdn_ack, now);
 }
 
 // --- Messages ------------------------------------------------------------------------------------
-
-void AspClientSession::on_received(Message message, Instant now, Outbox& out) {
-  if (closing_) return;
-  heartbeat_.heard();
-  const Bytes bytes = message.payload.bytes();
-  const auto view = MessageView::parse(bytes);
-  if (!view) {
-    out.count(Counter::m3ua_malformed);
-    const bool about_err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
-    if (about_err) return remark("malformed ERR", out);
-    return error(view.error().code, bytes, out);
-  }
-  if (!streams_.allows(view->type(), message.stream)) {
-    if (view->type() == MessageType::err) return remark("ERR not on stream 0", out);
-    return error(ErrorCode::invalid_stream_identifier, bytes, out);
-  }
-  on_message(*view, message, now, out);
-}
 
 void AspClientSession::on_message(const MessageView& view, Message& message, Instant now,
                                   Outbox& out) {
@@ -288,9 +254,10 @@ void AspClientSession::on_message(const MessageView& view, Message& message, Ins
     case MessageType::ntfy:
       return on_ntfy(view, now, out);
     case MessageType::err:
-      return on_err(view, out);
+      // What was asked for stays unanswered, so T(ack) tries again, and in the end closes.
+      return link_.on_err(view, out);
     case MessageType::beat:
-      return on_beat(view, message.stream, out);
+      return link_.on_beat(view, message.stream, out);
     case MessageType::beat_ack:
       return;  // heard, as any other message
     case MessageType::duna:
@@ -308,7 +275,7 @@ void AspClientSession::on_message(const MessageView& view, Message& message, Ins
     case MessageType::reg_rsp:
     case MessageType::dereg_req:
     case MessageType::dereg_rsp:
-      return error(ErrorCode::unexpected_message, view.bytes(), out);
+      return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   }
 }
 
@@ -321,13 +288,6 @@ void AspClientSession::on_data(const MessageView& view, Message& message, Outbox
     return;
   }
   out.forward(user_, DataParcel::received(view, std::move(message.payload), message.caused_at));
-}
-
-void AspClientSession::on_beat(const MessageView& view, StreamId stream, Outbox& out) {
-  const auto data = view.find(Tag::heartbeat_data);
-  MessageBuilder ack(out.buffers(), MessageType::beat_ack, 16 + (data ? data->size() : 0));
-  if (data) ack.bytes(Tag::heartbeat_data, *data);
-  transmit(std::move(ack).finish(), out, streams_.like(stream));
 }
 
 void AspClientSession::on_ssnm(const MessageView& view, Outbox& out) {
@@ -354,12 +314,7 @@ void AspClientSession::send_data(AssociationId from, std::unique_ptr<DataParcel>
   if (context == contexts_.end()) return return_data(from, std::move(data), Why::not_open, out);
   const auto routing_context =
       context->routing_context ? context->routing_context : data->routing_context;
-  const StreamId stream = streams_.for_data(data->label.sls);
-  const Instant caused_at = data->received_at;
-  out.count(Counter::m3ua_data_sent);
-  Buffer payload =
-      std::move(*data).encode(config_.network_appearance, routing_context, out.buffers());
-  out.transmit({stream, PayloadProtocol::m3ua, false, caused_at, std::move(payload)});
+  link_.send_data(std::move(data), config_.network_appearance, routing_context, out);
 }
 
 void AspClientSession::return_data(AssociationId to, std::unique_ptr<DataParcel> data, Why why,
@@ -410,26 +365,6 @@ void AspClientSession::tell_user(const Context& context, Outbox& out) {
   status->routing_context = context.routing_context;
   status->congested = congested_;
   out.forward(user_, std::move(status));
-}
-
-void AspClientSession::transmit(Buffer payload, Outbox& out, StreamId stream) {
-  out.transmit({stream, PayloadProtocol::m3ua, false, {}, std::move(payload)});
-}
-
-void AspClientSession::error(ErrorCode code, Bytes offending, Outbox& out) {
-  out.count(Counter::m3ua_errors_sent);
-  remark(std::string(name_of(code)), out);
-  MessageBuilder err(out.buffers(), MessageType::err, 96);
-  err.u32(Tag::error_code, static_cast<std::uint32_t>(code));
-  err.bytes(Tag::diagnostic_information,
-            offending.first(std::min<std::size_t>(offending.size(), 40)));
-  transmit(std::move(err).finish(), out);
-}
-
-void AspClientSession::remark(std::string what, Outbox& out) {
-  out.count(Counter::protocol_violations);
-  if (std::exchange(remarked_, true)) return;
-  out.announce(fact::ProtocolViolation{gateway_, std::move(what)});
 }
 
 }  // namespace siglane::m3ua

@@ -7,10 +7,9 @@
 
 #include "core/protocol.h"
 #include "protocols/m3ua/config.h"
-#include "protocols/m3ua/heartbeat.h"
 #include "protocols/m3ua/message.h"
 #include "protocols/m3ua/parcels.h"
-#include "protocols/m3ua/streams.h"
+#include "protocols/m3ua/peer_link.h"
 
 namespace siglane::m3ua {
 
@@ -37,7 +36,6 @@ class AspClientSession final : public Session {
 
   void on_up(const AssociationUp& up, Instant now, Outbox& out);
   void on_identified(Instant now, Outbox& out);
-  void on_received(Message message, Instant now, Outbox& out);
   void on_message(const MessageView& view, Message& message, Instant now, Outbox& out);
   void on_data(const MessageView& view, Message& message, Outbox& out);
   void on_aspup_ack(Instant now, Outbox& out);
@@ -45,8 +43,6 @@ class AspClientSession final : public Session {
   void on_aspia_ack(const MessageView& view, Instant now, Outbox& out);
   void on_aspdn_ack(Instant now, Outbox& out);
   void on_ntfy(const MessageView& view, Instant now, Outbox& out);
-  void on_err(const MessageView& view, Outbox& out);
-  void on_beat(const MessageView& view, StreamId stream, Outbox& out);
   void on_ssnm(const MessageView& view, Outbox& out);
   void on_woken(Instant now, Outbox& out);
   void on_stopping(Instant now, Outbox& out);
@@ -68,24 +64,18 @@ class AspClientSession final : public Session {
   void set_all(AspState state, Outbox& out);
   void tell_user(const Context& context, Outbox& out);
 
-  void transmit(Buffer payload, Outbox& out, StreamId stream = StreamId{0});
-  void error(ErrorCode code, Bytes offending, Outbox& out);
-  void remark(std::string what, Outbox& out);
-
   const AspClientsConfig& common_;
   const AspClientConfig& config_;
   std::string gateway_;
   AssociationId user_;
-  Streams streams_;
+  PeerLink link_;
 
   std::vector<Context> contexts_;
   Awaiting awaiting_ = Awaiting::nothing;
   Instant ack_by_{};  // T(ack)
   std::size_t retransmissions_ = 0;
-  Heartbeat heartbeat_;
   bool congested_ = false;
   bool closing_ = false;
-  bool remarked_ = false;
 };
 
 }  // namespace siglane::m3ua

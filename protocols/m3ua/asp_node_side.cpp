@@ -51,7 +51,7 @@ void AspSession::on_order(const AsOrderParcel& order, Outbox& out) {
       move(*m, AspEvent::other_asp_overrides, out);
       break;
     case Order::refused:
-      return error(order.error, {}, out, {{context}, {}});
+      return link_.error(order.error, {}, out, {{context}, {}});
     case Order::notify:
       break;
   }
@@ -61,7 +61,7 @@ void AspSession::on_order(const AsOrderParcel& order, Outbox& out) {
   ntfy.u32(Tag::status, static_cast<std::uint32_t>(status))
       .u32_if(Tag::asp_identifier, order.asp_identifier)
       .u32(Tag::routing_context, context);
-  transmit(std::move(ntfy).finish(), out);
+  link_.transmit(std::move(ntfy).finish(), out);
 }
 
 void AspSession::send_data(std::unique_ptr<DataParcel> data, Outbox& out) {
@@ -70,12 +70,7 @@ void AspSession::send_data(std::unique_ptr<DataParcel> data, Outbox& out) {
     return out.undelivered(std::move(data), Why::not_open);
   }
   const ApplicationServerConfig& as = server(*m);
-  const StreamId stream = streams_.for_data(data->label.sls);
-  const Instant caused_at = data->received_at;
-  out.count(Counter::m3ua_data_sent);
-  Buffer payload =
-      std::move(*data).encode(as.network_appearance, as.routing_context, out.buffers());
-  out.transmit({stream, PayloadProtocol::m3ua, false, caused_at, std::move(payload)});
+  link_.send_data(std::move(data), as.network_appearance, as.routing_context, out);
 }
 
 void AspSession::send_status(const NetworkStatusParcel& status, Instant now, Outbox& out) {
@@ -97,7 +92,7 @@ void AspSession::send_status(const NetworkStatusParcel& status, Instant now, Out
         .list(Tag::affected_point_code,
               std::span(affected).subspan(at, std::min(kAffectedMax, affected.size() - at)))
         .u32_if(Tag::congestion_indications, status.congestion_level);
-    transmit(std::move(message).finish(), out);
+    link_.transmit(std::move(message).finish(), out);
   }
 }
 
@@ -122,10 +117,10 @@ void AspSession::on_stopping(Outbox& out) {
   if (phase_ == Phase::up) {
     leave_all(AspEvent::aspdn, Event::down, out);
     MessageBuilder ack(out.buffers(), MessageType::aspdn_ack);
-    transmit(std::move(ack).finish(), out);
+    link_.transmit(std::move(ack).finish(), out);
   }
   phase_ = Phase::closing;
-  heartbeat_.stop();
+  link_.heartbeat().stop();
   out.close(CloseMode::graceful);
 }
 

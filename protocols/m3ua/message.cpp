@@ -147,7 +147,7 @@ std::optional<DecodeError> check_parameters(ParameterReader reader,
     if (size == nullptr) continue;  // an extension
     const auto rule = std::ranges::find(rules, size->tag, &ParameterRule::tag);
     // RFC 4666 §3.2: "Unless explicitly stated or shown in a message format diagram, only one
-    // parameter of the same type is allowed in the message."
+    // parameter of the same type is allowed".
     const auto index = static_cast<std::size_t>(rule - rules.begin());
     if (rule == rules.end() || (seen[index] && !repeatable(rule->presence))) {
       return DecodeError{parameter->offset, ErrorCode::unexpected_parameter};
@@ -311,6 +311,12 @@ MessageBuilder& MessageBuilder::protocol_data(const MtpLabel& label, Bytes user_
   header(Tag::protocol_data, kMtpLabelSize + user_data.size());
   store_label(out_.extend(kMtpLabelSize), label);
   out_.append(user_data);
+  out_.pad_to(4);
+  return *this;
+}
+
+MessageBuilder& MessageBuilder::parameters(Bytes encoded) {
+  out_.append(encoded);
   out_.pad_to(4);
   return *this;
 }

@@ -132,6 +132,8 @@ class MessageBuilder {
   MessageBuilder& list(Tag tag, std::span<const std::uint32_t> values);  // nothing if empty
   MessageBuilder& bytes(Tag tag, Bytes value);
   MessageBuilder& protocol_data(const MtpLabel& label, Bytes user_data);
+  // Parameters of another message, as they stand there; only the last one's padding may be missing.
+  MessageBuilder& parameters(Bytes encoded);
   // A parameter that contains others: add() them between open() and close().
   std::size_t open(Tag tag);
   void close(std::size_t opened);

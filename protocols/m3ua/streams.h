@@ -28,8 +28,10 @@ class Streams {
     return StreamId{number < out_ ? number : std::uint16_t{0}};
   }
 
-  // "ASPSM, MGMT, RKM classes SHOULD be sent on stream '0' (other than BEAT, BEAT ACK and NTFY
-  // messages). SSNM, ASPTM classes and BEAT, BEAT ACK and NTFY messages can be sent on any stream."
+  // "The ASPSM, MGMT, RKM classes SHOULD be sent on stream 0 (other than BEAT, BEAT ACK and NTFY
+  // messages). The SSNM, ASPTM classes and BEAT, BEAT ACK and NTFY messages can be sent on any
+  // stream." What comes elsewhere is answered: "e.g., a Management message was received on a stream
+  // other than "0"" (§3.8.1, Invalid Stream Identifier).
   bool allows(MessageType type, StreamId stream) const {
     const bool zero = stream == StreamId{0};
     switch (type) {

@@ -322,10 +322,13 @@ TEST_F(AspSessionTest, ABeatComesBackAsItWasOnItsStream) {
   RawPeer peer(world, 1);
   MessageBuilder beat = peer.build(MessageType::beat);
   beat.bytes(Tag::heartbeat_data, as_bytes("anything"));
-  const auto heard = peer.say(std::move(beat).finish(), StreamId{5});
+  beat.bytes(Tag{0xfeed}, as_bytes("an extension"));
+  const Buffer sent = std::move(beat).finish();
+  const auto heard = peer.say(sent, StreamId{5});
   ASSERT_THAT(types(heard), ElementsAre(MessageType::beat_ack));
   EXPECT_EQ(heard.front().data, "anything");
   EXPECT_EQ(heard.front().stream, StreamId{5});
+  EXPECT_EQ(heard.front().parameters, as_text(sent.bytes().subspan(kHeaderSize)));
 }
 
 TEST_F(AspSessionTest, AnAspThatAnswersNoBeatIsGoneAfterTwoIntervals) {

@@ -209,6 +209,7 @@ struct Heard {
   std::optional<std::uint32_t> error, status, asp_identifier, mode;
   std::vector<std::uint32_t> contexts, affected;
   std::string data;
+  std::string parameters;  // all of them, as they came
   StreamId stream{};
 };
 
@@ -239,6 +240,7 @@ class RawSession final : public Session {
     Heard heard;
     if (view) {
       heard.type = view->type();
+      heard.parameters = std::string(as_text(view->bytes().subspan(kHeaderSize)));
       heard.error = view->u32(Tag::error_code);
       heard.status = view->u32(Tag::status);
       heard.asp_identifier = view->u32(Tag::asp_identifier);

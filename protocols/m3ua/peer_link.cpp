@@ -1,0 +1,106 @@
+#include "protocols/m3ua/peer_link.h"
+
+#include <algorithm>
+
+namespace siglane::m3ua {
+namespace {
+
+// RFC 4666 §3.8.1: of the offending message, its first 40 octets.
+constexpr std::size_t kDiagnosticBytesMax = 40;
+
+}  // namespace
+
+// RFC 4666 §3.8.1: "Error messages MUST NOT be generated in response to other Error messages."
+std::optional<MessageView> PeerLink::receive(const Message& message, Outbox& out) {
+  heartbeat_.heard();
+  const Bytes bytes = message.payload.bytes();
+  const auto view = MessageView::parse(bytes);
+  if (!view) {
+    out.count(Counter::m3ua_malformed);
+    const bool about_err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
+    if (about_err) {
+      remark("malformed ERR", out);
+    } else {
+      error(view.error().code, bytes, out);
+    }
+    return std::nullopt;
+  }
+  if (!streams_.allows(view->type(), message.stream)) {
+    if (view->type() == MessageType::err) {
+      remark("ERR not on stream 0", out);
+    } else {
+      error(ErrorCode::invalid_stream_identifier, bytes, out);
+    }
+    return std::nullopt;
+  }
+  return *view;
+}
+
+// RFC 4666 §3.5.6: the BEAT ACK "includes all the parameters of the received BEAT message, without
+// any change."
+void PeerLink::on_beat(const MessageView& beat, StreamId stream, Outbox& out) {
+  MessageBuilder ack(out.buffers(), MessageType::beat_ack, beat.bytes().size() + 3);
+  ack.parameters(beat.bytes().subspan(kHeaderSize));
+  transmit(std::move(ack).finish(), out, streams_.like(stream));
+}
+
+void PeerLink::on_err(const MessageView& err, Outbox& out) {
+  out.count(Counter::m3ua_errors_received);
+  const auto code = static_cast<ErrorCode>(err.u32(Tag::error_code).value_or(0));
+  remark("says ERR " + std::string(name_of(code)), out);
+}
+
+bool PeerLink::beat(Instant now, Outbox& out) {
+  switch (heartbeat_.due(now)) {
+    case Heartbeat::Due::nothing:
+      return true;
+    case Heartbeat::Due::send: {
+      MessageBuilder beat(out.buffers(), MessageType::beat);
+      beat.bytes(Tag::heartbeat_data, heartbeat_.data());
+      transmit(std::move(beat).finish(), out);
+      return true;
+    }
+    case Heartbeat::Due::peer_is_gone:
+      break;
+  }
+  heartbeat_.stop();
+  remark("no BEAT ACK", out);
+  out.close(CloseMode::abort);
+  return false;
+}
+
+void PeerLink::transmit(Buffer payload, Outbox& out, StreamId stream) const {
+  out.transmit({stream, PayloadProtocol::m3ua, false, {}, std::move(payload)});
+}
+
+void PeerLink::send_data(std::unique_ptr<DataParcel> data,
+                         std::optional<std::uint32_t> network_appearance,
+                         std::optional<std::uint32_t> routing_context, Outbox& out) const {
+  out.count(Counter::m3ua_data_sent);
+  const StreamId stream = streams_.for_data(data->label.sls);
+  const Instant caused_at = data->received_at;
+  Buffer payload = std::move(*data).encode(network_appearance, routing_context, out.buffers());
+  out.transmit({stream, PayloadProtocol::m3ua, false, caused_at, std::move(payload)});
+}
+
+void PeerLink::error(ErrorCode code, Bytes offending, Outbox& out, const About& about) {
+  out.count(Counter::m3ua_errors_sent);
+  remark(std::string(name_of(code)), out);
+  MessageBuilder err(out.buffers(), MessageType::err, 96);
+  err.u32(Tag::error_code, static_cast<std::uint32_t>(code))
+      .list(Tag::routing_context, about.routing_contexts)
+      .u32_if(Tag::network_appearance, about.network_appearance);
+  if (!offending.empty()) {
+    err.bytes(Tag::diagnostic_information,
+              offending.first(std::min(offending.size(), kDiagnosticBytesMax)));
+  }
+  transmit(std::move(err).finish(), out);
+}
+
+void PeerLink::remark(std::string what, Outbox& out) {
+  out.count(Counter::protocol_violations);
+  if (std::exchange(remarked_, true)) return;
+  out.announce(fact::ProtocolViolation{peer_, std::move(what)});
+}
+
+}  // namespace siglane::m3ua
