@@ -1,6 +1,7 @@
 #include "protocols/m3ua/as.h"
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace siglane::m3ua {
@@ -9,7 +10,7 @@ namespace {
 using Order = AsOrderParcel::Order;
 using Event = AspEventParcel::Event;
 
-// The bookkeeping of a held parcel besides its user data.
+// The bookkeeping of a held parcel besides the bytes it came in.
 constexpr std::size_t kHeldOverhead = 128;
 
 }  // namespace
@@ -36,6 +37,12 @@ ApplicationServer::ApplicationServer(const Gateway& gateway, std::size_t index)
     : gateway_(gateway), config_(gateway.config.application_servers[index]), index_(index) {}
 
 void ApplicationServer::step(SessionInput input, Instant now, Outbox& out) {
+  [[maybe_unused]] const AsState before = state_;
+  take(std::move(input), now, out);
+  assert(is_in_table(before, state_) && agrees());
+}
+
+void ApplicationServer::take(SessionInput input, Instant now, Outbox& out) {
   if (auto* submitted = std::get_if<Submitted>(&input)) {
     auto* parcel = static_cast<M3uaParcel*>(submitted->parcel.get());
     if (parcel->kind() == ParcelKind::data) {
@@ -102,7 +109,9 @@ void ApplicationServer::on_up(AssociationId from, const AspEventParcel& event, I
   member->epoch = event.epoch;
   set_inactive(*member);
   if (settle(now, out)) return;
-  // RFC 4666 §4.3.4.1: an ASP that comes up is told, behind its ASPUP ACK, how its AS fares.
+  // RFC 4666 §4.3.4.5: "When an ASP moves from ASP-DOWN to ASP-INACTIVE within a particular AS, a
+  // Notify message SHOULD be sent, by the ASP-UP receptor, after sending the ASP-UP-ACK, in order
+  // to inform the ASP of the current AS state."
   if (state_ == AsState::inactive) notify(*member, NotifyStatus::as_inactive, out);
   if (state_ == AsState::active) notify(*member, NotifyStatus::as_active, out);
   if (state_ == AsState::pending) notify(*member, NotifyStatus::as_pending, out);
@@ -120,8 +129,9 @@ void ApplicationServer::on_gone(AssociationId from, const AspEventParcel& event,
   members_.erase(members_.begin() + (member - members_.data()));
   // RFC 4666 §3.8.2, ASP Failure: the others hear that one of them has failed, and its ASP
   // Identifier where it has one.
-  if (event.event == Event::lost) notify_all(NotifyStatus::asp_failure, out, identifier);
-  if (settle(now, out) || !was_active) return;
+  const bool failed = event.event == Event::lost;
+  if (failed) notify_all(NotifyStatus::asp_failure, out, identifier);
+  if (settle(now, out, failed ? identifier : std::nullopt) || !was_active) return;
   publish(out);
   warn_if_short(out);
 }
@@ -135,7 +145,8 @@ void ApplicationServer::on_activate(Member& member, const AspEventParcel& event,
     return out.forward(member.id, std::move(refusal));
   }
   if (config_.traffic_mode == TrafficMode::override_mode) {
-    // RFC 4666 §4.3.4.3: the ASP that was active until now is told by "Alternate ASP Active".
+    // RFC 4666 §4.3.4.3: "Any previously active ASP in the AS is now considered to be in the state
+    // ASP-INACTIVE"; it is told so by NTFY, Alternate ASP Active, with the other's ASP Identifier.
     for (Member& other : members_) {
       if (&other == &member || !active(other)) continue;
       set_inactive(other);
@@ -148,6 +159,7 @@ void ApplicationServer::on_activate(Member& member, const AspEventParcel& event,
   set_active(member);
   out.forward(member.id, std::make_unique<AsOrderParcel>(Order::activated, index_, member.epoch));
   if (!settle(now, out)) publish(out);
+  warn_if_short(out);
 }
 
 void ApplicationServer::on_deactivate(Member& member, Instant now, Outbox& out) {
@@ -164,6 +176,7 @@ void ApplicationServer::set_active(Member& member) {
   member.state = AspState::active;
   active_.push_back(member.id);
   loadshare_.add(member.id);
+  correlated_.reset();
 }
 
 void ApplicationServer::set_inactive(Member& member) {
@@ -175,23 +188,42 @@ void ApplicationServer::set_inactive(Member& member) {
 
 // --- The machine ---------------------------------------------------------------------------------
 
-bool ApplicationServer::settle(Instant now, Outbox& out) {
+bool ApplicationServer::settle(Instant now, Outbox& out, std::optional<std::uint32_t> failed) {
   const std::size_t needed = state_ == AsState::inactive ? config_.active_asps_min : 1;
   if (active_.size() >= needed) return apply(AsEvent::asps_active, now, out);
-  if (active_.empty() && state_ == AsState::active) return apply(AsEvent::active_gone, now, out);
+  if (active_.empty() && state_ == AsState::active) {
+    return apply(AsEvent::active_gone, now, out, failed);
+  }
   if (members_.empty()) return apply(AsEvent::all_down, now, out);
   return apply(AsEvent::asp_inactive, now, out);
 }
 
-bool ApplicationServer::apply(AsEvent event, Instant now, Outbox& out) {
+bool ApplicationServer::apply(AsEvent event, Instant now, Outbox& out,
+                              std::optional<std::uint32_t> failed) {
   const AsState before = state_;
   state_ = next_state(before, event);
   if (state_ == before) return false;
-  entered(before, now, out);
+  entered(before, now, out, failed);
   return true;
 }
 
-void ApplicationServer::entered(AsState before, Instant now, Outbox& out) {
+bool ApplicationServer::agrees() const {
+  if (recovery_at_.has_value() != (state_ == AsState::pending)) return false;
+  switch (state_) {
+    case AsState::down:
+      return members_.empty() && held_.empty();
+    case AsState::inactive:
+      return !members_.empty() && active_.size() < config_.active_asps_min && held_.empty();
+    case AsState::active:
+      return !active_.empty() && drain_at_.has_value() == !held_.empty();
+    case AsState::pending:
+      return active_.empty();
+  }
+  return false;
+}
+
+void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
+                                std::optional<std::uint32_t> failed) {
   out.announce(fact::AsStateChanged{config_.name, std::string(name_of(state_))});
   recovery_at_.reset();
   switch (state_) {
@@ -213,7 +245,7 @@ void ApplicationServer::entered(AsState before, Instant now, Outbox& out) {
       recovery_at_ = now + config_.recovery_timeout;
       drain_at_.reset();
       publish(out);
-      notify_all(NotifyStatus::as_pending, out);
+      notify_all(NotifyStatus::as_pending, out, failed);
       break;
   }
   const bool was_served = before == AsState::active || before == AsState::pending;
@@ -257,7 +289,7 @@ void ApplicationServer::on_data(std::unique_ptr<DataParcel> data, Outbox& out) {
 }
 
 void ApplicationServer::hold(std::unique_ptr<DataParcel> data, Outbox& out) {
-  const std::size_t bytes = data->size() + kHeldOverhead;
+  const std::size_t bytes = data->bytes_held() + kHeldOverhead;
   if (held_.size() >= config_.pending_messages_max ||
       held_bytes_ + bytes > config_.pending_bytes_max) {
     out.count(Counter::m3ua_data_discarded);
@@ -271,7 +303,7 @@ void ApplicationServer::hold(std::unique_ptr<DataParcel> data, Outbox& out) {
 void ApplicationServer::drain(Instant now, Outbox& out) {
   drain_at_.reset();
   for (std::size_t n = gateway_.config.drain_messages_per_ms_max; n > 0 && !held_.empty(); --n) {
-    held_bytes_ -= held_.front()->size() + kHeldOverhead;
+    held_bytes_ -= held_.front()->bytes_held() + kHeldOverhead;
     deliver(std::move(held_.front()), out);
     held_.pop_front();
   }
@@ -280,17 +312,19 @@ void ApplicationServer::drain(Instant now, Outbox& out) {
 
 void ApplicationServer::deliver(std::unique_ptr<DataParcel> data, Outbox& out) {
   data->server = index_;
-  switch (config_.traffic_mode) {
-    case TrafficMode::override_mode:
-      return out.forward(active_.front(), std::move(data));
-    case TrafficMode::loadshare: {
-      const AssociationId asp = loadshare_.of(data->label.sls);
-      return out.forward(asp, std::move(data));
-    }
-    case TrafficMode::broadcast:
-      for (std::size_t i = 1; i < active_.size(); ++i) out.forward(active_[i], data->share());
-      return out.forward(active_.front(), std::move(data));
+  if (config_.traffic_mode != TrafficMode::broadcast) {
+    const AssociationId asp = loadshare_.of(data->label.sls);
+    return out.forward(asp, std::move(data));
   }
+  // RFC 4666 §4.3.4.3: after an ASP has become ASP-ACTIVE the first DATA of each traffic flow has a
+  // Correlation Id, by which it can "synchronize its processing of traffic in each traffic flow
+  // with the other ASPs". A flow is what keeps its order here: an SLS.
+  if (!correlated_.test(data->label.sls)) {
+    correlated_.set(data->label.sls);
+    data->correlation_id = ++correlation_id_;
+  }
+  for (std::size_t i = 1; i < active_.size(); ++i) out.forward(active_[i], data->share());
+  out.forward(active_.front(), std::move(data));
 }
 
 void ApplicationServer::discard_held(Outbox& out) {
@@ -306,8 +340,8 @@ void ApplicationServer::publish(Outbox& out) {
   auto view = std::make_shared<AsView>();
   view->coordinator = gateway_.coordinators[index_];
   view->state = state_;
-  view->through_coordinator = state_ != AsState::active || !held_.empty();
-  view->mode = config_.traffic_mode;
+  view->through_coordinator =
+      state_ != AsState::active || !held_.empty() || config_.traffic_mode == TrafficMode::broadcast;
   view->active = active_;
   view->loadshare = loadshare_;
   out.publish(std::make_unique<AsChangeParcel>(index_, std::move(view)));
@@ -322,7 +356,8 @@ void ApplicationServer::notify(const Member& member, NotifyStatus status, Outbox
 }
 
 // RFC 4666 §4.3.4.5: "A Notify message reflecting a change in the AS state MUST be sent to all
-// ASPs in the AS, except those in the ASP-DOWN state".
+// ASPs in the AS, except those in the ASP-DOWN state, with appropriate Status Information and any
+// ASP Identifier of the failed ASP."
 void ApplicationServer::notify_all(NotifyStatus status, Outbox& out,
                                    std::optional<std::uint32_t> about) {
   for (const Member& member : members_) notify(member, status, out, about);

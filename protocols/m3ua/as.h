@@ -1,5 +1,7 @@
 #pragma once
+#include <algorithm>
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -25,20 +27,26 @@ enum class AsEvent : std::uint8_t {
 std::string_view name_of(AsEvent event);
 
 struct AsTransition {
+  std::string_view arrow;  // as the figure calls it
   AsState from;
   AsEvent event;
   AsState to;
 };
 // What is not here cannot happen, or changes nothing.
 inline constexpr std::array kAsTransitions = {
-    AsTransition{AsState::down, AsEvent::asp_inactive, AsState::inactive},
-    AsTransition{AsState::inactive, AsEvent::asps_active, AsState::active},
-    AsTransition{AsState::inactive, AsEvent::all_down, AsState::down},
-    AsTransition{AsState::active, AsEvent::active_gone, AsState::pending},
-    AsTransition{AsState::pending, AsEvent::asps_active, AsState::active},
-    AsTransition{AsState::pending, AsEvent::recovery_expired, AsState::inactive},
-    AsTransition{AsState::pending, AsEvent::recovery_expired_alone, AsState::down},
+    AsTransition{"DN2IA", AsState::down, AsEvent::asp_inactive, AsState::inactive},
+    AsTransition{"IA2DN", AsState::inactive, AsEvent::all_down, AsState::down},
+    AsTransition{"IA2AC", AsState::inactive, AsEvent::asps_active, AsState::active},
+    AsTransition{"AC2PN", AsState::active, AsEvent::active_gone, AsState::pending},
+    AsTransition{"PN2AC", AsState::pending, AsEvent::asps_active, AsState::active},
+    AsTransition{"PN2IA", AsState::pending, AsEvent::recovery_expired, AsState::inactive},
+    AsTransition{"PN2DN", AsState::pending, AsEvent::recovery_expired_alone, AsState::down},
 };
+constexpr bool is_in_table(AsState from, AsState to) {
+  return from == to || std::ranges::any_of(kAsTransitions, [=](const AsTransition& row) {
+           return row.from == from && row.to == to;
+         });
+}
 constexpr AsState next_state(AsState from, AsEvent event) {
   for (const AsTransition& row : kAsTransitions) {
     if (row.from == from && row.event == event) return row.to;
@@ -69,6 +77,7 @@ class ApplicationServer final : public Session {
   Member* find(AssociationId id);
   bool active(const Member& member) const { return member.state == AspState::active; }
 
+  void take(SessionInput input, Instant now, Outbox& out);
   void on_asp(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
   void on_up(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
   void on_gone(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
@@ -79,10 +88,14 @@ class ApplicationServer final : public Session {
 
   void set_active(Member& member);
   void set_inactive(Member& member);
-  // Looks at the members and takes the transition that follows, if any.
-  bool settle(Instant now, Outbox& out);
-  bool apply(AsEvent event, Instant now, Outbox& out);
-  void entered(AsState before, Instant now, Outbox& out);
+  // Looks at the members and takes the transition that follows, if any. `failed`: the ASP
+  // Identifier of the one whose failure made it look.
+  bool settle(Instant now, Outbox& out, std::optional<std::uint32_t> failed = std::nullopt);
+  bool apply(AsEvent event, Instant now, Outbox& out,
+             std::optional<std::uint32_t> failed = std::nullopt);
+  void entered(AsState before, Instant now, Outbox& out, std::optional<std::uint32_t> failed);
+  // The state is what members and timer make it.
+  bool agrees() const;
   void warn_if_short(Outbox& out);
 
   void hold(std::unique_ptr<DataParcel> data, Outbox& out);
@@ -105,6 +118,10 @@ class ApplicationServer final : public Session {
   std::vector<Member> members_;  // those that are not ASP-DOWN
   std::vector<AssociationId> active_;
   LoadshareTable loadshare_;
+
+  // Broadcast: the flows that have had a Correlation Id since an ASP last became active.
+  std::bitset<256> correlated_;
+  std::uint32_t correlation_id_ = 0;
 
   std::deque<std::unique_ptr<DataParcel>> held_;
   std::size_t held_bytes_ = 0;

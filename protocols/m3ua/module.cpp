@@ -14,11 +14,7 @@ constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
 
 RouteTable nobody_up(const Gateway& gateway) {
   RouteTable table;
-  for (const ApplicationServerConfig& as : gateway.config.application_servers) {
-    auto view = std::make_shared<AsView>();
-    view->mode = as.traffic_mode;
-    table.servers.push_back(std::move(view));
-  }
+  table.servers.assign(gateway.config.application_servers.size(), std::make_shared<AsView>());
   return table;
 }
 
@@ -113,19 +109,8 @@ void M3uaModule::route_data(AssociationId from, std::unique_ptr<DataParcel> data
   }
   data->server = *index;
   if (view->through_coordinator) return out.forward(view->coordinator, std::move(data));
-  switch (view->mode) {
-    case TrafficMode::override_mode:
-      return out.forward(view->active.front(), std::move(data));
-    case TrafficMode::loadshare: {
-      const AssociationId asp = view->loadshare.of(data->label.sls);
-      return out.forward(asp, std::move(data));
-    }
-    case TrafficMode::broadcast:
-      for (std::size_t i = 1; i < view->active.size(); ++i) {
-        out.forward(view->active[i], data->share());
-      }
-      return out.forward(view->active.front(), std::move(data));
-  }
+  const AssociationId asp = view->loadshare.of(data->label.sls);
+  out.forward(asp, std::move(data));
 }
 
 void M3uaModule::route_status(AssociationId from, std::unique_ptr<NetworkStatusParcel> status,
@@ -157,7 +142,8 @@ void M3uaModule::route_status(AssociationId from, std::unique_ptr<NetworkStatusP
   }
 }
 
-// RFC 4666 §4.5.3: DAUD is answered with the state of each destination: DAVA or DUNA.
+// RFC 4666 §4.5.3: DAUD is answered with the state of each destination: DAVA or DUNA. We keep none
+// of congestion, so there is no SCON.
 void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& audit,
                               Outbox& out) const {
   const auto table = table_.load();
@@ -171,13 +157,9 @@ void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& aud
       continue;
     }
     // A range: those of it that we know; where we know none, the range itself is unavailable.
-    bool any = false;
-    for (const std::uint32_t dpc : gateway_.rules.destinations()) {
-      if (!pc.covers(dpc)) continue;
-      any = true;
-      sort_out(dpc);
-    }
-    if (!any) down.push_back(pc);
+    const auto known = gateway_.rules.destinations_in(pc);
+    for (const std::uint32_t dpc : known) sort_out(dpc);
+    if (known.empty()) down.push_back(pc);
     if (up.size() + down.size() > audit.affected.size() + gateway_.rules.destinations().size()) {
       break;  // ranges that overlap say the same again
     }
@@ -199,7 +181,10 @@ void M3uaModule::undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, 
       // was sent before, because it decides in the order in which it hears.
       auto data = as<DataParcel>(std::move(parcel));
       const AssociationId coordinator = gateway_.coordinators[data->server];
-      if (why == Why::exhausted || data->was_tried(coordinator)) {
+      // Of broadcast, the others have theirs.
+      const bool broadcast =
+          gateway_.config.application_servers[data->server].traffic_mode == TrafficMode::broadcast;
+      if (why == Why::exhausted || data->was_tried(coordinator) || broadcast) {
         out.count(Counter::m3ua_data_discarded);
         return;
       }

@@ -57,6 +57,7 @@ std::unique_ptr<DataParcel> DataParcel::received(const MessageView& view, Buffer
   parcel->label = load_label(data.data());
   parcel->network_appearance = view.u32(Tag::network_appearance);
   parcel->appearance_in_buffer_ = parcel->network_appearance;
+  parcel->correlation_id = view.u32(Tag::correlation_id);
   parcel->received_at = at;
   parcel->data_offset_ = static_cast<std::uint32_t>(view.offset_of(data) + kMtpLabelSize);
   parcel->data_size_ = static_cast<std::uint32_t>(data.size() - kMtpLabelSize);
@@ -76,6 +77,7 @@ std::unique_ptr<DataParcel> DataParcel::share() const {
   other->label = label;
   other->network_appearance = network_appearance;
   other->routing_context = routing_context;
+  other->correlation_id = correlation_id;
   other->received_at = received_at;
   other->server = server;
   other->appearance_in_buffer_ = appearance_in_buffer_;
@@ -88,7 +90,8 @@ std::unique_ptr<DataParcel> DataParcel::share() const {
 
 Buffer DataParcel::encode(std::optional<std::uint32_t> appearance,
                           std::optional<std::uint32_t> context, BufferPool& pool) && {
-  if (routing_context_at_ != 0 && context && appearance == appearance_in_buffer_) {
+  if (routing_context_at_ != 0 && context && appearance == appearance_in_buffer_ &&
+      !correlation_id) {
     const std::span<std::byte> bytes = buffer_.exclusive_bytes();
     if (!bytes.empty()) {
       store_u32(bytes.data() + routing_context_at_, *context);
@@ -97,10 +100,10 @@ Buffer DataParcel::encode(std::optional<std::uint32_t> appearance,
     }
   }
   MessageBuilder out(pool, MessageType::data,
-                     kHeaderSize + 2 * kWordParameterSize + kParameterHeaderSize + kMtpLabelSize +
+                     kHeaderSize + 3 * kWordParameterSize + kParameterHeaderSize + kMtpLabelSize +
                          padded(data_size_));
   out.u32_if(Tag::network_appearance, appearance).u32_if(Tag::routing_context, context);
-  out.protocol_data(label, user_data());
+  out.protocol_data(label, user_data()).u32_if(Tag::correlation_id, correlation_id);
   buffer_ = Buffer();
   data_size_ = data_offset_ = 0;
   return std::move(out).finish();

@@ -33,6 +33,9 @@ class M3uaParcel : public Parcel {
   ParcelKind kind_;
 };
 
+// What fits behind the label into one Protocol Data, whose length has 16 bits.
+inline constexpr std::size_t kUserDataMax = 0xffff - kParameterHeaderSize - kMtpLabelSize;
+
 // One MSU on its way: label, and a share of the bytes that it arrived in. To send one, a user
 // makes it from its own bytes and Forwards it to the association of its ASP (asp_client.h).
 class DataParcel final : public M3uaParcel {
@@ -48,12 +51,15 @@ class DataParcel final : public M3uaParcel {
   MtpLabel label;
   std::optional<std::uint32_t> network_appearance;
   std::optional<std::uint32_t> routing_context;  // as received; to send: ours, none: the first
+  std::optional<std::uint32_t> correlation_id;   // as received; to send: goes along
   Instant received_at{};                         // zero: made here
   std::size_t server = 0;                        // SG side: index of the AS it was routed to
   std::optional<Why> returned;  // set on what comes back to a user because it could not be sent
 
   Bytes user_data() const { return buffer_.bytes().subspan(data_offset_, data_size_); }
   std::size_t size() const { return data_size_; }
+  // What it keeps alive: the whole message it came in, with whatever else stood there.
+  std::size_t bytes_held() const { return buffer_.size(); }
   // Another parcel that shares the bytes (broadcast).
   std::unique_ptr<DataParcel> share() const;
 

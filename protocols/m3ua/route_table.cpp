@@ -61,6 +61,16 @@ const std::vector<std::size_t>& RoutingRules::serving(std::uint32_t dpc) const {
   return at == by_dpc_.end() ? kNone : at->second.servers;
 }
 
+// A range is one stretch of the ascending list: found, not searched for, because whoever audits may
+// name thousands.
+std::span<const std::uint32_t> RoutingRules::destinations_in(AffectedPointCode range) const {
+  const unsigned wild_bits = std::min<unsigned>(range.mask, 24);
+  const std::uint32_t first = range.point_code >> wild_bits << wild_bits;
+  const std::uint32_t last = first + ((std::uint32_t{1} << wild_bits) - 1);
+  const auto from = std::ranges::lower_bound(destinations_, first);
+  return {from, std::ranges::upper_bound(from, destinations_.end(), last)};
+}
+
 namespace {
 
 constexpr std::size_t kGroup = 16;  // the values of an ITU SLS

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -26,6 +27,8 @@ class RoutingRules {
   // The destinations of one AS, and all there are; ascending.
   const std::vector<std::uint32_t>& destinations_of(std::size_t as) const { return by_as_[as]; }
   const std::vector<std::uint32_t>& destinations() const { return destinations_; }
+  // Those that a point code with a mask covers.
+  std::span<const std::uint32_t> destinations_in(AffectedPointCode range) const;
 
  private:
   struct Rule {
@@ -64,12 +67,11 @@ class LoadshareTable {
 struct AsView {
   AssociationId coordinator{};
   AsState state = AsState::down;
-  // DATA goes through the AS session, which holds it (AS-PENDING) or still has earlier DATA to
-  // drain, and not straight to an ASP. Never differs from what the AS session does.
+  // DATA goes through the AS session, which holds it (AS-PENDING), still has earlier DATA to drain,
+  // or broadcasts it, and not straight to an ASP. Never differs from what the AS session does.
   bool through_coordinator = true;
-  TrafficMode mode = TrafficMode::loadshare;
   std::vector<AssociationId> active;  // override: one
-  LoadshareTable loadshare;
+  LoadshareTable loadshare;           // over all of them, in override too
 };
 
 // What route() reads: an immutable snapshot (core/snapshot.h).

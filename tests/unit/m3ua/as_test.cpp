@@ -35,6 +35,15 @@ class AsHarness {
                    std::make_unique<DataParcel>(MtpLabel{1, 1001, 3, 0, 0, sls},
                                                 Buffer::copy_of(as_bytes(text)))});
   }
+  // A DATA as it comes from an ASP, with an extension of that many bytes behind one byte of data.
+  void data_with_extension(std::size_t bytes) {
+    MessageBuilder builder(buffers_, MessageType::data);
+    builder.protocol_data({1, 1001, 3, 0, 0, 1}, as_bytes("x"));
+    builder.bytes(Tag{0xfeed}, as_bytes(std::string(bytes, 'e')));
+    Buffer message = std::move(builder).finish();
+    const auto view = MessageView::parse(message.bytes());
+    step(Submitted{AssociationId{99}, DataParcel::received(*view, std::move(message), {})});
+  }
   void advance(Duration span) {
     const Instant until = now_ + span;
     while (const auto due = as_.deadline()) {
@@ -55,9 +64,9 @@ class AsHarness {
   std::uint64_t discarded() const { return counters_.get(Counter::m3ua_data_discarded); }
   std::size_t held() const { return as_.status().pending; }
 
-  // "2:NTFY 0x10002", "1:activated", ...
+  // "2:AS-PENDING of 1", "1:activated", ...
   std::vector<std::string> orders;
-  std::vector<std::string> delivered;  // "1:text"
+  std::vector<std::string> delivered;  // "1:text", "1:text#correlation id"
   std::vector<MessageType> reports;
 
  private:
@@ -85,7 +94,9 @@ class AsHarness {
   void note(AssociationId to, M3uaParcel& parcel) {
     const std::string who = std::to_string(static_cast<std::uint64_t>(to)) + ":";
     if (parcel.kind() == ParcelKind::data) {
-      delivered.push_back(who + std::string(as_text(static_cast<DataParcel&>(parcel).user_data())));
+      auto& data = static_cast<DataParcel&>(parcel);
+      delivered.push_back(who + std::string(as_text(data.user_data())));
+      if (data.correlation_id) delivered.back() += "#" + std::to_string(*data.correlation_id);
       return;
     }
     const auto& order = static_cast<AsOrderParcel&>(parcel);
@@ -101,6 +112,7 @@ class AsHarness {
         break;
       case Order::notify:
         orders.push_back(who + name_of_status(order.status));
+        if (order.asp_identifier) orders.back() += " of " + std::to_string(*order.asp_identifier);
         break;
     }
   }
@@ -167,8 +179,8 @@ TEST(ApplicationServer, EveryRowOfTheTableIsWhatItDoes) {
     ASSERT_EQ(as.state(), row.from);
     cause(as, row.from, row.event);
     EXPECT_EQ(as.state(), row.to) << name_of(row.from) << ", " << name_of(row.event);
-    std::cout << name_of(row.from) << "  --" << name_of(row.event) << "-->  " << name_of(row.to)
-              << '\n';
+    std::cout << row.arrow << ": " << name_of(row.from) << "  --" << name_of(row.event) << "-->  "
+              << name_of(row.to) << '\n';
   }
 }
 
@@ -185,7 +197,7 @@ TEST(ApplicationServer, TellsEveryAspThatIsNotDownWhatItBecomes) {
   EXPECT_THAT(as.reports, ElementsAre(MessageType::dava));
   as.forget();
   as.event(Event::lost, 1);
-  EXPECT_THAT(as.orders, ElementsAre("2:failure", "2:AS-PENDING"));
+  EXPECT_THAT(as.orders, ElementsAre("2:failure of 1", "2:AS-PENDING of 1"));
   EXPECT_THAT(as.reports, IsEmpty());
   as.forget();
   as.advance(2s);
@@ -218,6 +230,28 @@ TEST(ApplicationServer, LoadshareWaitsForAsManyAsItNeedsAndWarnsWhenTheyAreFewer
   as.event(Event::deactivate, 1);
   EXPECT_EQ(as.state(), AsState::active);
   EXPECT_THAT(as.orders, ElementsAre("1:deactivated", "1:insufficient", "3:insufficient"));
+}
+
+TEST(ApplicationServer, APendingThatNoFailureCausedNamesNobody) {
+  AsHarness as(TrafficMode::loadshare);
+  for (std::uint64_t asp : {1, 2}) as.event(Event::up, asp);
+  as.event(Event::activate, 1);
+  as.forget();
+  as.event(Event::down, 1);
+  EXPECT_THAT(as.orders, ElementsAre("2:AS-PENDING"));
+}
+
+TEST(ApplicationServer, ThatComesBackWithFewerThanItNeedsAsksTheOthers) {
+  AsHarness as(TrafficMode::loadshare, 3, 2);
+  for (std::uint64_t asp : {1, 2, 3}) as.event(Event::up, asp);
+  for (std::uint64_t asp : {1, 2}) as.event(Event::activate, asp);
+  for (std::uint64_t asp : {1, 2}) as.event(Event::deactivate, asp);
+  ASSERT_EQ(as.state(), AsState::pending);
+  as.forget();
+  as.event(Event::activate, 3);
+  EXPECT_EQ(as.state(), AsState::active);
+  EXPECT_THAT(as.orders, ElementsAre("3:activated", "1:AS-ACTIVE", "2:AS-ACTIVE", "3:AS-ACTIVE",
+                                     "1:insufficient", "2:insufficient"));
 }
 
 TEST(ApplicationServer, AnotherTrafficModeIsRefused) {
@@ -279,6 +313,13 @@ TEST(ApplicationServer, WhatIsHeldIsBoundedInMessagesAndBytes) {
   big.data(1, std::string(600, 'x'));
   EXPECT_EQ(big.held(), 1u);
   EXPECT_EQ(big.discarded(), 1u);
+
+  AsHarness stuffed(TrafficMode::override_mode);
+  bring_to(stuffed, AsState::pending, true);
+  stuffed.data_with_extension(600);
+  stuffed.data_with_extension(600);
+  EXPECT_EQ(stuffed.held(), 1u);
+  EXPECT_EQ(stuffed.discarded(), 1u);
 }
 
 TEST(ApplicationServer, WhatIsHeldWhenRecoveryExpiresIsDiscardedAndCounted) {
@@ -297,7 +338,21 @@ TEST(ApplicationServer, BroadcastReachesEveryActiveAsp) {
   for (std::uint64_t asp : {1, 2, 3}) as.event(Event::up, asp);
   for (std::uint64_t asp : {1, 3}) as.event(Event::activate, asp);
   as.data(1, "x");
-  EXPECT_THAT(as.delivered, testing::UnorderedElementsAre("1:x", "3:x"));
+  EXPECT_THAT(as.delivered, testing::UnorderedElementsAre("1:x#1", "3:x#1"));
+  EXPECT_TRUE(as.view().through_coordinator);
+}
+
+TEST(ApplicationServer, TheFirstOfEachBroadcastFlowAfterAnActivationHasACorrelationId) {
+  AsHarness as(TrafficMode::broadcast);
+  for (std::uint64_t asp : {1, 2}) as.event(Event::up, asp);
+  as.event(Event::activate, 1);
+  for (const char* text : {"a", "b"}) as.data(1, text);
+  as.data(2, "c");
+  EXPECT_THAT(as.delivered, ElementsAre("1:a#1", "1:b", "1:c#2"));
+  as.forget();
+  as.event(Event::activate, 2);
+  for (const char* text : {"d", "e"}) as.data(1, text);
+  EXPECT_THAT(as.delivered, testing::UnorderedElementsAre("1:d#3", "2:d#3", "1:e", "2:e"));
 }
 
 TEST(ApplicationServer, AnAspUpAgainIsInactiveAgain) {

@@ -459,6 +459,22 @@ TEST(DataParcel, AnAppearanceSetAfterwardsIsWrittenNotAssumed) {
   EXPECT_EQ(MessageView::parse(relayed.bytes())->u32(Tag::network_appearance), 8u);
 }
 
+TEST(DataParcel, ACorrelationIdGoesAlongInEveryCopy) {
+  BufferPool pool;
+  Buffer message = data_message(pool, {{}, 101}, {1, 2, 3, 0, 0, 0}, "payload");
+  const auto view = MessageView::parse(message.bytes());
+  auto parcel = DataParcel::received(*view, std::move(message), {});
+  parcel->correlation_id = 7;
+  auto copy = parcel->share();
+  for (auto* one : {&parcel, &copy}) {
+    Buffer relayed = std::move(**one).encode({}, 102, pool);
+    const auto again = MessageView::parse(relayed.bytes());
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->u32(Tag::correlation_id), 7u);
+    EXPECT_EQ(DataParcel::received(*again, std::move(relayed), {})->correlation_id, 7u);
+  }
+}
+
 TEST(Message, TheTableOfParametersCanBePrinted) {
   for (const MessageRules& rules : message_rules()) {
     std::cout << rules.name << ":";

@@ -23,6 +23,30 @@ M3uaConfig three_servers() {
   return config;
 }
 
+TEST(RoutingRules, ARangeFindsExactlyTheDestinationsThatItCovers) {
+  Random random(5);
+  M3uaConfig config = three_servers();
+  for (std::uint32_t dpc : {0u, 1u, 255u, 256u, 0x7f'ffffu, 0x80'0000u, 0xff'ffffu}) {
+    config.routes.push_back({dpc, {}, {}, {}, "plain"});
+  }
+  for (int n = 0; n < 50; ++n) {
+    const auto dpc = static_cast<std::uint32_t>(random.below(2048));
+    config.routes.push_back({dpc, {}, {}, {}, "plain"});
+  }
+  const RoutingRules rules(config);
+  for (unsigned mask = 0; mask < 256; ++mask) {
+    for (std::uint32_t pc : {0u, 1u, 300u, 2047u, 0x7f'ffffu, 0x80'0001u, 0xff'ffffu}) {
+      const AffectedPointCode range{static_cast<std::uint8_t>(mask), pc};
+      std::vector<std::uint32_t> covered;
+      for (const std::uint32_t dpc : rules.destinations()) {
+        if (range.covers(dpc)) covered.push_back(dpc);
+      }
+      const auto found = rules.destinations_in(range);
+      EXPECT_EQ(std::vector(found.begin(), found.end()), covered) << mask << ", " << pc;
+    }
+  }
+}
+
 TEST(RoutingRules, TheRouteThatSaysMostWins) {
   M3uaConfig config = three_servers();
   config.routes = {{100, {}, {}, {}, "plain"},
