@@ -9,6 +9,9 @@ namespace {
 
 using Event = AspEventParcel::Event;
 
+// A DEREG RSP holds at most so many results; more make another message.
+constexpr std::size_t kResultsMax = 1024;
+
 std::string remote_of(const AssociationUp& up) {
   return (up.remote_addresses.empty() ? std::string("unknown") : up.remote_addresses.front()) +
          ":" + std::to_string(up.remote_port);
@@ -174,8 +177,12 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
 
   const Membership* membership = nullptr;
   if (contexts.empty()) {
-    const auto at = std::ranges::find(memberships_, AspState::active, &Membership::state);
-    if (at != memberships_.end()) membership = &*at;
+    // RFC 4666 §3.3.1: "Where multiple Routing Keys and Routing Contexts are used across a common
+    // association, the Routing Context MUST be sent to identify the traffic flow".
+    if (memberships_.size() > 1) {
+      return link_.error(ErrorCode::missing_parameter, view.bytes(), out);
+    }
+    if (!memberships_.empty()) membership = &memberships_.front();
   } else {
     membership = membership_of_context(contexts[0]);
     if (membership == nullptr) {
@@ -184,8 +191,8 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
     }
   }
   if (membership == nullptr || membership->state != AspState::active) {
-    // "If the Unexpected message contained Routing Contexts, the Routing Contexts SHOULD be
-    // included in the Error message."
+    // RFC 4666 §3.8.1: "If the Unexpected message contained Routing Contexts, the Routing Contexts
+    // SHOULD be included in the Error message."
     PeerLink::About about;
     about.routing_contexts.assign(contexts.begin(), contexts.end());
     return link_.error(ErrorCode::unexpected_message, view.bytes(), out, about);
@@ -196,6 +203,7 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
     return link_.error(ErrorCode::invalid_network_appearance, view.bytes(), out, {{}, appearance});
   }
   auto data = DataParcel::received(view, std::move(message.payload), message.caused_at);
+  data->correlation_id.reset();  // means something within the sender's AS only
   if (!data->network_appearance) data->network_appearance = expected;
   out.accept(std::move(data));
 }
@@ -310,12 +318,13 @@ void AspSession::on_aspia(const MessageView& view, Outbox& out) {
 std::vector<AspSession::Membership*> AspSession::named_memberships(const MessageView& view,
                                                                    Outbox& out) {
   std::vector<Membership*> named;
-  if (memberships_.empty()) {
-    link_.error(ErrorCode::no_configured_as_for_asp, view.bytes(), out);
-    return named;
-  }
   const U32List contexts = view.list(Tag::routing_context);
   if (contexts.empty()) {
+    // RFC 4666 §3.8.1: "without a Routing Context parameter and it is not known by configuration
+    // data which Application Servers are referenced."
+    if (memberships_.empty()) {
+      link_.error(ErrorCode::no_configured_as_for_asp, view.bytes(), out);
+    }
     for (Membership& m : memberships_) named.push_back(&m);
     return named;
   }
@@ -338,6 +347,7 @@ void AspSession::on_ssnm(const MessageView& view, Outbox& out) {
   if (state() != AspState::active) {
     return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   }
+  if (named_memberships(view, out).empty()) return;
   if (view.type() == MessageType::scon) return;  // its M3UA is congested: SCTP tells us more
   auto audit = std::make_unique<NetworkStatusParcel>();
   audit->type = MessageType::daud;
@@ -369,17 +379,22 @@ void AspSession::on_reg_req(const MessageView& view, Outbox& out) {
 
 void AspSession::on_dereg_req(const MessageView& view, Outbox& out) {
   if (phase_ != Phase::up) return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
-  MessageBuilder response(out.buffers(), MessageType::dereg_rsp);
-  for (const std::uint32_t context : view.list(Tag::routing_context)) {
-    const auto status = membership_of_context(context) != nullptr
-                            ? DeregistrationStatus::permission_denied
-                            : DeregistrationStatus::invalid_routing_context;
-    const std::size_t result = response.open(Tag::deregistration_result);
-    response.u32(Tag::routing_context, context);
-    response.u32(Tag::deregistration_status, static_cast<std::uint32_t>(status));
-    response.close(result);
+  // A result is five times as long as what asked for it.
+  const U32List contexts = view.list(Tag::routing_context);
+  for (std::size_t at = 0; at < contexts.size(); at += kResultsMax) {
+    MessageBuilder response(out.buffers(), MessageType::dereg_rsp);
+    const std::size_t end = std::min(contexts.size(), at + kResultsMax);
+    for (std::size_t i = at; i < end; ++i) {
+      const auto status = membership_of_context(contexts[i]) != nullptr
+                              ? DeregistrationStatus::permission_denied
+                              : DeregistrationStatus::invalid_routing_context;
+      const std::size_t result = response.open(Tag::deregistration_result);
+      response.u32(Tag::routing_context, contexts[i]);
+      response.u32(Tag::deregistration_status, static_cast<std::uint32_t>(status));
+      response.close(result);
+    }
+    link_.transmit(std::move(response).finish(), out);
   }
-  link_.transmit(std::move(response).finish(), out);
 }
 
 // --- Helpers -------------------------------------------------------------------------------------

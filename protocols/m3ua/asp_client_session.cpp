@@ -80,6 +80,10 @@ bool AspClientSession::active() const {
                              [](const Context& c) { return c.state == AspState::active; });
 }
 
+bool AspClientSession::any_missing() const {
+  return std::ranges::any_of(contexts_, missing);
+}
+
 // --- The way up ----------------------------------------------------------------------------------
 
 void AspClientSession::on_up(const AssociationUp& association, Instant now, Outbox& out) {
@@ -112,9 +116,7 @@ void AspClientSession::on_identified(Instant now, Outbox& out) {
 }
 
 void AspClientSession::activate(Instant now, Outbox& out) {
-  const bool missing = std::ranges::any_of(
-      contexts_, [](const Context& c) { return c.wanted && c.state == AspState::inactive; });
-  if (!missing) {
+  if (!any_missing()) {
     awaiting_ = Awaiting::nothing;
     return;
   }
@@ -125,9 +127,7 @@ void AspClientSession::activate(Instant now, Outbox& out) {
 void AspClientSession::send_aspac(Outbox& out) {
   std::vector<std::uint32_t> contexts;
   for (const Context& c : contexts_) {
-    if (c.wanted && c.state == AspState::inactive && c.routing_context) {
-      contexts.push_back(*c.routing_context);
-    }
+    if (missing(c) && c.routing_context) contexts.push_back(*c.routing_context);
   }
   MessageBuilder aspac(out.buffers(), MessageType::aspac);
   if (config_.traffic_mode) {
@@ -140,9 +140,7 @@ void AspClientSession::send_aspac(Outbox& out) {
 void AspClientSession::on_aspac_ack(const MessageView& view, Instant, Outbox& out) {
   if (!up()) return;
   for (Context* context : named(view)) set_state(*context, AspState::active, out);
-  const bool missing = std::ranges::any_of(
-      contexts_, [](const Context& c) { return c.wanted && c.state == AspState::inactive; });
-  if (!missing && awaiting_ == Awaiting::aspac_ack) awaiting_ = Awaiting::nothing;
+  if (!any_missing() && awaiting_ == Awaiting::aspac_ack) awaiting_ = Awaiting::nothing;
 }
 
 // --- What may go wrong on it ---------------------------------------------------------------------
@@ -163,6 +161,11 @@ void AspClientSession::on_woken(Instant now, Outbox& out) {
     awaiting_ = Awaiting::nothing;
     return out.close(CloseMode::graceful);
   }
+  // Another ASP may have taken over in the meantime. An ASPAC without Routing Context asks for all.
+  if (awaiting_ == Awaiting::aspac_ack && !any_missing()) {
+    awaiting_ = Awaiting::nothing;
+    return;
+  }
   if (++retransmissions_ > common_.retransmissions_max) {
     awaiting_ = Awaiting::nothing;
     link_.remark("no answer within T(ack)", out);
@@ -178,8 +181,8 @@ void AspClientSession::on_woken(Instant now, Outbox& out) {
 }
 
 void AspClientSession::on_aspia_ack(const MessageView& view, Instant now, Outbox& out) {
-  // We never send ASPIA: the gateway has taken us out of service. RFC 4666 §4.3.4.4. Try again, but
-  // not at once.
+  // We never send ASPIA: the gateway has taken us out of service. RFC 4666 §4.3.4.4: an ASP that
+  // was ASP-ACTIVE then tries to be so again. Not at once.
   bool was_active = false;
   for (Context* context : named(view)) {
     was_active = was_active || context->state == AspState::active;
@@ -194,7 +197,8 @@ void AspClientSession::on_aspdn_ack(Instant now, Outbox& out) {
     awaiting_ = Awaiting::nothing;
     return out.close(CloseMode::graceful);
   }
-  // Unasked: the gateway stops, or is cut off from its network (§4.7). Begin again after T(ack).
+  // Unasked: the gateway stops, or is cut off from its network (RFC 4666 §4.7). Begin again
+  // (§4.3.4.2), after T(ack).
   await(Awaiting::aspup_ack, now);
 }
 
@@ -279,8 +283,9 @@ void AspClientSession::on_message(const MessageView& view, Message& message, Ins
   }
 }
 
-// DATA may overtake the ASPAC ACK, which comes on another stream: so it is taken from ASP-INACTIVE
-// on. RFC 4666 §3.8.1: "silent discard is used by an ASP" for what comes earlier.
+// DATA may overtake the ASPAC ACK, which comes on another stream (RFC 4666 §4.3.4.3): so it is
+// taken from ASP-INACTIVE on. What comes earlier is dropped without an ERR, as §3.8.1 leaves to an
+// ASP.
 void AspClientSession::on_data(const MessageView& view, Message& message, Outbox& out) {
   out.count(Counter::m3ua_data_received);
   if (!up() || user_ == AssociationId::none) {
@@ -291,13 +296,19 @@ void AspClientSession::on_data(const MessageView& view, Message& message, Outbox
 }
 
 void AspClientSession::on_ssnm(const MessageView& view, Outbox& out) {
+  // RFC 4666 §3.4.5, DUPU: "the Mask field is not used and only a single Affected DPC is included."
+  const U32List affected = view.list(Tag::affected_point_code);
+  if (view.type() == MessageType::dupu &&
+      (affected.size() != 1 || AffectedPointCode::unpack(affected[0]).mask != 0)) {
+    return link_.error(ErrorCode::invalid_parameter_value, view.bytes(), out);
+  }
   if (user_ == AssociationId::none) return;
   auto status = std::make_unique<NetworkStatusParcel>();
   status->type = view.type();
   status->network_appearance = view.u32(Tag::network_appearance);
   status->congestion_level = view.u32(Tag::congestion_indications);
   status->user_cause = view.u32(Tag::user_cause);
-  for (const std::uint32_t word : view.list(Tag::affected_point_code)) {
+  for (const std::uint32_t word : affected) {
     status->affected.push_back(AffectedPointCode::unpack(word));
   }
   out.forward(user_, std::move(status));
@@ -312,6 +323,7 @@ void AspClientSession::send_data(AssociationId from, std::unique_ptr<DataParcel>
                                            *c.routing_context == *data->routing_context);
   });
   if (context == contexts_.end()) return return_data(from, std::move(data), Why::not_open, out);
+  if (data->size() > kUserDataMax) return return_data(from, std::move(data), Why::refused, out);
   const auto routing_context =
       context->routing_context ? context->routing_context : data->routing_context;
   link_.send_data(std::move(data), config_.network_appearance, routing_context, out);

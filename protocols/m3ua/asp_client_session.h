@@ -54,6 +54,10 @@ class AspClientSession final : public Session {
   void return_data(AssociationId to, std::unique_ptr<DataParcel> data, Why why, Outbox& out);
   // Asks for those that are wanted and not active, if any; else nothing is awaited any more.
   void activate(Instant now, Outbox& out);
+  static bool missing(const Context& context) {
+    return context.wanted && context.state == AspState::inactive;
+  }
+  bool any_missing() const;
   void await(Awaiting what, Instant now);
 
   bool up() const;

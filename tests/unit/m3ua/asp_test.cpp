@@ -178,6 +178,9 @@ TEST_F(AspSessionTest, AnUnknownAspThatIsLetInBelongsToNoServer) {
   RawPeer peer(world, 9);
   EXPECT_THAT(types(peer.aspup(50)), ElementsAre(MessageType::aspup_ack));
   EXPECT_TRUE(has_error(peer.say(MessageType::aspac), ErrorCode::no_configured_as_for_asp));
+  const auto heard = peer.say(MessageType::aspac, {101});
+  EXPECT_TRUE(has_error(heard, ErrorCode::invalid_routing_context));
+  EXPECT_THAT(heard.front().contexts, ElementsAre(101));
 }
 
 TEST_F(AspSessionTest, AContextThatIsNotItsOwnIsInvalidTheOthersGetActive) {
@@ -214,6 +217,30 @@ TEST_F(AspSessionTest, DataBeforeAspActiveIsUnexpected) {
   EXPECT_EQ(heard.front().contexts, std::vector<std::uint32_t>{101});
   EXPECT_TRUE(has_error(peer.data({}, kToAs1, "x"), ErrorCode::unexpected_message));
   EXPECT_EQ(gateway.count(Counter::m3ua_data_sent), 0u);
+}
+
+TEST_F(AspSessionTest, DataOfAnAspOfSeveralServersMustSayItsContext) {
+  M3uaConfig config = gateway_config(TrafficMode::loadshare, {1, 1});
+  config.application_servers[1].asps = {"asp1"};
+  SimGateway gateway(world, config);
+  RawPeer peer(world, 1);
+  peer.aspup(1);
+  peer.say(MessageType::aspac);
+  EXPECT_TRUE(has_error(peer.data({}, kToAs1, "x"), ErrorCode::missing_parameter));
+  EXPECT_THAT(types(peer.data(102, kToAs1, "x")), ElementsAre(MessageType::data));
+}
+
+TEST_F(AspSessionTest, ACorrelationIdStaysInTheServerItCameFrom) {
+  SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1}));
+  RawPeer peer(world, 1);
+  peer.aspup(1);
+  peer.say(MessageType::aspac);
+  MessageBuilder data = peer.build(MessageType::data);
+  data.u32(Tag::routing_context, 101).protocol_data(kToAs1, as_bytes("x"));
+  data.u32(Tag::correlation_id, 77);
+  const auto heard = peer.say(std::move(data).finish(), StreamId{1});
+  ASSERT_THAT(types(heard), ElementsAre(MessageType::data));
+  EXPECT_EQ(heard.front().correlation_id, std::nullopt);
 }
 
 TEST_F(AspSessionTest, DataOnStreamZeroAndManagementElsewhereAreOnInvalidStreams) {
@@ -381,6 +408,19 @@ TEST_F(AspSessionTest, AnAuditIsAnsweredWithWhatTheRoutesSay) {
   EXPECT_THAT(heard[1].affected, ElementsAre(1002));
 }
 
+TEST_F(AspSessionTest, AnAuditInAContextThatIsNotItsOwnIsInvalid) {
+  SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1, 1}));
+  RawPeer peer(world, 1);
+  peer.aspup(1);
+  peer.say(MessageType::aspac);
+  MessageBuilder daud = peer.build(MessageType::daud);
+  daud.u32(Tag::routing_context, 102).u32(Tag::affected_point_code, 1001);
+  const auto heard = peer.say(std::move(daud).finish());
+  ASSERT_THAT(types(heard), ElementsAre(MessageType::err));
+  EXPECT_TRUE(has_error(heard, ErrorCode::invalid_routing_context));
+  EXPECT_THAT(heard.front().contexts, ElementsAre(102));
+}
+
 TEST_F(AspSessionTest, RegistrationIsDeniedForEachKey) {
   SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1}));
   RawPeer peer(world, 1);
@@ -402,6 +442,17 @@ TEST_F(AspSessionTest, RegistrationIsDeniedForEachKey) {
   EXPECT_EQ(load_u32(outcome.next()->value.data()), 101u);
   EXPECT_EQ(load_u32(outcome.next()->value.data()),
             static_cast<std::uint32_t>(DeregistrationStatus::permission_denied));
+}
+
+TEST_F(AspSessionTest, ALongDeregistrationIsAnsweredInPieces) {
+  SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1}));
+  RawPeer peer(world, 1);
+  peer.aspup(1);
+  const auto heard = peer.say(MessageType::dereg_req, std::vector<std::uint32_t>(2049, 7));
+  ASSERT_THAT(types(heard),
+              ElementsAre(MessageType::dereg_rsp, MessageType::dereg_rsp, MessageType::dereg_rsp));
+  EXPECT_EQ(heard[0].parameters.size(), 1024u * 20);
+  EXPECT_EQ(heard[2].parameters.size(), 20u);
 }
 
 TEST_F(AspSessionTest, AStoppingGatewayTakesItsAspsDownAndCloses) {

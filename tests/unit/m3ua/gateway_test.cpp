@@ -313,6 +313,65 @@ TEST_F(GatewayTest, AnAspacWithoutAnswerIsSentAgainAfterTAck) {
   ASSERT_TRUE(wait_until([&] { return gateway.heard(MessageType::aspup) == 2; }));
 }
 
+TEST_F(GatewayTest, AClientThatIsOverriddenWhileItAsksDoesNotAskForAll) {
+  ScriptedGateway gateway(world);
+  gateway.node.peers = PeerTable({peer_at("", asp_address(1))});
+  Asp a(world, 1, client_config(1, {101}));
+  ASSERT_TRUE(wait_until([&] { return gateway.heard(MessageType::aspup) == 1; }));
+  gateway.say(world, MessageBuilder(gateway.node.buffers, MessageType::aspup_ack));
+  ASSERT_TRUE(wait_until([&] { return gateway.heard(MessageType::aspac) == 1; }));
+  MessageBuilder ntfy(gateway.node.buffers, MessageType::ntfy);
+  ntfy.u32(Tag::status, static_cast<std::uint32_t>(NotifyStatus::alternate_asp_active));
+  gateway.say(world, std::move(ntfy));
+  world.run_for(20s);
+  EXPECT_EQ(gateway.heard(MessageType::aspac), 1u);
+  EXPECT_FALSE(gateway.module.down);
+}
+
+TEST_F(GatewayTest, ADupuNamesOnePointCodeAndNoRange) {
+  ScriptedGateway gateway(world);
+  gateway.node.peers = PeerTable({peer_at("", asp_address(1))});
+  Asp a(world, 1, client_config(1, {101}));
+  ASSERT_TRUE(wait_until([&] { return gateway.heard(MessageType::aspup) == 1; }));
+  for (const std::vector<std::uint32_t>& affected :
+       {std::vector<std::uint32_t>{7, 8}, std::vector<std::uint32_t>{0x0100'0007},
+        std::vector<std::uint32_t>{7}}) {
+    MessageBuilder dupu(gateway.node.buffers, MessageType::dupu);
+    dupu.list(Tag::affected_point_code, affected).u32(Tag::user_cause, 3);
+    gateway.say(world, std::move(dupu));
+    world.run_for(5ms);
+  }
+  EXPECT_EQ(gateway.heard(MessageType::err), 2u);
+  EXPECT_TRUE(has_error(gateway.module.heard, ErrorCode::invalid_parameter_value));
+  EXPECT_THAT(a.log.network, ElementsAre(std::pair(MessageType::dupu, 7u)));
+}
+
+TEST_F(GatewayTest, UserDataThatNoParameterCanHoldComesBack) {
+  SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1}));
+  Asp a(world, 1, client_config(1, {101}));
+  ASSERT_TRUE(wait_until([&] { return a.active(); }));
+  a.send(label(1, 1001, 3), std::string(kUserDataMax + 1, 'x'));
+  a.send(label(1, 1001, 3), std::string(kUserDataMax, 'x'));
+  ASSERT_TRUE(wait_until([&] { return !a.log.data.empty(); }));
+  EXPECT_THAT(a.log.returned, ElementsAre(Why::refused));
+  EXPECT_EQ(a.log.data.front().text.size(), kUserDataMax);
+}
+
+// The copy of one broadcast that meets an ASP which has just left must not make another broadcast.
+TEST(M3uaModule, WhatABroadcastCannotDeliverIsDiscardedAndNotSentToTheOthersAgain) {
+  for (const TrafficMode mode : {TrafficMode::loadshare, TrafficMode::broadcast}) {
+    const M3uaModule module(gateway_config(mode, {2}));
+    BufferPool buffers;
+    Counters counters;
+    Outbox out(buffers, counters);
+    auto data = std::make_unique<DataParcel>(label(1, 1001, 3), Buffer::copy_of(as_bytes("x")));
+    module.undelivered(ShardId{0}, AssociationId{1}, std::move(data), Why::not_open, {}, out);
+    const bool broadcast = mode == TrafficMode::broadcast;
+    EXPECT_EQ(out.actions().size(), broadcast ? 0u : 1u);
+    EXPECT_EQ(counters.get(Counter::m3ua_data_discarded), broadcast ? 1u : 0u);
+  }
+}
+
 // Many seeds, everything at once: ASPs die and come back while every flow goes on. What arrives
 // arrives once and in order; what does not is counted.
 TEST(GatewayStorm, FlowsKeepTheirOrderWhileAspsComeAndGo) {

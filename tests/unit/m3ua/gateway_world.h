@@ -206,7 +206,7 @@ struct RawParcel final : Parcel {
 };
 struct Heard {
   MessageType type{};
-  std::optional<std::uint32_t> error, status, asp_identifier, mode;
+  std::optional<std::uint32_t> error, status, asp_identifier, mode, correlation_id;
   std::vector<std::uint32_t> contexts, affected;
   std::string data;
   std::string parameters;  // all of them, as they came
@@ -245,6 +245,7 @@ class RawSession final : public Session {
       heard.status = view->u32(Tag::status);
       heard.asp_identifier = view->u32(Tag::asp_identifier);
       heard.mode = view->u32(Tag::traffic_mode_type);
+      heard.correlation_id = view->u32(Tag::correlation_id);
       for (const std::uint32_t v : view->list(Tag::routing_context)) heard.contexts.push_back(v);
       for (const std::uint32_t v : view->list(Tag::affected_point_code)) {
         heard.affected.push_back(v);
