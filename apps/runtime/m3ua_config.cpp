@@ -12,7 +12,7 @@ namespace {
 
 using m3ua::TrafficMode;
 
-constexpr std::uint16_t kM3uaPort = 2905;  // RFC 4666 §1.4.8
+constexpr std::uint16_t kM3uaPort = 2905;  // RFC 4666 §7.2
 constexpr Range<std::uint32_t> kPointCode{0, 0xff'ffff};
 
 template <class List>
