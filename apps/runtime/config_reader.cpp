@@ -235,21 +235,26 @@ std::string ObjectReader::one_of(const std::vector<std::string_view>& words) {
 }
 
 std::vector<std::byte> ObjectReader::hex_bytes(std::string_view key, std::size_t count) const {
-  auto parse = [count](std::string_view text) -> std::optional<std::vector<std::byte>> {
-    if (text.size() != 2 * count) return std::nullopt;
-    std::vector<std::byte> bytes;
-    for (std::size_t i = 0; i < text.size(); i += 2) {
-      unsigned value = 0;
-      const char* end = text.data() + i + 2;
-      if (auto [stop, error] = std::from_chars(text.data() + i, end, value, 16);
-          error != std::errc{} || stop != end) {
-        return std::nullopt;
-      }
-      bytes.push_back(static_cast<std::byte>(value));
-    }
-    return bytes;
-  };
-  return required_parsed(key, fmt::format("{} hexadecimal digits", 2 * count), parse);
+  const std::string expected = fmt::format("{} hexadecimal digits", 2 * count);
+  const JsonValue* value = find(key, expected);
+  if (value == nullptr) return {};
+  const auto* text = std::get_if<std::string>(&value->value);
+  std::vector<std::byte> bytes;
+  for (std::size_t i = 0; text != nullptr && i + 1 < text->size(); i += 2) {
+    unsigned octet = 0;
+    const char* end = text->data() + i + 2;
+    const auto [stop, error] = std::from_chars(text->data() + i, end, octet, 16);
+    if (error != std::errc{} || stop != end) break;
+    bytes.push_back(static_cast<std::byte>(octet));
+  }
+  if (text == nullptr || text->size() != 2 * count || bytes.size() != count) {
+    const std::string found = text == nullptr
+                                  ? "what stands here"
+                                  : fmt::format("a string of {} characters", text->size());
+    reader_->add_error(value->line, path_of(key), fmt::format("{} is not {}", found, expected));
+    return {};
+  }
+  return bytes;
 }
 
 std::vector<const JsonValue*> ObjectReader::elements(std::string_view key, Size size) const {

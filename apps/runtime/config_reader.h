@@ -130,7 +130,8 @@ class ObjectReader {
     parse_text(find(key, expected), path_of(key), expected, value, parse);
     return value;
   }
-  // Exactly `count` bytes, written as twice as many hexadecimal digits; required.
+  // Exactly `count` bytes, written as twice as many hexadecimal digits; required. They may be a
+  // secret, so an error does not show what was found.
   std::vector<std::byte> hex_bytes(std::string_view key, std::size_t count) const;
 
   // Arrays; an absent one is empty. `size` bounds the number of elements.

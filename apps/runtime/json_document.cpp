@@ -97,6 +97,10 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
         what.remove_prefix(colon + 2);
       }
     }
+    // What was read may be a key that nobody may see; the line says where it stands.
+    for (std::string_view quotation : {"; last read: '", " parsing '"}) {
+      what = what.substr(0, what.find(quotation));
+    }
     return refuse(fmt::format("not JSON: {}", what));
   }
 

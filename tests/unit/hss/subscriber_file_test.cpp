@@ -99,6 +99,21 @@ TEST_F(SubscriberFileTest, SaysWhereAndWhatIsWrong) {
   EXPECT_NE(what.find("opcc"), std::string::npos) << what;
 }
 
+TEST_F(SubscriberFileTest, ShowsNoKeyInAComplaint) {
+  const std::string files[] = {
+      R"({"subscribers": [{"imsi": "001010000000001", "opc": "cd63cb71954a9f4e48a5994e37a02bafc0",
+                           "k": "c0ffee5ce8b199b49faa5f0a2ee238a"}]})",
+      R"({"subscribers": [{"imsi_first": "001010000000001", "count": 1, "op": ["c0ffee"],
+                           "k_master": "c0ffee5ce8b199b49faa5f0a2ee238ag"}]})",
+      R"({"subscribers": [{"imsi": "001010000000001", "k": "c0ffee5ce8b199b49faa5f0a2ee238ab}]})",
+  };
+  for (const std::string& file : files) {
+    const std::string what = complaint(file);
+    EXPECT_EQ(what.find("c0ff"), std::string::npos) << what;
+    EXPECT_EQ(what.find("cd63"), std::string::npos) << what;
+  }
+}
+
 TEST_F(SubscriberFileTest, RefusesAnImsiThatAppearsTwice) {
   const std::string what = complaint(R"({"subscribers": [
     {"imsi_first": "001010000000001", "count": 10, "k_master": "465b5ce8b199b49faa5f0a2ee238a6bc",

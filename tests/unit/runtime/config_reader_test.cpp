@@ -137,6 +137,7 @@ TEST(ConfigReader, RefusesValuesOutOfRange) {
     r.milliseconds("t_ms", 1s, {.min = 100ms, .max = 5s});
     r.hex_bytes("h", 2);
     r.hex_bytes("h2", 2);
+    r.hex_bytes("h3", 2);
     r.strings("few", {.min = 1, .max = 2});
     r.strings("none", {.min = 1});
     r.numbers<std::uint8_t>("octets");
@@ -148,6 +149,7 @@ TEST(ConfigReader, RefusesValuesOutOfRange) {
     "t_ms": 5001,
     "h": "00f",
     "h2": "00fg",
+    "h3": 4711,
     "few": ["a", "b", "c"],
     "none": [],
     "octets": [255, 256]})",
@@ -157,11 +159,12 @@ TEST(ConfigReader, RefusesValuesOutOfRange) {
             "c.json:3: /large: 18446744073709551615 is not a whole number from 0 to 10\n"
             "c.json:4: /share: -0.5 is not a number from 0 to 1\n"
             "c.json:5: /t_ms: 5001 is not a whole number from 100 to 5000\n"
-            "c.json:6: /h: \"00f\" is not 4 hexadecimal digits\n"
-            "c.json:7: /h2: \"00fg\" is not 4 hexadecimal digits\n"
-            "c.json:8: /few: an array of 3 is not an array of 1 to 2 elements\n"
-            "c.json:9: /none: an array of 0 is not an array of at least 1 elements\n"
-            "c.json:10: /octets/1: 256 is not a whole number from 0 to 255");
+            "c.json:6: /h: a string of 3 characters is not 4 hexadecimal digits\n"
+            "c.json:7: /h2: a string of 4 characters is not 4 hexadecimal digits\n"
+            "c.json:8: /h3: what stands here is not 4 hexadecimal digits\n"
+            "c.json:9: /few: an array of 3 is not an array of 1 to 2 elements\n"
+            "c.json:10: /none: an array of 0 is not an array of at least 1 elements\n"
+            "c.json:11: /octets/1: 256 is not a whole number from 0 to 255");
 }
 
 TEST(ConfigReader, MissesRequiredKeysAtTheLineOfTheirObject) {

@@ -83,6 +83,16 @@ TEST(JsonDocument, SaysWhereAndWhyItIsNotJson) {
   EXPECT_EQ(error_of("[\"\xff\"]").find("c.json:1: not JSON: "), 0u);
 }
 
+TEST(JsonDocument, QuotesNothingOfAFileThatMayHoldKeys) {
+  for (std::string_view bad : {"{\"k\": \"c0ffee\n\"}", "{\"k\": c0ffee}", "{\"k\": \"c0ffee\\u\"}",
+                               "{\"k\": \"c0ffee", "{\"k\": 1c0ffee}"}) {
+    const std::string error = error_of(bad);
+    EXPECT_EQ(error.find("c.json:"), 0u) << bad;
+    EXPECT_EQ(error.find("c0ff"), std::string::npos) << error;
+  }
+  EXPECT_EQ(error_of("[46e5555]"), "c.json:1: not JSON: number overflow");
+}
+
 TEST(JsonDocument, RefusesNumbersThatNoFieldCouldHold) {
   EXPECT_EQ(error_of("[\n1e999]").find("c.json:2: not JSON: "), 0u) << error_of("[\n1e999]");
 }
