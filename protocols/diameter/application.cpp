@@ -61,6 +61,7 @@ void Application::on_answer(AnswerPtr, const MessageView&, Instant, Outbox&) {}
 void Application::on_store_completion(ParcelPtr, Instant, Outbox&) {}
 void Application::on_woken(Instant, Outbox&) {}
 void Application::on_stopping(Instant, Outbox&) {}
+void Application::add_application_avps(MessageBuilder&) const {}
 
 void Application::reply(const RequestParcel& request, MessageBuilder answer, Outbox& out) {
   copy_proxy_info(request.view(), answer);
@@ -69,10 +70,14 @@ void Application::reply(const RequestParcel& request, MessageBuilder answer, Out
 
 void Application::reject(const RequestParcel& request, ResultCode result, Outbox& out,
                          const Violation* violation) {
-  const std::string_view what = violation != nullptr ? violation->what : std::string_view();
-  out.forward(request.origin,
-              make_answer(request, error_answer(out.buffers(), request.view(), config(), result,
-                                                what, violation)));
+  MessageBuilder answer = begin_answer(out.buffers(), request.view(), config(), result);
+  // RFC 6733 §7.2 gives answers with the E bit a grammar of their own; others keep their command's.
+  if (!is_protocol_error(result)) add_application_avps(answer);
+  if (violation != nullptr) {
+    if (!violation->what.empty()) answer.add(avp::error_message, violation->what);
+    violation->add_failed_avp(answer);
+  }
+  reply(request, std::move(answer), out);
 }
 
 void Application::send(MessageBuilder request, std::uint64_t tag, Duration timeout, Outbox& out) {

@@ -61,6 +61,9 @@ class Application : public Session {
 
   // Sends the answer home; adds the request's Proxy-Info AVPs.
   void reply(const RequestParcel& request, MessageBuilder answer, Outbox& out);
+  // What the grammar of the application's answers demands besides the base protocol's AVPs, such as
+  // Auth-Session-State; reject() adds it where that grammar holds.
+  virtual void add_application_avps(MessageBuilder& answer) const;
   // An answer with nothing but an error, and Failed-AVP where there is a violation.
   void reject(const RequestParcel& request, ResultCode result, Outbox& out,
               const Violation* violation = nullptr);
