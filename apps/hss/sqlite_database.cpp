@@ -104,10 +104,12 @@ std::optional<std::string> Database::text(std::string_view sql) {
   return std::string(use.text(0));
 }
 
+bool Database::in_transaction() const {
+  return sqlite3_get_autocommit(database_.get()) == 0;
+}
+
 void Database::roll_back() {
-  if (sqlite3_get_autocommit(database_.get()) == 0) {
-    sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
-  }
+  if (in_transaction()) sqlite3_exec(database_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
 }
 
 std::string Database::error() const {

@@ -68,7 +68,9 @@ class Database {
   // The first column of the first row.
   std::optional<std::int64_t> integer(std::string_view sql);
   std::optional<std::string> text(std::string_view sql);
-  // Ends a transaction if one is open still (SQLite ends it itself on some errors).
+  // Between BEGIN and its end; SQLite itself ends a transaction on some errors.
+  bool in_transaction() const;
+  // Ends a transaction if one is open still.
   void roll_back();
 
   // What failed last, in SQLite's words.

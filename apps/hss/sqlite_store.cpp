@@ -12,11 +12,12 @@
 
 #include "apps/hss/sqlite_database.h"
 #include "apps/hss/subscription_json.h"
+#include "protocols/diameter/text.h"
 
 namespace siglane::hss {
 namespace {
 
-constexpr int kSchemaVersion = 1;
+constexpr int kSchemaVersion = 2;
 constexpr const char* kSchema = R"sql(
 CREATE TABLE subscription (
   id INTEGER PRIMARY KEY,
@@ -32,9 +33,16 @@ CREATE TABLE subscriber (
   subscription INTEGER REFERENCES subscription (id),
   mme_host TEXT,
   mme_realm TEXT,
-  purged INTEGER NOT NULL DEFAULT 0 CHECK (purged IN (0, 1))
+  purged INTEGER NOT NULL DEFAULT 0 CHECK (purged IN (0, 1)),
+  mme_has_data INTEGER NOT NULL DEFAULT 0 CHECK (mme_has_data IN (0, 1))
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
+)sql";
+// From version 1, which had no mme_has_data.
+constexpr const char* kUpgrade = R"sql(
+ALTER TABLE subscriber
+  ADD COLUMN mme_has_data INTEGER NOT NULL DEFAULT 0 CHECK (mme_has_data IN (0, 1));
+PRAGMA user_version = 2;
 )sql";
 
 template <class Array>
@@ -68,6 +76,7 @@ class SqliteStore final : public SubscriberStore {
     std::optional<std::int64_t> subscription;
     std::optional<ServingNode> mme;
     bool purged = false;
+    bool mme_has_data = false;  // as it is provisioned now
   };
 
   // nullopt: the database failed, and so does the group.
@@ -97,11 +106,12 @@ Result<void> SqliteStore::prepare() {
       {&begin_, "BEGIN IMMEDIATE"},
       {&commit_, "COMMIT"},
       {&find_,
-       "SELECT k, opc, amf, sqn, msisdn, subscription, mme_host, mme_realm, purged "
+       "SELECT k, opc, amf, sqn, msisdn, subscription, mme_host, mme_realm, purged, mme_has_data "
        "FROM subscriber WHERE imsi = ?1"},
       {&set_sqn_, "UPDATE subscriber SET sqn = ?2 WHERE imsi = ?1"},
       {&set_mme_,
-       "UPDATE subscriber SET mme_host = ?2, mme_realm = ?3, purged = 0 WHERE imsi = ?1"},
+       "UPDATE subscriber SET mme_host = ?2, mme_realm = ?3, purged = 0, mme_has_data = 1 "
+       "WHERE imsi = ?1"},
       {&set_purged_, "UPDATE subscriber SET purged = 1 WHERE imsi = ?1"},
       {&find_subscription_, "SELECT data FROM subscription WHERE id = ?1"},
       {&keep_subscription_,
@@ -111,7 +121,8 @@ Result<void> SqliteStore::prepare() {
        "INSERT INTO subscriber (imsi, k, opc, amf, sqn, msisdn, subscription) "
        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
        "ON CONFLICT (imsi) DO UPDATE SET k = ?2, opc = ?3, amf = ?4, sqn = max(sqn, ?5), "
-       "msisdn = ?6, subscription = ?7"},
+       "msisdn = ?6, subscription = ?7, "
+       "mme_has_data = mme_has_data AND msisdn = ?6 AND subscription IS ?7"},
       {&count_, "SELECT count(*) FROM subscriber"},
   };
   for (const auto& [statement, sql] : statements) {
@@ -164,6 +175,7 @@ std::optional<StoreResult> SqliteStore::run(const GetVectors& operation, const I
 
   SequenceNumber he = row.sqn;
   if (const auto& resynchronisation = operation.resynchronisation) {
+    // TS 29.272 §5.2.3.1.3: AUTS is checked before new vectors are sent.
     const auto ms = verified_sqn_ms(milenage, resynchronisation->rand, resynchronisation->auts);
     if (!ms) return Denial::authentication_data_unavailable;
     he = resynchronised(he, *ms);
@@ -192,17 +204,22 @@ std::optional<StoreResult> SqliteStore::run(const UpdateLocation& operation, con
                                             Row& row) {
   if (!row.subscription) return Denial::unknown_eps_subscription;
   auto found = subscription(*row.subscription);
-  if (!found) return StoreFailure{found.error().what};
-  if (!(*found)->allows(operation.visited)) return Denial::roaming_not_allowed;
-  if (!(*found)->allows(operation.rat)) return Denial::rat_not_allowed;
-
-  LocationUpdated updated{std::nullopt, std::move(row.msisdn), std::move(*found)};
-  if (row.mme == operation.mme && !row.purged) return updated;
-
-  // An MME that purged the UE has nothing left to cancel.
-  if (row.mme && row.mme->host != operation.mme.host && !row.purged) {
-    updated.cancelled = std::move(row.mme);
+  if (!found) {
+    // What would follow in the group must not commit one by one.
+    if (!database_.in_transaction()) return std::nullopt;
+    return StoreFailure{found.error().what};
   }
+  // In the order of TS 29.272 §5.2.1.1.3.
+  if (!(*found)->allows(operation.rat)) return Denial::rat_not_allowed;
+  if (!(*found)->allows(operation.visited)) return Denial::roaming_not_allowed;
+
+  // An MME that purged the UE has no data left, and nothing to cancel.
+  const bool served = row.mme && !row.purged;
+  const bool same = served && diameter::same_identity(row.mme->host, operation.mme.host);
+  LocationUpdated updated{std::nullopt, std::move(row.msisdn), std::move(*found),
+                          same && row.mme_has_data};
+  if (updated.mme_has_data && row.mme == operation.mme) return updated;
+  if (served && !same) updated.cancelled = std::move(row.mme);
   auto set_mme = set_mme_.use();
   set_mme.bind(1, imsi.text());
   set_mme.bind(2, operation.mme.host);
@@ -212,7 +229,7 @@ std::optional<StoreResult> SqliteStore::run(const UpdateLocation& operation, con
 }
 
 std::optional<StoreResult> SqliteStore::run(const PurgeUe& operation, const Imsi& imsi, Row& row) {
-  const bool serving = row.mme && row.mme->host == operation.mme_host;
+  const bool serving = row.mme && diameter::same_identity(row.mme->host, operation.mme_host);
   if (serving && !row.purged) {
     auto set_purged = set_purged_.use();
     set_purged.bind(1, imsi.text());
@@ -232,7 +249,7 @@ SqliteStore::Found SqliteStore::find(const Imsi& imsi, Row& row) {
     case Step::row:
       break;
   }
-  // The schema's checks make these lengths sure.
+  // The schema's checks make these lengths sure; a damaged file may have others all the same.
   if (!copy_exactly(find.blob(0), row.k) || !copy_exactly(find.blob(1), row.opc) ||
       !copy_exactly(find.blob(2), row.amf)) {
     return Found::failed;
@@ -242,6 +259,7 @@ SqliteStore::Found SqliteStore::find(const Imsi& imsi, Row& row) {
   if (!find.null(5)) row.subscription = find.integer(5);
   if (!find.null(6)) row.mme = ServingNode{std::string(find.text(6)), std::string(find.text(7))};
   row.purged = find.integer(8) != 0;
+  row.mme_has_data = find.integer(9) != 0;
   return Found::yes;
 }
 
@@ -251,7 +269,14 @@ Result<std::shared_ptr<const Subscription>> SqliteStore::subscription(std::int64
   }
   auto find = find_subscription_.use();
   find.bind(1, id);
-  if (find.step() != Step::row) return failure("subscription " + std::to_string(id) + " is gone");
+  switch (find.step()) {
+    case Step::done:
+      return failure("subscription " + std::to_string(id) + " is gone");
+    case Step::failed:
+      return failure(database_.error());
+    case Step::row:
+      break;
+  }
   auto parsed = subscription_from_json(find.text(0));
   if (!parsed) {
     return failure("subscription " + std::to_string(id) +
@@ -304,18 +329,23 @@ Result<std::uint64_t> SqliteStore::subscriber_count() {
   return static_cast<std::uint64_t>(count.integer(0));
 }
 
-// Creates the schema in an empty database; refuses one that is newer, or something else.
+// Creates the schema in an empty database, and brings an older one up to date; refuses one that is
+// newer, or something else.
 Result<void> bring_up_schema(Database& database, const std::string& path) {
   const auto version = database.integer("PRAGMA user_version");
   const auto tables = database.integer("SELECT count(*) FROM sqlite_schema");
   if (!version || !tables) return failure(path + ": " + database.error());
   if (*version == kSchemaVersion) return {};
-  if (*version != 0 || *tables != 0) {
+  const bool ours = database.integer(
+                        "SELECT count(*) FROM sqlite_schema "
+                        "WHERE type = 'table' AND name = 'subscriber'") == 1;
+  const bool older = *version == 1 && ours;
+  if (!older && (*version != 0 || *tables != 0)) {
     return failure(path + ": holds schema version " + std::to_string(*version) +
                    " of something; this program works on its own version " +
                    std::to_string(kSchemaVersion) + " or an empty file");
   }
-  if (!database.execute("BEGIN IMMEDIATE") || !database.execute(kSchema) ||
+  if (!database.execute("BEGIN IMMEDIATE") || !database.execute(older ? kUpgrade : kSchema) ||
       !database.execute("COMMIT")) {
     const std::string why = database.error();
     database.roll_back();

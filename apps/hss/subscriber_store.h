@@ -64,6 +64,7 @@ struct LocationUpdated {
   std::optional<ServingNode> cancelled;  // the MME that served until now and still holds the data
   std::string msisdn;
   std::shared_ptr<const Subscription> subscription;
+  bool mme_has_data = false;  // the MME was serving already, and was told all of this before
 };
 struct Purged {
   bool serving = false;  // it was the serving MME who asked; false: nothing was changed

@@ -56,6 +56,8 @@ class PowerCutDisk {
   }
   // The next flush fails once, and the power stays on: a disk error.
   void fail_next_flush() { fail_next_flush_ = true; }
+  // As long as it is full, no write finds room.
+  void fill_up(bool full) { full_ = full; }
 
   std::uint64_t flushes() const { return flushes_; }
 
@@ -191,6 +193,7 @@ class PowerCutDisk {
   static int write(sqlite3_file* file, const void* bytes, int size, sqlite3_int64 offset) {
     const auto* first = static_cast<const unsigned char*>(bytes);
     Handle& h = handle(file);
+    if (h.disk->full_) return SQLITE_FULL;
     return h.disk->change(*h.file,
                           {static_cast<std::size_t>(offset), Content(first, first + size), false});
   }
@@ -263,6 +266,7 @@ class PowerCutDisk {
   std::optional<std::uint64_t> operations_left_;
   bool powered_ = true;
   bool fail_next_flush_ = false;
+  bool full_ = false;
   std::uint64_t flushes_ = 0;
 };
 

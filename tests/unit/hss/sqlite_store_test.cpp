@@ -1,6 +1,7 @@
 #include "apps/hss/sqlite_store.h"
 
 #include <filesystem>
+#include <fstream>
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -168,6 +169,39 @@ TEST_F(SqliteStoreTest, AnUpdateReturnsTheSubscriptionAndTheMmeToCancel) {
   EXPECT_EQ(updated.cancelled, kMme1);
 }
 
+TEST_F(SqliteStoreTest, KnowsWhetherTheMmeHasTheDataAsTheyAre) {
+  import(test_subscriber(1));
+  const auto has_data = [&](const ServingNode& mme) {
+    return run<LocationUpdated>(imsi_, UpdateLocation{mme, RatType::eutran, kHome}).mme_has_data;
+  };
+  EXPECT_FALSE(has_data(kMme1));
+  EXPECT_TRUE(has_data(kMme1));
+  reopen();
+  import(test_subscriber(1));
+  EXPECT_TRUE(has_data(kMme1)) << "imported again as it was";
+  Subscriber changed = test_subscriber(1);
+  changed.msisdn = "4930";
+  import(changed);
+  EXPECT_FALSE(has_data(kMme1));
+  changed.subscription = nullptr;
+  import(changed);
+  import(test_subscriber(1));
+  EXPECT_FALSE(has_data(kMme1));
+  EXPECT_FALSE(has_data(kMme2));
+  run<Purged>(imsi_, PurgeUe{kMme2.host});
+  EXPECT_FALSE(has_data(kMme2));
+}
+
+TEST_F(SqliteStoreTest, AnMmeIsTheSameInAnySpellingOfItsName) {
+  import(test_subscriber(1));
+  run<LocationUpdated>(imsi_, UpdateLocation{kMme1, RatType::eutran, kHome});
+  const ServingNode shouting{"MME01.Example", "Example"};
+  const auto updated =
+      run<LocationUpdated>(imsi_, UpdateLocation{shouting, RatType::eutran, kHome});
+  EXPECT_FALSE(updated.cancelled);
+  EXPECT_TRUE(run<Purged>(imsi_, PurgeUe{kMme1.host}).serving);
+}
+
 TEST_F(SqliteStoreTest, APurgedUeHasNobodyToCancel) {
   import(test_subscriber(1));
   run<LocationUpdated>(imsi_, UpdateLocation{kMme1, RatType::eutran, kHome});
@@ -189,8 +223,11 @@ TEST_F(SqliteStoreTest, BarsNetworksAndRatsThatTheSubscriptionBars) {
   subscriber.subscription = std::make_shared<const Subscription>(subscription);
   import(subscriber);
   const Plmn elsewhere = *plmn_from_digits("26201");
-  EXPECT_EQ(run<Denial>(imsi_, UpdateLocation{kMme1, RatType::eutran, elsewhere}),
+  EXPECT_EQ(run<Denial>(imsi_, UpdateLocation{kMme1, RatType::eutran_nb_iot, elsewhere}),
             Denial::roaming_not_allowed);
+  EXPECT_EQ(run<Denial>(imsi_, UpdateLocation{kMme1, RatType::eutran, elsewhere}),
+            Denial::rat_not_allowed)
+      << "the RAT is checked first";
   EXPECT_EQ(run<Denial>(imsi_, UpdateLocation{kMme1, RatType::eutran, kHome}),
             Denial::rat_not_allowed);
   const auto updated =
@@ -288,10 +325,97 @@ TEST_F(SqliteFileTest, RefusesADatabaseOfAnotherKind) {
 
 TEST_F(SqliteFileTest, RefusesANewerSchema) {
   ASSERT_TRUE(open_sqlite_store(config_));
-  ASSERT_TRUE(Database::open(config_.path, "", 1s)->execute("PRAGMA user_version = 2"));
+  ASSERT_TRUE(Database::open(config_.path, "", 1s)->execute("PRAGMA user_version = 3"));
   const auto store = open_sqlite_store(config_);
   ASSERT_FALSE(store);
-  EXPECT_NE(store.error().what.find("schema version 2"), std::string::npos) << store.error().what;
+  EXPECT_NE(store.error().what.find("schema version 3"), std::string::npos) << store.error().what;
+}
+
+TEST_F(SqliteFileTest, BringsTheFirstSchemaUpToDateAndKeepsWhatItHolds) {
+  const Subscriber subscriber = test_subscriber(1);
+  std::vector<ParcelPtr> group;
+  group.push_back(store_request(subscriber.imsi, GetVectors{kHome, 3, {}}));
+  group.push_back(store_request(subscriber.imsi, UpdateLocation{kMme1, RatType::eutran, kHome}));
+  {
+    auto store = open_sqlite_store(config_);
+    ASSERT_TRUE(store && (*store)->import({&subscriber, 1}) && (*store)->run(group));
+  }
+  ASSERT_TRUE(Database::open(config_.path, "", 1s)
+                  ->execute("ALTER TABLE subscriber DROP COLUMN mme_has_data;"
+                            "PRAGMA user_version = 1"));
+  auto store = open_sqlite_store(config_);
+  ASSERT_TRUE(store) << store.error().what;
+  ASSERT_TRUE((*store)->run(group));
+  Usim usim(kTestK, kTestOpc);
+  EXPECT_EQ(usim.sqn_of(std::get<VectorsMade>(result_of(group[0])).vectors[0]),
+            SequenceNumber::of(4, 2));
+  const auto& updated = std::get<LocationUpdated>(result_of(group[1]));
+  EXPECT_FALSE(updated.cancelled || updated.mme_has_data);
+}
+
+TEST_F(SqliteFileTest, ALockedDatabaseFailsTheGroupAndServesTheNext) {
+  config_.busy_timeout = 0ms;
+  auto store = open_sqlite_store(config_);
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(store && (*store)->import({&subscriber, 1}));
+  std::vector<ParcelPtr> group;
+  group.push_back(store_request(subscriber.imsi, GetVectors{kHome, 1, {}}));
+  auto other = Database::open(config_.path, "", 1s);
+  ASSERT_TRUE(other && other->execute("BEGIN IMMEDIATE"));
+  EXPECT_FALSE((*store)->run(group));
+  const auto* failure = std::get_if<StoreFailure>(&result_of(group[0]));
+  ASSERT_NE(failure, nullptr);
+  EXPECT_EQ(failure->what, "database is locked");
+  ASSERT_TRUE(other->execute("COMMIT"));
+  EXPECT_TRUE((*store)->run(group));
+  EXPECT_TRUE(std::holds_alternative<VectorsMade>(result_of(group[0])));
+}
+
+TEST_F(SqliteFileTest, RefusesAFileThatIsNoDatabase) {
+  std::ofstream(config_.path) << std::string(8192, 'x');
+  const auto store = open_sqlite_store(config_);
+  ASSERT_FALSE(store);
+  EXPECT_NE(store.error().what.find("file is not a database"), std::string::npos)
+      << store.error().what;
+}
+
+TEST_F(SqliteFileTest, ADamagedPageFailsItsGroupAndNotTheNext) {
+  constexpr unsigned kSubscribers = 500;
+  std::vector<Subscriber> subscribers;
+  for (unsigned n = 0; n < kSubscribers; ++n) subscribers.push_back(test_subscriber(n));
+  {
+    auto store = open_sqlite_store(config_);
+    ASSERT_TRUE(store && (*store)->import(subscribers));
+  }
+  std::string content;
+  {
+    std::ifstream in(config_.path, std::ios::binary);
+    content.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  // The leaf with the last subscribers.
+  const std::size_t page = content.rfind(std::string(subscribers.back().imsi.text())) / 4096 * 4096;
+  ASSERT_GT(page, 0u);
+  content.replace(page, 64, 64, '\xff');
+  std::ofstream(config_.path, std::ios::binary) << content;
+
+  auto store = open_sqlite_store(config_);
+  ASSERT_TRUE(store) << store.error().what;
+  std::vector<ParcelPtr> group;
+  for (unsigned n : {0u, kSubscribers - 1, 1u}) {
+    group.push_back(store_request(imsi_number(n), GetVectors{kHome, 1, {}}));
+  }
+  EXPECT_FALSE((*store)->run(group));
+  for (const ParcelPtr& parcel : group) {
+    const auto* failure = std::get_if<StoreFailure>(&result_of(parcel));
+    ASSERT_NE(failure, nullptr);
+    EXPECT_EQ(failure->what, "database disk image is malformed");
+  }
+  group.erase(group.begin() + 1);
+  ASSERT_TRUE((*store)->run(group));
+  Usim usim(kTestK, kTestOpc);
+  EXPECT_EQ(usim.sqn_of(std::get<VectorsMade>(result_of(group[0])).vectors[0]),
+            SequenceNumber::of(1, 1))
+      << "no SQN was spent";
 }
 
 TEST_F(SqliteFileTest, NamesAFileThatCannotBeOpened) {
