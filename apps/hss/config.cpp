@@ -18,6 +18,12 @@ HssConfig read_hss_config(const runtime::ObjectReader& root) {
   }
   config.application.vectors_max =
       hss.number<unsigned>("vectors_max", kVectorsMax, {.min = 1, .max = kVectorsMax});
+  for (const runtime::ObjectReader& serving : hss.objects("serving_realms", {0, 1000})) {
+    config.application.serving_realms.push_back(
+        {serving.required_string("origin_realm"),
+         serving.parsed_list("visited_plmns", "a PLMN (MCC and MNC, 5 or 6 digits)",
+                             plmn_from_digits, {.min = 1})});
+  }
 
   const runtime::ObjectReader store = hss.object("store");
   config.store.queue_max =

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "apps/hss/subscription_data.h"
+#include "protocols/diameter/text.h"
 
 namespace siglane::hss {
 
@@ -40,6 +41,18 @@ void add_vendor_application(MessageBuilder& message) {
   });
   // TS 29.272 §7.1.4: sessions are implicitly terminated; no state is kept between requests.
   message.add(avp::auth_session_state, diameter::AuthSessionState::no_state_maintained);
+}
+
+// TS 29.229 §7.2: the M bit of Supported-Features says that the request is not to be handled
+// without those features.
+bool demands_features(const MessageView& request) {
+  for (const diameter::AvpView& offered : request.avps()) {
+    if (offered.is(avp::supported_features) && offered.mandatory() &&
+        offered.group().get(avp::feature_list).value_or(0) != 0) {
+      return true;
+    }
+  }
+  return false;
 }
 
 // TS 29.229 §7.2: whoever is asked with Supported-Features says what it supports of those lists;
@@ -97,7 +110,7 @@ struct HssApplication::Completed {
 
 HssApplication::HssApplication(const diameter::DiameterModule& module, std::uint64_t seed,
                                HssApplicationConfig config)
-    : Application(module, seed), config_(config), next_session_(random().next()) {
+    : Application(module, seed), config_(std::move(config)), next_session_(random().next()) {
   config_.vectors_max = std::clamp(config_.vectors_max, 1u, kVectorsMax);
 }
 
@@ -105,6 +118,7 @@ void HssApplication::on_request(RequestPtr request, const MessageView& message, 
                                 Outbox& out) {
   const Incoming in{*request, message};
   const auto take = [&](auto operation) {
+    if (demands_features(message)) return deny(in, experimental_result::feature_unsupported, out);
     const auto user = message.find(avp::user_name);
     if (!user) return refuse_missing(in, avp::user_name, out);
     const auto imsi = Imsi::parse(user->text());
@@ -143,10 +157,34 @@ bool HssApplication::read(const Incoming& in, GetVectors& operation, Outbox& out
     }
     return false;
   }
+  // §5.2.3.1.3: not every realm's nodes may have vectors for every network. K_ASME binds a vector
+  // to the network; this keeps one network from asking for what it would use in another's name.
+  if (!may_serve(in, operation.visited)) {
+    out.count(Counter::hss_denied);
+    reject(in.request, result::authorization_rejected, out);
+    return false;
+  }
   const std::uint32_t count = wanted->get(avp::number_of_requested_vectors).value_or(1);
   operation.count = std::clamp(count, 1u, config_.vectors_max);
+  return read_resynchronisation(in, operation, out);
+}
 
-  const auto info = wanted->find(avp::re_synchronization_info);
+// The USIM has one SQN, whichever access it failed to synchronise on.
+bool HssApplication::read_resynchronisation(const Incoming& in, GetVectors& operation,
+                                            Outbox& out) {
+  std::optional<diameter::AvpView> info;
+  const auto look = [&](const auto& requested) {
+    const auto group = in.message.get(requested);
+    const auto found = group ? group->find(avp::re_synchronization_info) : std::nullopt;
+    if (!found) return true;
+    return !std::exchange(info, found);
+  };
+  // §5.2.3.1.3: given one for each access, the HSS checks neither and sends no vector.
+  if (!look(avp::requested_eutran_authentication_info) ||
+      !look(avp::requested_utran_geran_authentication_info)) {
+    reject(in.request, result::unable_to_comply, out);
+    return false;
+  }
   if (!info) return true;
   // §7.3.15: "It shall contain the concatenation of RAND and AUTS": 16 and 14 octets.
   Resynchronisation& resynchronisation = operation.resynchronisation.emplace();
@@ -158,6 +196,17 @@ bool HssApplication::read(const Incoming& in, GetVectors& operation, Outbox& out
   copy_exactly(info->payload().first(rand_size), resynchronisation.rand);
   copy_exactly(info->payload().subspan(rand_size), resynchronisation.auts);
   return true;
+}
+
+bool HssApplication::may_serve(const Incoming& in, const Plmn& visited) const {
+  if (config_.serving_realms.empty()) return true;
+  const std::string_view realm = in.message.get(avp::origin_realm).value_or("");
+  for (const ServingRealm& serving : config_.serving_realms) {
+    if (!diameter::same_identity(serving.origin_realm, realm)) continue;
+    const auto& plmns = serving.visited_plmns;
+    return std::find(plmns.begin(), plmns.end(), visited) != plmns.end();
+  }
+  return false;
 }
 
 // TS 29.272 §5.2.1.1.
@@ -255,7 +304,10 @@ void HssApplication::answer(const Completed& done, const LocationUpdated& update
   note_store(false, {}, out);
   MessageBuilder answer = begin(done.message, out);
   answer.add(avp::ula_flags, kSeparationIndication);
-  if ((done.message.get(avp::ulr_flags).value_or(0) & kSkipSubscriberData) == 0) {
+  // §7.3.7: "If the subscription data has changed in the HSS after the last successful update of
+  // the MME/SGSN, the HSS shall ignore this bit and send the updated subscription data."
+  const bool skip = (done.message.get(avp::ulr_flags).value_or(0) & kSkipSubscriberData) != 0;
+  if (!skip || !updated.mme_has_data) {
     add_subscription_data(answer, *updated.subscription, updated.msisdn);
   }
   reply(done.request, std::move(answer), out);
@@ -303,10 +355,19 @@ MessageBuilder HssApplication::begin(const MessageView& request, Outbox& out) co
   return answer;
 }
 
+void HssApplication::add_application_avps(MessageBuilder& answer) const {
+  add_vendor_application(answer);
+}
+
 void HssApplication::deny(const Incoming& in, Denial denial, Outbox& out) {
-  out.count(denial == Denial::unknown_user ? Counter::hss_unknown_users : Counter::hss_denied);
-  MessageBuilder answer = diameter::begin_experimental_answer(
-      out.buffers(), in.message, config(), diameter::vendor::tgpp, code_of(denial));
+  deny(in, code_of(denial), out);
+}
+
+void HssApplication::deny(const Incoming& in, ResultCode experimental, Outbox& out) {
+  out.count(experimental == experimental_result::user_unknown ? Counter::hss_unknown_users
+                                                              : Counter::hss_denied);
+  MessageBuilder answer = diameter::begin_experimental_answer(out.buffers(), in.message, config(),
+                                                              diameter::vendor::tgpp, experimental);
   add_vendor_application(answer);
   add_supported_features(in.message, answer);
   reply(in.request, std::move(answer), out);

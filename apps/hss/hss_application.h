@@ -2,14 +2,22 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "apps/hss/subscriber_store.h"
 #include "protocols/diameter/application.h"
 
 namespace siglane::hss {
 
+// The networks that serving nodes of a realm may get authentication vectors for.
+struct ServingRealm {
+  std::string origin_realm;
+  std::vector<Plmn> visited_plmns;
+};
+
 struct HssApplicationConfig {
-  unsigned vectors_max = kVectorsMax;  // in one AIA, whatever was asked for: 1 to kVectorsMax
+  unsigned vectors_max = kVectorsMax;        // in one AIA, whatever was asked for: 1 to kVectorsMax
+  std::vector<ServingRealm> serving_realms;  // empty: any realm, any network
 };
 
 // The HSS of TS 29.272: Authentication-Information, Update-Location and Purge-UE towards MMEs over
@@ -25,6 +33,7 @@ class HssApplication final : public diameter::Application {
                   Outbox& out) override;
   void on_answer(diameter::AnswerPtr answer, const diameter::MessageView& message, Instant now,
                  Outbox& out) override;
+  void add_application_avps(diameter::MessageBuilder& answer) const override;
   void on_store_completion(ParcelPtr completion, Instant now, Outbox& out) override;
 
   struct Incoming;   // a request, on its way in
@@ -35,6 +44,8 @@ class HssApplication final : public diameter::Application {
   bool read(const Incoming& in, UpdateLocation& operation, Outbox& out);
   bool read(const Incoming& in, PurgeUe& operation, Outbox& out);
   bool read_visited(const Incoming& in, Plmn& visited, Outbox& out);
+  bool read_resynchronisation(const Incoming& in, GetVectors& operation, Outbox& out);
+  bool may_serve(const Incoming& in, const Plmn& visited) const;
 
   // Each answers for its result.
   void answer(const Completed& done, const NotRun& result, Outbox& out);
@@ -46,6 +57,7 @@ class HssApplication final : public diameter::Application {
 
   diameter::MessageBuilder begin(const diameter::MessageView& request, Outbox& out) const;
   void deny(const Incoming& in, Denial denial, Outbox& out);
+  void deny(const Incoming& in, diameter::ResultCode experimental, Outbox& out);
   void refuse(const Incoming& in, diameter::ResultCode result, const diameter::AvpView& offending,
               Outbox& out);
   void refuse_missing(const Incoming& in, const diameter::AvpDef& missing, Outbox& out);

@@ -40,11 +40,10 @@ class HssTest : public ::testing::Test {
     EXPECT_TRUE(answer.find(avp::session_id));
     EXPECT_EQ(answer.get(avp::origin_host), hss_diameter_config().origin_host);
     EXPECT_EQ(answer.get(avp::origin_realm), kRealm);
+    // Without the E bit, the command's own grammar holds for errors too (RFC 6733 §7.2).
+    if (!answer.header().is_error()) expect_s6a_answer(answer);
   }
-  static void expect_success(const MessageView& answer) {
-    expect_result(answer, result::success);
-    expect_s6a_answer(answer);
-  }
+  static void expect_success(const MessageView& answer) { expect_result(answer, result::success); }
   static void expect_experimental(const MessageView& answer, ResultCode code) {
     EXPECT_FALSE(answer.find(avp::result_code));
     const auto experimental = answer.get(avp::experimental_result);
@@ -133,6 +132,62 @@ TEST_F(HssTest, AirWithAutsMovesSqnPastTheUsims) {
   expect_failed_avp(refused, avp::re_synchronization_info);
 }
 
+TEST_F(HssTest, AirWithAutsForBothAccessesChecksNeitherAndWithOneUsesThatOne) {
+  import(test_subscriber(1));
+  const auto first = vectors_of(hss_.ask(mme1_, air(mme1_, imsi_)));
+  const auto ms = SequenceNumber::of(700, 3);
+  const Auts auts = usim_.auts(first.at(0).rand, ms);
+  std::vector<std::byte> info(first[0].rand.begin(), first[0].rand.end());
+  info.insert(info.end(), auts.begin(), auts.end());
+  const auto with_utran = [&](Bytes eutran_info) {
+    auto request = air(mme1_, imsi_, 1, eutran_info);
+    request.group(avp::requested_utran_geran_authentication_info,
+                  [&] { request.add(avp::re_synchronization_info, info); });
+    return request;
+  };
+  const MessageView both = hss_.ask(mme1_, with_utran(info));
+  expect_result(both, result::unable_to_comply);
+  EXPECT_FALSE(both.find(avp::authentication_info));
+  EXPECT_EQ(hss_.count(Counter::hss_resynchronisations), 0u);
+
+  const MessageView one = hss_.ask(mme1_, with_utran({}));
+  expect_success(one);
+  const auto sqn = usim_.sqn_of(vectors_of(one).at(0));
+  ASSERT_TRUE(sqn);
+  EXPECT_GT(sqn->seq(), ms.seq());
+}
+
+TEST(HssServingRealmTest, ARealmGetsVectorsForItsNetworksAlone) {
+  PowerCutDisk disk(1);
+  HssApplicationConfig config;
+  config.serving_realms = {{"EPC.mnc001.mcc001.3gppnetwork.org", {kHome}}};
+  HssWorld hss(disk, 1, config);
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
+  RawMme& mme = *hss.mme1;
+  EXPECT_EQ(hss.ask(mme, air(mme, subscriber.imsi)).result_code(), result::success);
+
+  auto elsewhere = mme.request(command::authentication_information);
+  elsewhere.add(avp::user_name, subscriber.imsi.text());
+  elsewhere.group(avp::requested_eutran_authentication_info, [] {});
+  elsewhere.add(avp::visited_plmn_id, *plmn_from_digits("26201"));
+  const MessageView refused = hss.ask(mme, std::move(elsewhere));
+  EXPECT_EQ(refused.result_code(), result::authorization_rejected);
+  EXPECT_FALSE(check_command(refused, diameter::dictionary()));
+  EXPECT_EQ(hss.count(Counter::hss_vectors_sent), 1u);
+}
+
+TEST(HssServingRealmTest, ARealmThatIsNotListedGetsNoVectors) {
+  PowerCutDisk disk(1);
+  HssApplicationConfig config;
+  config.serving_realms = {{"epc.mnc002.mcc001.3gppnetwork.org", {kHome}}};
+  HssWorld hss(disk, 1, config);
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
+  const MessageView refused = hss.ask(*hss.mme1, air(*hss.mme1, subscriber.imsi));
+  EXPECT_EQ(refused.result_code(), result::authorization_rejected);
+}
+
 TEST_F(HssTest, AirWithoutEutranInfoIsMissingItUnlessItAsksForUtran) {
   import(test_subscriber(1));
   auto bare = mme1_.request(command::authentication_information);
@@ -177,11 +232,24 @@ TEST_F(HssTest, UlrGetsTheSubscriptionData) {
   EXPECT_EQ(arp->get(avp::pre_emption_vulnerability), diameter::PreEmptionVulnerability::enabled);
 }
 
-TEST_F(HssTest, UlrWithTheSkipFlagGetsNoSubscriptionData) {
+TEST_F(HssTest, UlrWithTheSkipFlagGetsSubscriptionDataOnlyIfTheMmeLacksThem) {
   import(test_subscriber(1));
-  const MessageView answer = hss_.ask(mme1_, ulr(mme1_, imsi_, 0x26));
-  expect_success(answer);
-  EXPECT_FALSE(answer.find(avp::subscription_data));
+  const auto gets_data = [&](RawMme& mme) {
+    const MessageView answer = hss_.ask(mme, ulr(mme, imsi_, 0x26));
+    expect_success(answer);
+    return answer.find(avp::subscription_data).has_value();
+  };
+  EXPECT_TRUE(gets_data(mme1_)) << "it never got them";
+  EXPECT_FALSE(gets_data(mme1_));
+  import(test_subscriber(1));
+  EXPECT_FALSE(gets_data(mme1_)) << "an import that changed nothing";
+  import_with([](Subscription& s) { s.ambr.uplink_bits_per_second += 1; });
+  EXPECT_TRUE(gets_data(mme1_)) << "they have changed";
+  EXPECT_FALSE(gets_data(mme1_));
+  EXPECT_TRUE(gets_data(mme2_)) << "another MME";
+  EXPECT_TRUE(gets_data(mme1_)) << "its own were cancelled";
+  expect_success(hss_.ask(mme1_, pur(mme1_, imsi_)));
+  EXPECT_TRUE(gets_data(mme1_)) << "it purged them";
 }
 
 TEST_F(HssTest, UlrFromAnotherMmeCancelsTheLocationAtThePrevious) {
@@ -220,6 +288,17 @@ TEST_F(HssTest, ACancelLocationThatNobodyAnswersIsCountedAndTheUpdateStands) {
   expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
   hss_.world.run_for(20s);
   EXPECT_EQ(hss_.count(Counter::hss_clr_failed), 1u);
+}
+
+TEST_F(HssTest, ACancelLocationForAnMmeThatIsGoneIsCountedAndTheUpdateStands) {
+  import(test_subscriber(1));
+  expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
+  hss_.mme1.reset();
+  hss_.world.run_for(1s);
+  expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
+  hss_.world.run_for(20s);
+  EXPECT_EQ(hss_.count(Counter::hss_clr_failed), 1u);
+  EXPECT_EQ(hss_.ask(mme2_, pur(mme2_, imsi_)).get(avp::pua_flags), 1u);
 }
 
 TEST_F(HssTest, UlrAgainFromTheSameMmeCancelsNothing) {
@@ -373,6 +452,20 @@ TEST_F(HssTest, ACommitThatFailsIsNeverASuccessAndIsAnnouncedOnce) {
   EXPECT_EQ(hss_.node.facts.last<fact::Notice>()->text, "the subscriber store works again");
 }
 
+TEST_F(HssTest, AFullDiskIsNeverASuccessAndSpendsNoSqn) {
+  import(test_subscriber(1));
+  const auto before = usim_.sqn_of(vectors_of(hss_.ask(mme1_, air(mme1_, imsi_))).at(0));
+  disk_.fill_up(true);
+  for (int i = 0; i < 2; ++i) {
+    expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::unable_to_comply);
+    expect_result(hss_.ask(mme2_, ulr(mme2_, imsi_)), result::unable_to_comply);
+  }
+  EXPECT_EQ(hss_.count(Counter::hss_vectors_sent), 1u);
+  disk_.fill_up(false);
+  EXPECT_EQ(usim_.sqn_of(vectors_of(hss_.ask(mme1_, air(mme1_, imsi_))).at(0)),
+            next_batch(*before, 1)->first);
+}
+
 TEST_F(HssTest, SupportedFeaturesAreAnsweredForEachListThatWasOffered) {
   import(test_subscriber(1));
   auto request = ulr(mme1_, imsi_);
@@ -389,6 +482,26 @@ TEST_F(HssTest, SupportedFeaturesAreAnsweredForEachListThatWasOffered) {
   EXPECT_EQ(answer.get(avp::supported_features)->get(avp::feature_list), 0u);
   const MessageView plain = hss_.ask(mme1_, ulr(mme1_, imsi_));
   EXPECT_FALSE(plain.find(avp::supported_features));
+}
+
+TEST_F(HssTest, ARequestThatDemandsAFeatureIsExperimentalResult5011AndChangesNothing) {
+  import(test_subscriber(1));
+  const auto demanding = [&](std::uint32_t features) {
+    auto request = ulr(mme1_, imsi_);
+    auto demanded = avp::supported_features;
+    demanded.mandatory = true;
+    request.group(demanded, [&] {
+      request.add(avp::vendor_id, diameter::vendor::tgpp)
+          .add(avp::feature_list_id, 1u)
+          .add(avp::feature_list, features);
+    });
+    return request;
+  };
+  const MessageView answer = hss_.ask(mme1_, demanding(1));
+  expect_experimental(answer, ResultCode{5011});
+  EXPECT_EQ(answer.get(avp::supported_features)->get(avp::feature_list), 0u);
+  EXPECT_EQ(hss_.ask(mme1_, pur(mme1_, imsi_)).get(avp::pua_flags), 0u) << "not registered";
+  expect_success(hss_.ask(mme1_, demanding(0)));
 }
 
 TEST_F(HssTest, AnAnswerWhoseMmeIsGoneIsDropped) {

@@ -77,14 +77,14 @@ inline PeerConfig anywhere(std::string name) {
 // A HSS, real but for its wire, its clock and its disk, and two MMEs.
 class HssWorld {
  public:
-  explicit HssWorld(PowerCutDisk& disk, std::uint64_t seed = 1)
+  explicit HssWorld(PowerCutDisk& disk, std::uint64_t seed = 1, HssApplicationConfig config = {})
       : world(seed),
         asks(world, open_sqlite_store(store_on(disk)).value()),
         module(hss_diameter_config()),
         node(world, PeerTable({anywhere("mme01"), anywhere("mme02")}), {}, &asks) {
     asks.complete_to(node.shard.mailbox());
     const AssociationId id = node.shard.add_coordinator(
-        std::make_unique<HssApplication>(module, seed), module, world.now());
+        std::make_unique<HssApplication>(module, seed, std::move(config)), module, world.now());
     module.add_application(node.shard.id(), diameter::application::s6a, id);
 
     EndpointConfig endpoint;

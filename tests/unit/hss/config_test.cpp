@@ -48,6 +48,23 @@ TEST(HssConfigTest, HasDefaultsForEverything) {
   EXPECT_TRUE(config->subscribers.empty());
 }
 
+TEST(HssConfigTest, ReadsTheRealmsThatMayServe) {
+  const auto config = read(R"({"hss": {"serving_realms": [
+    {"origin_realm": "epc.example", "visited_plmns": ["00101", "310410"]}]}})");
+  ASSERT_TRUE(config) << config.error().what;
+  ASSERT_EQ(config->application.serving_realms.size(), 1u);
+  EXPECT_EQ(config->application.serving_realms[0].origin_realm, "epc.example");
+  EXPECT_EQ(config->application.serving_realms[0].visited_plmns,
+            (std::vector<Plmn>{kHome, *plmn_from_digits("310410")}));
+
+  const auto bad = read(R"({"hss": {"serving_realms": [
+    {"origin_realm": "epc.example", "visited_plmns": ["1"]}]}})");
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(
+      bad.error().what.find("hss.json:2: /hss/serving_realms/0/visited_plmns/0: \"1\" is not"), 0u)
+      << bad.error().what;
+}
+
 TEST(HssConfigTest, RefusesWhatIsOutOfRangeOrUnknown) {
   const auto config = read(R"({"hss": {
     "vectors_max": 6,
