@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 #include <unordered_set>
+#include <utility>
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -97,6 +98,7 @@ struct AdminServer::State {
     AdminFrames frames;
     std::string answer;      // under way, unless empty
     bool last_word = false;  // close after it
+    bool reading = false;    // to start it twice is an error to libuv
   };
 
   State(AdminServerLimits limits_, Handler handler_)
@@ -159,6 +161,7 @@ void AdminServer::State::accept_one() {
 }
 
 void AdminServer::State::Client::read() {
+  if (std::exchange(reading, true)) return;
   const int error = uv_read_start(
       stream_of(pipe),
       [](uv_handle_t* handle, std::size_t, uv_buf_t* buffer) {
@@ -208,6 +211,7 @@ void AdminServer::State::Client::answer_what_waits() {
 
 void AdminServer::State::Client::send(const admin::Response& response) {
   uv_read_stop(stream_of(pipe));
+  reading = false;
   answer = admin_frame(response);
   write.data = this;
   const uv_buf_t buffer = uv_buf_init(answer.data(), static_cast<unsigned>(answer.size()));

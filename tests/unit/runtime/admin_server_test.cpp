@@ -128,6 +128,18 @@ TEST_F(AdminServerTest, AnswersEachRequestInOrderWithItsId) {
   }
 }
 
+TEST_F(AdminServerTest, TakesARequestThatComesByteByByte) {
+  ASSERT_TRUE(serve());
+  RawClient client(path_);
+  for (const char byte : admin_frame(request(7))) {
+    client.send_bytes({&byte, 1});
+    for (int turn = 0; turn < 3; ++turn) loop_->run_once(false);
+  }
+  const auto response = answer(client);
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->id(), 7u);
+}
+
 TEST_F(AdminServerTest, WaitsForASlowReaderWithOneAnswerAtATime) {
   ASSERT_TRUE(serve());
   RawClient client(path_);
