@@ -1,0 +1,23 @@
+#include "apps/runtime/program.h"
+
+#include <cerrno>
+#include <initializer_list>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace siglane::runtime {
+
+const char* version() {
+  return SIGLANE_VERSION;
+}
+
+void occupy_standard_descriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    // open() takes the lowest number that is free: this one, for those below are taken by now.
+    (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+}  // namespace siglane::runtime

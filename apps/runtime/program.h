@@ -1,0 +1,14 @@
+#pragma once
+
+// What every program of ours does first.
+namespace siglane::runtime {
+
+// Of this build: "0.1.0".
+const char* version();
+
+// Who starts us may have closed standard input, output or error. The next socket would get its
+// number, and then what is meant for the terminal would go to a peer. So a descriptor is put there
+// on which every read or write fails, as on a closed one. Before anything is opened.
+void occupy_standard_descriptors();
+
+}  // namespace siglane::runtime
