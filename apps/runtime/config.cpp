@@ -23,6 +23,28 @@ std::string in_list(const std::vector<std::string>& words) {
   return words.empty() ? "none" : fmt::format("{}", fmt::join(words, ", "));
 }
 
+// Whether both could not be open at once, whatever the kernel has. Two SCTP endpoints may share a
+// UDP port (RFC 6951): their SCTP ports tell them apart.
+bool collide(const EndpointConfig& a, const EndpointConfig& b) {
+  const auto is_stream = [](const EndpointConfig& endpoint) {
+    return endpoint.transport == TransportKind::tcp || endpoint.transport == TransportKind::tls;
+  };
+  if (a.port == 0 || a.port != b.port || is_stream(a) != is_stream(b)) return false;
+  if (is_stream(a) && !(a.listening && b.listening)) return false;
+  // One stack in this process, and no addresses of its own.
+  if (a.transport == TransportKind::usrsctp && b.transport == TransportKind::usrsctp) return true;
+  if (a.addresses.empty() || b.addresses.empty()) return true;
+  return std::find_first_of(a.addresses.begin(), a.addresses.end(), b.addresses.begin(),
+                            b.addresses.end()) != a.addresses.end();
+}
+
+const NodeEndpoint* colliding_with(const EndpointConfig& endpoint, const NodeConfig& node) {
+  auto it = std::find_if(node.endpoints.begin(), node.endpoints.end(), [&](const NodeEndpoint& e) {
+    return e.endpoint.name != endpoint.name && collide(e.endpoint, endpoint);
+  });
+  return it == node.endpoints.end() ? nullptr : &*it;
+}
+
 LogConfig read_log(const ObjectReader& log) {
   LogConfig config;
   config.level =
@@ -132,6 +154,13 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
   if (endpoint.transport == TransportKind::tcp && endpoint.addresses.size() > 1) {
     from.refuse("addresses", "a single address: TCP has no multi-homing");
   }
+  for (std::size_t i = 0; i < endpoint.addresses.size(); ++i) {
+    const auto& all = endpoint.addresses;
+    if (std::count(all.begin(), all.end(), all[i]) > 1) from.refuse("addresses", i, "named once");
+  }
+  if (const NodeEndpoint* other = colliding_with(endpoint, node)) {
+    from.refuse("port", fmt::format("free: endpoint \"{}\" has it", other->endpoint.name));
+  }
   return config;
 }
 
@@ -185,10 +214,31 @@ void check_connect(const ObjectReader& from, const NodePeer& config, const NodeC
 
 std::string required_name(const ObjectReader& from, std::string_view key) {
   std::string name = from.required_string(key);
-  if (!name.empty() && !is_name(name)) {
-    from.refuse(key, "a name: 1 to 128 printable ASCII characters without blanks");
-  }
+  if (!name.empty() && !is_name(name)) from.refuse(key, kName);
   return name;
+}
+
+std::optional<std::string> as_name(std::string_view text) {
+  return is_name(text) ? std::optional(std::string(text)) : std::nullopt;
+}
+
+Result<void> check_endpoints(const NodeConfig& config) {
+  for (const NodeEndpoint& named : config.endpoints) {
+    const EndpointConfig& endpoint = named.endpoint;
+    const std::string who =
+        fmt::format("endpoint \"{}\" over {} ", endpoint.name, name_of(endpoint.transport));
+    if (endpoint.transport == TransportKind::usrsctp && endpoint.udp_encapsulation_port == 0) {
+      return failure(who + "needs a \"udp_encapsulation\" in the config");
+    }
+    if (endpoint.transport == TransportKind::tcp && endpoint.addresses.size() > 1) {
+      return failure(who + "can have a single address: TCP has no multi-homing");
+    }
+    if (const NodeEndpoint* other = colliding_with(endpoint, config)) {
+      return failure(fmt::format("{}has the port {} of endpoint \"{}\"", who, endpoint.port,
+                                 other->endpoint.name));
+    }
+  }
+  return {};
 }
 
 std::string_view name_of(LogLevel level) {

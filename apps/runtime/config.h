@@ -76,6 +76,9 @@ struct NodeConfig {
 // an endpoint's "module" may be. What is wrong is told to the reader.
 NodeConfig read_node_config(const ObjectReader& root, const std::vector<std::string>& modules);
 
+// The same checks of the endpoints as while reading, for one whose transport was changed since.
+Result<void> check_endpoints(const NodeConfig& config);
+
 // Reads what every protocol's peers have in common ("name", "remote_addresses", "port",
 // "remote_udp_port", "placement", "connect") from one entry of a module's list of peers, checks it
 // against the node's endpoints, and appends it to node.peers.

@@ -1,5 +1,6 @@
 #pragma once
 #include <concepts>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,8 +24,10 @@ void read_field(const ObjectReader& from, std::string_view key, T& into, Range<T
   }
 }
 
-// A name as it stands in logs, tables and other places of the file: 1 to 128 printable ASCII
-// characters without blanks.
+// A name as it stands in logs, tables and other places of the file, and on the wire.
+inline constexpr std::string_view kName =
+    "a name: 1 to 128 printable ASCII characters without blanks";
+std::optional<std::string> as_name(std::string_view text);
 std::string required_name(const ObjectReader& from, std::string_view key = "name");
 
 }  // namespace siglane::runtime

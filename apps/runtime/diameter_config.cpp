@@ -26,8 +26,8 @@ diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
       from.refuse("origin_host", fmt::format("free: peer \"{}\" has it", other.name));
     }
   }
-  peer.realm = from.string("realm", config.origin_realm);
-  peer.routed_realms = from.strings("routed_realms", {0, 4096});
+  peer.realm = from.parsed("realm", config.origin_realm, kName, as_name);
+  peer.routed_realms = from.parsed_list("routed_realms", kName, as_name, {0, 4096});
   return peer;
 }
 

@@ -63,6 +63,9 @@ m3ua::ApplicationServerConfig read_application_server(const ObjectReader& from,
   }
   read_field(from, "active_asps_min", as.active_asps_min,
              {1, std::max<std::size_t>(1, as.asps.size())});
+  if (as.traffic_mode == TrafficMode::override_mode && as.active_asps_min != 1) {
+    from.refuse("active_asps_min", "1: in override mode one ASP is active");
+  }
   read_field(from, "recovery_timeout_ms", as.recovery_timeout, {10ms, 10min});
   read_field(from, "pending_messages_max", as.pending_messages_max, {0, 10'000'000});
   read_field(from, "pending_bytes_max", as.pending_bytes_max, {0, std::size_t{1} << 32});

@@ -180,6 +180,60 @@ TEST(Config, RefusesModulesAndTransportsThatThisNodeDoesNotHave) {
             "\"usrsctp\", \"tcp\"");
 }
 
+// Of a node with these two endpoints (but for name and module).
+std::string errors_of_two(const std::string& a, const std::string& b) {
+  return read(R"({"node": {"name": "n"}, "endpoints": [{"name": "a", "module": "echo", )" + a +
+              "},\n{\"name\": \"b\", \"module\": \"echo\", " + b + "}]}")
+      .errors;
+}
+
+TEST(Config, RefusesTwoEndpointsThatCannotBothBeOpen) {
+  const std::string taken = "c.json:2: /endpoints/1/port: 7 is not free: endpoint \"a\" has it";
+  const std::string tcp = R"("transport": "tcp", "listen": true, "port": 7)";
+  const std::string sctp = R"("transport": "sctp", "port": 7)";
+  const std::string udp = R"(, "udp_encapsulation": {"local_port": 9}, )";
+  EXPECT_EQ(errors_of_two(tcp, tcp), taken);
+  EXPECT_EQ(errors_of_two(sctp, sctp), taken);
+  EXPECT_EQ(errors_of_two(sctp + R"(, "addresses": ["127.0.0.1", "::1"])",
+                          sctp + R"(, "addresses": ["127.0.0.2", "0:0::1"])"),
+            taken);
+  EXPECT_EQ(errors_of_two(R"("transport": "usrsctp", "port": 7)" + udp + R"("addresses": ["::1"])",
+                          R"("transport": "usrsctp", "port": 7)" + udp + R"("addresses": ["::2"])"),
+            taken);
+
+  EXPECT_EQ(errors_of_two(tcp, sctp), "");
+  EXPECT_EQ(errors_of_two(tcp, R"("transport": "tcp", "port": 7)"), "");
+  EXPECT_EQ(errors_of_two(sctp + R"(, "addresses": ["127.0.0.1"])",
+                          sctp + R"(, "addresses": ["127.0.0.2"])"),
+            "");
+  EXPECT_EQ(errors_of_two(R"("transport": "sctp")", R"("transport": "sctp")"), "");
+}
+
+TEST(Config, RefusesAnAddressThatStandsThereTwice) {
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [{"name": "e", "module": "echo",
+                     "addresses": ["::1", "127.0.0.1", "0::1"]}]})")
+                .errors,
+            "c.json:2: /endpoints/0/addresses/0: \"::1\" is not named once\n"
+            "c.json:2: /endpoints/0/addresses/2: \"0::1\" is not named once");
+}
+
+TEST(Config, ChecksEndpointsAgainWhenTheirTransportHasChanged) {
+  NodeConfig node = read(R"({"node": {"name": "n"}, "endpoints": [
+    {"name": "a", "module": "echo", "transport": "tcp", "listen": true, "port": 7},
+    {"name": "b", "module": "echo", "listen": true, "port": 7, "addresses": ["::1", "::2"]}]})")
+                        .node;
+  EXPECT_TRUE(check_endpoints(node));
+  node.endpoints[1].endpoint.transport = TransportKind::usrsctp;
+  EXPECT_EQ(check_endpoints(node).error().what,
+            "endpoint \"b\" over usrsctp needs a \"udp_encapsulation\" in the config");
+  node.endpoints[1].endpoint.transport = TransportKind::tcp;
+  EXPECT_EQ(check_endpoints(node).error().what,
+            "endpoint \"a\" over tcp has the port 7 of endpoint \"b\"");
+  node.endpoints.erase(node.endpoints.begin());
+  EXPECT_EQ(check_endpoints(node).error().what,
+            "endpoint \"b\" over tcp can have a single address: TCP has no multi-homing");
+}
+
 TEST(Config, SaysThatSeveralShardsAreNotThereYet) {
   EXPECT_EQ(read(R"({"node": {"name": "n"}, "runtime": {"shards": 2},
                      "endpoints": [{"name": "e", "module": "echo"}]})")

@@ -95,6 +95,16 @@ TEST(DiameterConfigReader, RefusesIdentitiesThatAreTakenOrNone) {
             "c.json:7: /diameter/peers/2/origin_host: \"M.ORG\" is not free: peer \"p2\" has it");
 }
 
+TEST(DiameterConfigReader, RefusesRealmsThatAreNoNames) {
+  EXPECT_EQ(read_diameter(R"("diameter": {"origin_host": "a.org", "origin_realm": "org", "peers": [
+    {"name": "p", "origin_host": "m.org", "realm": "", "routed_realms": ["*", "x y"]}]})")
+                .errors,
+            "c.json:5: /diameter/peers/0/realm: \"\" is not a name: 1 to 128 printable ASCII "
+            "characters without blanks\n"
+            "c.json:5: /diameter/peers/0/routed_realms/1: \"x y\" is not a name: 1 to 128 "
+            "printable ASCII characters without blanks");
+}
+
 TEST(DiameterConfigReader, ConnectsFromItsOwnEndpointsOnly) {
   EXPECT_EQ(read_diameter(R"("diameter": {"origin_host": "a.org", "origin_realm": "org", "peers": [
     {"name": "p1", "origin_host": "m.org", "remote_addresses": ["::1"],
@@ -141,6 +151,16 @@ TEST(M3uaConfigReader, ReadsEveryKey) {
   EXPECT_EQ(config.destination_report_interval, 12ms);
   EXPECT_EQ(config.drain_messages_per_ms_max, 13u);
   EXPECT_EQ(got.node.peer("asp1")->peer.port, 2905);
+}
+
+TEST(M3uaConfigReader, HasOneActiveAspInOverrideMode) {
+  EXPECT_EQ(read_m3ua(R"("m3ua": {"asps": [
+    {"name": "a", "asp_identifier": 1}, {"name": "b", "asp_identifier": 2}],
+   "application_servers": [{"name": "as", "routing_context": 1, "asps": ["a", "b"],
+    "traffic_mode": "override", "active_asps_min": 2}]})")
+                .errors,
+            "c.json:7: /m3ua/application_servers/0/active_asps_min: 2 is not 1: in override mode "
+            "one ASP is active");
 }
 
 TEST(M3uaConfigReader, RefusesWhatDoesNotFitTogether) {
