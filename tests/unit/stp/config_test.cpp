@@ -73,6 +73,16 @@ TEST(StpConfig, WhatNobodyCanUseIsAMistakeWithALine) {
 {"dpc": 1, "as": "x", "service_indicators": [5, 3]}]})"),
               HasSubstr("says the same as routes/0"));
   EXPECT_THAT(mistakes_of(R"({"colour": "blue"})"), HasSubstr("/m3ua/colour"));
+  EXPECT_THAT(mistakes_of(R"({}, "m3ua_": {})"), HasSubstr("/m3ua_"));
+}
+
+TEST(StpConfig, AnStpWithoutM3uaIsAMistake) {
+  auto document = JsonDocument::parse("stp.json", "{}");
+  ConfigReader reader(*document);
+  runtime::NodeConfig node;
+  (void)read_stp_config(reader.root(), node);
+  EXPECT_EQ(reader.finish().error().what,
+            "stp.json:1: /m3ua: is missing: whom it serves, and its routes");
 }
 
 }  // namespace
