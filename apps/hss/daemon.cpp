@@ -23,15 +23,28 @@ void HssDaemon::read(const runtime::ObjectReader& root, runtime::NodeConfig& nod
   diameter_.applications = {{diameter::application::s6a, diameter::vendor::tgpp}};
   config_ = read_hss_config(root);
   if (!database_.empty()) config_.database.path = database_;
+  if (config_.subscribers.empty()) return;
+  // What a start would stumble over, before it is a start.
+  if (auto subscribers = read_subscribers(config_.subscribers); !subscribers) {
+    root.object("hss").complain("subscribers", subscribers.error().what);
+  }
 }
 
 Result<void> HssDaemon::check() {
-  if (auto good = diameter::check(diameter_); !good) return good;
-  if (config_.subscribers.empty()) return {};
-  // What a start would stumble over, before it is a start.
-  auto subscribers = read_subscribers(config_.subscribers);
-  if (!subscribers) return tl::unexpected(subscribers.error());
-  return {};
+  return diameter::check(diameter_);
+}
+
+std::optional<int> HssDaemon::instead_of_running() {
+  if (import_.empty()) return std::nullopt;
+  auto store = open_sqlite_store(config_.database);
+  auto imported =
+      store ? import_file(import_, **store) : Result<std::size_t>(tl::unexpected(store.error()));
+  if (!imported) {
+    std::fprintf(stderr, "%s\n", imported.error().what.c_str());
+    return 1;
+  }
+  std::printf("%s: %zu subscribers imported\n", config_.database.path.c_str(), *imported);
+  return 0;
 }
 
 Result<void> HssDaemon::build(runtime::NodeBuilder& builder) {
@@ -46,42 +59,6 @@ Result<void> HssDaemon::build(runtime::NodeBuilder& builder) {
     return {};
   });
   return {};
-}
-
-std::optional<int> run_import(int argc, const char* const* argv) {
-  std::string config_file, database, file;
-  CLI::App app;
-  app.set_help_flag();
-  app.allow_extras();
-  app.add_option("-c,--config", config_file);
-  app.add_option("--database", database);
-  app.add_option("--import", file);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError&) {
-    return std::nullopt;  // the daemon's own parser says what is wrong
-  }
-  if (file.empty() || config_file.empty()) return std::nullopt;
-
-  HssDaemon daemon;
-  Result<std::size_t> imported = 0;
-  auto loaded = runtime::load_config(config_file, daemon);
-  if (!loaded) {
-    imported = tl::unexpected(loaded.error());
-  } else {
-    SqliteStoreConfig config = daemon.config().database;
-    if (!database.empty()) config.path = database;
-    database = config.path;
-    auto store = open_sqlite_store(std::move(config));
-    imported =
-        store ? import_file(file, **store) : Result<std::size_t>(tl::unexpected(store.error()));
-  }
-  if (!imported) {
-    std::fprintf(stderr, "%s\n", imported.error().what.c_str());
-    return 1;
-  }
-  std::printf("%s: %zu subscribers imported\n", database.c_str(), *imported);
-  return 0;
 }
 
 }  // namespace siglane::hss

@@ -18,6 +18,8 @@ class HssDaemon final : public runtime::Daemon {
   void add_options(CLI::App& app) override;
   void read(const runtime::ObjectReader& root, runtime::NodeConfig& node) override;
   Result<void> check() override;
+  // `--import FILE`, also beside a node that runs on the same database.
+  std::optional<int> instead_of_running() override;
   Result<void> build(runtime::NodeBuilder& builder) override;
 
   const HssConfig& config() const { return config_; }
@@ -27,9 +29,5 @@ class HssDaemon final : public runtime::Daemon {
   diameter::DiameterConfig diameter_;
   HssConfig config_;
 };
-
-// `--import FILE` imports and stops, also beside a node that runs on the same database. The exit
-// status if the command line asks for that; nullopt: it does not.
-std::optional<int> run_import(int argc, const char* const* argv);
 
 }  // namespace siglane::hss

@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "apps/runtime/program.h"
+
 namespace siglane::runtime {
 
 namespace {
@@ -20,22 +22,28 @@ int complain(const std::string& what) {
 }  // namespace
 
 void CommandLine::add_to(CLI::App& app) {
-  app.add_option("-c,--config", config_file, "The node's JSON config")->required();
-  app.add_flag("--check-config", check_config, "Say what is wrong with the config, and stop");
+  app.set_version_flag("--version", app.get_name() + " " + version());
+  app.add_option("-c,--config", config_file, "The node's JSON config (config/schema.json)")
+      ->required()
+      ->type_name("FILE");
+  app.add_flag("--check-config", check_config,
+               "Say what is wrong with the config and these options, and stop");
   const auto transport_named = [this](const std::string& name) {
     transport = transport_kind_of(name);
     return transport ? std::string() : name + " is not one of sctp, kernel-sctp, usrsctp, tcp";
   };
-  app.add_option("--transport", "Transport of all endpoints: sctp, kernel-sctp, usrsctp or tcp")
+  app.add_option("--transport",
+                 "Of all endpoints, instead of the config's: sctp, kernel-sctp, usrsctp, tcp")
       ->check(transport_named)
       ->type_name("T");
-  app.add_option("--admin-socket", admin_socket, "Path of the admin socket; '' for none")
+  app.add_option("--admin-socket", admin_socket,
+                 "Instead of the config's, for siglanectl; '': none")
       ->type_name("PATH");
   const auto level_named = [this](const std::string& name) {
     log_level = log_level_of(name);
     return log_level ? std::string() : name + " is not one of debug, info, warning, error, off";
   };
-  app.add_option("--log-level", "debug, info, warning, error or off")
+  app.add_option("--log-level", "Instead of the config's: debug, info, warning, error, off")
       ->check(level_named)
       ->type_name("LEVEL");
 }
@@ -48,13 +56,16 @@ void CommandLine::apply_to(NodeConfig& config) const {
   if (log_level) config.log.level = *log_level;
 }
 
-Result<NodeConfig> load_config(const std::string& file, Daemon& daemon) {
+Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
+                               const CommandLine& command) {
   auto document = JsonDocument::load(file);
   if (!document) return tl::unexpected(document.error());
   ConfigReader reader(*document);
   NodeConfig node = read_node_config(reader.root(), daemon.info().modules);
   daemon.read(reader.root(), node);
   if (auto good = reader.finish(); !good) return tl::unexpected(good.error());
+  command.apply_to(node);
+  if (auto good = check_endpoints(node); !good) return tl::unexpected(good.error());
   if (auto good = daemon.check(); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));
   }
@@ -64,7 +75,14 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon) {
 int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   const Daemon::Info info = daemon.info();
   CommandLine command;
+  occupy_standard_descriptors();
   CLI::App app(info.description, info.name);
+  app.footer(
+      "SIGTERM, SIGINT and SIGHUP stop the node: it says goodbye to its peers, for at most\n"
+      "runtime.stop_grace_ms; a second one ends it at once. Exit status: 0; 1: the config is "
+      "wrong\n"
+      "or the node cannot start; 2: wrong command line; 3: peers did not answer the goodbye;\n"
+      "128 + N: a second signal N.");
   command.add_to(app);
   daemon.add_options(app);
   try {
@@ -73,13 +91,13 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;  // 0: --help
   }
 
-  auto config = load_config(command.config_file, daemon);
+  auto config = load_config(command.config_file, daemon, command);
   if (!config) return complain(config.error().what);
   if (command.check_config) {
     fmt::print("{}: good\n", command.config_file);
     return 0;
   }
-  command.apply_to(*config);
+  if (const auto status = daemon.instead_of_running()) return *status;
 
   NodeBuilder builder(std::move(*config));
   if (auto built = daemon.build(builder); !built) return complain(built.error().what);

@@ -76,6 +76,8 @@ class Daemon {
   // Checks that need more than one value and no line: an error is said as `FILE: WHAT`. Also part
   // of --check-config.
   virtual Result<void> check() { return {}; }
+  // What the command line asks for instead of a node, done: the exit status.
+  virtual std::optional<int> instead_of_running() { return std::nullopt; }
   // Adds modules, store and applications. Not called by --check-config.
   virtual Result<void> build(NodeBuilder& builder) = 0;
   // The node is up: endpoints are open, nothing has run yet.
@@ -90,7 +92,8 @@ class Daemon {
 // at the end, 128 + N if a second signal N ended it at once.
 int run_daemon(int argc, const char* const* argv, Daemon& daemon);
 
-// The same without a command line: reads and checks `file`. What --check-config does.
-Result<NodeConfig> load_config(const std::string& file, Daemon& daemon);
+// Reads and checks `file`, with what the command line says instead. What --check-config does.
+Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
+                               const CommandLine& command = {});
 
 }  // namespace siglane::runtime

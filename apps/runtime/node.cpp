@@ -170,10 +170,12 @@ Result<void> Node::start_admin() {
 Result<void> Node::watch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   signals_ = std::make_unique<Signals>();
-  for (const int signal : {SIGTERM, SIGINT}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    if (signal == SIGHUP && is_ignored(SIGHUP)) continue;  // nohup(1)
     auto watch = SignalWatch::create(loop().raw(), signal, [this, signal] {
-      if (shards_.front()->driver->stopping()) std::_Exit(128 + signal);
-      begin_stop();
+      if (!shards_.front()->driver->stopping()) return begin_stop();
+      // A terminal that goes away may say so twice; that is no impatience.
+      if (signal != SIGHUP) std::_Exit(128 + signal);
     });
     if (!watch) return tl::unexpected(watch.error());
     signals_->watches.push_back(std::move(*watch));

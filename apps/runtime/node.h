@@ -68,11 +68,11 @@ class NodeBuilder {
   // Answers Ask, on a thread of its own. Without it every Ask is refused.
   void use_store(std::unique_ptr<Store> store, StoreThreadConfig config = {});
   void on_shard(std::function<Result<void>(const ShardSetUp&)> set_up);
-  // SIGTERM and SIGINT are left to the caller, and nothing is logged: for nodes within a test or a
+  // Signals are left to the caller, and nothing is logged: for nodes within a test or a
   // larger program.
   void embed() { embedded_ = true; }
 
-  // SIGTERM and SIGINT are left to the caller: for programs that have something to finish first.
+  // Signals are left to the caller: for programs that have something to finish first.
   void leave_signals() { signals_left_ = true; }
 
   // Opens the endpoints and the admin socket, and begins to connect. An error names what could not
@@ -100,9 +100,9 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  // Until stop(), SIGTERM or SIGINT; then until every association is down, or the grace is over and
-  // the rest was aborted (`abandoned`). A second signal ends the process at once. On any one
-  // thread, which is the node's from then on.
+  // Until stop(), SIGTERM, SIGINT or SIGHUP; then until every association is down, or the grace is
+  // over and the rest was aborted (`abandoned`). A second signal ends the process at once. On any
+  // one thread, which is the node's from then on.
   NodeExit run();
   // One turn of the loop instead, for nodes that take turns on one thread; `wait`: until something
   // happens. A value: the node has stopped.

@@ -1,8 +1,15 @@
 #include "apps/runtime/signals.h"
 
+#include <csignal>
+
 #include <fmt/format.h>
 
 namespace siglane::runtime {
+
+bool is_ignored(int signal) {
+  struct sigaction action {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
 
 void SignalWatch::Close::operator()(Box* box) const {
   uv_close(reinterpret_cast<uv_handle_t*>(&box->handle),

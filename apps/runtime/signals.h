@@ -8,6 +8,9 @@
 
 namespace siglane::runtime {
 
+// Whoever started the process wants it to bear this signal.
+bool is_ignored(int signal);
+
 // Tells the loop that a signal came. On the loop's thread; the loop may end although this one is
 // still there.
 class SignalWatch {

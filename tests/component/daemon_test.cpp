@@ -42,6 +42,9 @@ class EchoDaemon final : public Daemon {
     }
   }
   int on_stopped(Node&) override { return 42; }
+  std::optional<int> instead_of_running() override { return instead; }
+
+  std::optional<int> instead;
 
   std::string greeting, admin_socket;
   bool built = false;
@@ -89,10 +92,22 @@ TEST_F(DaemonTest, RunsUntilItIsStoppedAndOverridesItsConfig) {
 }
 
 TEST_F(DaemonTest, StopsGracefullyOnTermAndInt) {
-  for (int signal : {SIGTERM, SIGINT}) {
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) {
     daemon_.signal_to_raise = signal;
     EXPECT_EQ(run({"--config", file_, "--transport", "tcp"}), 42) << err_;
   }
+}
+
+TEST_F(DaemonTest, DoesWhatTheCommandLineAsksForInstead) {
+  daemon_.instead = 7;
+  EXPECT_EQ(run({"--config", file_}), 7);
+  EXPECT_FALSE(daemon_.built);
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 0);
+}
+
+TEST_F(DaemonTest, ChecksItsConfigTogetherWithItsCommandLine) {
+  EXPECT_EQ(run({"--config", file_, "--transport", "usrsctp", "--check-config"}), 1);
+  EXPECT_EQ(err_, "endpoint \"e\" over usrsctp needs a \"udp_encapsulation\" in the config\n");
 }
 
 TEST_F(DaemonTest, ChecksItsConfigWithoutStarting) {
@@ -119,6 +134,8 @@ TEST_F(DaemonTest, SaysWhatIsWrongWithItsCommandLine) {
   EXPECT_EQ(run({"--config", file_, "--transport", "udp"}), 2);
   EXPECT_THAT(err_, HasSubstr("udp is not one of sctp, kernel-sctp, usrsctp, tcp"));
   EXPECT_EQ(run({"--config", file_, "--log-level", "loud"}), 2);
+  EXPECT_EQ(run({"--version"}), 0);
+  EXPECT_THAT(out_, ::testing::StartsWith("echod "));
   EXPECT_EQ(run({"--help"}), 0);
   EXPECT_THAT(out_, HasSubstr("--admin-socket"));
 }
