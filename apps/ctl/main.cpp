@@ -1,7 +1,6 @@
 // siglanectl: what nodes are doing, and why.
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,8 +10,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "apps/ctl/admin_client.h"
+#include "apps/ctl/node_link.h"
+#include "apps/ctl/table.h"
 #include "apps/ctl/views.h"
+#include "apps/runtime/program.h"
 
 namespace siglane::ctl {
 namespace {
@@ -32,25 +33,7 @@ Duration as_duration(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
-// One node, reconnected when it comes back.
-struct NodeLink {
-  std::string path;
-  std::optional<AdminClient> client;
-  std::uint64_t last_fact = 0;
-
-  Result<admin::Response> ask(const admin::Request& request, Duration timeout) {
-    if (!client) {
-      auto connected = AdminClient::connect(path);
-      if (!connected) return tl::unexpected(connected.error());
-      client = std::move(*connected);
-    }
-    auto response = client->ask(request, timeout);
-    if (!response) client.reset();
-    return response;
-  }
-};
-
-admin::Request request_for(const Options& options, const NodeLink& link) {
+admin::Request request_for(const Options& options) {
   admin::Request request;
   if (options.what == "peers") {
     request.mutable_peers();
@@ -59,68 +42,69 @@ admin::Request request_for(const Options& options, const NodeLink& link) {
   } else if (options.what == "stats") {
     request.mutable_stats();
   } else {
-    request.mutable_facts()->set_after(link.last_fact);
     request.mutable_facts()->set_count_max(options.facts_max);
   }
   return request;
 }
 
 std::string view(const Options& options, const std::vector<admin::Response>& nodes,
-                 const std::vector<admin::Response>& earlier) {
+                 const std::vector<admin::Response>& earlier, std::size_t width) {
   if (options.json) return json_view(nodes);
-  if (options.what == "peers") return peers_view(nodes);
-  if (options.what == "associations") return associations_view(nodes);
-  if (options.what == "stats") return stats_view(nodes, options.all, earlier);
+  if (options.what == "peers") return peers_view(nodes, width);
+  if (options.what == "associations") return associations_view(nodes, width);
+  if (options.what == "stats") return stats_view(nodes, options.all, earlier, width);
   return facts_view(nodes);
 }
 
-// Writes over the frame before: line by line, so that nothing flickers, and no more than fit.
-void redraw(const std::string& text) {
+struct Screen {
+  std::size_t lines = 1000, columns = Table::kWidth;  // of what is no terminal
+};
+
+Screen screen() {
   winsize size{};
   const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2;
-  const std::size_t lines_max = known ? size.ws_row - 1u : 1000;
+  return known ? Screen{size.ws_row - 1u, size.ws_col} : Screen{};
+}
+
+// Writes over the frame before, line by line, so that nothing flickers.
+void redraw(std::string_view frame) {
   std::string out = "\x1b[H";
-  std::size_t lines = 0;
-  for (std::size_t at = 0; at < text.size() && lines < lines_max; ++lines) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    out += text.substr(at, end - at) + "\x1b[K\n";
-    at = end + 1;
-  }
+  for (const char c : frame) out += c == '\n' ? std::string("\x1b[K\n") : std::string(1, c);
   out += "\x1b[J";
   std::fwrite(out.data(), 1, out.size(), stdout);
 }
 
 int run(const Options& options) {
   std::vector<NodeLink> links;
-  for (const std::string& path : options.sockets) links.push_back({path, std::nullopt, 0});
+  for (const std::string& path : options.sockets) links.emplace_back(path);
   const bool watching = options.watch_seconds > 0;
   const bool facts = options.what == "facts";
   const bool in_place = watching && !options.json && !facts && isatty(STDOUT_FILENO) == 1;
   if (in_place) fmt::print("\x1b[2J");
 
   std::vector<admin::Response> earlier;
+  std::string earlier_errors;
   for (std::size_t frame = 1;; ++frame) {
     std::vector<admin::Response> nodes;
     std::string errors;
     for (NodeLink& link : links) {
-      auto response = link.ask(request_for(options, link), as_duration(options.timeout_seconds));
+      auto response = link.ask(request_for(options), as_duration(options.timeout_seconds));
       if (!response) {
         errors += response.error().what + "\n";
         continue;
       }
-      if (response->facts().fact_size() > 0) {
-        link.last_fact = response->facts().fact(response->facts().fact_size() - 1).number();
-      }
       nodes.push_back(std::move(*response));
     }
-    const std::string text = nodes.empty() ? "" : view(options, nodes, earlier);
+    const Screen fits = screen();
+    const std::string text = nodes.empty() ? "" : view(options, nodes, earlier, fits.columns);
     if (in_place) {
-      redraw(errors + text);
+      redraw(fitted_to_screen(errors + text, fits.lines, fits.columns));
     } else {
       std::fwrite(text.data(), 1, text.size(), stdout);
       if (watching && !options.json && !facts && !text.empty()) std::fputc('\n', stdout);
-      std::fputs(errors.c_str(), stderr);
+      if (errors != earlier_errors) std::fputs(errors.c_str(), stderr);  // a lasting one once
     }
+    earlier_errors = errors;
     if (std::fflush(stdout) != 0) return EXIT_FAILURE;
     if (!watching || frame == options.frames_max) return errors.empty() ? 0 : EXIT_FAILURE;
     earlier = std::move(nodes);
@@ -131,24 +115,33 @@ int run(const Options& options) {
 int parse_and_run(int argc, char** argv) {
   Options options;
   CLI::App app("What Siglane nodes are doing, and why", "siglanectl");
+  app.set_version_flag("--version", std::string("siglanectl ") + runtime::version());
+  app.footer(
+      "Latencies are the times that messages stay inside the node; rates are those of the last\n"
+      "second. Exit status: 0; 1: a node did not answer (the others' answers are shown); 2: wrong\n"
+      "command line.");
   app.add_option("-s,--socket", options.sockets,
-                 "A node's admin socket; may be given several times")
+                 "A node's admin socket (admin.socket in its config); repeat it for several nodes")
       ->envname("SIGLANE_ADMIN_SOCKET")
       ->required()
       ->take_all()
       ->allow_extra_args(false)
       ->type_name("PATH");
   std::string format = "table";
-  app.add_option("-o,--output", format, "table or json (one object a line for each node)")
+  app.add_option("-o,--output", format,
+                 "table (default), or json: one object a line for each node, with the fields of\n"
+                 "proto/siglane/admin/v1/admin.proto")
       ->check(CLI::IsMember({"table", "json"}));
   std::string watch;
   CLI::Option* watching =
       app.add_option("-w,--watch", watch, "Again every SECONDS (1), in place on a terminal")
           ->expected(0, 1)
           ->type_name("[SECONDS]");
-  app.add_option("--frames", options.frames_max, "With --watch: end after so many");
-  app.add_option("--timeout", options.timeout_seconds, "How many seconds to wait for an answer")
-      ->check(CLI::Range(0.01, 3600.0));
+  app.add_option("--frames", options.frames_max, "With --watch: end after so many; 0: go on")
+      ->type_name("N");
+  app.add_option("--timeout", options.timeout_seconds, "How long to wait for an answer (3)")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->type_name("SECONDS");
   app.fallthrough();
   app.require_subcommand(1);
   app.add_subcommand("peers", "The peers there are, and how they fare");
@@ -156,7 +149,9 @@ int parse_and_run(int argc, char** argv) {
   app.add_subcommand("stats", "The node's counters")
       ->add_flag("--all", options.all, "Also those that are zero");
   app.add_subcommand("facts", "What happened lately; with --watch also what happens")
-      ->add_option("--max", options.facts_max, "How many, the latest ones");
+      ->add_option("--max", options.facts_max,
+                   "How many, the latest ones (100); 0: all that are kept")
+      ->type_name("N");
   try {
     app.parse(argc, argv);
     options.what = app.get_subcommands().front()->get_name();
@@ -177,5 +172,6 @@ int parse_and_run(int argc, char** argv) {
 }  // namespace siglane::ctl
 
 int main(int argc, char** argv) {
+  siglane::runtime::occupy_standard_descriptors();
   return siglane::ctl::parse_and_run(argc, argv);
 }

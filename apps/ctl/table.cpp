@@ -35,6 +35,15 @@ std::string Table::text(std::size_t width_max) const {
     widths.push_back(width);
   }
   const std::size_t gaps = columns_.empty() ? 0 : kGap * (columns_.size() - 1);
+  if (std::accumulate(widths.begin(), widths.end(), gaps) > width_max) {
+    const auto last = std::find_if(columns_.rbegin(), columns_.rend(),
+                                   [](const Column& column) { return column.optional; });
+    if (last != columns_.rend()) {
+      Table without = *this;
+      without.drop(last->title);
+      return without.text(width_max);
+    }
+  }
   while (std::accumulate(widths.begin(), widths.end(), gaps) > width_max) {
     std::size_t widest = columns_.size();
     for (std::size_t i = 0; i < columns_.size(); ++i) {
@@ -58,6 +67,27 @@ std::string Table::text(std::size_t width_max) const {
   add_line([&](std::size_t i) { return columns_[i].title; });
   for (const auto& row : rows_) add_line([&](std::size_t i) { return std::string_view(row[i]); });
   return text;
+}
+
+std::string fitted_to_screen(std::string_view text, std::size_t lines_max, std::size_t width_max) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    lines.push_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  std::string out;
+  const auto add = [&](std::string_view line) {
+    out += line.size() <= width_max ? line : fitted(line, width_max, false);
+    out += '\n';
+  };
+  const bool all = lines.size() <= lines_max || lines_max < 3;
+  const std::size_t first = all ? std::min(lines.size(), lines_max) : lines_max - 2;
+  for (std::size_t i = 0; i < first; ++i) add(lines[i]);
+  if (all) return out;
+  add("... and " + std::to_string(lines.size() - first - 1) + " lines more than fit this screen");
+  add(lines.back());
+  return out;
 }
 
 }  // namespace siglane::ctl

@@ -19,9 +19,9 @@ std::string utc(std::int64_t unix_ms) {
   return fmt::format("{:%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), unix_ms % 1000);
 }
 
-std::string finish(Table table, std::size_t nodes) {
+std::string finish(Table table, std::size_t nodes, std::size_t width_max) {
   if (nodes < 2) table.drop("NODE");
-  return table.text();
+  return table.text(width_max);
 }
 
 std::string placement_text(const admin::Association& row) {
@@ -73,10 +73,9 @@ std::string summary(const std::vector<Row>& rows) {
     in += row.association->messages_in_per_second();
     out += row.association->messages_out_per_second();
   }
-  return fmt::format(
-      "{} associations: {} peeled, {} shared, {} with a connection of their own; {} messages/s in, "
-      "{} out\n",
-      rows.size(), peeled, shared, own, rate_text(in), rate_text(out));
+  return fmt::format("{} associations: {} peeled, {} shared{}; {} messages/s in, {} out\n",
+                     rows.size(), peeled, shared, own > 0 ? fmt::format(", {} own", own) : "",
+                     rate_text(in), rate_text(out));
 }
 
 }  // namespace
@@ -102,7 +101,7 @@ std::string rate_text(double per_second) {
   return per_second < 9.95 ? fmt::format("{:.1f}", per_second) : fmt::format("{:.0f}", per_second);
 }
 
-std::string associations_view(const std::vector<admin::Response>& nodes) {
+std::string associations_view(const std::vector<admin::Response>& nodes, std::size_t width_max) {
   Table table({{"NODE", false, 8},
                {"PEER", false, 12},
                {"STATE", false, 8},
@@ -113,11 +112,11 @@ std::string associations_view(const std::vector<admin::Response>& nodes) {
                {"OUT/s", true},
                {"p50", true},
                {"p99", true},
-               {"QUEUE", true},
-               {"PENDING", true},
-               {"TRANSPORT", false, 6},
-               {"REMOTE", false, 12},
-               {"AGE", true}});
+               {"QUEUE", true, 0, true},
+               {"PENDING", true, 0, true},
+               {"TRANSPORT", false, 6, true},
+               {"REMOTE", false, 12, true},
+               {"AGE", true, 0, true}});
   const std::vector<Row> rows = sorted_rows(nodes);
   for (const auto& [node, row] : rows) {
     const bool peeled = row->placement() == admin::PEELED;
@@ -132,10 +131,10 @@ std::string associations_view(const std::vector<admin::Response>& nodes) {
                fmt::format("{}", row->pending()), row->transport(), row->remote(),
                age_text(node->time_unix_ms() - row->opened_unix_ms())});
   }
-  return finish(std::move(table), nodes.size()) + summary(rows);
+  return finish(std::move(table), nodes.size(), width_max) + summary(rows);
 }
 
-std::string peers_view(const std::vector<admin::Response>& nodes) {
+std::string peers_view(const std::vector<admin::Response>& nodes, std::size_t width_max) {
   Table table({{"NODE", false, 8},
                {"PEER", false, 12},
                {"PROTOCOL"},
@@ -160,11 +159,11 @@ std::string peers_view(const std::vector<admin::Response>& nodes) {
            or_dash(addresses)});
     }
   }
-  return finish(std::move(table), nodes.size());
+  return finish(std::move(table), nodes.size(), width_max);
 }
 
 std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
-                       const std::vector<admin::Response>& earlier) {
+                       const std::vector<admin::Response>& earlier, std::size_t width_max) {
   Table table({{"NODE", false, 8}, {"COUNTER"}, {"VALUE", true}, {"PER SECOND", true}});
   bool rates = false;
   for (const admin::Response& node : nodes) {
@@ -189,7 +188,7 @@ std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
     }
   }
   if (!rates) table.drop("PER SECOND");
-  return finish(std::move(table), nodes.size());
+  return finish(std::move(table), nodes.size(), width_max);
 }
 
 std::string facts_view(const std::vector<admin::Response>& nodes) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/ctl/table.h"
 #include "proto/siglane/admin/v1/admin.pb.h"
 
 namespace siglane::ctl {
@@ -11,11 +12,14 @@ namespace admin = siglane::admin::v1;
 
 // One frame of output for the answers of one or several nodes; rows carry the node's name if there
 // are several. Pure: the same answers, the same text.
-std::string peers_view(const std::vector<admin::Response>& nodes);
-std::string associations_view(const std::vector<admin::Response>& nodes);
+std::string peers_view(const std::vector<admin::Response>& nodes,
+                       std::size_t width_max = Table::kWidth);
+std::string associations_view(const std::vector<admin::Response>& nodes,
+                              std::size_t width_max = Table::kWidth);
 // Counters that are not zero, or all. With the answers of an earlier frame: also their rates.
 std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
-                       const std::vector<admin::Response>& earlier);
+                       const std::vector<admin::Response>& earlier,
+                       std::size_t width_max = Table::kWidth);
 std::string facts_view(const std::vector<admin::Response>& nodes);
 
 // One JSON object a line, fields named as in the schema.

@@ -5,6 +5,7 @@
 
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
+#include "apps/runtime/program.h"
 #include "apps/runtime/wall_time.h"
 
 namespace siglane::runtime {
@@ -70,7 +71,7 @@ void add_stats(const Node& node, admin::Stats& into) {
     counter.set_value(node.count(static_cast<Counter>(i)));
   }
   into.set_started_unix_ms(node.started_unix_ms());
-  into.set_version(SIGLANE_VERSION);
+  into.set_version(version());
 }
 
 void add_facts(const Node& node, const admin::FactsRequest& request, admin::Facts& into) {
@@ -144,6 +145,7 @@ admin::Response answer_admin(const Node& node, const admin::Request& request, In
   response.set_id(request.id());
   response.set_node(node.config().name);
   response.set_time_unix_ms(unix_ms_now());
+  response.set_node_started_unix_ms(node.started_unix_ms());
   switch (request.what_case()) {
     case admin::Request::kPeers:
       add_peers(node, now, *response.mutable_peers());

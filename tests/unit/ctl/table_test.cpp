@@ -23,6 +23,27 @@ TEST(Table, ShrinksTheWidestColumnThatMayUntilTheLineFits) {
             "aaaaaa~  bbbbbb~  cccccccc\n");
 }
 
+TEST(Table, LeavesOutTheLastOptionalColumnsBeforeItShrinksAny) {
+  Table table({{"A", false, 4}, {"B", false, 0, true}, {"C"}, {"D", false, 0, true}});
+  table.add({"aaaaaaaa", "bb", "cc", "dd"});
+  EXPECT_EQ(table.text(20), "A         B   C   D\naaaaaaaa  bb  cc  dd\n");
+  EXPECT_EQ(table.text(19), "A         B   C\naaaaaaaa  bb  cc\n");
+  EXPECT_EQ(table.text(12), "A         C\naaaaaaaa  cc\n");
+  EXPECT_EQ(table.text(9), "A      C\naaaa~  cc\n");
+}
+
+TEST(FittedToScreen, KeepsTheFirstLinesAndTheLastAndSaysWhatIsMissing) {
+  EXPECT_EQ(fitted_to_screen("a\nb\nc\n", 3, 80), "a\nb\nc\n");
+  EXPECT_EQ(fitted_to_screen("a\nb\nc\nd\nsum\n", 4, 80),
+            "a\nb\n... and 2 lines more than fit this screen\nsum\n");
+  EXPECT_EQ(fitted_to_screen("a\nb\nc\n", 2, 80), "a\nb\n");
+  EXPECT_EQ(fitted_to_screen("", 4, 80), "");
+}
+
+TEST(FittedToScreen, CutsLinesThatWouldWrap) {
+  EXPECT_EQ(fitted_to_screen("12345\n123456\n", 9, 5), "12345\n1234~\n");
+}
+
 TEST(Table, NeverShrinksWhatMayNot) {
   Table table({{"A", false, 4}, {"B"}});
   table.add({"aaaaaaaa", "bbbbbbbb"});

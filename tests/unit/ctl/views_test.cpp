@@ -38,18 +38,16 @@ admin::Response associations() {
 }
 
 TEST(Views, AssociationsShowWherePeersSitAndWhy) {
-  EXPECT_EQ(
-      associations_view({associations()}),
-      "PEER       STATE     PLACED  WHY           SINCE   IN/s  OUT/s   p50    p99  QUEUE  "
-      "PENDING  TRANSPORT    REMOTE              AGE\n"
-      "mme-heavy  R-Open    peeled  message_rate    10s  12346  12345  85us  1.2ms     3!  "
-      "     12  kernel-sctp  127.0.0.50:3868   1m40s\n"
-      "-          Wait-CER  shared  -                 -      0      0     -      -      0  "
-      "      0  kernel-sctp  127.0.0.12:40123     1s\n"
-      "mme-1      I-Open    shared  -                 -    0.4      0     -      -      0  "
-      "      0  kernel-sctp  127.0.0.11:3868      5s\n"
-      "3 associations: 1 peeled, 2 shared, 0 with a connection of their own; 12346 messages/s "
-      "in, 12345 out\n");
+  EXPECT_EQ(associations_view({associations()}),
+            "PEER       STATE     PLACED  WHY           SINCE   IN/s  OUT/s   p50    p99  QUEUE  "
+            "PENDING  TRANSPORT    REMOTE              AGE\n"
+            "mme-heavy  R-Open    peeled  message_rate    10s  12346  12345  85us  1.2ms     3!  "
+            "     12  kernel-sctp  127.0.0.50:3868   1m40s\n"
+            "-          Wait-CER  shared  -                 -      0      0     -      -      0  "
+            "      0  kernel-sctp  127.0.0.12:40123     1s\n"
+            "mme-1      I-Open    shared  -                 -    0.4      0     -      -      0  "
+            "      0  kernel-sctp  127.0.0.11:3868      5s\n"
+            "3 associations: 1 peeled, 2 shared; 12346 messages/s in, 12345 out\n");
 }
 
 TEST(Views, AssociationsOfSeveralNodesCarryTheNodesName) {
@@ -60,6 +58,12 @@ TEST(Views, AssociationsOfSeveralNodesCarryTheNodesName) {
   const std::string text = associations_view({associations(), stp});
   EXPECT_NE(text.find("\nstp-1  asp-1      ASP-ACTIVE  own "), std::string::npos) << text;
   EXPECT_NE(text.find("\nhss-1  mme-heavy  R-Open      peeled "), std::string::npos) << text;
+}
+
+TEST(Views, AssociationsKeepWhatMattersMostWhereTheTerminalIsNarrow) {
+  const std::string text = associations_view({associations(), associations()}, 82);
+  EXPECT_EQ(text.substr(0, text.find('\n')),
+            "NODE   PEER       STATE     PLACED  WHY           SINCE   IN/s  OUT/s   p50    p99");
 }
 
 TEST(Views, NoLineOfAssociationsIsWiderThan140Columns) {
@@ -145,8 +149,9 @@ TEST(Views, JsonIsOneObjectALineWithAllFields) {
   const std::string json = json_view(
       {response(R"(node: "a" time_unix_ms: 5 peers {})"), response(R"(node: "b" associations {
                                         association { id: 1 placement: PEELED } })")});
-  EXPECT_EQ(json.substr(0, json.find('\n')),
-            R"({"id":"0","node":"a","time_unix_ms":"5","peers":{"peer":[]}})");
+  EXPECT_EQ(
+      json.substr(0, json.find('\n')),
+      R"({"id":"0","node":"a","time_unix_ms":"5","node_started_unix_ms":"0","peers":{"peer":[]}})");
   const std::string second = json.substr(json.find('\n') + 1);
   EXPECT_NE(second.find(R"("placement":"PEELED")"), std::string::npos) << second;
   EXPECT_NE(second.find(R"("congested":false)"), std::string::npos) << second;
