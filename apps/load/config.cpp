@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -39,7 +40,11 @@ PaceConfig read_pace(const ObjectReader& from, std::string_view rate_key) {
   pace.mode =
       from.choice("mode", pace.mode,
                   {{"open_loop", PaceMode::open_loop}, {"closed_loop", PaceMode::closed_loop}});
-  if (pace.mode == PaceMode::open_loop) {
+  if (pace.mode == PaceMode::closed_loop) {
+    for (const std::string_view key : {rate_key, std::string_view("jitter")}) {
+      if (from.has(key)) from.complain(key, "is of no use: a closed loop has a \"window\" only");
+    }
+  } else {
     pace.per_second = from.required_decimal(rate_key, {0.001, 10e6});
     read_field(from, "jitter", pace.jitter, {0.0, 1.0});
     pace.window = 1000;
@@ -49,9 +54,11 @@ PaceConfig read_pace(const ObjectReader& from, std::string_view rate_key) {
 }
 
 GroupConfig read_group(const ObjectReader& from, std::string_view member_key,
-                       std::string_view rate_key, std::size_t first_default) {
+                       std::string_view rate_key, std::size_t first_default,
+                       std::set<std::string>& names) {
   GroupConfig group;
   group.name = required_name(from);
+  if (!names.insert(group.name).second) from.refuse("name", "a name of its own");
   read_field(from, "count", group.count, {1, kPeersMax});
   const auto first = from.number<std::uint64_t>("first", first_default, {0, 1'000'000'000});
   group.pace = read_pace(from, rate_key);
@@ -92,16 +99,24 @@ S6aRequestsConfig read_requests(const ObjectReader& from, const diameter::Diamet
                            [](std::string_view text) { return plmn_octets(text); });
   read_field(from, "vectors_per_request", config.vectors_per_request, {1, 32});
   config.destination_realm = node.peers.empty() ? node.origin_realm : node.peers.front().realm;
-  read_field(from, "destination_realm", config.destination_realm);
-  read_field(from, "destination_host", config.destination_host);
+  config.destination_realm =
+      from.parsed("destination_realm", config.destination_realm, runtime::kName, runtime::as_name);
+  config.destination_host =
+      from.parsed("destination_host", config.destination_host, runtime::kName, runtime::as_name);
   return config;
 }
 
 template <class Groups>
-void check_members(const ObjectReader& from, const Groups& groups) {
+void check_members(const ObjectReader& root, const ObjectReader& from, const Groups& groups,
+                   const LoadConfig& config) {
   std::vector<std::string> names;
   for (const auto& group : groups) {
     names.insert(names.end(), group.group.members.begin(), group.group.members.end());
+  }
+  if (!config.node.endpoints.empty() && config.endpoint().port + names.size() > 0x10000 &&
+      config.endpoint().port != 0) {
+    root.complain("endpoints", fmt::format("has no room for the ports of {} peers behind {}",
+                                           names.size(), config.endpoint().port));
   }
   std::sort(names.begin(), names.end());
   const auto twice = std::adjacent_find(names.begin(), names.end());
@@ -149,6 +164,7 @@ Result<void> apply(const Overrides& overrides, LoadConfig& config) {
   config.target = config.node.peers.front().peer;
   EndpointConfig& endpoint = config.node.endpoints.front().endpoint;
   if (overrides.transport) endpoint.transport = *overrides.transport;
+  if (auto good = runtime::check_endpoints(config.node); !good) return good;
   if (endpoint.transport == TransportKind::tcp ||
       endpoint.transport == TransportKind::kernel_sctp) {
     endpoint.udp_encapsulation_port = 0;
@@ -172,26 +188,64 @@ S6aLoadConfig read_s6a(const ObjectReader& root) {
   const ObjectReader load = root.object("load");
   read_common(load, common);
   config.requests = read_requests(load, config.diameter);
+  std::set<std::string> names;
   std::size_t first = 1;
   for (const ObjectReader& from : load.objects("groups", {1, 64})) {
     S6aGroupConfig group;
-    group.group = read_group(from, "origin_host", "requests_per_second", first);
+    group.group = read_group(from, "origin_host", "requests_per_second", first, names);
+    for (const auto& target : config.diameter.peers) {
+      const auto& members = group.group.members;
+      if (std::count(members.begin(), members.end(), target.origin_host) > 0) {
+        from.refuse("origin_host", "another host than the target's");
+      }
+    }
     group.mix = read_mix(from);
     first += group.group.count;
     config.groups.push_back(std::move(group));
   }
-  check_members(load, config.groups);
+  check_members(root, load, config.groups, common);
   check_single(root, common, "diameter");
   return config;
 }
 
-M3uaGroupConfig read_m3ua_group(const ObjectReader& from, std::size_t first) {
+// Numbers that count up in a group, and are each one ASP's.
+struct NumberedGroup {
+  std::string name;
+  std::uint64_t first, count;
+};
+
+std::uint32_t read_first(const ObjectReader& from, std::string_view key, const GroupConfig& group,
+                         std::uint32_t max, std::vector<NumberedGroup>& taken) {
+  const auto first = from.required_number<std::uint32_t>(key, {.min = 0, .max = max});
+  if (first + group.count - 1 > max) {
+    from.refuse(key, fmt::format("at most {}: {} ASPs count up from it", max - group.count + 1,
+                                 group.count));
+  }
+  for (const NumberedGroup& other : taken) {
+    if (from.has(key) && first < other.first + other.count && other.first < first + group.count) {
+      from.refuse(key,
+                  fmt::format("free: group \"{}\" counts up from {}", other.name, other.first));
+    }
+  }
+  taken.push_back({group.name, first, group.count});
+  return first;
+}
+
+struct TakenNumbers {
+  std::set<std::string> names;
+  std::vector<NumberedGroup> identifiers, contexts, point_codes;
+};
+
+M3uaGroupConfig read_m3ua_group(const ObjectReader& from, std::size_t first, TakenNumbers& taken) {
+  constexpr std::uint32_t kMax = 0xffff'ffff, kPointCodeMax = 0xff'ffff;
   M3uaGroupConfig config;
-  config.group = read_group(from, "asp", "messages_per_second", first);
-  config.asp_identifier_first = from.required_number<std::uint32_t>("asp_identifier_first");
-  config.routing_context_first = from.required_number<std::uint32_t>("routing_context_first");
+  config.group = read_group(from, "asp", "messages_per_second", first, taken.names);
+  config.asp_identifier_first =
+      read_first(from, "asp_identifier_first", config.group, kMax, taken.identifiers);
+  config.routing_context_first =
+      read_first(from, "routing_context_first", config.group, kMax, taken.contexts);
   config.point_code_first =
-      from.required_number<std::uint32_t>("point_code_first", {.min = 0, .max = 0xff'ffff});
+      read_first(from, "point_code_first", config.group, kPointCodeMax, taken.point_codes);
   read_field(from, "payload_bytes_min", config.payload_bytes_min,
              {kPayloadBytesMin, kPayloadBytesMax});
   config.payload_bytes_max = std::max(config.payload_bytes_max, config.payload_bytes_min);
@@ -225,9 +279,10 @@ M3uaLoadConfig read_m3ua(const ObjectReader& root) {
   read_field(load, "network_indicator", traffic.network_indicator, {0, 3});
   read_field(load, "sls_count", traffic.sls_count, {1, 256});
   const auto appearance = load.optional_number<std::uint32_t>("network_appearance");
+  TakenNumbers taken;
   std::size_t first = 1;
   for (const ObjectReader& from : load.objects("groups", {1, 64})) {
-    M3uaGroupConfig group = read_m3ua_group(from, first);
+    M3uaGroupConfig group = read_m3ua_group(from, first, taken);
     first += group.group.count;
     add_asps(group, appearance, config);
     config.groups.push_back(std::move(group));
@@ -237,7 +292,7 @@ M3uaLoadConfig read_m3ua(const ObjectReader& root) {
   if (M3uaTraffic::flows_of(senders, traffic.sls_count) > kFlowMax) {
     load.complain("sls_count", fmt::format("makes too many flows with {} ASPs", senders));
   }
-  check_members(load, config.groups);
+  check_members(root, load, config.groups, common);
   check_single(root, common, "load");
   return config;
 }

@@ -12,6 +12,7 @@
 #include "apps/load/s6a_load.h"
 #include "apps/load/tool.h"
 #include "apps/runtime/daemon.h"
+#include "apps/runtime/program.h"
 #include "apps/runtime/wall_time.h"
 
 namespace siglane::load {
@@ -27,18 +28,24 @@ struct Options {
 
   void add_to(CLI::App& app) {
     common.add_to(app);
-    app.add_option("--target", overrides.target, "Whom to load, instead of what the config says")
+    app.add_option("--target", overrides.target, "Whom to load, instead of the config's target")
         ->type_name("ADDRESS[:PORT]");
-    app.add_option("--duration", duration_s, "How long to send")
+    app.add_option("--duration", duration_s,
+                   "How long to send, instead of the config's duration_ms")
         ->check(CLI::Range(0.001, 86400.0))
         ->type_name("SECONDS");
-    app.add_option("--connect-timeout", connect_timeout_s, "How long peers may take to come up")
+    app.add_option("--connect-timeout", connect_timeout_s,
+                   "How long peers may take to come up, instead of the\n"
+                   "config's connect_timeout_ms")
         ->check(CLI::Range(0.01, 600.0))
         ->type_name("SECONDS");
-    app.add_option("--seed", overrides.seed, "Of everything random")->type_name("N");
-    app.add_option("--json", tool.json_file, "Write the report as JSON; -: to standard output")
+    app.add_option("--seed", overrides.seed, "Of everything random, instead of the config's")
+        ->type_name("N");
+    app.add_option("--json", tool.json_file,
+                   "Write the report as JSON (docs/operating.md); -: to standard\n"
+                   "output, and the readable one to standard error")
         ->type_name("FILE");
-    app.add_flag("--quiet", tool.quiet, "No progress line");
+    app.add_flag("--quiet", tool.quiet, "No progress line on standard error");
     app.add_flag("--tolerate-reconnect", tolerate_reconnect,
                  "Lost connections and what was under way on them do not fail the run");
   }
@@ -56,6 +63,12 @@ int complain(const std::string& what) {
   return 1;
 }
 
+// As it is: what reads FILE:LINE: finds it at the line's beginning.
+int complain_of_config(const std::string& what) {
+  fmt::print(stderr, "{}\n", what);
+  return 1;
+}
+
 int say_good(const Options& options) {
   fmt::print("{}: good\n", options.common.config_file);
   return 0;
@@ -68,7 +81,7 @@ std::uint32_t new_run() {
 
 int run_s6a(const Options& options) {
   auto config = load_s6a_config(options.common.config_file, options.overrides);
-  if (!config) return complain(config.error().what);
+  if (!config) return complain_of_config(config.error().what);
   if (options.common.check_config) return say_good(options);
   config->requests.run = new_run();
   options.common.apply_to(config->load.node);
@@ -84,7 +97,7 @@ int run_s6a(const Options& options) {
 
 int run_m3ua(const Options& options) {
   auto config = load_m3ua_config(options.common.config_file, options.overrides);
-  if (!config) return complain(config.error().what);
+  if (!config) return complain_of_config(config.error().what);
   if (options.common.check_config) return say_good(options);
   config->traffic.run = new_run();
   options.common.apply_to(config->load.node);
@@ -97,10 +110,20 @@ int run(int argc, char** argv) {
   Options s6a, m3ua;
   CLI::App app("Traffic for signaling nodes: many sporadic peers and a few heavy ones",
                "siglane-load");
+  app.set_version_flag("--version", std::string("siglane-load ") + runtime::version());
+  app.footer(
+      "SIGINT, SIGTERM and SIGHUP end the sending; the report comes all the same. Exit status: 0:\n"
+      "nothing was lost, doubled, reordered or damaged, and no connection broke; 1: something "
+      "was,\n"
+      "or the config is wrong, or not all peers came up; 2: wrong command line; 128 + N: a second\n"
+      "signal N. See also siglane-load s6a --help and siglane-load m3ua --help.");
   app.require_subcommand(1);
   CLI::App* s6a_app = app.add_subcommand("s6a", "MMEs towards an HSS: AIR, ULR, PUR");
   s6a.add_to(*s6a_app);
-  s6a_app->add_option("--answers", s6a.answers_file, "Keep what was answered with success")
+  s6a_app
+      ->add_option("--answers", s6a.answers_file,
+                   "Keep what was answered with success: a line of JSON for each\n"
+                   "AIA, ULA and PUA")
       ->type_name("FILE");
   CLI::App* m3ua_app = app.add_subcommand("m3ua", "ASPs towards an STP: DATA from each to each");
   m3ua.add_to(*m3ua_app);
@@ -118,5 +141,6 @@ int run(int argc, char** argv) {
 }  // namespace siglane::load
 
 int main(int argc, char** argv) {
+  siglane::runtime::occupy_standard_descriptors();
   return siglane::load::run(argc, argv);
 }

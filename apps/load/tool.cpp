@@ -43,13 +43,15 @@ class Tool {
   void finish(Instant now);
   std::string transport_in_use() const;
   std::string last_connect_failure() const;
-  bool write_json() const;
+  bool write_json();
+  int cannot_write_json() const;
 
   const LoadConfig& config_;
   const ToolOptions& options_;
   Traffic& traffic_;
   const bool terminal_;
   std::optional<LoadRun> run_;  // before the node, whose clients point to it
+  std::ofstream json_;
   Report report_;
   bool finished_ = false;
   bool interrupted_ = false;
@@ -93,9 +95,10 @@ Result<void> Tool::start() {
 
 Result<void> Tool::watch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
-  for (const int signal : {SIGINT, SIGTERM}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    if (signal == SIGHUP && runtime::is_ignored(SIGHUP)) continue;  // nohup(1)
     auto watch = runtime::SignalWatch::create(node_->loop().raw(), signal, [this, signal] {
-      if (interrupted_) std::_Exit(128 + signal);
+      if (interrupted_ && signal != SIGHUP) std::_Exit(128 + signal);
       interrupted_ = true;
       run_->interrupt(node_->loop().now());
     });
@@ -106,6 +109,10 @@ Result<void> Tool::watch_signals() {
 }
 
 int Tool::run() {
+  // Before hours of traffic, not after them.
+  const bool to_file = !options_.json_file.empty() && options_.json_file != "-";
+  if (to_file) json_.open(options_.json_file, std::ios::trunc);
+  if (!json_) return cannot_write_json();
   if (auto started = start(); !started) {
     fmt::print(stderr, "siglane-load: {}\n", started.error().what);
     return 1;
@@ -190,17 +197,20 @@ std::string Tool::last_connect_failure() const {
   return "(nothing was heard)";
 }
 
-bool Tool::write_json() const {
+bool Tool::write_json() {
   if (options_.json_file.empty()) return true;
   if (options_.json_file == "-") {
     fmt::print("{}", to_json(report_));
     return std::fflush(stdout) == 0;
   }
-  std::ofstream out(options_.json_file, std::ios::trunc);
-  out << to_json(report_);
-  out.flush();
-  if (!out) fmt::print(stderr, "siglane-load: cannot write the report to {}\n", options_.json_file);
-  return static_cast<bool>(out);
+  json_ << to_json(report_);
+  json_.flush();
+  return json_ || cannot_write_json() == 0;
+}
+
+int Tool::cannot_write_json() const {
+  fmt::print(stderr, "siglane-load: cannot write the report to {}\n", options_.json_file);
+  return 1;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace siglane::load {
 namespace {
@@ -145,6 +146,89 @@ TEST(LoadConfig, NamesWhatIsWrongAndWhere) {
               HasSubstr("/load/sls_count"));
   EXPECT_THAT(error_of_m3ua("\"point_code_first\": 1001,", ""),
               HasSubstr("/load/groups/0/point_code_first"));
+}
+
+TEST(LoadConfig, RefusesNumbersThatOverlapOrRunOut) {
+  const auto at = [](const std::string& key) { return "/load/groups/1/" + key + ": "; };
+  EXPECT_THAT(error_of_m3ua("\"point_code_first\": 1008", "\"point_code_first\": 1007"),
+              HasSubstr(at("point_code_first") + "1007 is not free: group \"sporadic\""));
+  EXPECT_THAT(error_of_m3ua("\"asp_identifier_first\": 8", "\"asp_identifier_first\": 1"),
+              HasSubstr(at("asp_identifier_first") + "1 is not free: group \"sporadic\""));
+  EXPECT_THAT(error_of_m3ua("\"routing_context_first\": 108", "\"routing_context_first\": 101"),
+              HasSubstr(at("routing_context_first") + "101 is not free: group \"sporadic\""));
+  EXPECT_THAT(error_of_m3ua("\"point_code_first\": 1001", "\"point_code_first\": 16777210"),
+              HasSubstr("/load/groups/0/point_code_first: 16777210 is not at most 16777209: 7 ASPs "
+                        "count up from it"));
+  EXPECT_THAT(
+      error_of_m3ua("\"routing_context_first\": 101", "\"routing_context_first\": 4294967295"),
+      HasSubstr("/load/groups/0/routing_context_first: 4294967295 is not at most"));
+  EXPECT_THAT(error_of_s6a("[\"127.0.0.1\"],", "[\"127.0.0.1\"], \"port\": 65500,"),
+              HasSubstr("/endpoints: has no room for the ports of 41 peers behind 65500"));
+  EXPECT_THAT(error_of_s6a("[\"127.0.0.1\"],", "[\"127.0.0.1\"], \"port\": 65495,"), "no error");
+}
+
+TEST(LoadConfig, RefusesWhatWouldBeOfNoUse) {
+  EXPECT_THAT(error_of_s6a("\"window\": 32", "\"requests_per_second\": 5"),
+              HasSubstr("/load/groups/1/requests_per_second: is of no use: a closed loop"));
+  EXPECT_THAT(error_of_s6a("\"name\": \"heavy\"", "\"name\": \"sporadic\""),
+              HasSubstr("/load/groups/1/name: \"sporadic\" is not a name of its own"));
+  EXPECT_THAT(
+      error_of_s6a("\"origin_host\": \"mme41", "\"origin_host\": \"hss01"),
+      HasSubstr("/load/groups/1/origin_host: \"hss01.epc.mnc001.mcc001.3gppnetwork.org\" is "
+                "not another host than the target's"));
+  EXPECT_THAT(error_of_s6a("\"seed\": 1", "\"destination_realm\": \"a b\""),
+              HasSubstr("/load/destination_realm: \"a b\" is not a name"));
+}
+
+TEST(LoadConfig, ChecksTheTransportOfTheCommandLine) {
+  const std::string udp = "\"udp_encapsulation\": {\"local_port\": 9903}";
+  Overrides overrides;
+  overrides.transport = TransportKind::usrsctp;
+  EXPECT_THAT(error_of_s6a(udp, "\"listen\": false", overrides), HasSubstr("remote_udp_port"));
+  EXPECT_THAT(
+      error_of_s6a("[\"127.0.0.1\"],\n      " + udp, "[\"127.0.0.1\", \"::1\"],\n      " + udp,
+                   {.transport = TransportKind::tcp,
+                    .target = {},
+                    .duration = {},
+                    .connect_timeout = {},
+                    .seed = {},
+                    .tolerate_reconnect = {}}),
+      HasSubstr("endpoint \"mme\" over tcp can have a single address"));
+}
+
+// Is one of the readers known to take this key, in place of the text?
+bool somebody_takes(const std::string& key, const std::string& place) {
+  const std::string unknown = "\"" + key + "\" is not a known key";
+  const std::string text = "\"" + key + "\": \"?\", " + place;
+  return error_of_s6a(place, text).find(unknown) == std::string::npos ||
+         error_of_m3ua(place, text).find(unknown) == std::string::npos;
+}
+
+TEST(LoadConfig, TakesEveryKeyThatTheSchemaLists) {
+  std::ifstream in(SIGLANE_SOURCE_DIR "/config/schema.json");
+  const nlohmann::json load = nlohmann::json::parse(in)["properties"]["load"]["properties"];
+  for (const auto& [key, schema] : load.items()) {
+    EXPECT_TRUE(somebody_takes(key, "\"duration_ms\": 20000")) << key;
+  }
+  for (const auto& [key, schema] : load["groups"]["items"]["properties"].items()) {
+    EXPECT_TRUE(somebody_takes(key, "\"name\": \"sporadic\"")) << key;
+  }
+  EXPECT_FALSE(somebody_takes("nonsense", "\"name\": \"sporadic\""));
+}
+
+TEST(LoadConfig, TheSchemaListsEveryKeyOfTheExamples) {
+  std::ifstream in(SIGLANE_SOURCE_DIR "/config/schema.json");
+  const nlohmann::json schema = nlohmann::json::parse(in)["properties"]["load"]["properties"];
+  for (const std::string& file : {kS6a, kM3ua}) {
+    std::ifstream example(file);
+    const nlohmann::json load = nlohmann::json::parse(example)["load"];
+    for (const auto& [key, value] : load.items()) EXPECT_TRUE(schema.contains(key)) << key;
+    for (const auto& group : load["groups"]) {
+      for (const auto& [key, value] : group.items()) {
+        EXPECT_TRUE(schema["groups"]["items"]["properties"].contains(key)) << key;
+      }
+    }
+  }
 }
 
 TEST(LoadConfig, SaysWhereAFileIsMissing) {
