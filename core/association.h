@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -53,7 +54,8 @@ enum class DownCause {
   local_close,
   restarted,
   already_connected,
-  protocol_error
+  protocol_error,
+  tls_failed  // no secure channel, or one that broke; the detail says why
 };
 enum class CloseMode { graceful, abort };
 enum class SendOutcome { accepted, refused };  // refused: gone, or queue at its hard limit
@@ -72,6 +74,9 @@ struct AssociationUp {
   std::uint16_t streams_in = 0, streams_out = 0;  // 1 and 1 on a stream transport
   std::string peer;                               // the configured peer, where we connected
   bool initiator = false;                         // we connected
+  // The names in the peer's certificate, which was verified. Nothing: no secure channel, or one
+  // whose peer need not show a certificate and did not.
+  std::optional<std::vector<std::string>> certificate_names = std::nullopt;
 };
 struct AssociationReceived {
   Message message;

@@ -43,8 +43,24 @@ struct SctpOptions {
 // How TCP connections are made and ended.
 struct StreamOptions {
   Duration connect_timeout = 5s;          // for each of the peer's addresses
+  Duration handshake_timeout = 5s;        // TLS, once TCP is connected
   Duration close_timeout = 2s;            // flush and the peer's end of stream; then abort
   Duration unacknowledged_timeout = 20s;  // nothing acknowledged, or no room, for so long: lost
+};
+
+enum class TlsVersion { tls_1_2, tls_1_3 };
+
+// How connections of an endpoint are made secure. PEM files; read when the endpoint is opened and
+// again when it is told to reload them.
+struct TlsConfig {
+  std::string certificate;  // ours, then the rest of its chain
+  std::string key;          // of `certificate`, not encrypted
+  std::string ca;           // who may have issued the peers' certificates
+  TlsVersion minimum_version = TlsVersion::tls_1_2;
+  std::string ciphers;  // of TLS 1.2, as OpenSSL writes them; empty: ECDHE with an AEAD
+  // Who connects to us must show a certificate. Where false, one that shows none is identified by
+  // its protocol alone.
+  bool require_peer_certificate = true;
 };
 
 // A local address set and port: what shared sockets are bound to. SCTP allows one association per
@@ -61,6 +77,7 @@ struct EndpointConfig {
   AssociationLimits limits;
   SctpOptions sctp;
   StreamOptions stream;
+  std::optional<TlsConfig> tls = std::nullopt;  // TransportKind::tls
 };
 
 // A peer as far as connections go. What its protocol needs to know of it (Origin-Host, ASP
@@ -71,6 +88,9 @@ struct PeerConfig {
   std::uint16_t port = 0;
   std::uint16_t remote_udp_port = 0;  // RFC 6951; 0: not encapsulated
   Placement placement = Placement::automatic;
+  std::string tls_identity = {};  // what its certificate must name; empty: its name
+
+  const std::string& identity() const { return tls_identity.empty() ? name : tls_identity; }
 };
 
 // Whom a node talks to, and how long it bears with strangers.

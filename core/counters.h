@@ -39,6 +39,7 @@ namespace siglane {
   X(send_blocked, "transport.send_blocked")                                 \
   X(receive_stalls, "transport.receive_stalls")                             \
   X(accepts_failed, "transport.accepts_failed")                             \
+  X(tls_handshakes_failed, "transport.tls.handshakes_failed")               \
   X(notifications_malformed, "transport.notifications.malformed")           \
   /* diameter */                                                            \
   X(diameter_requests_received, "diameter.requests.received")               \

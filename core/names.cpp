@@ -65,6 +65,8 @@ std::string_view name_of(DownCause cause) {
       return "already_connected";
     case DownCause::protocol_error:
       return "protocol_error";
+    case DownCause::tls_failed:
+      return "tls_failed";
   }
   return "unknown";
 }

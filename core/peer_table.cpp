@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/certificate_names.h"
+
 namespace siglane {
 
 PeerTable::PeerTable(std::vector<PeerConfig> peers, AdmissionConfig admission)
@@ -21,6 +23,12 @@ const PeerConfig* PeerTable::find(std::string_view name) const {
 bool PeerTable::admits(std::string_view address) const {
   return admission_.accept_unknown_peers || some_peer_may_be_anywhere_ ||
          by_address_.contains(std::string(address));
+}
+
+bool PeerTable::admits_certificate(const std::vector<std::string>& names) const {
+  return admission_.accept_unknown_peers ||
+         std::any_of(peers_.begin(), peers_.end(),
+                     [&](const PeerConfig& peer) { return names_host(names, peer.identity()); });
 }
 
 bool PeerTable::at_home(const PeerConfig& peer, const std::vector<std::string>& addresses) {

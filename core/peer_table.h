@@ -18,6 +18,8 @@ class PeerTable {
   // May an association from `address` be one of ours at all? True where unknown peers are
   // accepted, or where some peer has no address and so could be anywhere.
   bool admits(std::string_view address) const;
+  // May the holder of a certificate with these names be one of ours?
+  bool admits_certificate(const std::vector<std::string>& names) const;
   // May `name` come from one of `addresses`?
   static bool at_home(const PeerConfig& peer, const std::vector<std::string>& addresses);
 

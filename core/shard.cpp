@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/certificate_names.h"
+
 namespace siglane {
 namespace {
 
@@ -24,6 +26,7 @@ struct Shard::Entry {
   bool closing = false;
   Instant identify_by{};
   std::vector<std::string> remote_addresses;
+  std::optional<std::vector<std::string>> certificate_names;
   std::string peer;
   std::optional<SessionInput> identity;  // the answer to Identify, for the next step
   Instant since{};
@@ -160,6 +163,7 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   entry.module = modules_.at(up.local);
   entry.since = now;
   entry.remote_addresses = up.remote_addresses;
+  entry.certificate_names = up.certificate_names;
   entries_[id] = std::move(owned);
   ++associations_;
   directory_.settle(id, config_.id);
@@ -179,6 +183,10 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
                      [&](const std::string& address) { return peers_.admits(address); })) {
       return refuse(entry, Counter::associations_refused_address, remote,
                     "no configured peer has this address", now);
+    }
+    if (up.certificate_names && !peers_.admits_certificate(*up.certificate_names)) {
+      return refuse(entry, Counter::associations_refused_identity, remote,
+                    "no configured peer is named in its certificate", now);
     }
     if (unidentified_ >= admission.unidentified_associations_max) {
       return refuse(entry, Counter::associations_refused_limit, remote,
@@ -360,6 +368,13 @@ std::string Shard::objection_to(const Entry& entry, const std::string& peer) con
   if (config == nullptr && !peers_.admission().accept_unknown_peers) return "not a configured peer";
   if (config != nullptr && !PeerTable::at_home(*config, entry.remote_addresses)) {
     return "comes from an address that is not configured for it";
+  }
+  // A name that is only said is checked against the one that is proven.
+  if (entry.certificate_names) {
+    const std::string& identity = config != nullptr ? config->identity() : peer;
+    if (!names_host(*entry.certificate_names, identity)) {
+      return "its certificate does not name " + identity;
+    }
   }
   if (bound_peers_.contains({entry.module, peer})) return "has an association already";
   return {};

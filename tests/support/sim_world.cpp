@@ -163,9 +163,10 @@ AssociationId SimTransport::connect(EndpointId local, const PeerConfig& peer) {
     const EndpointConfig& mine = endpoints_[static_cast<std::size_t>(local)];
     const EndpointConfig& theirs = other->endpoints_[static_cast<std::size_t>(endpoint)];
     const std::uint16_t streams = std::min(mine.sctp.streams_out, theirs.sctp.streams_out);
-    other->establish(
-        far, near,
-        {endpoint, theirs.addresses, mine.addresses, mine.port, streams, streams, "", false});
+    AssociationUp up{endpoint, theirs.addresses, mine.addresses, mine.port, streams, streams, "",
+                     false};
+    up.certificate_names = certificate_names_;
+    other->establish(far, near, std::move(up));
     establish(
         near, far,
         {local, mine.addresses, peer.addresses, peer.port, streams, streams, peer.name, true});

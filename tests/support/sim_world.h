@@ -85,6 +85,9 @@ class SimTransport final : public Transport {
   void congest(AssociationId id, bool congested);
   void refuse_sends(AssociationId id, bool refuse);
 
+  // As if over TLS: whom it connects to finds these names in its certificate.
+  void show_certificate(std::vector<std::string> names) { certificate_names_ = std::move(names); }
+
   std::size_t association_count() const { return associations_.size(); }
 
  private:
@@ -99,6 +102,7 @@ class SimTransport final : public Transport {
   SimWorld& world_;
   TransportSink* sink_ = nullptr;
   std::vector<EndpointConfig> endpoints_;
+  std::optional<std::vector<std::string>> certificate_names_;
   std::unordered_map<AssociationId, std::unique_ptr<SimAssociation>> associations_;
 };
 

@@ -280,6 +280,40 @@ TEST_F(ShardTest, RefusesAPeerThatCallsFromAnothersAddress) {
             "refused comes from an address that is not configured for it");
 }
 
+TEST_F(ShardTest, AcceptsAPeerThatItsCertificateNames) {
+  client.transport.show_certificate({"alice"});
+  connect_and_wait();
+  EXPECT_THAT(server_module.log, ElementsAre("identified alice"));
+}
+
+// Everybody whom the authority vouches for can open a secure channel; that does not make it every
+// peer.
+TEST_F(ShardTest, RefusesAPeerWhoseCertificateNamesAnother) {
+  client.transport.show_certificate({"bob"});
+  connect_and_wait();
+  EXPECT_EQ(server_module.log.front(), "refused its certificate does not name alice");
+  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
+}
+
+TEST_F(ShardTest, RefusesACertificateThatNamesNobodyConfiguredBeforeThereIsASession) {
+  client.transport.show_certificate({"mallory", "*.carol.example"});
+  connect();
+  ASSERT_TRUE(world.run_until(
+      [&] { return server.counters.get(Counter::associations_refused_identity) == 1; }));
+  EXPECT_TRUE(server_module.opened.empty());
+}
+
+TEST_F(ShardTest, ChecksTheCertificateAgainstTheIdentityThatIsConfigured) {
+  PeerConfig alice = peer("alice", "10.0.0.2");
+  alice.tls_identity = "mme01.epc.example";
+  SimNode strict(world, PeerTable({alice}));
+  ASSERT_TRUE(strict.shard.open(endpoint("in", "10.0.0.4", true), server_module));
+  client.transport.show_certificate({"*.epc.example"});
+  client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.4"), world.now());
+  ASSERT_TRUE(world.run_until([&] { return !server_module.log.empty(); }));
+  EXPECT_EQ(server_module.log.front(), "identified alice");
+}
+
 TEST_F(ShardTest, RefusesASecondAssociationOfOnePeer) {
   connect_and_wait();
   SimNode twin(world, PeerTable({peer("server", "10.0.0.1")}));
