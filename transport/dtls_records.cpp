@@ -1,0 +1,62 @@
+#include "transport/dtls_records.h"
+
+namespace siglane::transport {
+
+std::optional<DtlsRecord> dtls_record_at(Bytes bytes) {
+  if (bytes.size() < DtlsRecord::kHeaderBytes) return std::nullopt;
+  DtlsRecord record;
+  record.type = std::to_integer<std::uint8_t>(bytes[0]);
+  record.epoch = load_u16(bytes.data() + 3);
+  record.sequence = std::uint64_t{load_u16(bytes.data() + 5)} << 32 | load_u32(bytes.data() + 7);
+  record.bytes = DtlsRecord::kHeaderBytes + load_u16(bytes.data() + 11);
+  if (record.bytes > bytes.size()) return std::nullopt;
+  return record;
+}
+
+bool DtlsOrder::may_pass(const DtlsRecord& record) const {
+  if (record.epoch != 1) return true;
+  if (record.type == DtlsRecord::kApplicationData && !open_) return false;
+  if (record.type == DtlsRecord::kAlert) return record.sequence <= first_missing_;
+  return record.sequence < first_missing_ + kWindow;
+}
+
+void DtlsOrder::note(const DtlsRecord& record) {
+  if (record.epoch != 1 || record.sequence < first_missing_) return;
+  seen_ |= std::uint64_t{1} << (record.sequence - first_missing_);
+  while ((seen_ & 1) != 0) {
+    seen_ >>= 1;
+    ++first_missing_;
+  }
+}
+
+bool DtlsOrder::add(const DtlsRecord& record, Bytes bytes) {
+  if (may_pass(record)) {
+    note(record);
+    ready_.insert(ready_.end(), bytes.begin(), bytes.end());
+    return true;
+  }
+  if (bytes.size() > held_bytes_max_ - held_bytes_) return false;
+  held_bytes_ += bytes.size();
+  held_.emplace(std::pair(record.epoch, record.sequence),
+                Held{record, std::vector<std::byte>(bytes.begin(), bytes.end())});
+  return true;
+}
+
+void DtlsOrder::take_ready(std::vector<std::byte>& into) {
+  into.insert(into.end(), ready_.begin(), ready_.end());
+  ready_.clear();
+  // In order of sequence, so one pass is enough: each only opens the way for later ones.
+  for (auto it = held_.begin(); it != held_.end();) {
+    const Held& held = it->second;
+    if (!may_pass(held.record)) {
+      ++it;
+      continue;
+    }
+    note(held.record);
+    into.insert(into.end(), held.bytes.begin(), held.bytes.end());
+    held_bytes_ -= held.bytes.size();
+    it = held_.erase(it);
+  }
+}
+
+}  // namespace siglane::transport
