@@ -71,6 +71,7 @@ StreamConnection::StreamConnection(StreamHost& host, StreamListener& listener, S
 
 void StreamConnection::connect(const PeerConfig& peer) {
   peer_ = peer.name;
+  identity_ = peer.identity();
   initiator_ = true;
   for (const std::string& text : peer.addresses) {
     if (auto address = SocketAddress::parse(text, peer.port)) {
@@ -142,17 +143,23 @@ void StreamConnection::finish_connect() {
   // A connect to a local port that nobody listens on may meet itself.
   if (own_address(state_.fd.get()) == state_.remote) return attempt_failed(ECONNREFUSED);
   timer_.reset();
+  established();
+}
+
+void StreamConnection::established() {
+  if (state_.endpoint->tls != nullptr) return begin_handshake();
   report_up();
 }
 
 void StreamConnection::accepted() {
   set_options(state_.fd.get(), state_.endpoint->config.stream);
   if (!start_polling()) return end(DownCause::lost, "the descriptor cannot be watched", true);
-  report_up();
+  established();
 }
 
 void StreamConnection::report_up() {
   phase_ = Phase::open;
+  announced_ = true;
   state_.local = own_address(state_.fd.get());
   watch();
   AssociationUp up;
@@ -163,16 +170,18 @@ void StreamConnection::report_up() {
   up.streams_in = up.streams_out = 1;
   up.peer = peer_;
   up.initiator = initiator_;
+  if (state_.channel != nullptr) up.certificate_names = state_.channel->peer_names();
   listener_.on_event(*this, std::move(up));
 }
 
 void StreamConnection::adopted() {
   phase_ = Phase::open;
+  announced_ = true;
   if (!start_polling()) return end(DownCause::lost, "the descriptor cannot be watched", true);
   // What came before comes first: the socket is read when the loop has shown us that.
   input_left_ = true;
   host_.attend_soon(*this);
-  if (!state_.queue.empty()) host_.flush_at_end_of_turn(*this);
+  if (!state_.queue.empty() || state_.channel != nullptr) ask_for_flush();
 }
 
 StreamState StreamConnection::detach() {
@@ -218,20 +227,37 @@ bool StreamConnection::read_once() {
   const std::span<std::byte> space = host_.read_space();
   const ssize_t got = ::recv(state_.fd.get(), space.data(), space.size(), MSG_DONTWAIT);
   if (got > 0) {
-    consume(space.first(static_cast<std::size_t>(got)));
+    const Bytes fresh = space.first(static_cast<std::size_t>(got));
+    if (state_.channel == nullptr) {
+      consume(fresh);
+    } else {
+      state_.channel->receive(fresh);  // which copies it: the space is free again
+      read_plain();
+    }
     return true;
   }
   // When broken, the reason is known, and reading it has cleared it from the socket.
   if (broken_ != 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return false;
+  read_ended(got < 0 ? errno : 0);
+  return false;
+}
+
+// By an error, or, without one, by the peer.
+void StreamConnection::read_ended(int error) {
   if (phase_ == Phase::awaiting_end) {
-    end(DownCause::local_close, got < 0 ? error_text(errno) : "");
-  } else if (got < 0) {
-    end(cause_of_errno(errno, false), error_text(errno));
+    end(DownCause::local_close, error != 0 ? error_text(error) : "");
+  } else if (phase_ == Phase::securing) {
+    secure_failed("the connection ended during the handshake" +
+                  (error != 0 ? ": " + error_text(error) : std::string()));
+  } else if (error != 0) {
+    end(cause_of_errno(error, false), error_text(error));
+  } else if (state_.channel != nullptr) {
+    // Anybody on the way can end a TCP stream; only the peer can say close_notify.
+    end(DownCause::peer_abort, "TLS: the stream was cut off, without close_notify");
   } else {
     end(DownCause::peer_shutdown,
         state_.input.empty() ? "" : "the stream ended in the middle of a message");
   }
-  return false;
 }
 
 void StreamConnection::consume(Bytes fresh) {
@@ -305,10 +331,7 @@ void StreamConnection::drain_broken() {
   for (int reads = 0; reads < kDrainReadsMax && receiving(); ++reads) {
     if (!read_once()) break;
   }
-  if (receiving()) {
-    const bool closing = phase_ == Phase::awaiting_end;
-    end(closing ? DownCause::local_close : cause_of_errno(broken_, false), error_text(broken_));
-  }
+  if (receiving()) read_ended(broken_);
 }
 
 // --- Output ---------------------------------------------------------------------------------
@@ -318,19 +341,25 @@ SendOutcome StreamConnection::send(Message&& message) {
     return SendOutcome::refused;
   }
   state_.out.count(host_.loop().now());
-  if (!std::exchange(flush_asked_, true)) host_.flush_at_end_of_turn(*this);
+  ask_for_flush();
   return SendOutcome::accepted;
+}
+
+void StreamConnection::ask_for_flush() {
+  if (!std::exchange(flush_asked_, true)) host_.flush_at_end_of_turn(*this);
 }
 
 void StreamConnection::flush() {
   flush_asked_ = false;
-  if ((phase_ != Phase::open && phase_ != Phase::flushing) || broken_ != 0) return;
-  if (!blocked_) write_some();
+  if (!sending() || broken_ != 0) return;
+  const bool secure = state_.channel != nullptr;
+  if (!blocked_) secure ? write_sealed() : write_some();
+  const bool done = phase_ == Phase::flushing && state_.queue.empty() && close_announced();
   if (broken_ != 0) {
     host_.attend_soon(*this);
     return;
   }
-  if (phase_ == Phase::flushing && state_.queue.empty()) {
+  if (done) {
     phase_ = Phase::awaiting_end;
     ::shutdown(state_.fd.get(), SHUT_WR);
   }
@@ -373,11 +402,16 @@ void StreamConnection::note_written(std::size_t bytes) {
   const Instant now = Loop::fresh_now();
   state_.front_sent += bytes;
   while (!state_.queue.empty() && state_.front_sent >= state_.queue.front().payload.size()) {
-    const Message sent = state_.queue.pop();
-    state_.front_sent -= sent.payload.size();
-    if (sent.caused_at != Instant{} && now >= sent.caused_at) {
-      state_.residence.record(static_cast<std::uint64_t>((now - sent.caused_at).count()));
-    }
+    state_.front_sent -= state_.queue.front().payload.size();
+    front_is_out(now);
+  }
+}
+
+// The stack has taken all of the message at the front of the queue.
+void StreamConnection::front_is_out(Instant now) {
+  const Message sent = state_.queue.pop();
+  if (sent.caused_at != Instant{} && now >= sent.caused_at) {
+    state_.residence.record(static_cast<std::uint64_t>((now - sent.caused_at).count()));
   }
 }
 
@@ -385,7 +419,8 @@ void StreamConnection::note_written(std::size_t bytes) {
 
 void StreamConnection::close(CloseMode mode) {
   if (phase_ == Phase::ended || phase_ == Phase::moved) return;
-  if (mode == CloseMode::abort || phase_ == Phase::connecting || broken_ != 0) {
+  if (mode == CloseMode::abort || phase_ == Phase::connecting || phase_ == Phase::securing ||
+      broken_ != 0) {
     return end(DownCause::local_close, {}, true);
   }
   if (phase_ != Phase::open) return;
@@ -393,7 +428,7 @@ void StreamConnection::close(CloseMode mode) {
   timer_.emplace(host_.loop().timer(
       [this] { end(DownCause::local_close, "the peer did not end the stream in time", true); }));
   timer_->start_after(state_.endpoint->config.stream.close_timeout);
-  if (!std::exchange(flush_asked_, true)) host_.flush_at_end_of_turn(*this);
+  ask_for_flush();
 }
 
 void StreamConnection::end(DownCause cause, std::string detail, bool reset) {
@@ -418,12 +453,14 @@ void StreamConnection::end(DownCause cause, std::string detail, bool reset) {
 void StreamConnection::attend() {
   if (std::exchange(input_left_, false) && receiving()) {
     consume({});
+    if (receiving() && state_.channel != nullptr) read_plain();
     watch();
   }
   if (broken_ != 0 && receiving()) drain_broken();
   if (phase_ == Phase::ended) {
     while (!state_.queue.empty()) {
-      const bool begun = std::exchange(state_.front_sent, 0) > 0;
+      const bool begun = state_.sealed > 0 || std::exchange(state_.front_sent, 0) > 0;
+      if (state_.sealed > 0) --state_.sealed;
       listener_.on_event(*this, AssociationUnsent{state_.queue.pop(), begun});
     }
     return;

@@ -9,6 +9,7 @@
 #include "transport/file_descriptor.h"
 #include "transport/loop.h"
 #include "transport/rate_window.h"
+#include "transport/secure_channel.h"
 #include "transport/send_queue.h"
 
 namespace siglane::transport {
@@ -19,6 +20,7 @@ struct StreamEndpoint {
   EndpointConfig config;
   std::vector<SocketAddress> addresses;  // parsed; empty: any
   const Framing* framing = nullptr;
+  std::shared_ptr<TlsSource> tls;  // null: in clear
 };
 
 // All of a connection that moves from loop to loop.
@@ -31,8 +33,10 @@ struct StreamState {
   FileDescriptor fd;
   SocketAddress local, remote;
   SendQueue queue;
-  std::size_t front_sent = 0;    // bytes of the queue's front that are written already
-  std::vector<std::byte> input;  // the beginning of a message
+  std::size_t front_sent = 0;              // bytes of the queue's front that are written already
+  std::vector<std::byte> input;            // the beginning of a message
+  std::unique_ptr<SecureChannel> channel;  // null: in clear
+  std::size_t sealed = 0;  // messages of the queue's front that are in the channel's output
   Histogram residence;
   RateWindow in, out;
 };
@@ -63,15 +67,16 @@ class StreamListener {
   ~StreamListener() = default;
 };
 
-// One TCP connection: connects, cuts its input into messages, queues and writes its output, ends
-// well or badly. Nothing it is told to do makes it report before the loop comes round.
+// One TCP connection, with or without TLS: connects, cuts its input into messages, queues and
+// writes its output, ends well or badly. With TLS it is up when the handshake is done and the peer
+// is who it should be. Nothing it is told to do makes it report before the loop comes round.
 class StreamConnection final : public Association {
  public:
   StreamConnection(StreamHost& host, StreamListener& listener, StreamState state);
 
   // One of these three, once.
   void connect(const PeerConfig& peer);
-  void accepted();  // the state has its descriptor; reports Up: from a loop callback only
+  void accepted();  // the state has its descriptor; may report Up: from a loop callback only
   void adopted();
 
   AssociationId id() const override { return id_; }
@@ -90,14 +95,20 @@ class StreamConnection final : public Association {
   // After attend(): over, and what could not be sent was given back; this Down is next.
   bool ended() const { return phase_ == Phase::ended; }
   AssociationDown take_end() { return std::move(end_); }
+  // Accepted, and nobody was ever told of it.
+  bool unannounced() const { return !initiator_ && !announced_; }
 
   const StreamState& state() const { return state_; }
 
  private:
-  enum class Phase { connecting, open, flushing, awaiting_end, ended, moved };
+  enum class Phase { connecting, securing, open, flushing, awaiting_end, ended, moved };
 
   bool receiving() const {
-    return phase_ == Phase::open || phase_ == Phase::flushing || phase_ == Phase::awaiting_end;
+    return phase_ == Phase::securing || phase_ == Phase::open || phase_ == Phase::flushing ||
+           phase_ == Phase::awaiting_end;
+  }
+  bool sending() const {
+    return phase_ == Phase::securing || phase_ == Phase::open || phase_ == Phase::flushing;
   }
   bool start_polling();
   void watch();
@@ -107,16 +118,30 @@ class StreamConnection final : public Association {
   std::string start_attempt(const SocketAddress& remote);
   void attempt_failed(int error);
   void finish_connect();
+  void established();
   void report_up();
 
   bool read_once();
   void consume(Bytes fresh);
   std::optional<std::size_t> whole_message();
   void deliver(std::size_t size);
+  void read_ended(int error);
   void write_some();
   void note_written(std::size_t bytes);
+  void front_is_out(Instant now);
+  void ask_for_flush();
   void drain_broken();
   void end(DownCause cause, std::string detail, bool reset = false);
+
+  // With TLS (stream_secure.cpp).
+  void begin_handshake();
+  void read_plain();
+  void write_sealed();
+  void seal_some();
+  bool close_announced();
+  void secure_ended();
+  void say_last_words();
+  void secure_failed(const std::string& problem);
 
   StreamHost& host_;
   StreamListener& listener_;
@@ -134,8 +159,10 @@ class StreamConnection final : public Association {
   int broken_ = 0;  // errno: drain, then end
   AssociationDown end_;
 
-  std::string peer_;  // whom we connected to
+  std::string peer_;      // whom we connected to
+  std::string identity_;  // what its certificate must name
   bool initiator_ = false;
+  bool announced_ = false;
   std::vector<SocketAddress> targets_;
   std::size_t next_target_ = 0;
   DownCause attempt_cause_ = DownCause::unreachable;

@@ -33,6 +33,10 @@ FileDescriptor open_reserve() {
   return FileDescriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
+TransportKind kind_of(const StreamEndpoint& endpoint) {
+  return endpoint.tls != nullptr ? TransportKind::tls : TransportKind::tcp;
+}
+
 std::string hint_for(int error) {
   switch (error) {
     case EADDRINUSE:
@@ -76,6 +80,13 @@ Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Fra
   shared->id = next_endpoint_id();
   shared->config = config;
   shared->framing = &framing;
+  if (config.transport == TransportKind::tls) {
+    if (!config.tls) return failure("endpoint " + config.name + ": transport tls needs \"tls\"");
+    auto source = TlsSource::open(*config.tls);
+    if (!source) return failure("endpoint " + config.name + ": " + source.error().what);
+    shared->tls = std::move(*source);
+    tell_of(*shared, "TLS with the ");
+  }
   for (const std::string& text : config.addresses) {
     auto address = SocketAddress::parse(text, config.port);
     if (!address) return failure("endpoint " + config.name + ": " + address.error().what);
@@ -94,7 +105,7 @@ Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Fra
       poll->watch(true, false);
       one->poll = std::move(*poll);
       tell(fact::EndpointOpened{config.name, one->address.text(), one->address.port(),
-                                TransportKind::tcp});
+                                kind_of(*shared)});
     }
   }
   const EndpointId id = shared->id;
@@ -150,6 +161,25 @@ Result<std::unique_ptr<StreamTransport::Listening>> StreamTransport::listen(
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size) != 0) return fail(errno);
   listening->address = SocketAddress::from(bound);
   return listening;
+}
+
+void StreamTransport::tell_of(const StreamEndpoint& endpoint, const std::string& what) {
+  const auto context = endpoint.tls->current();
+  const std::string where = "endpoint " + endpoint.config.name + ": ";
+  tell(fact::Notice{where + what + context->summary()});
+  for (const std::string& warning : context->warnings()) tell(fact::Notice{where + warning});
+}
+
+void StreamTransport::reload_credentials() {
+  for (auto& [id, endpoint] : endpoints_) {
+    if (endpoint.shared->tls == nullptr) continue;
+    if (auto loaded = endpoint.shared->tls->reload(); !loaded) {
+      tell(fact::Notice{"endpoint " + endpoint.shared->config.name +
+                        ": kept the certificate it had: " + loaded.error().what});
+    } else {
+      tell_of(*endpoint.shared, "from now on the ");
+    }
+  }
 }
 
 void StreamTransport::accept_some(EndpointId id, Listening& listening) {
@@ -291,7 +321,7 @@ std::optional<AssociationStatus> StreamTransport::status(AssociationId id) const
   status.endpoint = state.endpoint->config.name;
   status.local = state.local.valid() ? state.local.text_with_port() : std::string();
   status.remote = state.remote.valid() ? state.remote.text_with_port() : std::string();
-  status.transport = TransportKind::tcp;
+  status.transport = kind_of(*state.endpoint);
   status.congested = state.queue.congested();
   status.queued_messages = state.queue.messages();
   status.queued_bytes = state.queue.bytes();
@@ -350,6 +380,15 @@ void StreamTransport::attend_all() {
     connection->attend();
     if (find_connection(id) != connection || !connection->ended()) continue;
     AssociationDown down = connection->take_end();
+    if (connection->unannounced()) {
+      // Nobody knows of it, but who knocked, and why in vain, is worth a line.
+      fact::PeerRefused refused{connection->state().remote.text_with_port(),
+                                std::move(down.detail)};
+      const bool by_us = down.cause == DownCause::local_close;
+      bury(id);
+      if (!by_us) sink_->on_fact(AssociationId::none, std::move(refused), loop_.now());
+      continue;
+    }
     bury(id);
     sink_->on_event(id, std::move(down), loop_.now());
   }

@@ -10,9 +10,10 @@
 
 namespace siglane::transport {
 
-// TCP. An association is a connection: one stream each way, cut into messages by the module's
-// Framing. Nothing is shared between connections, so nothing is ever peeled off; Placement has no
-// meaning here. Output is written once per turn of the loop, earlier after some work.
+// TCP, and TLS over it. An association is a connection: one stream each way, cut into messages by
+// the module's Framing. Nothing is shared between connections, so nothing is ever peeled off;
+// Placement has no meaning here. Output is written once per turn of the loop, earlier after some
+// work.
 class StreamTransport final : public Transport, private StreamHost, private StreamListener {
  public:
   // All must outlive the transport. set_sink() before the loop runs.
@@ -29,6 +30,10 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   // Gone also for a connection that is not up yet: there is nothing to move.
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
+
+  // Reads certificates and keys again; a Notice says of each endpoint what came of it. New
+  // connections have the new ones, old connections stay as they are.
+  void reload_credentials();
 
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
@@ -70,6 +75,7 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   void flush_if_worked_enough();
   void attend_all();
   void tell(Fact fact);
+  void tell_of(const StreamEndpoint& endpoint, const std::string& what);
 
   Loop& loop_;
   BufferPool& buffers_;

@@ -17,7 +17,8 @@ Result<ResolvedTransport> resolve_transport(const EndpointConfig& endpoint, bool
     case TransportKind::tcp:
       return ResolvedTransport{TransportKind::tcp, {}};
     case TransportKind::tls:
-      return failure(where + "transport tls is not available in this version; use tcp or sctp");
+      if (endpoint.tls) return ResolvedTransport{TransportKind::tls, {}};
+      return failure(where + "transport tls needs \"tls\": certificate, key and ca");
     case TransportKind::simulated:
       return failure(where + "a simulated transport exists only in tests");
     case TransportKind::kernel_sctp:
@@ -127,6 +128,10 @@ void TransportSet::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   if (SctpTransport::made(*cargo)) kind = TransportKind::kernel_sctp;
   if (UsrsctpTransport::made(*cargo)) kind = TransportKind::usrsctp;
   carrier_for(kind).adopt(std::move(cargo));
+}
+
+void TransportSet::reload_credentials() {
+  if (stream_) stream_->reload_credentials();
 }
 
 std::optional<AssociationStatus> TransportSet::status(AssociationId id) const {

@@ -44,6 +44,8 @@ class TransportSet final : public Transport {
   void bind(AssociationId id, const PeerConfig& peer) override;
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
+  // Certificates and keys are read again, for connections to come; a Notice says what came of it.
+  void reload_credentials();
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
 

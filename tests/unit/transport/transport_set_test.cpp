@@ -57,9 +57,9 @@ TEST(ResolveTransport, never_replaces_a_transport_that_was_asked_for_by_name) {
               HasSubstr("udp_encapsulation"));
 }
 
-TEST(ResolveTransport, refuses_tls_instead_of_speaking_in_clear) {
+TEST(ResolveTransport, refuses_tls_without_a_certificate_instead_of_speaking_in_clear) {
   EXPECT_THAT(resolve_transport(endpoint(TransportKind::tls), yes).error().what,
-              HasSubstr("not available in this version"));
+              HasSubstr("needs \"tls\""));
 }
 
 }  // namespace

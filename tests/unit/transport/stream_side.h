@@ -1,0 +1,154 @@
+#pragma once
+// What the tests of the stream transport share: a framing, a sink that records, a loop.
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "transport/stream_transport.h"
+
+namespace siglane::transport {
+
+// Two bytes of length, which count themselves, then text.
+class ShortFraming final : public Framing {
+ public:
+  Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
+    if (head.size() < 2) return std::optional<std::size_t>{};
+    const std::size_t length = load_u16(head.data());
+    if (length < 2) return failure("length " + std::to_string(length) + " is less than the header");
+    return std::optional<std::size_t>{length};
+  }
+  PayloadProtocol stream_protocol() const override { return PayloadProtocol::diameter; }
+};
+
+inline std::string framed(std::string_view text) {
+  std::string frame(2, '\0');
+  frame[0] = static_cast<char>((text.size() + 2) >> 8);
+  frame[1] = static_cast<char>(text.size() + 2);
+  return frame + std::string(text);
+}
+
+inline Message message_of(std::string_view text, Instant caused_at = {}) {
+  Message message;
+  message.protocol = PayloadProtocol::diameter;
+  message.caused_at = caused_at;
+  message.payload = Buffer::copy_of(as_bytes(framed(text)));
+  return message;
+}
+
+inline std::string text_of(const Message& message) {
+  return std::string(as_text(message.payload.bytes().subspan(2)));
+}
+
+// Records what a transport says, and checks the order that every transport promises.
+class Recorder final : public TransportSink {
+ public:
+  struct Log {
+    std::optional<AssociationUp> up;
+    std::vector<std::string> received;
+    std::vector<bool> congestion;
+    std::vector<std::pair<std::string, bool>> unsent;
+    std::optional<AssociationDown> down;
+  };
+
+  void on_event(AssociationId id, AssociationEvent event, Instant now) override {
+    EXPECT_FALSE(in_call) << "a call on the transport called its sink";
+    EXPECT_NE(now, Instant{});
+    Log& log = logs[id];
+    EXPECT_FALSE(log.down.has_value()) << "an event after Down";
+    if (auto* up = std::get_if<AssociationUp>(&event)) {
+      EXPECT_FALSE(log.up.has_value());
+      log.up = std::move(*up);
+    } else if (auto* received = std::get_if<AssociationReceived>(&event)) {
+      EXPECT_EQ(received->message.protocol, PayloadProtocol::diameter);
+      EXPECT_EQ(received->message.caused_at, now);
+      log.received.push_back(text_of(received->message));
+      if (on_received) on_received(id, received->message);
+    } else if (auto* congestion = std::get_if<AssociationCongestion>(&event)) {
+      log.congestion.push_back(congestion->congested);
+    } else if (auto* unsent = std::get_if<AssociationUnsent>(&event)) {
+      log.unsent.emplace_back(text_of(unsent->message), unsent->sent_unacknowledged);
+    } else if (auto* down = std::get_if<AssociationDown>(&event)) {
+      log.down = std::move(*down);
+    }
+  }
+  void on_fact(AssociationId, Fact fact, Instant) override {
+    EXPECT_FALSE(in_call) << "a call on the transport called its sink";
+    facts.push_back(std::move(fact));
+  }
+
+  template <class T>
+  const T* fact() const {
+    for (const Fact& one : facts) {
+      if (const T* found = std::get_if<T>(&one)) return found;
+    }
+    return nullptr;
+  }
+  // The first association that is not one of `known`.
+  AssociationId other_than(std::vector<AssociationId> known) const {
+    for (const auto& [id, log] : logs) {
+      if (std::find(known.begin(), known.end(), id) == known.end()) return id;
+    }
+    return AssociationId::none;
+  }
+
+  std::map<AssociationId, Log> logs;
+  std::vector<Fact> facts;
+  std::function<void(AssociationId, const Message&)> on_received;
+  bool in_call = false;
+};
+
+// A loop with a transport on it.
+struct Side {
+  Side() { transport.set_sink(sink); }
+
+  // Turns until `done`, five seconds at most.
+  template <class Done>
+  [[nodiscard]] bool until(Done done, Duration limit = 5s) {
+    bool late = false;
+    Timer deadline = loop->timer([&] { late = true; });
+    deadline.start_after(limit);
+    while (!done() && !late) loop->run_once();
+    return done();
+  }
+  template <class CallType>
+  auto quietly(CallType call) {
+    sink.in_call = true;
+    auto result = call();
+    sink.in_call = false;
+    return result;
+  }
+  // The same, but without waiting for events: for what a raw peer does in `done`.
+  template <class Done>
+  [[nodiscard]] bool spin_until(Done done, Duration limit = 20s) {
+    const Instant end = Loop::fresh_now() + limit;
+    while (!done() && Loop::fresh_now() < end) loop->run_once(false);
+    return done();
+  }
+  AssociationId connect(EndpointId local, const PeerConfig& peer) {
+    return quietly([&] { return transport.connect(local, peer); });
+  }
+  SendOutcome send(AssociationId id, std::string_view text, Instant caused_at = {}) {
+    return quietly([&] { return transport.find(id)->send(message_of(text, caused_at)); });
+  }
+  void close(AssociationId id, CloseMode mode) {
+    quietly([&] {
+      transport.find(id)->close(mode);
+      return 0;
+    });
+  }
+  Recorder::Log& log(AssociationId id) { return sink.logs[id]; }
+
+  std::unique_ptr<Loop> loop = Loop::create().value();
+  BufferPool pool;
+  Counters counters;
+  Recorder sink;
+  StreamTransport transport{*loop, pool, counters};
+};
+
+}  // namespace siglane::transport
