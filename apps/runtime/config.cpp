@@ -1,6 +1,7 @@
 #include "apps/runtime/config.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -117,9 +118,30 @@ SctpOptions read_sctp(const ObjectReader& sctp) {
 StreamOptions read_tcp(const ObjectReader& tcp) {
   StreamOptions options;
   read_field(tcp, "connect_timeout_ms", options.connect_timeout, {10ms, 10min});
+  read_field(tcp, "handshake_timeout_ms", options.handshake_timeout, {10ms, 10min});
   read_field(tcp, "close_timeout_ms", options.close_timeout, {10ms, 10min});
   read_field(tcp, "unacknowledged_timeout_ms", options.unacknowledged_timeout, {10ms, 1h});
   return options;
+}
+
+// Files are named from the config's own directory on.
+std::string required_file(const ObjectReader& from, std::string_view key) {
+  const std::string name = from.required_string(key);
+  if (name.empty()) return name;
+  return (std::filesystem::path(from.file()).parent_path() / name).string();
+}
+
+// The files are looked at when all of the config has been read (load_config).
+TlsConfig read_tls(const ObjectReader& tls) {
+  TlsConfig config;
+  config.certificate = required_file(tls, "certificate");
+  config.key = required_file(tls, "key");
+  config.ca = required_file(tls, "ca");
+  config.minimum_version = tls.choice("minimum_version", config.minimum_version,
+                                      {{"1.2", TlsVersion::tls_1_2}, {"1.3", TlsVersion::tls_1_3}});
+  read_field(tls, "ciphers", config.ciphers);
+  read_field(tls, "require_peer_certificate", config.require_peer_certificate);
+  return config;
 }
 
 NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::string>& modules,
@@ -133,9 +155,9 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
       std::find(modules.begin(), modules.end(), config.module) == modules.end()) {
     from.refuse("module", fmt::format("a protocol of this node ({})", in_list(modules)));
   }
-  endpoint.transport =
-      from.parsed("transport", endpoint.transport,
-                  "one of \"sctp\", \"kernel-sctp\", \"usrsctp\", \"tcp\"", transport_kind_of);
+  endpoint.transport = from.parsed(
+      "transport", endpoint.transport,
+      "one of \"sctp\", \"kernel-sctp\", \"usrsctp\", \"tcp\", \"tls\"", transport_kind_of);
   endpoint.addresses = from.parsed_list("addresses", "an IP address", canonical_address, {0, 32});
   endpoint.listening = from.boolean("listen", endpoint.listening);
   endpoint.port = endpoint.listening ? from.required_number<std::uint16_t>("port")
@@ -151,7 +173,8 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
   if (endpoint.transport == TransportKind::usrsctp && endpoint.udp_encapsulation_port == 0) {
     from.complain("udp_encapsulation", "is missing: usrsctp runs over UDP and needs a local_port");
   }
-  if (endpoint.transport == TransportKind::tcp && endpoint.addresses.size() > 1) {
+  const bool tls = endpoint.transport == TransportKind::tls;
+  if ((tls || endpoint.transport == TransportKind::tcp) && endpoint.addresses.size() > 1) {
     from.refuse("addresses", "a single address: TCP has no multi-homing");
   }
   for (std::size_t i = 0; i < endpoint.addresses.size(); ++i) {
@@ -160,6 +183,12 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
   }
   if (const NodeEndpoint* other = colliding_with(endpoint, node)) {
     from.refuse("port", fmt::format("free: endpoint \"{}\" has it", other->endpoint.name));
+  }
+  if (const auto files = from.optional_object("tls")) {
+    endpoint.tls = read_tls(*files);
+    if (!tls) from.complain("tls", "is of no use: \"transport\" is not \"tls\"");
+  } else if (tls) {
+    from.complain("tls", "is missing: transport tls needs a certificate, its key and a ca");
   }
   return config;
 }
@@ -230,7 +259,9 @@ Result<void> check_endpoints(const NodeConfig& config) {
     if (endpoint.transport == TransportKind::usrsctp && endpoint.udp_encapsulation_port == 0) {
       return failure(who + "needs a \"udp_encapsulation\" in the config");
     }
-    if (endpoint.transport == TransportKind::tcp && endpoint.addresses.size() > 1) {
+    const bool tls = endpoint.transport == TransportKind::tls;
+    if (tls && !endpoint.tls) return failure(who + "needs a \"tls\" in the config");
+    if ((tls || endpoint.transport == TransportKind::tcp) && endpoint.addresses.size() > 1) {
       return failure(who + "can have a single address: TCP has no multi-homing");
     }
     if (const NodeEndpoint* other = colliding_with(endpoint, config)) {
@@ -267,7 +298,7 @@ std::optional<LogLevel> log_level_of(std::string_view name) {
 
 std::optional<TransportKind> transport_kind_of(std::string_view name) {
   for (TransportKind kind : {TransportKind::sctp, TransportKind::kernel_sctp,
-                             TransportKind::usrsctp, TransportKind::tcp}) {
+                             TransportKind::usrsctp, TransportKind::tcp, TransportKind::tls}) {
     if (name_of(kind) == name) return kind;
   }
   return std::nullopt;
@@ -304,8 +335,8 @@ NodeConfig read_node_config(const ObjectReader& root, const std::vector<std::str
   return config;
 }
 
-const NodePeer& read_peer(const ObjectReader& from, std::string_view module,
-                          std::uint16_t default_port, NodeConfig& node) {
+NodePeer& read_peer(const ObjectReader& from, std::string_view module, std::uint16_t default_port,
+                    NodeConfig& node) {
   NodePeer config;
   config.module = module;
   PeerConfig& peer = config.peer;
@@ -321,6 +352,9 @@ const NodePeer& read_peer(const ObjectReader& from, std::string_view module,
                                {{"auto", Placement::automatic},
                                 {"always", Placement::always_peeled},
                                 {"never", Placement::never_peeled}});
+  if (const auto tls = from.optional_object("tls")) {
+    peer.tls_identity = required_name(*tls, "identity");
+  }
   if (const auto connect = from.optional_object("connect")) {
     config.connect_from = connect->required_string("endpoint");
     check_connect(from, config, node);

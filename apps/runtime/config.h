@@ -80,15 +80,15 @@ NodeConfig read_node_config(const ObjectReader& root, const std::vector<std::str
 Result<void> check_endpoints(const NodeConfig& config);
 
 // Reads what every protocol's peers have in common ("name", "remote_addresses", "port",
-// "remote_udp_port", "placement", "connect") from one entry of a module's list of peers, checks it
-// against the node's endpoints, and appends it to node.peers.
-const NodePeer& read_peer(const ObjectReader& peer, std::string_view module,
-                          std::uint16_t default_port, NodeConfig& node);
+// "remote_udp_port", "placement", "tls", "connect") from one entry of a module's list of peers,
+// checks it against the node's endpoints, and appends it to node.peers.
+NodePeer& read_peer(const ObjectReader& peer, std::string_view module, std::uint16_t default_port,
+                    NodeConfig& node);
 
 // An IP address in canonical text, for parsed() and parsed_list().
 std::optional<std::string> canonical_address(std::string_view text);
 
-// "sctp", "kernel-sctp", "usrsctp", "tcp": what a config or --transport may say.
+// "sctp", "kernel-sctp", "usrsctp", "tcp", "tls": what a config or --transport may say.
 std::optional<TransportKind> transport_kind_of(std::string_view name);
 
 }  // namespace siglane::runtime

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "apps/runtime/program.h"
+#include "transport/tls_context.h"
 
 namespace siglane::runtime {
 
@@ -30,10 +31,10 @@ void CommandLine::add_to(CLI::App& app) {
                "Say what is wrong with the config and these options, and stop");
   const auto transport_named = [this](const std::string& name) {
     transport = transport_kind_of(name);
-    return transport ? std::string() : name + " is not one of sctp, kernel-sctp, usrsctp, tcp";
+    return transport ? std::string() : name + " is not one of sctp, kernel-sctp, usrsctp, tcp, tls";
   };
   app.add_option("--transport",
-                 "Of all endpoints, instead of the config's: sctp, kernel-sctp, usrsctp, tcp")
+                 "Of all endpoints, instead of the config's: sctp, kernel-sctp, usrsctp, tcp, tls")
       ->check(transport_named)
       ->type_name("T");
   app.add_option("--admin-socket", admin_socket,
@@ -69,7 +70,25 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
   if (auto good = daemon.check(); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));
   }
+  if (auto good = credential_warnings(node); !good) {
+    return failure(fmt::format("{}: {}", file, good.error().what));
+  }
   return node;
+}
+
+Result<std::vector<std::string>> credential_warnings(const NodeConfig& node) {
+  std::vector<std::string> warnings;
+  for (const auto& [endpoint, module] : node.endpoints) {
+    if (endpoint.transport != TransportKind::tls || !endpoint.tls) continue;
+    const auto context = transport::TlsContext::load(*endpoint.tls);
+    if (!context) {
+      return failure(fmt::format("endpoint \"{}\": {}", endpoint.name, context.error().what));
+    }
+    for (const std::string& warning : (*context)->warnings()) {
+      warnings.push_back(fmt::format("endpoint \"{}\": {}", endpoint.name, warning));
+    }
+  }
+  return warnings;
 }
 
 int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
@@ -79,7 +98,8 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   CLI::App app(info.description, info.name);
   app.footer(
       "SIGTERM, SIGINT and SIGHUP stop the node: it says goodbye to its peers, for at most\n"
-      "runtime.stop_grace_ms; a second one ends it at once. Exit status: 0; 1: the config is "
+      "runtime.stop_grace_ms; a second one ends it at once. With TLS endpoints SIGHUP makes it\n"
+      "read its certificates again instead. Exit status: 0; 1: the config is "
       "wrong\n"
       "or the node cannot start; 2: wrong command line; 3: peers did not answer the goodbye;\n"
       "128 + N: a second signal N.");
@@ -94,6 +114,11 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   auto config = load_config(command.config_file, daemon, command);
   if (!config) return complain(config.error().what);
   if (command.check_config) {
+    const auto warnings = credential_warnings(*config);
+    if (!warnings) return complain(warnings.error().what);
+    for (const std::string& warning : *warnings) {
+      fmt::print(stderr, "{}: warning: {}\n", command.config_file, warning);
+    }
     fmt::print("{}: good\n", command.config_file);
     return 0;
   }

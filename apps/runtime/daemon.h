@@ -96,4 +96,8 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon);
 Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
                                const CommandLine& command = {});
 
+// Loads the endpoints' certificates and keys, to see whether they can be used; what will not hinder
+// the node but its peers is a warning.
+Result<std::vector<std::string>> credential_warnings(const NodeConfig& node);
+
 }  // namespace siglane::runtime

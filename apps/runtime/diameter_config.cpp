@@ -16,8 +16,10 @@ diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
                                                 const diameter::DiameterConfig& config,
                                                 NodeConfig& node) {
   diameter::DiameterPeerConfig peer;
-  peer.name = read_peer(from, "diameter", kDiameterPort, node).peer.name;
+  PeerConfig& connection = read_peer(from, "diameter", kDiameterPort, node).peer;
+  peer.name = connection.name;
   peer.origin_host = required_name(from, "origin_host");
+  if (connection.tls_identity.empty()) connection.tls_identity = peer.origin_host;
   if (diameter::same_identity(peer.origin_host, config.origin_host)) {
     from.refuse("origin_host", "another host than this node's own");
   }

@@ -170,9 +170,15 @@ Result<void> Node::start_admin() {
 Result<void> Node::watch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   signals_ = std::make_unique<Signals>();
+  // What has certificates lives long, and must be told of new ones; what has none may go with its
+  // terminal.
+  const bool reloads =
+      std::any_of(config_.endpoints.begin(), config_.endpoints.end(),
+                  [](const NodeEndpoint& e) { return e.endpoint.transport == TransportKind::tls; });
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-    if (signal == SIGHUP && is_ignored(SIGHUP)) continue;  // nohup(1)
-    auto watch = SignalWatch::create(loop().raw(), signal, [this, signal] {
+    if (signal == SIGHUP && !reloads && is_ignored(SIGHUP)) continue;  // nohup(1)
+    auto watch = SignalWatch::create(loop().raw(), signal, [this, signal, reloads] {
+      if (signal == SIGHUP && reloads) return reload();
       if (!shards_.front()->driver->stopping()) return begin_stop();
       // A terminal that goes away may say so twice; that is no impatience.
       if (signal != SIGHUP) std::_Exit(128 + signal);
@@ -205,6 +211,13 @@ void Node::stop() {
 
 void Node::begin_stop() {
   shards_.front()->driver->stop(config_.runtime.stop_grace);
+}
+
+void Node::reload() {
+  for (const auto& one : shards_) {
+    one->shard->mailbox().post_control(
+        Call{[&transports = one->transports] { transports.reload_credentials(); }});
+  }
 }
 
 transport::Loop& Node::loop() {

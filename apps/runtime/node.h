@@ -100,15 +100,18 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  // Until stop(), SIGTERM, SIGINT or SIGHUP; then until every association is down, or the grace is
-  // over and the rest was aborted (`abandoned`). A second signal ends the process at once. On any
-  // one thread, which is the node's from then on.
+  // Until stop(), SIGTERM, SIGINT or, without TLS, SIGHUP; then until every association is down, or
+  // the grace is over and the rest was aborted (`abandoned`). A second signal ends the process at
+  // once. On any one thread, which is the node's from then on.
   NodeExit run();
   // One turn of the loop instead, for nodes that take turns on one thread; `wait`: until something
   // happens. A value: the node has stopped.
   std::optional<NodeExit> turn(bool wait);
   // Begins the graceful stop. Any thread, also before run(); idempotent.
   void stop();
+  // Reads certificates and keys again, as on SIGHUP with TLS; connections that exist keep what they
+  // have. A Notice says of each endpoint what came of it. Any thread.
+  void reload();
 
   // On the node's own thread, or while it does not run:
   const NodeConfig& config() const { return config_; }

@@ -5,12 +5,15 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "apps/runtime/fact_log.h"
 #include "tests/component/echo_module.h"
+#include "tests/support/certificates.h"
 #include "transport/loop.h"
 
 namespace siglane::runtime {
@@ -35,7 +38,24 @@ class EchoDaemon final : public Daemon {
   void on_started(Node& node) override {
     transport = node.config().endpoints.at(0).endpoint.transport;
     admin_socket = node.config().admin.socket;
-    if (signal_to_raise != 0) {
+    if (reload) {
+      // Until the node has said what came of it.
+      before_reload();
+      raise(SIGHUP);
+      look_ = std::make_unique<transport::Timer>(node.loop().timer([this, &node] {
+        for (const KeptFact& fact : node.facts().after(0, 100)) {
+          for (const FactField& field : fact.text.fields) {
+            if (field.value.find("kept the certificate") != field.value.npos) {
+              reloaded = field.value;
+            }
+          }
+        }
+        if (reloaded.empty()) return look_->start_after(1ms);
+        look_.reset();
+        node.stop();
+      }));
+      look_->start_after(1ms);
+    } else if (signal_to_raise != 0) {
       raise(signal_to_raise);  // watched by now: the loop hears of it in its first turn
     } else {
       node.stop();
@@ -49,7 +69,13 @@ class EchoDaemon final : public Daemon {
   std::string greeting, admin_socket;
   bool built = false;
   int signal_to_raise = 0;
+  bool reload = false;
+  std::function<void()> before_reload;
+  std::string reloaded;
   TransportKind transport{};
+
+ private:
+  std::unique_ptr<transport::Timer> look_;
 };
 
 class DaemonTest : public ::testing::Test {
@@ -67,6 +93,22 @@ class DaemonTest : public ::testing::Test {
                      "addresses": ["127.0.0.1"]}],
       "echo": )" << echo << "}";
   }
+  // An endpoint with TLS, whose files are named from the config's directory on.
+  void write_tls() {
+    std::ofstream(file_) << R"({"node": {"name": "n"}, "log": {"level": "off"},
+      "endpoints": [{"name": "e", "module": "echo", "transport": "tls",
+                     "addresses": ["127.0.0.1"], "listen": true, "port": 0,
+                     "tls": {"certificate": "e.crt", "key": "e.key", "ca": "e.ca"}}]})";
+  }
+  void write_credentials(const siglane::testing::CertificateOptions& options) {
+    const auto credentials = authority_.issue(options);
+    write_file("e.crt", credentials.certificate);
+    write_file("e.key", credentials.key);
+    write_file("e.ca", authority_.certificate());
+  }
+  void write_file(const std::string& name, const std::string& text) {
+    std::ofstream(directory_ + "/" + name) << text;
+  }
   int run(std::vector<std::string> arguments) {
     std::vector<const char*> argv{"echod"};
     for (const std::string& argument : arguments) argv.push_back(argument.c_str());
@@ -80,6 +122,7 @@ class DaemonTest : public ::testing::Test {
 
   char name_[32] = "/tmp/siglane-daemon-XXXXXX";
   std::string directory_, file_, out_, err_;
+  siglane::testing::Authority authority_;
   EchoDaemon daemon_;
 };
 
@@ -128,11 +171,43 @@ TEST_F(DaemonTest, SaysWhatIsWrongWithItsConfig) {
   EXPECT_FALSE(daemon_.built);
 }
 
+TEST_F(DaemonTest, ChecksThatCertificatesAndKeysCanBeUsed) {
+  write_tls();
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
+  EXPECT_EQ(err_, file_ + ": endpoint \"e\": certificate file " + directory_ +
+                      "/e.crt: No such file or directory\n");
+  write_credentials({.dns_names = {"e.example"}});
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 0) << err_;
+  EXPECT_EQ(err_, "");
+  write_file("e.key", authority_.issue({}).key);
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
+  EXPECT_THAT(err_, HasSubstr("e.key does not belong to the certificate"));
+}
+
+TEST_F(DaemonTest, WarnsOfACertificateThatHasExpired) {
+  write_tls();
+  write_credentials({.dns_names = {"e.example"}, .from = -48h, .until = -24h});
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 0);
+  EXPECT_THAT(err_, HasSubstr(file_ + ": warning: endpoint \"e\": certificate file " + directory_ +
+                              "/e.crt expired at"));
+}
+
+TEST_F(DaemonTest, ReadsItsCertificatesAgainOnHangUp) {
+  write_tls();
+  write_credentials({.dns_names = {"e.example"}});
+  // Loaded at the start; what is there at the hang-up cannot be.
+  daemon_.before_reload = [this] { write_file("e.key", "half a key"); };
+  daemon_.reload = true;
+  EXPECT_EQ(run({"--config", file_}), 42) << err_;
+  EXPECT_THAT(daemon_.reloaded, HasSubstr("endpoint e: kept the certificate it had: key file " +
+                                          directory_ + "/e.key"));
+}
+
 TEST_F(DaemonTest, SaysWhatIsWrongWithItsCommandLine) {
   EXPECT_EQ(run({}), 2);
   EXPECT_THAT(err_, HasSubstr("--config"));
   EXPECT_EQ(run({"--config", file_, "--transport", "udp"}), 2);
-  EXPECT_THAT(err_, HasSubstr("udp is not one of sctp, kernel-sctp, usrsctp, tcp"));
+  EXPECT_THAT(err_, HasSubstr("udp is not one of sctp, kernel-sctp, usrsctp, tcp, tls"));
   EXPECT_EQ(run({"--config", file_, "--log-level", "loud"}), 2);
   EXPECT_EQ(run({"--version"}), 0);
   EXPECT_THAT(out_, ::testing::StartsWith("echod "));

@@ -177,7 +177,43 @@ TEST(Config, RefusesModulesAndTransportsThatThisNodeDoesNotHave) {
                 .errors,
             "c.json:1: /endpoints/0/module: \"ecko\" is not a protocol of this node (echo)\n"
             "c.json:2: /endpoints/0/transport: \"udp\" is not one of \"sctp\", \"kernel-sctp\", "
-            "\"usrsctp\", \"tcp\"");
+            "\"usrsctp\", \"tcp\", \"tls\"");
+}
+
+TEST(Config, ReadsWhatTlsNeedsAndWhoThePeerMustBe) {
+  const Read got = read(R"({"node": {"name": "n"}, "endpoints": [{
+    "name": "e", "module": "echo", "transport": "tls", "tcp": {"handshake_timeout_ms": 700},
+    "tls": {"certificate": "e.crt", "key": "/etc/siglane/e.key", "ca": "ca/all.crt",
+            "minimum_version": "1.3", "ciphers": "ECDHE+AESGCM",
+            "require_peer_certificate": false}}],
+    "peers": [{"name": "p", "tls": {"identity": "p.example"}}, {"name": "q"}]})");
+  EXPECT_EQ(got.errors, "");
+  const EndpointConfig& endpoint = got.node.endpoints[0].endpoint;
+  EXPECT_EQ(endpoint.transport, TransportKind::tls);
+  EXPECT_EQ(endpoint.stream.handshake_timeout, 700ms);
+  ASSERT_TRUE(endpoint.tls);
+  EXPECT_EQ(endpoint.tls->certificate, "e.crt");
+  EXPECT_EQ(endpoint.tls->key, "/etc/siglane/e.key");
+  EXPECT_EQ(endpoint.tls->ca, "ca/all.crt");
+  EXPECT_EQ(endpoint.tls->minimum_version, TlsVersion::tls_1_3);
+  EXPECT_EQ(endpoint.tls->ciphers, "ECDHE+AESGCM");
+  EXPECT_FALSE(endpoint.tls->require_peer_certificate);
+  EXPECT_EQ(got.node.peers[0].peer.identity(), "p.example");
+  EXPECT_EQ(got.node.peers[1].peer.identity(), "q");
+}
+
+TEST(Config, RefusesTlsThatIsMissingOrOfNoUse) {
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [
+                     {"name": "e", "module": "echo", "transport": "tls"}]})")
+                .errors,
+            "c.json:2: /endpoints/0/tls: is missing: transport tls needs a certificate, its key "
+            "and a ca");
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [
+                     {"name": "e", "module": "echo", "transport": "tcp",
+                      "tls": {"certificate": "c", "key": "k"}}]})")
+                .errors,
+            "c.json:3: /endpoints/0/tls/ca: is missing, not a string\n"
+            "c.json:3: /endpoints/0/tls: is of no use: \"transport\" is not \"tls\"");
 }
 
 // Of a node with these two endpoints (but for name and module).

@@ -82,6 +82,17 @@ TEST(DiameterConfigReader, ReadsEveryKey) {
   EXPECT_EQ(got.node.peer("mme2")->peer.port, 3868);
 }
 
+TEST(DiameterConfigReader, ExpectsTheOriginHostInACertificateUnlessToldOtherwise) {
+  const auto got = read_diameter(R"("diameter": {
+    "origin_host": "hss.example.org", "origin_realm": "example.org",
+    "peers": [{"name": "mme", "origin_host": "mme.example.org"},
+              {"name": "mme2", "origin_host": "mme2.example.org",
+               "tls": {"identity": "pool.example.org"}}]})");
+  EXPECT_EQ(got.errors, "");
+  EXPECT_EQ(got.node.peer("mme")->peer.identity(), "mme.example.org");
+  EXPECT_EQ(got.node.peer("mme2")->peer.identity(), "pool.example.org");
+}
+
 TEST(DiameterConfigReader, RefusesIdentitiesThatAreTakenOrNone) {
   EXPECT_EQ(read_diameter(R"("diameter": {"origin_host": "a.org", "origin_realm": "b c", "peers": [
     {"name": "p1", "origin_host": "A.org"},
