@@ -3,7 +3,8 @@
 
     freediameter_relay_test.py BINARIES TRANSPORT SCENARIO
 
-TRANSPORT: tcp or kernel-sctp. SCENARIO: who watches and who says goodbye:
+TRANSPORT: tcp, kernel-sctp, or tls: then the relay reaches siglane-hss by TLS over TCP, and
+siglane-load reaches the relay by TCP. SCENARIO: who watches and who says goodbye:
   relay-watches    the relay sends DWRs to both and leaves with a DPR to both
   siglane-watches  siglane-hss and siglane-load send DWRs to the relay and leave with a DPR each
 
@@ -12,28 +13,35 @@ it; then one idle MME stays. The relay logs every message as it understood it, a
 capture of all that was on the wire.
 """
 import pathlib
+import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import network
 import siglane
 from capture import Capture
+from certificates import Authority
 from freediameter import FreeDiameter
 from processes import Failed, Processes, main, patience
 
 HOME = "epc.mnc001.mcc001.3gppnetwork.org"
 VISITED = "epc.mnc002.mcc001.3gppnetwork.org"
 HSS = f"hss.{HOME}"
-HSS_PORT, RELAY_PORT = 3868, 3869
+HSS_PORT, HSS_TLS_PORT, RELAY_PORT = 3868, 5658, 3869
 CAPABILITIES, WATCHDOG, DISCONNECT = 257, 280, 282
 UPDATE_LOCATION, CANCEL_LOCATION, AUTHENTICATION_INFORMATION, PURGE = 316, 317, 318, 321
 TO, FROM = "SND to", "RCV from"
 SHORT_WATCHDOG_S, LONG_WATCHDOG_S = 6, 300
 
 
-def hss_config(transport, watchdog_s):
-    config = siglane.endpoint(siglane.hss_example(), transport, addresses=["127.0.0.1"],
-                              port=HSS_PORT)
+def hss_config(transport, watchdog_s, authority):
+    changes = {"addresses": ["127.0.0.1"], "port": HSS_PORT}
+    if authority is not None:
+        certificate, key = authority.issue("hss", HSS)
+        changes["port"] = HSS_TLS_PORT
+        changes["tls"] = {"certificate": str(certificate), "key": str(key),
+                          "ca": str(authority.file)}
+    config = siglane.endpoint(siglane.hss_example(), transport, **changes)
     config["diameter"].update(
         origin_host=HSS,
         origin_realm=HOME,
@@ -139,18 +147,35 @@ def expect_status(process, status):
         raise Failed(f"{process.name} ended with status {status}:\n{process.tail()}")
 
 
+def expect_refusal_of_strangers(authority):
+    """siglane-hss lets nobody in who shows no certificate, and openssl agrees with its own."""
+    stranger = ["openssl", "s_client", "-connect", f"127.0.0.1:{HSS_TLS_PORT}", "-CAfile",
+                authority.file, "-verify_hostname", HSS, "-verify_return_error", "-tls1_2"]
+    certificate, key = authority.issue("visitor", FreeDiameter.IDENTITY)
+    for arguments, status in ([], 1), (["-cert", certificate, "-key", key], 0):
+        command = [str(argument) for argument in (*stranger, *arguments)]
+        got = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                             timeout=30 * patience()).returncode
+        if got != status:
+            raise Failed(f"openssl s_client {arguments} ended with {got}, not {status}")
+
+
 def expect_diameter(capture, transport):
-    """Diameter all over the capture, over SCTP under its payload protocol identifier."""
+    """Diameter all over the capture, over SCTP under its payload protocol identifier.
+
+    With TLS the part between relay and HSS is not in clear, and so not counted.
+    """
     table = capture.table("diameter.cmd.code", "diameter.Result-Code", "sctp.data_payload_proto_id")
     opened = sum(codes == [str(CAPABILITIES)] and "2001" in results for codes, results, _ in table)
-    if opened != 4:
-        raise Failed(f"{opened} successful CEAs in the capture, expected 4")
+    expected = 3 if transport == "tls" else 4
+    if opened != expected:
+        raise Failed(f"{opened} successful CEAs in the capture, expected {expected}")
     messages = sum(len(codes) for codes, _, _ in table)
-    if messages < 200:
+    if messages < (100 if transport == "tls" else 200):
         raise Failed(f"only {messages} Diameter messages in the capture")
     protocols = {protocol for _, _, protocols in table for protocol in protocols}
     # RFC 6733 §2.1.1 assigns 46. freeDiameter 1.2.1 sends 0, so there are both.
-    if protocols != (set() if transport == "tcp" else {"0", "46"}):
+    if protocols != ({"0", "46"} if transport == "kernel-sctp" else set()):
         raise Failed(f"payload protocol identifiers in the capture: {protocols}")
 
 
@@ -163,14 +188,22 @@ def scenario(directory, binaries, transport, relay_watches):
         programs = siglane.Siglane(binaries, processes)
         capture = Capture(processes, "diameter", "tcp or sctp",
                           [f"tcp.port=={RELAY_PORT},diameter", f"sctp.port=={RELAY_PORT},diameter"])
-        hss = programs.start_node("siglane-hss", "hss", hss_config(transport, siglane_s),
+        authority = Authority(directory) if transport == "tls" else None
+        hss = programs.start_node("siglane-hss", "hss", hss_config(transport, siglane_s, authority),
                                   "--database", directory / "hss.db")
-        relay = FreeDiameter(processes, HSS, HSS_PORT, RELAY_PORT, [HOME, VISITED], transport,
-                             relay_s)
+        hss_port, credentials = HSS_PORT, None
+        # How the load tool reaches the relay, and the relay is asked to serve.
+        served = "tcp" if transport == "tls" else transport
+        if authority is not None:
+            hss_port = HSS_TLS_PORT
+            credentials = (*authority.issue("relay", FreeDiameter.IDENTITY), authority.file)
+            expect_refusal_of_strangers(authority)
+        relay = FreeDiameter(processes, HSS, hss_port, RELAY_PORT, [HOME, VISITED], served,
+                             relay_s, credentials=credentials)
         relay.wait_for_peer(HSS, 20)
-        traffic(programs, relay, transport)
+        traffic(programs, relay, served)
 
-        config = load_config(transport, siglane_s, [group("idle", 9, 1, 0.001)], 3600)
+        config = load_config(served, siglane_s, [group("idle", 9, 1, 0.001)], 3600)
         load = programs.start_load("s6a", "idle", config)
         relay.wait_for_peer(idle, 20)
         for peer in (HSS, idle):
