@@ -1,0 +1,18 @@
+# find_package(siglane CONFIG): siglane::core, ::transport, ::diameter, ::m3ua, ::runtime, and what
+# they are linked with.
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+find_dependency(fmt)
+find_dependency(spdlog)
+find_dependency(Protobuf)
+find_dependency(PkgConfig)
+foreach(library libuv usrsctp)
+  string(TOUPPER ${library} prefix)
+  pkg_check_modules(${prefix} QUIET IMPORTED_TARGET ${library})
+  if(NOT ${prefix}_FOUND)
+    set(siglane_FOUND FALSE)
+    set(siglane_NOT_FOUND_MESSAGE "pkg-config does not know ${library}")
+    return()
+  endif()
+endforeach()
+include(${CMAKE_CURRENT_LIST_DIR}/siglaneTargets.cmake)
