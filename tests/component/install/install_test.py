@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""A user's node: Siglane is installed, docs/examples/charging is built against that, and answers.
+
+    install_test.py BUILD_TREE CMAKE COMPILER
+"""
+import os
+import pathlib
+import re
+import socket
+import struct
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
+import siglane
+from processes import Failed, Processes, main, run, wait_until
+
+BUILD_TREE, CMAKE, COMPILER = sys.argv[1:]
+EXAMPLE = siglane.ROOT / "docs" / "examples" / "charging"
+HOST, REALM = "gateway01.example.org", "example.org"
+CAPABILITIES, CREDIT_CONTROL = 257, 272
+RESULT_CODE, GRANTED_SERVICE_UNIT, CC_TIME = 268, 431, 420
+SUCCESS = 2001
+
+
+def expect(good, what):
+    if not good:
+        raise Failed(what)
+
+
+def check_package(prefix):
+    """Nothing of the package may lead back to the tree it came from, or tell users how to compile."""
+    for script in prefix.rglob("*.cmake"):
+        text = script.read_text()
+        for leak in (str(siglane.ROOT), BUILD_TREE, "-Werror", "siglane_flags"):
+            expect(leak not in text, f"{script}: {leak}")
+    headers = prefix / "include" / "siglane"
+    for header in headers.rglob("*.h"):
+        for included in re.findall(r'#include "([^"]+)"', header.read_text()):
+            expect((headers / included).exists(), f"{header}: {included} is not installed")
+
+
+def check_readme():
+    source = (EXAMPLE / "charging.cpp").read_text()
+    excerpts = re.findall(r"```cpp\n(.*?)```", (siglane.ROOT / "README.md").read_text(), re.S)
+    expect(excerpts, "README.md shows no C++")
+    for excerpt in excerpts:
+        expect(excerpt in source, f"README.md shows what charging.cpp does not say:\n{excerpt}")
+
+
+# Diameter as RFC 6733 §3 and §4.1 draw it, from scratch: nothing of ours is trusted here.
+def avp(code, value):
+    data = struct.pack("!I", value) if isinstance(value, int) else value
+    data = data.encode() if isinstance(data, str) else data
+    return struct.pack("!II", code, 0x40 << 24 | 8 + len(data)) + data + bytes(-len(data) % 4)
+
+
+def request(command, application, *avps):
+    body = b"".join(avps)
+    return struct.pack("!IIIII", 1 << 24 | 20 + len(body), 0x80 << 24 | command, application, 7, 9) + body
+
+
+def members(data):
+    found = {}
+    while data:
+        code, length = struct.unpack("!II", data[:8])
+        length &= 0xFFFFFF
+        found[code] = data[8:length]
+        data = data[length + -length % 4 :]
+    return found
+
+
+def ask(node, message):
+    node.sendall(message)
+    stream = node.makefile("rb")
+    header = stream.read(20)
+    return members(stream.read(int.from_bytes(header[1:4], "big") - 20))
+
+
+def number(data):
+    return int.from_bytes(data, "big")
+
+
+def connect(address):
+    try:
+        return socket.create_connection((address, 3868), timeout=20)
+    except ConnectionRefusedError:
+        return None
+
+
+def test(directory):
+    prefix, build = directory / "prefix", directory / "build"
+    run([CMAKE, "--install", BUILD_TREE, "--prefix", prefix])
+    check_package(prefix)
+    check_readme()
+    run([prefix / "bin" / "siglane-hss", "--check-config", "--config",
+         prefix / "share" / "siglane" / "hss.json"])
+
+    run([CMAKE, "-G", "Ninja", "-S", EXAMPLE, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}",
+         f"-DCMAKE_CXX_COMPILER={COMPILER}"])
+    run([CMAKE, "--build", build], seconds=240)
+
+    # The example's port, on a loopback address that no other run of this test has.
+    address = "127.77.{}.{}".format(*divmod(os.getpid() % 65536, 256))
+    text = (EXAMPLE / "charging.json").read_text().replace("127.0.0.1", address)
+    config = directory / "charging.json"
+    config.write_text(text)
+    with Processes(directory) as programs:
+        charging = programs.start("charging", [build / "charging", "--config", config])
+        with wait_until(lambda: connect(address), 20, "the node listens") as node:
+            identity = avp(264, HOST) + avp(296, REALM)
+            capabilities = ask(node, request(
+                CAPABILITIES, 0, identity, avp(257, b"\0\1\x7f\0\0\1"), avp(266, 0),
+                avp(269, "gateway"), avp(258, 4)))
+            expect(number(capabilities[RESULT_CODE]) == SUCCESS, "capabilities are refused")
+            answer = ask(node, request(
+                CREDIT_CONTROL, 4, avp(263, "gateway01;1"), identity, avp(283, REALM), avp(258, 4),
+                avp(461, "voice@example.org"), avp(416, 1), avp(415, 0)))
+            expect(number(answer[RESULT_CODE]) == SUCCESS, f"an answer like {answer}")
+            granted = members(answer[GRANTED_SERVICE_UNIT])
+            expect(number(granted[CC_TIME]) == 60, f"granted {granted}")
+        expect(charging.stop(20) == 0, "the node does not stop gracefully")
+
+
+main(test)
