@@ -20,6 +20,7 @@
 #include "protocols/diameter/message.h"
 #include "tests/bench/libfdproto_codec.h"
 #include "tests/bench/message_digest.h"
+#include "tests/support/paths.h"
 
 namespace siglane::diameter {
 namespace {
@@ -30,7 +31,7 @@ namespace {
 }
 
 std::vector<std::byte> read_vector(const std::string& name) {
-  std::ifstream file(SIGLANE_SOURCE_DIR "/tests/bench/vectors/" + name, std::ios::binary);
+  std::ifstream file(test::source_dir() + "/tests/bench/vectors/" + name, std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(file), {}};
   if (bytes.empty()) fail("cannot read " + name);
   const auto* begin = reinterpret_cast<const std::byte*>(bytes.data());

@@ -11,6 +11,7 @@
 #include "apps/hss/config.h"
 #include "apps/runtime/diameter_config.h"
 #include "apps/runtime/m3ua_config.h"
+#include "tests/support/paths.h"
 
 namespace siglane::runtime {
 namespace {
@@ -19,7 +20,7 @@ using Json = nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const std::filesystem::path kConfigs = std::filesystem::path(SIGLANE_SOURCE_DIR) / "config";
+const std::filesystem::path kConfigs = std::filesystem::path(test::source_dir()) / "config";
 
 Json parse_file(const std::filesystem::path& path) {
   std::ifstream in(path);

@@ -16,6 +16,7 @@
 #include "apps/hss/subscriber_file.h"
 #include "tests/component/hss/s6a_requests.h"
 #include "tests/component/hss/tcp_mme.h"
+#include "tests/support/paths.h"
 
 extern char** environ;
 
@@ -46,7 +47,7 @@ std::uint16_t free_port() {
 class HssProcess {
  public:
   explicit HssProcess(const std::filesystem::path& directory) : log_(directory / "log") {
-    const std::string program = std::string(SIGLANE_BINARY_DIR) + "/bin/siglane-hss";
+    const std::string program = test::binary_dir() + "/bin/siglane-hss";
     const std::string config = directory / "hss.json";
     std::vector<std::string> words = {program, "--config", config, "--admin-socket", ""};
     std::vector<char*> argv;

@@ -7,6 +7,7 @@
 #include "core/buffer.h"
 #include "protocols/diameter/dictionary.h"
 #include "protocols/diameter/message.h"
+#include "tests/support/paths.h"
 
 // Messages that several tests need.
 
@@ -18,8 +19,7 @@ inline Bytes bytes_of(const std::string& text) {
 
 // A file of tests/vectors/diameter.
 inline std::string vector_file(const std::string& name) {
-  std::ifstream file(std::string(SIGLANE_SOURCE_DIR) + "/tests/vectors/diameter/" + name,
-                     std::ios::binary);
+  std::ifstream file(test::source_dir() + "/tests/vectors/diameter/" + name, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 

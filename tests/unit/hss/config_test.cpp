@@ -6,12 +6,13 @@
 
 #include "apps/hss/daemon.h"
 #include "apps/hss/subscriber_file.h"
+#include "tests/support/paths.h"
 #include "tests/unit/hss/store_fixture.h"
 
 namespace siglane::hss {
 namespace {
 
-const std::filesystem::path kSource = SIGLANE_SOURCE_DIR;
+const std::filesystem::path kSource = test::source_dir();
 
 TEST(HssConfigTest, TheExampleConfigLoads) {
   HssDaemon daemon;

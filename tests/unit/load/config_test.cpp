@@ -8,13 +8,15 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/paths.h"
+
 namespace siglane::load {
 namespace {
 
 using testing::HasSubstr;
 
-const std::string kS6a = SIGLANE_SOURCE_DIR "/config/load-s6a.json";
-const std::string kM3ua = SIGLANE_SOURCE_DIR "/config/load-m3ua.json";
+const std::string kS6a = test::source_dir() + "/config/load-s6a.json";
+const std::string kM3ua = test::source_dir() + "/config/load-m3ua.json";
 
 // The example with one thing changed, in a file of its own.
 class ChangedExample {
@@ -205,7 +207,7 @@ bool somebody_takes(const std::string& key, const std::string& place) {
 }
 
 TEST(LoadConfig, TakesEveryKeyThatTheSchemaLists) {
-  std::ifstream in(SIGLANE_SOURCE_DIR "/config/schema.json");
+  std::ifstream in(test::source_dir() + "/config/schema.json");
   const nlohmann::json load = nlohmann::json::parse(in)["properties"]["load"]["properties"];
   for (const auto& [key, schema] : load.items()) {
     EXPECT_TRUE(somebody_takes(key, "\"duration_ms\": 20000")) << key;
@@ -217,7 +219,7 @@ TEST(LoadConfig, TakesEveryKeyThatTheSchemaLists) {
 }
 
 TEST(LoadConfig, TheSchemaListsEveryKeyOfTheExamples) {
-  std::ifstream in(SIGLANE_SOURCE_DIR "/config/schema.json");
+  std::ifstream in(test::source_dir() + "/config/schema.json");
   const nlohmann::json schema = nlohmann::json::parse(in)["properties"]["load"]["properties"];
   for (const std::string& file : {kS6a, kM3ua}) {
     std::ifstream example(file);

@@ -5,6 +5,7 @@
 
 #include "apps/load/config.h"
 #include "apps/load/traffic.h"
+#include "tests/support/paths.h"
 
 namespace siglane::load {
 namespace {
@@ -20,7 +21,7 @@ class NoTraffic final : public Traffic {
 };
 
 TEST(Tool, RefusesToStartWhereItsReportCannotBeWritten) {
-  const auto config = load_s6a_config(SIGLANE_SOURCE_DIR "/config/load-s6a.json", {});
+  const auto config = load_s6a_config(test::source_dir() + "/config/load-s6a.json", {});
   ASSERT_TRUE(config) << config.error().what;
   ToolOptions options;
   options.json_file = "/nonexistent/report.json";

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "apps/stp/daemon.h"
+#include "tests/support/paths.h"
 
 namespace siglane::stp {
 namespace {
@@ -33,7 +34,7 @@ std::string mistakes_of(const std::string& m3ua) {
 
 TEST(StpConfig, TheExampleIsGoodAndServesEightAspsByName) {
   StpDaemon daemon;
-  const auto node = runtime::load_config(SIGLANE_SOURCE_DIR "/config/stp.json", daemon);
+  const auto node = runtime::load_config(test::source_dir() + "/config/stp.json", daemon);
   ASSERT_TRUE(node) << node.error().what;
   EXPECT_EQ(node->endpoints.front().endpoint.port, 2905);
   EXPECT_EQ(node->endpoints.front().endpoint.udp_encapsulation_port, 9902);
