@@ -27,6 +27,9 @@ namespace siglane {
   X(parcels_undelivered, "parcels.undelivered")                             \
   X(parcels_exhausted, "parcels.exhausted")                                 \
   X(mailbox_full, "mailbox.full")                                           \
+  X(parcels_lost, "parcels.lost")                                           \
+  X(moves, "shard.moves")                                                   \
+  X(moves_refused, "shard.moves.refused")                                   \
   X(protocol_violations, "protocol.violations")                             \
   /* transport */                                                           \
   X(peels, "transport.peels")                                               \

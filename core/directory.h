@@ -1,48 +1,97 @@
 #pragma once
+#include <cstddef>
+#include <deque>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/association.h"
+#include "core/diversion.h"
 #include "core/mailbox.h"
 
 namespace siglane {
 
-// Which shard a session lives on. A shard looks at its own sessions first, so this is asked only
-// for what lives elsewhere. Any thread.
+// What the shards of one node have in common: which session lives where, which peer has an
+// association, and the one change of a path that may be under way. A shard looks at its own
+// sessions first, so on the data path this is asked only for what lives elsewhere. Any thread.
 class Directory {
  public:
-  void add_shard(ShardId shard, Mailbox& mailbox) {
-    std::unique_lock lock(mutex_);
-    const auto index = static_cast<std::size_t>(shard);
-    if (mailboxes_.size() <= index) mailboxes_.resize(index + 1);
-    mailboxes_[index] = &mailbox;
-  }
-  void settle(AssociationId id, ShardId shard) {
-    std::unique_lock lock(mutex_);
-    homes_[id] = shard;
-  }
-  void forget(AssociationId id) {
-    std::unique_lock lock(mutex_);
-    homes_.erase(id);
-  }
-  std::optional<ShardId> home_of(AssociationId id) const {
-    std::shared_lock lock(mutex_);
-    auto it = homes_.find(id);
-    return it == homes_.end() ? std::nullopt : std::optional(it->second);
-  }
+  // Before any of the node's threads runs.
+  void add_shard(ShardId shard, Mailbox& mailbox);
+  std::size_t shards() const { return mailboxes_.size(); }
   Mailbox* mailbox_of(ShardId shard) const {
-    std::shared_lock lock(mutex_);
     const auto index = static_cast<std::size_t>(shard);
     return index < mailboxes_.size() ? mailboxes_[index] : nullptr;
   }
 
+  void settle(AssociationId id, ShardId shard);
+  // What is still sent there must go there, and come back from there as Undelivered: else it would
+  // overtake what was sent before. So where there are several shards the home of one that is no
+  // more is kept, until some ten thousand others have ended.
+  void forget(AssociationId id);
+  std::optional<ShardId> home_of(AssociationId id) const;
+
+  // One association for each peer of a module: false, if it has one already.
+  [[nodiscard]] bool bind_peer(const ProtocolModule* module, const std::string& peer,
+                               AssociationId id);
+  void release_peer(const ProtocolModule* module, const std::string& peer);
+  std::optional<AssociationId> association_of(const ProtocolModule* module,
+                                              const std::string& peer) const;
+  // Associations that have not said who they are, on all shards: false, if `max` is reached.
+  [[nodiscard]] bool add_unidentified(std::size_t max);
+  void remove_unidentified();
+
+  // A shard's load: the share of its time that it was busy, 0 to 1.
+  void set_busy_share(ShardId shard, double share);
+  double busy_share(ShardId shard) const;
+  // The least busy one; `home`, unless another is clearly quieter.
+  ShardId quietest(ShardId home) const;
+
+  // Diversions, one at a time. Nothing: another is under way, or the node stops.
+  [[nodiscard]] std::optional<Diversion> begin_move(AssociationId id, ShardId from, ShardId to);
+  // Where another is under way it waits for its turn, and comes out of end(); one that waits for
+  // the same flow already serves for both.
+  [[nodiscard]] std::optional<Diversion> begin_reroute(ProtocolModule& module, AssociationId flow);
+  // A shard has had its marks passed. true: it was the last one.
+  [[nodiscard]] bool followed(const Diversion& diversion);
+  // What moved lives there.
+  void settle(const Diversion& move);
+  // It is over. The next one, if one waits for its turn.
+  [[nodiscard]] std::optional<Diversion> end(const Diversion& diversion);
+  // No moves from now on.
+  void stop_moves();
+
  private:
-  mutable std::shared_mutex mutex_;
+  struct Peer {
+    const ProtocolModule* module;
+    std::string name;
+    auto operator<=>(const Peer&) const = default;
+  };
+  struct Waiting {
+    ProtocolModule* module;
+    AssociationId flow;
+  };
+  Diversion begin(Diversion diversion);
+
+  std::vector<Mailbox*> mailboxes_;  // fixed once the node runs
+
+  mutable std::shared_mutex mutex_;  // over all that follows
   std::unordered_map<AssociationId, ShardId> homes_;
-  std::vector<Mailbox*> mailboxes_;
+  std::deque<AssociationId> ended_;
+  std::map<Peer, AssociationId> peers_;
+  std::size_t unidentified_ = 0;
+  std::vector<double> busy_;
+
+  std::optional<Diversion> under_way_;
+  std::size_t to_follow_ = 0;  // shards
+  std::uint64_t last_number_ = 0;
+  std::deque<Waiting> waiting_;
+  bool moves_stopped_ = false;
 };
 
 }  // namespace siglane

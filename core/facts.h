@@ -56,6 +56,10 @@ struct AssociationPeeled {
   std::uint64_t bytes_held = 0;
   std::size_t peeled_now = 0;
 };
+// It and its session live on another shard from now on.
+struct AssociationMoved {
+  ShardId from{}, to{};
+};
 // An association earned a socket and did not get one: descriptors or the cap on peeled sockets.
 struct PeeloffStarved {
   std::string why;
@@ -83,12 +87,12 @@ struct Notice {
 
 }  // namespace fact
 
-using Fact =
-    std::variant<fact::EndpointOpened, fact::AssociationOpened, fact::AssociationClosed,
-                 fact::ConnectFailed, fact::PeerOpened, fact::PeerClosed, fact::PeerRefused,
-                 fact::ProtocolViolation, fact::AssociationPeeled, fact::PeeloffStarved,
-                 fact::CongestionChanged, fact::PathChanged, fact::AspStateChanged,
-                 fact::AsStateChanged, fact::DestinationUnavailable, fact::Notice>;
+using Fact = std::variant<fact::EndpointOpened, fact::AssociationOpened, fact::AssociationClosed,
+                          fact::ConnectFailed, fact::PeerOpened, fact::PeerClosed,
+                          fact::PeerRefused, fact::ProtocolViolation, fact::AssociationPeeled,
+                          fact::AssociationMoved, fact::PeeloffStarved, fact::CongestionChanged,
+                          fact::PathChanged, fact::AspStateChanged, fact::AsStateChanged,
+                          fact::DestinationUnavailable, fact::Notice>;
 
 // Where facts go. Called on the shard's thread, must not block and must not call back.
 class FactSink {

@@ -1,11 +1,14 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "core/diversion.h"
 #include "core/protocol.h"
 
 namespace siglane {
@@ -21,54 +24,105 @@ struct Delivery {
 struct Call {
   std::function<void()> run;
 };
-using Letter = std::variant<Delivery, Call>;
+// An association and its session on their way to this shard. Dropping them aborts the association.
+class MovingUnit {
+ public:
+  MovingUnit() = default;
+  MovingUnit(const MovingUnit&) = delete;
+  MovingUnit& operator=(const MovingUnit&) = delete;
+  virtual ~MovingUnit() = default;
+};
+struct Arrival {
+  Diversion diversion;
+  std::unique_ptr<MovingUnit> unit;
+};
+// The steps of a diversion (diversion.h).
+struct Diverted {
+  Diversion diversion;
+};
+struct Mark {
+  std::uint64_t diversion = 0;
+  ShardId sender{};
+};
+struct Passed {
+  std::uint64_t diversion = 0;
+};
+struct Gathered {
+  Diversion diversion;
+};
+struct Settled {
+  std::uint64_t diversion = 0;
+};
+// A mailbox that was full for us has been emptied.
+struct RoomAgain {};
+
+using Letter =
+    std::variant<Delivery, Call, Arrival, Diverted, Mark, Passed, Gathered, Settled, RoomAgain>;
 
 // The one FIFO into a shard, from any thread. Two budgets: data is bounded and may be refused;
-// control (completions, calls) has reserved room and is never refused, because what asks for it
-// is itself bounded.
+// control (completions, calls, diversions) has reserved room and is never refused, because what
+// asks for it is itself bounded.
 class Mailbox {
  public:
-  // `wake` is called, on the posting thread, when the box stops being empty.
   explicit Mailbox(std::size_t data_max = 65536) : data_max_(data_max) {}
-  void on_wake(std::function<void()> wake) { wake_ = std::move(wake); }  // before any post
+  // `wake` is called, on the posting thread, when the box stops being empty. Before any post.
+  void on_wake(std::function<void()> wake) { wake_ = std::move(wake); }
 
-  // false: the data budget is used up and `delivery` untouched.
-  [[nodiscard]] bool post_data(Delivery& delivery) {
-    return post([&] { return data_waiting_ < data_max_; },
-                [&] {
-                  ++data_waiting_;
-                  waiting_.emplace_back(std::move(delivery));
-                });
+  // false: the data budget is used up and `delivery` untouched; `waiter`, if any, gets RoomAgain
+  // once this box was emptied.
+  [[nodiscard]] bool post_data(Delivery& delivery, Mailbox* waiter = nullptr) {
+    bool was_empty = false;
+    {
+      std::lock_guard lock(mutex_);
+      if (data_waiting_ >= data_max_) {
+        if (waiter != nullptr && std::ranges::find(waiters_, waiter) == waiters_.end()) {
+          waiters_.push_back(waiter);
+        }
+        return false;
+      }
+      ++data_waiting_;
+      was_empty = waiting_.empty();
+      waiting_.emplace_back(std::move(delivery));
+    }
+    wake_if(was_empty);
+    return true;
   }
   void post_control(Letter letter) {
-    (void)post([] { return true; }, [&] { waiting_.emplace_back(std::move(letter)); });
+    bool was_empty = false;
+    {
+      std::lock_guard lock(mutex_);
+      was_empty = waiting_.empty();
+      waiting_.emplace_back(std::move(letter));
+    }
+    wake_if(was_empty);
+  }
+  bool full() const {
+    std::lock_guard lock(mutex_);
+    return data_waiting_ >= data_max_;
   }
 
   // All that waits, in order, swapped into `out` (cleared first). The shard's thread.
   void drain(std::vector<Letter>& out) {
     out.clear();
-    std::lock_guard lock(mutex_);
-    waiting_.swap(out);
-    data_waiting_ = 0;
+    std::vector<Mailbox*> waiters;
+    {
+      std::lock_guard lock(mutex_);
+      waiting_.swap(out);
+      data_waiting_ = 0;
+      waiters.swap(waiters_);
+    }
+    for (Mailbox* waiter : waiters) waiter->post_control(RoomAgain{});
   }
 
  private:
-  template <class Room, class Put>
-  bool post(Room room, Put put) {
-    bool was_empty = false;
-    {
-      std::lock_guard lock(mutex_);
-      if (!room()) return false;
-      was_empty = waiting_.empty();
-      put();
-    }
+  void wake_if(bool was_empty) {
     if (was_empty && wake_) wake_();
-    return true;
   }
 
   std::function<void()> wake_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::vector<Letter> waiting_;
+  std::vector<Mailbox*> waiters_;
   std::size_t data_waiting_ = 0;
   std::size_t data_max_;
 };

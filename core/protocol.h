@@ -19,6 +19,13 @@
 
 namespace siglane {
 
+// How a parcel crosses from shard to shard.
+enum class Carriage : std::uint8_t {
+  unordered,  // bounded; where there is no room it is Undelivered and may go elsewhere
+  ordered,    // bounded; waits for its turn, and never overtakes an earlier one of its flow
+  control,    // rare and never refused: what states are made of
+};
+
 // A decoded message on its way between two sessions of one module. Only the module that packed it
 // opens it (it knows its own kinds, so a static_cast will do). Its memory comes from and returns to
 // a free list of the thread, so that a parcel costs no heap allocation in steady state.
@@ -28,6 +35,8 @@ class Parcel {
   Parcel(const Parcel&) = delete;
   Parcel& operator=(const Parcel&) = delete;
   virtual ~Parcel() = default;
+
+  virtual Carriage carriage() const { return Carriage::unordered; }
 
   // Where it has been already: route() excludes these. False: it was everywhere it may go.
   bool mark_tried(AssociationId id) {
@@ -66,9 +75,13 @@ struct IdentityRefused {
   std::string why;
 };                   // the other answer: say so to the peer, and Close
 struct Stopping {};  // the node stops: say goodbye and Close
-using SessionInput = std::variant<AssociationUp, AssociationReceived, AssociationCongestion,
-                                  AssociationPathChange, AssociationUnsent, AssociationDown,
-                                  Submitted, Woken, Identified, IdentityRefused, Stopping>;
+// The answer to Reroute: all that is under way in this coordinator's flow has been delivered, or is
+// here. Publish the new path and forward what is held: the shards follow right after.
+struct Rerouting {};
+using SessionInput =
+    std::variant<AssociationUp, AssociationReceived, AssociationCongestion, AssociationPathChange,
+                 AssociationUnsent, AssociationDown, Submitted, Woken, Identified, IdentityRefused,
+                 Stopping, Rerouting>;
 
 // Out: everything a step may want done, in order.
 struct Transmit {
@@ -96,12 +109,13 @@ struct Ask {
 };  // to the store thread; comes back as Submitted
 struct Publish {
   ParcelPtr change;
-};  // to the module's control plane
+};                  // to the module's control plane
+struct Reroute {};  // a coordinator's flow is to take another path: Rerouting follows
 struct Announce {
   Fact fact;
 };
-using Action =
-    std::variant<Transmit, Close, Identify, Accept, Forward, Undelivered, Ask, Publish, Announce>;
+using Action = std::variant<Transmit, Close, Identify, Accept, Forward, Undelivered, Ask, Publish,
+                            Reroute, Announce>;
 
 // What one step wants done. Owned by the shard and reused: no allocation in steady state.
 class Outbox {
@@ -121,6 +135,8 @@ class Outbox {
   }
   void ask(ParcelPtr request) { actions_.emplace_back(Ask{std::move(request)}); }
   void publish(ParcelPtr change) { actions_.emplace_back(Publish{std::move(change)}); }
+  // Hold the flow's parcels that come here, from now until Rerouting.
+  void reroute() { actions_.emplace_back(Reroute{}); }
   void announce(Fact fact) { actions_.emplace_back(Announce{std::move(fact)}); }
   void count(Counter counter, std::uint64_t n = 1) { counters_->add(counter, n); }
 
@@ -200,6 +216,11 @@ class ProtocolModule : public Framing {
   // Control plane: a session's state changed (its Publish). Builds and publishes a new snapshot for
   // route(). Called on the shard's thread under no lock: the module serialises.
   virtual void publish(ShardId shard, AssociationId from, ParcelPtr change) = 0;
+  // The steps of a Reroute on each shard (core/diversion.h), for modules whose flows have an order:
+  // until follow(), route() on this shard keeps to the path that it followed last, and between
+  // hold() and follow() it forwards the flow to its coordinator, where the shard holds it.
+  virtual void hold(ShardId, AssociationId /*coordinator*/) {}
+  virtual void follow(ShardId, AssociationId /*coordinator*/) {}
 };
 
 // The way to the store thread, for Ask. The completion returns as Submitted{from: none} to the

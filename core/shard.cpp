@@ -1,82 +1,10 @@
-#include "core/shard.h"
-
 #include <algorithm>
+#include <limits>
 
 #include "core/certificate_names.h"
+#include "core/shard_parts.h"
 
 namespace siglane {
-namespace {
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
-
-}  // namespace
-
-struct Shard::Entry {
-  AssociationId id{};
-  ProtocolModule* module = nullptr;
-  std::unique_ptr<Session> session;  // null: refused, waiting for its Down
-  Deadlines<AssociationId>::Slot armed;
-  bool coordinator = false;
-  bool identified = false;
-  bool closing = false;
-  Instant identify_by{};
-  std::vector<std::string> remote_addresses;
-  std::optional<std::vector<std::string>> certificate_names;
-  std::string peer;
-  std::optional<SessionInput> identity;  // the answer to Identify, for the next step
-  Instant since{};
-  std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
-};
-
-// Connected or connecting (`current`), or going to be (`retry_at`); else it rests, as another
-// association is its peer.
-struct Shard::Link {
-  EndpointId local{};
-  PeerConfig peer;
-  Backoff backoff;
-  AssociationId current = AssociationId::none;
-  std::optional<Instant> retry_at;
-  Deadlines<Link*>::Slot armed;
-};
-
-struct Shard::Work {
-  struct Failure {
-    ParcelPtr parcel;
-    Why why{};
-  };
-  AssociationId id{};                // who is stepped, or who failed to forward
-  ProtocolModule* module = nullptr;  // who answers for a parcel that finds nobody
-  std::variant<SessionInput, Failure> what;
-};
-
-// An outbox for one step or one routing decision; nested ones are different.
-class Shard::OutboxLease {
- public:
-  explicit OutboxLease(Shard& shard) : shard_(shard) {
-    if (shard_.outboxes_used_ == shard_.outboxes_.size()) {
-      shard_.outboxes_.push_back(std::make_unique<Outbox>(shard_.buffers_, shard_.counters_));
-    }
-    out_ = shard_.outboxes_[shard_.outboxes_used_++].get();
-  }
-  ~OutboxLease() {
-    out_->clear();
-    --shard_.outboxes_used_;
-  }
-  OutboxLease(const OutboxLease&) = delete;
-  OutboxLease& operator=(const OutboxLease&) = delete;
-
-  Outbox& operator*() const { return *out_; }
-
- private:
-  Shard& shard_;
-  Outbox* out_;
-};
-
 Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, Directory& directory,
              FactSink& facts, AskSink* asks, BufferPool& buffers, Counters& counters)
     : config_(config),
@@ -87,7 +15,9 @@ Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, D
       asks_(asks),
       buffers_(buffers),
       counters_(counters),
-      random_(config.seed) {
+      random_(config.seed),
+      mailbox_(config.mailbox_data_max),
+      outbound_(mailbox_, directory, counters) {
   directory_.add_shard(config_.id, mailbox_);
 }
 
@@ -188,13 +118,13 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
       return refuse(entry, Counter::associations_refused_identity, remote,
                     "no configured peer is named in its certificate", now);
     }
-    if (unidentified_ >= admission.unidentified_associations_max) {
+    if (!directory_.add_unidentified(admission.unidentified_associations_max)) {
       return refuse(entry, Counter::associations_refused_limit, remote,
                     "too many associations wait for identification", now);
     }
   }
+  if (up.initiator) (void)directory_.add_unidentified(std::numeric_limits<std::size_t>::max());
   link_up(id, up);
-  ++unidentified_;
   entry.identify_by = now + admission.identification_timeout;
   entry.session = entry.module->open_session(id, up, peers_, random_.next());
   push(id, up);
@@ -224,10 +154,10 @@ void Shard::forget(AssociationId id, Instant now) {
   if (it == entries_.end()) return;
   Entry& entry = *it->second;
   if (!entry.coordinator) --associations_;
-  if (entry.session != nullptr && !entry.identified) --unidentified_;
+  if (entry.session != nullptr && !entry.identified) directory_.remove_unidentified();
   if (!entry.peer.empty()) {
     const PeerKey peer{entry.module, entry.peer};
-    bound_peers_.erase(peer);
+    directory_.release_peer(peer.first, peer.second);
     wake_links(peer, now);
   }
   directory_.forget(id);
@@ -255,7 +185,7 @@ void Shard::drain_work(Instant now) {
       OutboxLease out(*this);
       work.module->undelivered(config_.id, work.id, std::move(failure->parcel), failure->why, now,
                                *out);
-      carry_out(work.id, *work.module, *out, now);
+      carry_out(work.id, *work.module, *out, now, Fresh::no);
       continue;
     }
     SessionInput& input = std::get<SessionInput>(work.what);
@@ -273,14 +203,16 @@ void Shard::drain_work(Instant now) {
 
 void Shard::step(AssociationId id, SessionInput input, Instant now) {
   const bool last = std::holds_alternative<AssociationDown>(input);
+  const bool rerouting = std::holds_alternative<Rerouting>(input);
   std::optional<SessionInput> next = std::move(input);
   while (next) {
     Entry* entry = find(id);
     OutboxLease out(*this);
     entry->session->step(std::move(*next), now, *out);
-    carry_out(id, *entry->module, *out, now);
+    carry_out(id, *entry->module, *out, now, Fresh::yes);
     next = std::exchange(entry->identity, std::nullopt);
   }
+  if (rerouting && directory_.shards() == 1) find(id)->module->follow(config_.id, id);
   if (last) {
     forget(id, now);
   } else {
@@ -288,7 +220,8 @@ void Shard::step(AssociationId id, SessionInput input, Instant now) {
   }
 }
 
-void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now) {
+void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now,
+                      Fresh fresh) {
   for (Action& action : out.actions()) {
     std::visit(Overloaded{
                    [&](Transmit& a) { transmit(from, std::move(a.message)); },
@@ -297,9 +230,9 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    [&](Accept& a) {
                      OutboxLease routed(*this);
                      module.route(config_.id, from, std::move(a.parcel), now, *routed);
-                     carry_out(from, module, *routed, now);
+                     carry_out(from, module, *routed, now, fresh);
                    },
-                   [&](Forward& a) { forward(from, a.to, std::move(a.parcel), module); },
+                   [&](Forward& a) { forward(from, a.to, std::move(a.parcel), module, fresh); },
                    [&](Undelivered& a) { fail(from, from, std::move(a.parcel), a.why, &module); },
                    [&](Ask& a) {
                      if (asks_ == nullptr || !asks_->ask(config_.id, from, a.request)) {
@@ -307,6 +240,7 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                      }
                    },
                    [&](Publish& a) { module.publish(config_.id, from, std::move(a.change)); },
+                   [&](Reroute&) { reroute(module, from); },
                    [&](Announce& a) { facts_.on_fact(config_.id, from, a.fact, now); },
                },
                action);
@@ -345,9 +279,8 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   }
   if (!entry->identified) {
     entry->identified = true;
-    --unidentified_;
+    directory_.remove_unidentified();
     entry->peer = peer;
-    bound_peers_[{entry->module, peer}] = id;
     rest_links({entry->module, peer}, id);
   }
   if (const PeerConfig* config = peers_.find(peer)) transport_.bind(id, *config);
@@ -355,8 +288,8 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   entry->identity = Identified{};
 }
 
-// Why this association may not be that peer; empty: it may.
-std::string Shard::objection_to(const Entry& entry, const std::string& peer) const {
+// Why this association may not be that peer; empty: it may, and the peer is bound to it.
+std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
   if (entry.identified) {
     return entry.peer == peer ? std::string() : "was identified as " + entry.peer + " before";
   }
@@ -376,26 +309,8 @@ std::string Shard::objection_to(const Entry& entry, const std::string& peer) con
       return "its certificate does not name " + identity;
     }
   }
-  if (bound_peers_.contains({entry.module, peer})) return "has an association already";
+  if (!directory_.bind_peer(entry.module, peer, entry.id)) return "has an association already";
   return {};
-}
-
-void Shard::forward(AssociationId from, AssociationId to, ParcelPtr parcel,
-                    ProtocolModule& module) {
-  if (find(to) == nullptr) {
-    const auto home = directory_.home_of(to);
-    Mailbox* mailbox = home && *home != config_.id ? directory_.mailbox_of(*home) : nullptr;
-    if (mailbox == nullptr) {
-      return fail(from, to, std::move(parcel), Why::no_such_association, &module);
-    }
-    Delivery delivery{from, to, std::move(parcel), &module};
-    if (!mailbox->post_data(delivery)) {
-      counters_.add(Counter::mailbox_full);
-      fail(from, to, std::move(delivery.parcel), Why::congested, &module);
-    }
-    return;
-  }
-  work_.push_back({to, &module, SessionInput{Submitted{from, std::move(parcel)}}});
 }
 
 // A parcel did not get on at `failed`: its module decides what next, unless it has been everywhere.
@@ -444,14 +359,15 @@ void Shard::run_due(Instant now) {
   for (std::size_t turns = reconnects_.size(); turns > 0; --turns) {
     const auto due = reconnects_.pop_due(now);
     if (!due) break;
-    Link& link = *due->key;
-    if (link.armed != due->at) continue;
+    const auto alive = due->key.lock();
+    if (alive == nullptr || alive->armed != due->at) continue;  // it moved, or waits on
+    Link& link = *alive;
     link.armed.reset();
     if (!link.retry_at || stopping_) continue;
     if (*link.retry_at <= now) {
-      connect(link);
+      connect(alive, now);
     } else {
-      reconnects_.want(&link, link.armed, link.retry_at);
+      reconnects_.want(alive, link.armed, link.retry_at);
     }
   }
 }
@@ -461,99 +377,6 @@ std::optional<Instant> Shard::next_deadline() const {
   const auto reconnect = reconnects_.earliest();
   if (!session) return reconnect;
   return reconnect ? std::min(*session, *reconnect) : *session;
-}
-
-void Shard::run_mailbox(Instant now) {
-  mailbox_.drain(letters_);
-  for (Letter& letter : letters_) {
-    std::visit(
-        Overloaded{
-            [&](Delivery& delivery) {
-              work_.push_back({delivery.to, delivery.module,
-                               SessionInput{Submitted{delivery.from, std::move(delivery.parcel)}}});
-              drain_work(now);
-            },
-            [](Call& call) { call.run(); },
-        },
-        letter);
-  }
-  letters_.clear();
-}
-
-// --- Peers we keep connected --------------------------------------------------------------------
-
-void Shard::keep_connected(EndpointId local, const PeerConfig& peer, Instant) {
-  const auto it = links_.emplace(
-      PeerKey{modules_.at(local), peer.name},
-      std::make_unique<Link>(
-          Link{local, peer, Backoff(config_.reconnect), AssociationId::none, std::nullopt, {}}));
-  connect(*it->second);
-}
-
-void Shard::connect(Link& link) {
-  link.retry_at.reset();
-  if (bound_peers_.contains({modules_.at(link.local), link.peer.name})) return;
-  link.current = transport_.connect(link.local, link.peer);
-  link_of_[link.current] = &link;
-}
-
-void Shard::retry(Link& link, Instant now) {
-  if (stopping_) return;
-  link.retry_at = now + link.backoff.next(random_);
-  reconnects_.want(&link, link.armed, link.retry_at);
-}
-
-// `holder` is the peer: what else leads there is closed.
-void Shard::rest_links(const PeerKey& peer, AssociationId holder) {
-  const auto [first, end] = links_.equal_range(peer);
-  for (auto it = first; it != end; ++it) {
-    const Link& link = *it->second;
-    if (link.current == AssociationId::none || link.current == holder) continue;
-    close_transport(link.current, CloseMode::abort);
-  }
-}
-
-// Nobody is the peer any more.
-void Shard::wake_links(const PeerKey& peer, Instant now) {
-  const auto [first, end] = links_.equal_range(peer);
-  for (auto it = first; it != end; ++it) {
-    Link& link = *it->second;
-    if (link.current != AssociationId::none || link.retry_at) continue;
-    link.backoff.reset();
-    retry(link, now);
-  }
-}
-
-// An SCTP RESTART brings a link up under another id than it was connected with.
-void Shard::link_up(AssociationId id, const AssociationUp& up) {
-  if (!up.initiator || link_of_.contains(id)) return;
-  const auto [first, end] = links_.equal_range({modules_.at(up.local), up.peer});
-  for (auto it = first; it != end; ++it) {
-    Link* link = it->second.get();
-    if (link->local != up.local || link->current != AssociationId::none) continue;
-    link->retry_at.reset();
-    link->current = id;
-    link_of_[id] = link;
-    return;
-  }
-}
-
-void Shard::link_down(AssociationId id, const AssociationDown& down, bool was_up, Instant now) {
-  auto it = link_of_.find(id);
-  if (it == link_of_.end()) return;
-  Link& link = *it->second;
-  link_of_.erase(it);
-  link.current = AssociationId::none;
-  if (stopping_) return;
-  const auto holder = bound_peers_.find({modules_.at(link.local), link.peer.name});
-  if (holder != bound_peers_.end() && holder->second != id) return;  // it rests
-  retry(link, now);
-  if (!was_up) {
-    counters_.add(Counter::connects_failed);
-    facts_.on_fact(
-        config_.id, id,
-        fact::ConnectFailed{link.peer.name, down.cause, down.detail, *link.retry_at - now}, now);
-  }
 }
 
 // --- The end ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 #include "core/deadlines.h"
 #include "core/directory.h"
 #include "core/mailbox.h"
+#include "core/outbound.h"
 #include "core/protocol.h"
 #include "core/transport.h"
 
@@ -22,6 +23,7 @@ struct ShardConfig {
   ShardId id{};
   std::uint64_t seed = 1;  // all randomness of this shard and its sessions
   BackoffConfig reconnect;
+  std::size_t mailbox_data_max = 65536;  // parcels that wait for this shard
 };
 
 // A session and what the shard knows about it, for the operator.
@@ -59,7 +61,10 @@ class Shard final : public TransportSink {
   // What the driver calls.
   void on_event(AssociationId id, AssociationEvent event, Instant now) override;
   void on_fact(AssociationId about, Fact fact, Instant now) override;
-  void run_mailbox(Instant now);
+  bool take_elsewhere(AssociationId id, Instant now) override;
+  // Takes at most so many letters; mail_waits(): there are more of those it has fetched.
+  void run_mailbox(Instant now, std::size_t letters_max = 4096);
+  bool mail_waits() const { return letters_read_ < letters_.size(); }
   void run_due(Instant now);
   std::optional<Instant> next_deadline() const;
   // Every session is told Stopping and nothing is reconnected; idle() once all associations are
@@ -67,6 +72,11 @@ class Shard final : public TransportSink {
   void stop(Instant now);
   bool idle() const { return associations_ == 0; }
   void abandon();
+
+  // Moves an association with its session to another shard, in mid-traffic; nothing is lost,
+  // doubled or reordered. false: not now, and it stays where it is (gone, another move under way,
+  // no room).
+  bool move(AssociationId id, ShardId to, Instant now);
 
   // Hands a parcel to a session of this shard, as if `from` had forwarded it. Tests and tools.
   void submit(AssociationId from, AssociationId to, ParcelPtr parcel, Instant now);
@@ -80,8 +90,18 @@ class Shard final : public TransportSink {
   struct Entry;
   struct Link;  // a peer we keep connected
   struct Work;
+  struct Traveller;
   class OutboxLease;
   using PeerKey = std::pair<const ProtocolModule*, std::string>;
+  // Accepted or made in this step, or on its way for longer and come back.
+  enum class Fresh : bool { no, yes };
+  // The change of a path that is under way, as far as this shard is concerned.
+  struct Following {
+    Diversion what;
+    bool holding = false;
+    std::size_t awaited = 0;  // shards that have not passed our mark
+    std::vector<Delivery> held;
+  };
 
   Entry* find(AssociationId id);
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
@@ -92,18 +112,40 @@ class Shard final : public TransportSink {
   void push(AssociationId id, SessionInput input);
   void drain_work(Instant now);
   void step(AssociationId id, SessionInput input, Instant now);
-  void carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now);
+  void carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now, Fresh fresh);
   void transmit(AssociationId id, Message message);
   void close_transport(AssociationId id, CloseMode mode);
   void identify(AssociationId id, const std::string& peer, Instant now);
-  std::string objection_to(const Entry& entry, const std::string& peer) const;
-  void forward(AssociationId from, AssociationId to, ParcelPtr parcel, ProtocolModule& module);
+  std::string objection_to(const Entry& entry, const std::string& peer);
   void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
             ProtocolModule* module);
   void arm(Entry& entry);
 
-  void connect(Link& link);
-  void retry(Link& link, Instant now);
+  // shard_mail.cpp
+  void forward(AssociationId from, AssociationId to, ParcelPtr parcel, ProtocolModule& module,
+               Fresh fresh);
+  std::optional<ShardId> home_of(AssociationId id) const;
+  void send_home(Delivery delivery);
+  void take(Delivery delivery);
+  void send_waiting();
+  void reroute(ProtocolModule& module, AssociationId coordinator);
+  void begin(const Diversion& diversion);
+  bool is_held(const Delivery& delivery, Fresh fresh) const;
+  void hold(Delivery delivery);
+  void tell(ShardId shard, Letter letter);
+  template <class L>
+  void tell_all(const L& letter);
+  void once_all_is_out(std::function<void()> what);
+  void on_passed(std::uint64_t diversion);
+  void followed(const Diversion& diversion);
+  void end(const Diversion& diversion);
+  void on_gathered(const Diversion& diversion, Instant now);
+  void on_settled(std::uint64_t diversion, Instant now);
+  void arrive(Arrival& arrival);
+
+  // shard_links.cpp
+  void connect(const std::shared_ptr<Link>& link, Instant now);
+  void retry(const std::shared_ptr<Link>& link, Instant now);
   void rest_links(const PeerKey& peer, AssociationId holder);
   void wake_links(const PeerKey& peer, Instant now);
   void link_up(AssociationId id, const AssociationUp& up);
@@ -122,20 +164,21 @@ class Shard final : public TransportSink {
 
   std::unordered_map<AssociationId, std::unique_ptr<Entry>> entries_;
   std::unordered_map<EndpointId, ProtocolModule*> modules_;
-  // One association for each peer of a module: the second is refused.
-  std::map<PeerKey, AssociationId> bound_peers_;
-  std::multimap<PeerKey, std::unique_ptr<Link>> links_;  // by whom they lead to
-  std::unordered_map<AssociationId, Link*> link_of_;
+  std::multimap<PeerKey, std::shared_ptr<Link>> links_;  // by whom they lead to
+  std::unordered_map<AssociationId, std::shared_ptr<Link>> link_of_;
   Deadlines<AssociationId> deadlines_;
-  Deadlines<Link*> reconnects_;
+  Deadlines<std::weak_ptr<Link>> reconnects_;  // expired: it moved to another shard
 
   std::vector<Work> work_;
   std::size_t work_done_ = 0;
   std::vector<std::unique_ptr<Outbox>> outboxes_;  // one for each depth of step -> route
   std::size_t outboxes_used_ = 0;
+  Outbound outbound_;
   std::vector<Letter> letters_;
+  std::size_t letters_read_ = 0;
+  std::optional<Following> diversion_;
+  std::vector<std::function<void()>> once_all_is_out_;
   std::size_t associations_ = 0;
-  std::size_t unidentified_ = 0;
   bool stopping_ = false;
 };
 

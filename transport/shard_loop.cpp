@@ -10,7 +10,10 @@ ShardLoop::ShardLoop(Loop& loop, Shard& shard)
         shard_.run_due(loop_.now());
       })),
       grace_over_(loop.timer([this] { give_up(); })),
-      mail_(loop.async([this] { shard_.run_mailbox(loop_.now()); })),
+      mail_(loop.async([this] {
+        shard_.run_mailbox(loop_.now());
+        if (shard_.mail_waits()) mail_.send();
+      })),
       end_of_turn_(loop.at_end_of_turn([this] { at_end_of_turn(); })) {
   shard_.mailbox().on_wake([this] { mail_.send(); });
   mail_.send();  // for what was posted before anyone listened

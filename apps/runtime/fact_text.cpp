@@ -65,6 +65,11 @@ struct Writer {
               {"bytes_held", fmt::format("{}", f.bytes_held)},
               {"peeled_now", fmt::format("{}", f.peeled_now)}}};
   }
+  FactText operator()(const fact::AssociationMoved& f) const {
+    return {"association_moved", LogLevel::info,
+            F{{"from_shard", fmt::format("{}", static_cast<unsigned>(f.from))},
+              {"to_shard", fmt::format("{}", static_cast<unsigned>(f.to))}}};
+  }
   FactText operator()(const fact::PeeloffStarved& f) const {
     return {"peeloff_starved", LogLevel::warning, F{{"why", f.why}}};
   }

@@ -37,9 +37,8 @@ ApplicationServer::ApplicationServer(const Gateway& gateway, std::size_t index)
     : gateway_(gateway), config_(gateway.config.application_servers[index]), index_(index) {}
 
 void ApplicationServer::step(SessionInput input, Instant now, Outbox& out) {
-  [[maybe_unused]] const AsState before = state_;
   take(std::move(input), now, out);
-  assert(is_in_table(before, state_) && agrees());
+  assert(agrees());
 }
 
 void ApplicationServer::take(SessionInput input, Instant now, Outbox& out) {
@@ -49,14 +48,20 @@ void ApplicationServer::take(SessionInput input, Instant now, Outbox& out) {
       submitted->parcel.release();
       on_data(std::unique_ptr<DataParcel>(static_cast<DataParcel*>(parcel)), out);
     } else if (parcel->kind() == ParcelKind::asp_event) {
-      on_asp(submitted->from, static_cast<const AspEventParcel&>(*parcel), now, out);
+      submitted->parcel.release();
+      waiting_events_.push_back(
+          {submitted->from, std::unique_ptr<AspEventParcel>(static_cast<AspEventParcel*>(parcel))});
+      reroute(out);
     }
   } else if (std::holds_alternative<Woken>(input)) {
     on_woken(now, out);
+  } else if (std::holds_alternative<Rerouting>(input)) {
+    on_rerouting(now, out);
   }
 }
 
 std::optional<Instant> ApplicationServer::deadline() const {
+  if (rerouting_) return std::nullopt;
   return recovery_at_ ? recovery_at_ : drain_at_;
 }
 
@@ -65,7 +70,7 @@ SessionStatus ApplicationServer::status() const {
   status.peer = config_.name;
   status.protocol = "m3ua";
   status.state = name_of(state_);
-  status.pending = held_.size();
+  status.pending = held_.size() + returned_.size();
   status.detail = "routing context " + std::to_string(config_.routing_context) + ", " +
                   std::string(name_of(config_.traffic_mode)) + ", " +
                   std::to_string(active_.size()) + " of " + std::to_string(config_.asps.size()) +
@@ -202,6 +207,7 @@ bool ApplicationServer::apply(AsEvent event, Instant now, Outbox& out,
                               std::optional<std::uint32_t> failed) {
   const AsState before = state_;
   state_ = next_state(before, event);
+  assert(is_in_table(before, state_));
   if (state_ == before) return false;
   entered(before, now, out, failed);
   return true;
@@ -211,11 +217,12 @@ bool ApplicationServer::agrees() const {
   if (recovery_at_.has_value() != (state_ == AsState::pending)) return false;
   switch (state_) {
     case AsState::down:
-      return members_.empty() && held_.empty();
+      return members_.empty() && (held_.empty() || rerouting_);
     case AsState::inactive:
-      return !members_.empty() && active_.size() < config_.active_asps_min && held_.empty();
+      return !members_.empty() && active_.size() < config_.active_asps_min &&
+             (held_.empty() || rerouting_);
     case AsState::active:
-      return !active_.empty() && drain_at_.has_value() == !held_.empty();
+      return !active_.empty() && (drain_at_.has_value() == !held_.empty() || rerouting_);
     case AsState::pending:
       return active_.empty();
   }
@@ -264,17 +271,45 @@ void ApplicationServer::warn_if_short(Outbox& out) {
 }
 
 void ApplicationServer::on_woken(Instant now, Outbox& out) {
+  if (rerouting_) return;
   if (recovery_at_ && *recovery_at_ <= now) {
-    apply(members_.empty() ? AsEvent::recovery_expired_alone : AsEvent::recovery_expired, now, out);
+    reroute(out);
   } else if (drain_at_ && *drain_at_ <= now) {
     drain(now, out);
-    if (held_.empty()) publish(out);
+    if (held_.empty()) reroute(out);
   }
+}
+
+// --- Changes of the path -------------------------------------------------------------------------
+
+void ApplicationServer::reroute(Outbox& out) {
+  if (std::exchange(rerouting_, true)) return;
+  drain_at_.reset();
+  out.reroute();
+}
+
+// Nothing is under way to an ASP any more: what could not be delivered has come back, and was sent
+// before all that is held.
+void ApplicationServer::on_rerouting(Instant now, Outbox& out) {
+  rerouting_ = false;
+  held_.insert(held_.begin(), std::make_move_iterator(returned_.begin()),
+               std::make_move_iterator(returned_.end()));
+  returned_.clear();
+  for (const auto& [from, event] : std::exchange(waiting_events_, {})) {
+    on_asp(from, *event, now, out);
+  }
+  if (recovery_at_ && *recovery_at_ <= now) {
+    apply(members_.empty() ? AsEvent::recovery_expired_alone : AsEvent::recovery_expired, now, out);
+  }
+  if (state_ == AsState::active && !drain_at_) drain(now, out);
+  if (state_ == AsState::down || state_ == AsState::inactive) discard_held(out);
+  publish(out);
 }
 
 // --- DATA ----------------------------------------------------------------------------------------
 
 void ApplicationServer::on_data(std::unique_ptr<DataParcel> data, Outbox& out) {
+  if (rerouting_) return hold(std::move(data), out);
   switch (state_) {
     case AsState::pending:
       return hold(std::move(data), out);
@@ -290,13 +325,14 @@ void ApplicationServer::on_data(std::unique_ptr<DataParcel> data, Outbox& out) {
 
 void ApplicationServer::hold(std::unique_ptr<DataParcel> data, Outbox& out) {
   const std::size_t bytes = data->bytes_held() + kHeldOverhead;
-  if (held_.size() >= config_.pending_messages_max ||
+  if (held_.size() + returned_.size() >= config_.pending_messages_max ||
       held_bytes_ + bytes > config_.pending_bytes_max) {
     out.count(Counter::m3ua_data_discarded);
     return;
   }
   held_bytes_ += bytes;
-  held_.push_back(std::move(data));
+  const bool returned = rerouting_ && !data->tried().empty();
+  (returned ? returned_ : held_).push_back(std::move(data));
 }
 
 // So many at a time that an association's send queue can follow.

@@ -86,6 +86,9 @@ class ApplicationServer final : public Session {
   void on_data(std::unique_ptr<DataParcel> data, Outbox& out);
   void on_woken(Instant now, Outbox& out);
 
+  void reroute(Outbox& out);
+  void on_rerouting(Instant now, Outbox& out);
+
   void set_active(Member& member);
   void set_inactive(Member& member);
   // Looks at the members and takes the transition that follows, if any. `failed`: the ASP
@@ -123,7 +126,15 @@ class ApplicationServer final : public Session {
   std::bitset<256> correlated_;
   std::uint32_t correlation_id_ = 0;
 
-  std::deque<std::unique_ptr<DataParcel>> held_;
+  // Between Reroute and Rerouting: what is to change waits, and DATA too. What has come back was
+  // sent before what is held.
+  struct WaitingEvent {
+    AssociationId from{};
+    std::unique_ptr<AspEventParcel> event;
+  };
+  bool rerouting_ = false;
+  std::vector<WaitingEvent> waiting_events_;
+  std::deque<std::unique_ptr<DataParcel>> held_, returned_;
   std::size_t held_bytes_ = 0;
   std::optional<Instant> recovery_at_;  // T(r)
   std::optional<Instant> drain_at_;

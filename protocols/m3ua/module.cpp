@@ -34,9 +34,10 @@ std::unique_ptr<NetworkStatusParcel> status_of(MessageType type,
 }  // namespace
 
 M3uaModule::M3uaModule(M3uaConfig config)
-    : gateway_(std::move(config)), table_(nobody_up(gateway_)) {}
+    : gateway_(std::move(config)), table_(nobody_up(gateway_)), views_(1, table_.load()->servers) {}
 
 void M3uaModule::add_application_servers(Shard& shard, std::size_t shards, Instant now) {
+  views_.resize(shards, table_.load()->servers);
   for (std::size_t i = 0; i < gateway_.coordinators.size(); ++i) {
     if (i % shards != static_cast<std::size_t>(shard.id())) continue;
     set_coordinator(i, shard.add_coordinator(make_application_server(i), *this, now));
@@ -82,10 +83,11 @@ std::unique_ptr<Session> M3uaModule::open_session(AssociationId, const Associati
   return std::make_unique<AspSession>(gateway_, up, std::move(candidates));
 }
 
-void M3uaModule::route(ShardId, AssociationId from, ParcelPtr parcel, Instant, Outbox& out) const {
+void M3uaModule::route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant,
+                       Outbox& out) const {
   switch (static_cast<M3uaParcel&>(*parcel).kind()) {
     case ParcelKind::data:
-      return route_data(from, as<DataParcel>(std::move(parcel)), out);
+      return route_data(shard, from, as<DataParcel>(std::move(parcel)), out);
     case ParcelKind::network_status:
       return route_status(from, as<NetworkStatusParcel>(std::move(parcel)), out);
     case ParcelKind::asp_status:
@@ -95,11 +97,10 @@ void M3uaModule::route(ShardId, AssociationId from, ParcelPtr parcel, Instant, O
   }
 }
 
-void M3uaModule::route_data(AssociationId from, std::unique_ptr<DataParcel> data,
+void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<DataParcel> data,
                             Outbox& out) const {
-  const auto table = table_.load();
   const auto index = gateway_.rules.find(data->network_appearance, data->label);
-  const AsView* view = index ? table->servers[*index].get() : nullptr;
+  const AsView* view = index ? views_[static_cast<std::size_t>(shard)][*index].get() : nullptr;
   if (view == nullptr || view->state == AsState::down || view->state == AsState::inactive) {
     out.count(Counter::m3ua_data_unroutable);
     auto duna = status_of(MessageType::duna, {{0, data->label.dpc & 0xff'ffff}});
@@ -190,13 +191,7 @@ void M3uaModule::undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, 
       }
       return out.forward(coordinator, std::move(data));
     }
-    case ParcelKind::asp_event: {
-      // To an AS on another shard whose mailbox was full. Its tries are bounded.
-      const auto& event = static_cast<const AspEventParcel&>(*parcel);
-      const AssociationId coordinator = gateway_.coordinators[event.server];
-      if (why == Why::congested) out.forward(coordinator, std::move(parcel));
-      return;
-    }
+    case ParcelKind::asp_event:
     case ParcelKind::as_order:        // that ASP is gone
     case ParcelKind::network_status:  // and need not know
     case ParcelKind::asp_status:
@@ -207,6 +202,24 @@ void M3uaModule::undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, 
 void M3uaModule::publish(ShardId, AssociationId, ParcelPtr change) {
   auto news = as<AsChangeParcel>(std::move(change));
   table_.update([&](RouteTable& table) { table.servers[news->as] = std::move(news->view); });
+}
+
+std::size_t M3uaModule::index_of(AssociationId coordinator) const {
+  return static_cast<std::size_t>(std::ranges::find(gateway_.coordinators, coordinator) -
+                                  gateway_.coordinators.begin());
+}
+
+void M3uaModule::hold(ShardId shard, AssociationId coordinator) {
+  auto& view = views_[static_cast<std::size_t>(shard)][index_of(coordinator)];
+  auto held = std::make_shared<AsView>(*view);
+  held->coordinator = coordinator;
+  held->through_coordinator = true;
+  view = std::move(held);
+}
+
+void M3uaModule::follow(ShardId shard, AssociationId coordinator) {
+  const std::size_t index = index_of(coordinator);
+  views_[static_cast<std::size_t>(shard)][index] = table_.load()->servers[index];
 }
 
 }  // namespace siglane::m3ua

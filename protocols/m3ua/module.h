@@ -2,6 +2,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "core/protocol.h"
 #include "core/snapshot.h"
@@ -21,10 +22,8 @@ namespace siglane::m3ua {
 // Why DATA keeps its order: the same SLS goes to the same ASP (LoadshareTable, or the one of
 // override) over the same stream (1 + SLS mod n), and every hop between is one FIFO. When an AS
 // comes back from AS-PENDING, its AS session drains what it held while new DATA still passes
-// through it, behind what is held; only when nothing is held does it publish the direct way. With
-// one shard nothing can be between publishing and routing. With several, what another shard put
-// into a mailbox before it saw the new table would have to be waited for (a mark in each FIFO);
-// until that is there, place all ASPs and AS sessions of one AS on one shard.
+// through it, behind what is held; only when nothing is held does it publish the direct way. Each
+// shard then takes it by the diversion rule (core/diversion.h), behind all that it sent before.
 class M3uaModule final : public ProtocolModule {
  public:
   // `config` must have passed check().
@@ -49,17 +48,24 @@ class M3uaModule final : public ProtocolModule {
                    Outbox& out) const override;
   void publish(ShardId shard, AssociationId from, ParcelPtr change) override;
 
+  void hold(ShardId shard, AssociationId coordinator) override;
+  void follow(ShardId shard, AssociationId coordinator) override;
+
   const M3uaConfig& config() const { return gateway_.config; }
   std::shared_ptr<const RouteTable> routes() const { return table_.load(); }
 
  private:
-  void route_data(AssociationId from, std::unique_ptr<DataParcel> data, Outbox& out) const;
+  std::size_t index_of(AssociationId coordinator) const;
+  void route_data(ShardId shard, AssociationId from, std::unique_ptr<DataParcel> data,
+                  Outbox& out) const;
   void route_status(AssociationId from, std::unique_ptr<NetworkStatusParcel> status,
                     Outbox& out) const;
   void answer_audit(AssociationId from, const NetworkStatusParcel& audit, Outbox& out) const;
 
   Gateway gateway_;
-  Snapshot<RouteTable> table_;
+  Snapshot<RouteTable> table_;  // as published
+  // As followed: by shard, each read and written on its shard's thread alone.
+  std::vector<std::vector<std::shared_ptr<const AsView>>> views_;
 };
 
 // The framing of M3UA on a stream transport; shared with AspClientModule.

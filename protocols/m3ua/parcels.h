@@ -25,6 +25,8 @@ enum class ParcelKind : std::uint8_t { data, network_status, asp_status, asp_eve
 class M3uaParcel : public Parcel {
  public:
   ParcelKind kind() const { return kind_; }
+  // What ASPs and ASs tell each other is what their states are made of.
+  Carriage carriage() const override { return Carriage::control; }
 
  protected:
   explicit M3uaParcel(ParcelKind kind) : kind_(kind) {}
@@ -45,6 +47,7 @@ class DataParcel final : public M3uaParcel {
       : M3uaParcel(ParcelKind::data), label(l), buffer_(std::move(user_data)) {
     data_size_ = static_cast<std::uint32_t>(buffer_.size());
   }
+  Carriage carriage() const override { return Carriage::ordered; }
   // From a received DATA. Precondition: `view` was parsed from `message`.
   static std::unique_ptr<DataParcel> received(const MessageView& view, Buffer message, Instant at);
 
@@ -87,6 +90,7 @@ class NetworkStatusParcel final : public M3uaParcel {
   std::optional<std::uint32_t> user_cause;        // dupu
   std::optional<std::uint32_t> network_appearance;
   bool limited = false;  // an answer to DATA: at most one for a destination per interval
+  Carriage carriage() const override { return limited ? Carriage::unordered : Carriage::control; }
 };
 
 // To the user of an ASP: may it send, in which routing context. Submitted::from is the association.

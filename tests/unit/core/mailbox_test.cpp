@@ -82,13 +82,48 @@ TEST(Mailbox, KeepsEachSendersOrderAcrossThreads) {
 TEST(Directory, KnowsWhereASessionLivesUntilItIsForgotten) {
   Directory directory;
   Mailbox mailbox;
-  directory.add_shard(ShardId{1}, mailbox);
-  directory.settle(AssociationId{7}, ShardId{1});
-  EXPECT_EQ(directory.home_of(AssociationId{7}), ShardId{1});
-  EXPECT_EQ(directory.mailbox_of(ShardId{1}), &mailbox);
-  EXPECT_EQ(directory.mailbox_of(ShardId{0}), nullptr);
+  directory.add_shard(ShardId{0}, mailbox);
+  directory.settle(AssociationId{7}, ShardId{0});
+  EXPECT_EQ(directory.home_of(AssociationId{7}), ShardId{0});
+  EXPECT_EQ(directory.mailbox_of(ShardId{0}), &mailbox);
+  EXPECT_EQ(directory.mailbox_of(ShardId{1}), nullptr);
   directory.forget(AssociationId{7});
   EXPECT_FALSE(directory.home_of(AssociationId{7}));
+}
+
+TEST(Directory, KeepsTheHomeOfTheLatestThatEndedWhereOtherShardsMayStillSendThere) {
+  Directory directory;
+  Mailbox mailboxes[2];
+  directory.add_shard(ShardId{0}, mailboxes[0]);
+  directory.add_shard(ShardId{1}, mailboxes[1]);
+  for (std::uint64_t id = 1; id <= 20'000; ++id) {
+    directory.settle(AssociationId{id}, ShardId{1});
+    directory.forget(AssociationId{id});
+  }
+  EXPECT_EQ(directory.home_of(AssociationId{20'000}), ShardId{1});
+  EXPECT_FALSE(directory.home_of(AssociationId{1}));
+}
+
+TEST(Directory, BindsAPeerToOneAssociationAtATime) {
+  Directory directory;
+  EXPECT_TRUE(directory.bind_peer(nullptr, "mme01", AssociationId{1}));
+  EXPECT_FALSE(directory.bind_peer(nullptr, "mme01", AssociationId{2}));
+  EXPECT_EQ(directory.association_of(nullptr, "mme01"), AssociationId{1});
+  directory.release_peer(nullptr, "mme01");
+  EXPECT_TRUE(directory.bind_peer(nullptr, "mme01", AssociationId{2}));
+}
+
+TEST(Directory, LeavesAnAssociationAtHomeUnlessAnotherShardIsClearlyQuieter) {
+  Directory directory;
+  Mailbox mailboxes[2];
+  directory.add_shard(ShardId{0}, mailboxes[0]);
+  directory.add_shard(ShardId{1}, mailboxes[1]);
+  directory.set_busy_share(ShardId{0}, 0.55);
+  directory.set_busy_share(ShardId{1}, 0.5);
+  EXPECT_EQ(directory.quietest(ShardId{0}), ShardId{0});
+  directory.set_busy_share(ShardId{0}, 0.9);
+  EXPECT_EQ(directory.quietest(ShardId{0}), ShardId{1});
+  EXPECT_EQ(directory.quietest(ShardId{1}), ShardId{1});
 }
 
 }  // namespace

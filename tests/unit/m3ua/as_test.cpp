@@ -3,6 +3,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -58,6 +59,20 @@ class AsHarness {
     delivered.clear();
     reports.clear();
   }
+  // Answers Reroute from now on only when told to, as a shard does while other shards have marks
+  // outstanding.
+  void answer_reroutes_later() { reroute_at_once_ = false; }
+  void answer_reroute() {
+    ASSERT_TRUE(std::exchange(reroute_asked_, false));
+    step(Rerouting{});
+  }
+  // A DATA that an ASP could not deliver any more.
+  void give_back(std::uint64_t asp, std::uint8_t sls, std::string_view text) {
+    auto data = std::make_unique<DataParcel>(MtpLabel{1, 1001, 3, 0, 0, sls},
+                                             Buffer::copy_of(as_bytes(text)));
+    ASSERT_TRUE(data->mark_tried(AssociationId{asp}));
+    step(Submitted{AssociationId{asp}, std::move(data)});
+  }
   AsState state() const { return view_ ? view_->state : AsState::down; }
   const AsView& view() const { return *view_; }
   std::string status_detail() const { return as_.status().detail; }
@@ -88,8 +103,11 @@ class AsHarness {
         view_ = static_cast<AsChangeParcel&>(*publish->change).view;
       } else if (auto* accept = std::get_if<Accept>(&action)) {
         reports.push_back(static_cast<NetworkStatusParcel&>(*accept->parcel).type);
+      } else if (std::holds_alternative<Reroute>(action)) {
+        reroute_asked_ = true;
       }
     }
+    if (reroute_at_once_ && std::exchange(reroute_asked_, false)) step(Rerouting{});
   }
   void note(AssociationId to, M3uaParcel& parcel) {
     const std::string who = std::to_string(static_cast<std::uint64_t>(to)) + ":";
@@ -138,6 +156,7 @@ class AsHarness {
   Counters counters_;
   Gateway gateway_;
   ApplicationServer as_;
+  bool reroute_at_once_ = true, reroute_asked_ = false;
   std::shared_ptr<const AsView> view_;
   Instant now_{1s};
 };
@@ -361,6 +380,47 @@ TEST(ApplicationServer, AnAspUpAgainIsInactiveAgain) {
   as.event(Event::up, 1);
   EXPECT_EQ(as.state(), AsState::pending);
   EXPECT_THAT(as.view().active, IsEmpty());
+}
+
+// core/diversion.h: what is under way by the old path must be here before the new one is taken.
+TEST(ApplicationServer, HoldsDataAndEventsUntilItMayReroute) {
+  AsHarness as(TrafficMode::override_mode);
+  as.event(Event::up, 1);
+  as.event(Event::up, 2);
+  as.event(Event::activate, 1);
+  as.forget();
+
+  as.answer_reroutes_later();
+  as.event(Event::activate, 2);
+  as.data(1, "new");
+  as.event(Event::deactivate, 2);
+  EXPECT_THAT(as.delivered, IsEmpty());
+  EXPECT_THAT(as.orders, IsEmpty());
+  EXPECT_EQ(as.held(), 1u);
+
+  as.event(Event::activate, 1);
+  as.answer_reroute();
+  EXPECT_THAT(as.delivered, ElementsAre("1:new"));
+  EXPECT_EQ(as.state(), AsState::active);
+}
+
+TEST(ApplicationServer, PutsWhatComesBackBeforeWhatItHolds) {
+  AsHarness as(TrafficMode::override_mode);
+  as.event(Event::up, 1);
+  as.event(Event::up, 2);
+  as.event(Event::activate, 1);
+  as.answer_reroutes_later();
+  as.event(Event::activate, 2);
+  as.data(1, "third");
+  as.give_back(1, 1, "first");
+  as.give_back(1, 1, "second");
+  as.answer_reroute();
+  EXPECT_THAT(as.delivered, ElementsAre("2:first", "2:second"));  // two a millisecond
+  EXPECT_TRUE(as.view().through_coordinator);
+  as.advance(1ms);
+  EXPECT_THAT(as.delivered, ElementsAre("2:first", "2:second", "2:third"));
+  as.answer_reroute();
+  EXPECT_FALSE(as.view().through_coordinator);
 }
 
 }  // namespace

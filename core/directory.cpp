@@ -1,0 +1,143 @@
+#include "core/directory.h"
+
+#include <algorithm>
+
+namespace siglane {
+namespace {
+
+constexpr std::size_t kEndedMax = 10'000;
+
+}  // namespace
+
+// --- Shards and sessions ------------------------------------------------------------------------
+
+void Directory::add_shard(ShardId shard, Mailbox& mailbox) {
+  std::unique_lock lock(mutex_);
+  const auto index = static_cast<std::size_t>(shard);
+  if (mailboxes_.size() <= index) {
+    mailboxes_.resize(index + 1);
+    busy_.resize(index + 1);
+  }
+  mailboxes_[index] = &mailbox;
+}
+
+void Directory::settle(AssociationId id, ShardId shard) {
+  std::unique_lock lock(mutex_);
+  homes_[id] = shard;
+}
+
+void Directory::forget(AssociationId id) {
+  std::unique_lock lock(mutex_);
+  ended_.push_back(id);
+  while (ended_.size() > (mailboxes_.size() > 1 ? kEndedMax : 0)) {
+    homes_.erase(ended_.front());
+    ended_.pop_front();
+  }
+}
+
+std::optional<ShardId> Directory::home_of(AssociationId id) const {
+  std::shared_lock lock(mutex_);
+  auto it = homes_.find(id);
+  return it == homes_.end() ? std::nullopt : std::optional(it->second);
+}
+
+// --- Who is here --------------------------------------------------------------------------------
+
+bool Directory::bind_peer(const ProtocolModule* module, const std::string& peer, AssociationId id) {
+  std::unique_lock lock(mutex_);
+  return peers_.try_emplace({module, peer}, id).second;
+}
+
+void Directory::release_peer(const ProtocolModule* module, const std::string& peer) {
+  std::unique_lock lock(mutex_);
+  peers_.erase({module, peer});
+}
+
+std::optional<AssociationId> Directory::association_of(const ProtocolModule* module,
+                                                       const std::string& peer) const {
+  std::shared_lock lock(mutex_);
+  auto it = peers_.find({module, peer});
+  return it == peers_.end() ? std::nullopt : std::optional(it->second);
+}
+
+bool Directory::add_unidentified(std::size_t max) {
+  std::unique_lock lock(mutex_);
+  if (unidentified_ >= max) return false;
+  ++unidentified_;
+  return true;
+}
+
+void Directory::remove_unidentified() {
+  std::unique_lock lock(mutex_);
+  --unidentified_;
+}
+
+void Directory::set_busy_share(ShardId shard, double share) {
+  std::unique_lock lock(mutex_);
+  busy_.at(static_cast<std::size_t>(shard)) = share;
+}
+
+double Directory::busy_share(ShardId shard) const {
+  std::shared_lock lock(mutex_);
+  return busy_.at(static_cast<std::size_t>(shard));
+}
+
+ShardId Directory::quietest(ShardId home) const {
+  // What it must gain to be worth the move: measured shares wobble.
+  constexpr double kClearly = 0.1;
+  std::shared_lock lock(mutex_);
+  const auto least = std::ranges::min_element(busy_);
+  if (*least + kClearly > busy_.at(static_cast<std::size_t>(home))) return home;
+  return static_cast<ShardId>(least - busy_.begin());
+}
+
+// --- Diversions ---------------------------------------------------------------------------------
+
+Diversion Directory::begin(Diversion diversion) {
+  diversion.number = ++last_number_;
+  under_way_ = diversion;
+  to_follow_ = mailboxes_.size();
+  return diversion;
+}
+
+std::optional<Diversion> Directory::begin_move(AssociationId id, ShardId from, ShardId to) {
+  std::unique_lock lock(mutex_);
+  if (under_way_ || moves_stopped_) return std::nullopt;
+  return begin({0, id, from, to, nullptr});
+}
+
+std::optional<Diversion> Directory::begin_reroute(ProtocolModule& module, AssociationId flow) {
+  std::unique_lock lock(mutex_);
+  if (!under_way_) return begin({0, flow, {}, {}, &module});
+  if (std::ranges::find(waiting_, flow, &Waiting::flow) == waiting_.end()) {
+    waiting_.push_back({&module, flow});
+  }
+  return std::nullopt;
+}
+
+bool Directory::followed(const Diversion& diversion) {
+  std::unique_lock lock(mutex_);
+  return under_way_ && under_way_->number == diversion.number && --to_follow_ == 0;
+}
+
+void Directory::settle(const Diversion& move) {
+  std::unique_lock lock(mutex_);
+  homes_[move.flow] = move.to;
+}
+
+std::optional<Diversion> Directory::end(const Diversion& diversion) {
+  std::unique_lock lock(mutex_);
+  if (!under_way_ || under_way_->number != diversion.number) return std::nullopt;
+  under_way_.reset();
+  if (waiting_.empty()) return std::nullopt;
+  const Waiting next = waiting_.front();
+  waiting_.pop_front();
+  return begin({0, next.flow, {}, {}, next.module});
+}
+
+void Directory::stop_moves() {
+  std::unique_lock lock(mutex_);
+  moves_stopped_ = true;
+}
+
+}  // namespace siglane

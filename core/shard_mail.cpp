@@ -1,0 +1,279 @@
+#include <algorithm>
+
+#include "core/shard_parts.h"
+
+// Shard: what goes to and comes from the other shards, and who moves there. The rule that keeps
+// order is told in core/diversion.h.
+namespace siglane {
+namespace {
+
+// Of a diversion's flow, for the few loop turns that it takes.
+constexpr std::size_t kHeldMax = 65536;
+
+}  // namespace
+
+// --- Parcels ------------------------------------------------------------------------------------
+
+void Shard::forward(AssociationId from, AssociationId to, ParcelPtr parcel, ProtocolModule& module,
+                    Fresh fresh) {
+  Delivery delivery{from, to, std::move(parcel), &module};
+  if (diversion_ && is_held(delivery, fresh)) return hold(std::move(delivery));
+  if (find(to) != nullptr) {
+    work_.push_back({to, &module, SessionInput{Submitted{from, std::move(delivery.parcel)}}});
+  } else {
+    send_home(std::move(delivery));
+  }
+}
+
+std::optional<ShardId> Shard::home_of(AssociationId id) const {
+  if (diversion_ && diversion_->what.rerouted == nullptr && diversion_->what.flow == id) {
+    const Diversion& move = diversion_->what;
+    if (!diversion_->holding || move.to == config_.id) return move.to;
+  }
+  return directory_.home_of(id);
+}
+
+// To the shard where it lives.
+void Shard::send_home(Delivery delivery) {
+  const auto home = home_of(delivery.to);
+  if (!home || *home == config_.id) {
+    return fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::no_such_association,
+                delivery.module);
+  }
+  if (!outbound_.post(*home, delivery)) {
+    fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
+  }
+}
+
+void Shard::run_mailbox(Instant now, std::size_t letters_max) {
+  if (letters_read_ == letters_.size()) {
+    mailbox_.drain(letters_);
+    letters_read_ = 0;
+  }
+  for (; letters_max > 0 && letters_read_ < letters_.size(); --letters_max) {
+    Letter letter = std::move(letters_[letters_read_++]);
+    std::visit(Overloaded{
+                   [&](Delivery& delivery) { take(std::move(delivery)); },
+                   [](Call& call) { call.run(); },
+                   [&](Arrival& arrival) { arrive(arrival); },
+                   [&](const Diverted& diverted) { begin(diverted.diversion); },
+                   [&](const Mark& mark) {
+                     once_all_is_out([this, mark] { tell(mark.sender, Passed{mark.diversion}); });
+                   },
+                   [&](const Passed& passed) { on_passed(passed.diversion); },
+                   [&](const Gathered& gathered) { on_gathered(gathered.diversion, now); },
+                   [&](const Settled& settled) { on_settled(settled.diversion, now); },
+                   [&](RoomAgain) { send_waiting(); },
+               },
+               letter);
+    drain_work(now);
+  }
+}
+
+void Shard::take(Delivery delivery) {
+  // A completion for one that has moved meanwhile, or what was sent before its move was known.
+  if (find(delivery.to) == nullptr && home_of(delivery.to).value_or(config_.id) != config_.id) {
+    return send_home(std::move(delivery));
+  }
+  work_.push_back({delivery.to, delivery.module,
+                   SessionInput{Submitted{delivery.from, std::move(delivery.parcel)}}});
+}
+
+void Shard::send_waiting() {
+  outbound_.send_waiting();
+  if (!outbound_.empty()) return;
+  for (auto& what : std::exchange(once_all_is_out_, {})) what();
+}
+
+// --- Diversions ---------------------------------------------------------------------------------
+
+void Shard::reroute(ProtocolModule& module, AssociationId coordinator) {
+  if (directory_.shards() == 1) {  // nothing is under way between shards
+    push(coordinator, Rerouting{});
+  } else if (auto diversion = directory_.begin_reroute(module, coordinator)) {
+    tell_all(Diverted{*diversion});
+  }
+}
+
+// The announcement has come: holds the flow, and marks what went by the old path.
+void Shard::begin(const Diversion& diversion) {
+  diversion_.emplace();
+  diversion_->what = diversion;
+  if (diversion.rerouted == nullptr) {
+    diversion_->holding = diversion.from != config_.id;
+    if (!diversion_->holding) return;
+    diversion_->awaited = 1;
+    outbound_.post_control(diversion.from, Mark{diversion.number, config_.id});
+    return;
+  }
+  diversion_->holding = true;
+  diversion.rerouted->hold(config_.id, diversion.flow);
+  diversion_->awaited = directory_.shards();
+  for (std::size_t i = 0; i < directory_.shards(); ++i) {
+    outbound_.post_control(static_cast<ShardId>(i), Mark{diversion.number, config_.id});
+  }
+}
+
+// What was sent before, and comes back as Undelivered from where it could not be delivered, is
+// older than what is held, and passes by.
+bool Shard::is_held(const Delivery& delivery, Fresh fresh) const {
+  if (!diversion_->holding || delivery.to != diversion_->what.flow) return false;
+  if (diversion_->what.rerouted == nullptr) return true;
+  return fresh == Fresh::yes && delivery.parcel->carriage() == Carriage::ordered;
+}
+
+void Shard::hold(Delivery delivery) {
+  const Carriage carriage = delivery.parcel->carriage();
+  if (diversion_->held.size() < kHeldMax || carriage == Carriage::control) {
+    diversion_->held.push_back(std::move(delivery));
+  } else if (carriage == Carriage::ordered) {
+    counters_.add(Counter::parcels_lost);
+  } else {
+    fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
+  }
+}
+
+void Shard::tell(ShardId shard, Letter letter) {
+  directory_.mailbox_of(shard)->post_control(std::move(letter));
+}
+
+template <class L>
+void Shard::tell_all(const L& letter) {
+  for (std::size_t i = 0; i < directory_.shards(); ++i) tell(static_cast<ShardId>(i), letter);
+}
+
+// Behind all that waits for room on its way to another shard.
+void Shard::once_all_is_out(std::function<void()> what) {
+  if (outbound_.empty()) {
+    what();
+  } else {
+    once_all_is_out_.push_back(std::move(what));
+  }
+}
+
+void Shard::on_passed(std::uint64_t number) {
+  if (!diversion_ || diversion_->what.number != number || --diversion_->awaited > 0) return;
+  const Diversion diversion = diversion_->what;
+  if (diversion.rerouted == nullptr) {
+    diversion_->holding = false;
+    for (Delivery& delivery : std::exchange(diversion_->held, {})) {
+      forward(delivery.from, delivery.to, std::move(delivery.parcel), *delivery.module, Fresh::yes);
+    }
+  }
+  followed(diversion);
+}
+
+// Every mark of this shard was passed. The last shard of which that is true says what comes next.
+void Shard::followed(const Diversion& diversion) {
+  if (!directory_.followed(diversion)) return;
+  if (diversion.rerouted != nullptr) {
+    return tell(*directory_.home_of(diversion.flow), Gathered{diversion});
+  }
+  directory_.settle(diversion);
+  tell_all(Settled{diversion.number});
+  end(diversion);
+}
+
+void Shard::end(const Diversion& diversion) {
+  if (auto next = directory_.end(diversion)) tell_all(Diverted{*next});
+}
+
+// All that is under way is here, with the coordinator. What it sends on goes before what the shards
+// release.
+void Shard::on_gathered(const Diversion& diversion, Instant now) {
+  step(diversion.flow, Rerouting{}, now);
+  once_all_is_out([this, diversion] {
+    tell_all(Settled{diversion.number});
+    end(diversion);
+  });
+}
+
+void Shard::on_settled(std::uint64_t number, Instant now) {
+  if (!diversion_ || diversion_->what.number != number) return;
+  Following over = std::move(*diversion_);
+  diversion_.reset();
+  if (over.what.rerouted == nullptr) return;
+  ProtocolModule& module = *over.what.rerouted;
+  module.follow(config_.id, over.what.flow);
+  for (Delivery& delivery : over.held) {
+    OutboxLease routed(*this);
+    module.route(config_.id, delivery.from, std::move(delivery.parcel), now, *routed);
+    carry_out(delivery.from, module, *routed, now, Fresh::yes);
+  }
+}
+
+// --- Moves --------------------------------------------------------------------------------------
+
+bool Shard::take_elsewhere(AssociationId id, Instant now) {
+  const ShardId to = directory_.quietest(config_.id);
+  return to != config_.id && move(id, to, now);
+}
+
+bool Shard::move(AssociationId id, ShardId to, Instant now) {
+  Entry* entry = find(id);
+  Mailbox* target = directory_.mailbox_of(to);
+  if (entry == nullptr || entry->coordinator || entry->session == nullptr || entry->closing ||
+      to == config_.id || target == nullptr || stopping_) {
+    return false;
+  }
+  // What it has sent must be out of this shard before it can send from another; and this shard must
+  // have seen the end of the last diversion.
+  if (diversion_ || outbound_.anything_from(id) || target->full()) {
+    counters_.add(Counter::moves_refused);
+    return false;
+  }
+  const auto diversion = directory_.begin_move(id, config_.id, to);
+  if (!diversion) {
+    counters_.add(Counter::moves_refused);
+    return false;
+  }
+  DetachOutcome outcome = transport_.detach(id);
+  auto* peeled = std::get_if<Peeled>(&outcome);
+  if (peeled == nullptr) {
+    end(*diversion);  // nobody has heard of it
+    return false;
+  }
+
+  auto traveller = std::make_unique<Traveller>();
+  traveller->cargo = std::move(peeled->cargo);
+  auto at = entries_.find(id);
+  traveller->entry = std::move(at->second);
+  traveller->entry->armed.reset();
+  entries_.erase(at);
+  --associations_;
+  if (auto at_link = link_of_.find(id); at_link != link_of_.end()) {
+    traveller->link = *at_link->second;
+    traveller->link->armed.reset();
+    std::erase_if(links_, [&](const auto& one) { return one.second == at_link->second; });
+    link_of_.erase(at_link);
+  }
+  // From here on this shard follows, and passes on what still comes for it.
+  begin(*diversion);
+  for (std::size_t i = 0; i < directory_.shards(); ++i) {
+    const auto shard = static_cast<ShardId>(i);
+    if (shard != config_.id && shard != to) tell(shard, Diverted{*diversion});
+  }
+  tell(to, Arrival{*diversion, std::move(traveller)});
+  counters_.add(Counter::moves);
+  facts_.on_fact(config_.id, id, fact::AssociationMoved{config_.id, to}, now);
+  followed(*diversion);
+  return true;
+}
+
+void Shard::arrive(Arrival& arrival) {
+  auto& traveller = static_cast<Traveller&>(*arrival.unit);
+  begin(arrival.diversion);
+  Entry& entry =
+      *entries_.emplace(arrival.diversion.flow, std::move(traveller.entry)).first->second;
+  ++associations_;
+  if (traveller.link) {
+    auto link = std::make_shared<Link>(std::move(*traveller.link));
+    link_of_[entry.id] = link;
+    links_.emplace(PeerKey{entry.module, link->peer.name}, std::move(link));
+  }
+  transport_.adopt(std::move(traveller.cargo));
+  arm(entry);
+  if (stopping_) push(entry.id, Stopping{});
+}
+
+}  // namespace siglane

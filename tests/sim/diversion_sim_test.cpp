@@ -1,0 +1,475 @@
+// The diversion rule (core/diversion.h) against every interleaving that a seed thinks of: shards in
+// one thread take turns letter by letter while associations move and end, a group of sinks comes
+// and goes, pauses and resumes, and mailboxes are far too small. Whatever happens, no flow is
+// reordered, doubled, or short of a message that was not counted as lost.
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/random.h"
+#include "core/shard.h"
+#include "tests/support/seeds.h"
+
+namespace siglane {
+namespace {
+
+constexpr std::size_t kSources = 3, kSinks = 3;
+constexpr unsigned kLabels = 4;  // of the flows to the group, as an SLS is
+
+// To sink 0..kSinks-1 directly, or to the group under a label.
+struct FlowKey {
+  unsigned source = 0, target = 0, label = 0;
+  auto operator<=>(const FlowKey&) const = default;
+};
+constexpr unsigned kGroup = kSinks;  // as a target
+
+class Item final : public Parcel {
+ public:
+  Carriage carriage() const override { return Carriage::ordered; }
+  FlowKey flow;
+  unsigned number = 0;
+  bool through_group = false;
+};
+
+// A sink says that it joins or leaves the group; or the group says that it has joined.
+class Membership final : public Parcel {
+ public:
+  Membership(bool joins_, unsigned epoch_) : joins(joins_), epoch(epoch_) {}
+  Carriage carriage() const override { return Carriage::control; }
+  bool joins;
+  unsigned epoch;  // which of its joins
+};
+
+// The group as routing sees it.
+struct GroupView {
+  bool through_coordinator = true;
+  std::vector<AssociationId> members;
+
+  AssociationId of(unsigned label) const { return members[label % members.size()]; }
+};
+class GroupChange final : public Parcel {
+ public:
+  GroupView view;
+};
+
+template <class P>
+std::unique_ptr<P> cast(ParcelPtr parcel) {
+  return std::unique_ptr<P>(static_cast<P*>(parcel.release()));
+}
+
+// What every part of one run shares: one thread, so no lock.
+struct Ledger {
+  std::map<FlowKey, unsigned> sent, last;
+  unsigned arrived = 0, lost = 0;
+  std::string trouble;
+
+  void arrive(const FlowKey& flow, unsigned number) {
+    unsigned& before = last[flow];
+    if (number <= before && trouble.empty()) {
+      trouble = "source " + std::to_string(flow.source) + " to " + std::to_string(flow.target) +
+                "/" + std::to_string(flow.label) + ": " + std::to_string(number) + " after " +
+                std::to_string(before);
+    }
+    before = number;
+    ++arrived;
+  }
+};
+
+// Holds what is for nobody, and while its flow is rerouted; drains a few at a time, so that it
+// relays for a while before the shards may send straight to the members.
+class Group final : public Session {
+ public:
+  void step(SessionInput input, Instant now, Outbox& out) override {
+    if (auto* submitted = std::get_if<Submitted>(&input)) {
+      if (submitted->parcel->carriage() == Carriage::control) {
+        change(submitted->from, static_cast<Membership&>(*submitted->parcel));
+        begin(out);
+      } else {
+        auto item = cast<Item>(std::move(submitted->parcel));
+        // What comes back was here before all that is held.
+        const bool returned = !item->tried().empty();
+        (returned ? returned_ : held_).push_back(std::move(item));
+        if (!rerouting_ && !drain_at_) drain(now, out);
+      }
+    } else if (std::holds_alternative<Rerouting>(input)) {
+      rerouting_ = false;
+      // Only now: a sink that came back earlier would take what overtakes its returned items.
+      for (const auto& [member, epoch] : joined_) {
+        out.forward(member, std::make_unique<Membership>(true, epoch));
+      }
+      joined_.clear();
+      held_.insert(held_.begin(), std::make_move_iterator(returned_.begin()),
+                   std::make_move_iterator(returned_.end()));
+      returned_.clear();
+      drain(now, out);
+      auto change = std::make_unique<GroupChange>();
+      change->view = {members_.empty() || !held_.empty(), members_};
+      out.publish(std::move(change));
+    } else if (std::holds_alternative<Woken>(input) && drain_at_ && *drain_at_ <= now) {
+      drain(now, out);
+      if (held_.empty()) begin(out);
+    }
+  }
+  std::optional<Instant> deadline() const override { return drain_at_; }
+  SessionStatus status() const override { return {}; }
+
+ private:
+  void begin(Outbox& out) {
+    if (!std::exchange(rerouting_, true)) out.reroute();
+    drain_at_.reset();
+  }
+  void change(AssociationId who, const Membership& membership) {
+    std::erase(members_, who);
+    joined_.erase(who);
+    if (!membership.joins) return;
+    members_.push_back(who);
+    joined_[who] = membership.epoch;
+  }
+  void drain(Instant now, Outbox& out) {
+    drain_at_.reset();
+    for (int n = 0; n < 3 && !held_.empty() && !members_.empty(); ++n) {
+      const AssociationId to = GroupView{false, members_}.of(held_.front()->flow.label);
+      out.forward(to, std::move(held_.front()));
+      held_.pop_front();
+    }
+    if (!held_.empty() && !members_.empty()) drain_at_ = now + 1ms;
+  }
+
+  std::vector<AssociationId> members_;
+  std::map<AssociationId, unsigned> joined_;  // and not told yet
+  std::deque<std::unique_ptr<Item>> held_, returned_;
+  bool rerouting_ = false;
+  std::optional<Instant> drain_at_;
+};
+
+class TestModule final : public ProtocolModule {
+ public:
+  TestModule(Ledger& run, std::size_t shards) : ledger(run), views_(shards) {}
+
+  std::string_view name() const override { return "test"; }
+  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
+  Result<std::optional<std::size_t>> frame_length(Bytes) const override {
+    return std::optional<std::size_t>();
+  }
+  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
+  std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up, const PeerTable&,
+                                        std::uint64_t) const override;
+
+  void route(ShardId shard, AssociationId, ParcelPtr parcel, Instant, Outbox& out) const override {
+    auto item = cast<Item>(std::move(parcel));
+    if (item->flow.target != kGroup) {
+      const AssociationId to = sinks[item->flow.target];
+      return out.forward(to, std::move(item));
+    }
+    item->through_group = true;
+    const GroupView& view = views_[static_cast<std::size_t>(shard)];
+    const AssociationId to = view.through_coordinator ? group : view.of(item->flow.label);
+    out.forward(to, std::move(item));
+  }
+  void undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, Instant,
+                   Outbox& out) const override {
+    if (parcel->carriage() == Carriage::control) return;
+    auto item = cast<Item>(std::move(parcel));
+    if (!item->through_group || why == Why::exhausted) {
+      ++ledger.lost;
+      return;
+    }
+    out.forward(group, std::move(item));
+  }
+  void publish(ShardId, AssociationId, ParcelPtr change) override {
+    published_ = cast<GroupChange>(std::move(change))->view;
+  }
+  void hold(ShardId shard, AssociationId) override {
+    views_[static_cast<std::size_t>(shard)].through_coordinator = true;
+  }
+  void follow(ShardId shard, AssociationId) override {
+    views_[static_cast<std::size_t>(shard)] = published_;
+  }
+
+  Ledger& ledger;
+  AssociationId group{};
+  std::array<AssociationId, kSinks> sinks{};
+  std::map<AssociationId, unsigned> sources;
+
+ private:
+  GroupView published_;
+  std::vector<GroupView> views_;
+};
+
+// A source turns what it receives into an Item; a sink transmits every Item, or gives back those of
+// the group while it is no member.
+class End final : public Session {
+ public:
+  End(const TestModule& module, AssociationId id) : module_(module), id_(id) {}
+  void step(SessionInput input, Instant, Outbox& out) override {
+    if (auto* up = std::get_if<AssociationUp>(&input)) return out.identify(up->peer);
+    if (auto* received = std::get_if<AssociationReceived>(&input)) {
+      ByteReader bytes(received->message.payload.bytes());
+      const auto kind = *bytes.u32();
+      if (kind == 0) return join_or_leave(*bytes.u32() != 0, out);
+      auto item = std::make_unique<Item>();
+      item->flow.source = module_.sources.at(id_);
+      item->flow.target = *bytes.u32();
+      item->flow.label = *bytes.u32();
+      item->number = *bytes.u32();
+      return out.accept(std::move(item));
+    }
+    if (std::holds_alternative<AssociationDown>(input)) return join_or_leave(false, out);
+    auto* submitted = std::get_if<Submitted>(&input);
+    if (submitted == nullptr) return;
+    if (submitted->parcel->carriage() == Carriage::control) {
+      member_ = wants_ && static_cast<Membership&>(*submitted->parcel).epoch == epoch_;
+      return;
+    }
+    auto item = cast<Item>(std::move(submitted->parcel));
+    if (item->through_group && !member_) return out.undelivered(std::move(item), Why::not_open);
+    module_.ledger.arrive(item->flow, item->number);
+  }
+  std::optional<Instant> deadline() const override { return std::nullopt; }
+  SessionStatus status() const override { return {}; }
+
+ private:
+  void join_or_leave(bool joins, Outbox& out) {
+    if (joins == wants_) return;
+    wants_ = joins;
+    member_ = false;
+    out.forward(module_.group, std::make_unique<Membership>(joins, ++epoch_));
+  }
+  const TestModule& module_;
+  AssociationId id_;
+  bool wants_ = false, member_ = false;
+  unsigned epoch_ = 0;
+};
+
+std::unique_ptr<Session> TestModule::open_session(AssociationId id, const AssociationUp&,
+                                                  const PeerTable&, std::uint64_t) const {
+  return std::make_unique<End>(*this, id);
+}
+
+// Associations that nothing comes from and nothing goes to: they can only be moved.
+class Wire final : public Transport {
+ public:
+  class Line final : public Association {
+   public:
+    explicit Line(AssociationId id) : id_(id) {}
+    AssociationId id() const override { return id_; }
+    SendOutcome send(Message&&) override { return SendOutcome::accepted; }
+    void close(CloseMode) override {}
+
+   private:
+    AssociationId id_;
+  };
+  struct Cargo final : DetachedAssociation {
+    explicit Cargo(std::unique_ptr<Line> l) : line(std::move(l)) {}
+    AssociationId id() const override { return line->id(); }
+    std::unique_ptr<Line> line;
+  };
+
+  Result<EndpointId> open(const EndpointConfig&, const Framing&) override { return EndpointId{1}; }
+  AssociationId connect(EndpointId, const PeerConfig&) override { return AssociationId::none; }
+  Association* find(AssociationId id) override {
+    auto it = lines.find(id);
+    return it == lines.end() ? nullptr : it->second.get();
+  }
+  void bind(AssociationId, const PeerConfig&) override {}
+  DetachOutcome detach(AssociationId id) override {
+    auto line = std::move(lines.at(id));
+    lines.erase(id);
+    return Peeled{std::make_unique<Cargo>(std::move(line))};
+  }
+  void adopt(std::unique_ptr<DetachedAssociation> cargo) override {
+    const AssociationId id = cargo->id();
+    lines[id] = std::move(static_cast<Cargo&>(*cargo).line);
+  }
+  std::optional<AssociationStatus> status(AssociationId) const override { return std::nullopt; }
+  const Histogram* residence(AssociationId) const override { return nullptr; }
+
+  std::map<AssociationId, std::unique_ptr<Line>> lines;
+};
+
+struct Facts final : FactSink {
+  void on_fact(ShardId, AssociationId, const Fact&, Instant) override {}
+};
+
+class Schedule {
+ public:
+  explicit Schedule(std::uint64_t seed)
+      : random_(seed),
+        shard_count_(2 + random_.below(3)),
+        module_(ledger_, shard_count_),
+        peers_({}, AdmissionConfig{true, 10s, 1000}) {
+    const std::size_t mailbox_max = random_.below(2) == 0 ? 1 + random_.below(6) : 1000;
+    for (std::size_t i = 0; i < shard_count_; ++i) {
+      auto node = std::make_unique<Node>();
+      ShardConfig config;
+      config.id = static_cast<ShardId>(i);
+      config.seed = random_.next();
+      config.mailbox_data_max = mailbox_max;
+      node->shard = std::make_unique<Shard>(config, node->wire, peers_, directory_, facts_, nullptr,
+                                            buffers_, node->counters);
+      (void)node->shard->open({}, module_);
+      nodes_.push_back(std::move(node));
+    }
+    module_.group = any().shard->add_coordinator(std::make_unique<Group>(), module_, now_);
+    for (auto& sink : module_.sinks) sink = add();
+    for (unsigned i = 0; i < kSources; ++i) {
+      sources_[i] = add();
+      module_.sources[sources_[i]] = i;
+    }
+  }
+
+  void play(unsigned events) {
+    for (unsigned i = 0; i < events && ledger_.trouble.empty(); ++i) {
+      now_ += 100us;
+      const auto what = random_.below(100);
+      if (what < 45) {
+        send();
+      } else if (what < 85) {
+        any().shard->run_mailbox(now_, 1 + random_.below(3));
+      } else if (what < 90) {
+        toggle(module_.sinks[random_.below(kSinks)], random_.below(3) != 0);
+      } else if (what < 94) {
+        move_one();
+      } else if (what < 95) {
+        replace(module_.sinks[random_.below(kSinks)]);
+      } else {
+        for (auto& node : nodes_) node->shard->run_due(now_);
+      }
+    }
+  }
+
+  // Lets everything come to rest, with every sink in the group.
+  void settle() {
+    // Until all has arrived; and where something never does, for as long as it takes to be sure.
+    for (unsigned quiet = 0; quiet < 1000 && (unaccounted() > 0 || moving());) {
+      now_ += 1ms;
+      for (const AssociationId sink : module_.sinks) toggle(sink, true);  // once none is on its way
+      const unsigned before = ledger_.arrived;
+      for (auto& node : nodes_) {
+        node->shard->run_due(now_);
+        node->shard->run_mailbox(now_);
+      }
+      quiet = before == ledger_.arrived ? quiet + 1 : 0;
+    }
+  }
+
+  void check() {
+    ASSERT_EQ(ledger_.trouble, "");
+    ASSERT_EQ(unaccounted(), 0u);
+    ASSERT_EQ(moving(), false) << "a diversion that never ended";
+  }
+  std::uint64_t moves() const {
+    std::uint64_t n = 0;
+    for (const auto& node : nodes_) n += node->counters.get(Counter::moves);
+    return n;
+  }
+  unsigned lost() const { return ledger_.lost; }
+
+ private:
+  struct Node {
+    Wire wire;
+    Counters counters;
+    std::unique_ptr<Shard> shard;
+  };
+
+  Node& any() { return *nodes_[random_.below(nodes_.size())]; }
+  Node& home_of(AssociationId id) {
+    for (auto& node : nodes_) {
+      if (node->wire.lines.contains(id)) return *node;
+    }
+    return *nodes_.front();  // on its way
+  }
+  AssociationId add() {
+    const AssociationId id = next_association_id();
+    Node& node = any();
+    node.wire.lines[id] = std::make_unique<Wire::Line>(id);
+    AssociationUp up;
+    up.local = EndpointId{1};
+    up.remote_addresses = {"10.0.0.1"};
+    up.peer = "peer" + std::to_string(static_cast<std::uint64_t>(id));
+    node.shard->on_event(id, up, now_);
+    return id;
+  }
+  // The association goes down, and another comes.
+  void replace(AssociationId& sink) {
+    Node& node = home_of(sink);
+    if (node.wire.lines.erase(sink) == 0) return;
+    node.shard->on_event(sink, AssociationDown{}, now_);
+    sink = add();
+  }
+  void receive(AssociationId id, std::initializer_list<std::uint32_t> words) {
+    Node& node = home_of(id);
+    if (!node.wire.lines.contains(id)) return;
+    BufferBuilder builder(buffers_);
+    for (const auto word : words) builder.u32(word);
+    Message message;
+    message.payload = std::move(builder).finish();
+    node.shard->on_event(id, AssociationReceived{std::move(message)}, now_);
+  }
+  void send() {
+    const auto source = static_cast<unsigned>(random_.below(kSources));
+    if (!home_of(sources_[source]).wire.lines.contains(sources_[source])) return;
+    const auto target = static_cast<unsigned>(random_.below(kSinks + 2));  // the group more often
+    const FlowKey flow{source, target < kSinks ? target : kGroup,
+                       target < kSinks ? 0 : static_cast<unsigned>(random_.below(kLabels))};
+    receive(sources_[source], {1, flow.target, flow.label, ++ledger_.sent[flow]});
+  }
+  void toggle(AssociationId sink, bool joins) { receive(sink, {0, joins ? 1u : 0u}); }
+  void move_one() {
+    const bool sink = random_.below(2) == 0;
+    const AssociationId id =
+        sink ? module_.sinks[random_.below(kSinks)] : sources_[random_.below(kSources)];
+    home_of(id).shard->move(id, static_cast<ShardId>(random_.below(shard_count_)), now_);
+  }
+  std::uint64_t unaccounted() const {
+    std::uint64_t sent = 0, counted = ledger_.arrived + ledger_.lost;
+    for (const auto& [flow, number] : ledger_.sent) sent += number;
+    for (const auto& node : nodes_) counted += node->counters.get(Counter::parcels_lost);
+    return sent - counted;
+  }
+  bool moving() {
+    const auto probe = directory_.begin_move(module_.sinks[0], ShardId{0}, ShardId{1});
+    if (probe) (void)directory_.end(*probe);
+    return !probe;
+  }
+
+  Random random_;
+  Ledger ledger_;
+  std::size_t shard_count_;
+  TestModule module_;
+  PeerTable peers_;
+  Directory directory_;
+  Facts facts_;
+  BufferPool buffers_;
+  Instant now_{1s};
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::array<AssociationId, kSources> sources_{};
+};
+
+// Schedules, each of its own seed: SIGLANE_SEEDS=1000000 for the long run.
+TEST(Diversion, KeepsEveryFlowInOrderWhateverTheInterleaving) {
+  const std::uint64_t schedules = test::seeds(10'000);
+  std::uint64_t moves = 0, lost = 0;
+  for (std::uint64_t seed = 1; seed <= schedules; ++seed) {
+    Schedule run(seed);
+    run.play(300);
+    run.settle();
+    run.check();
+    if (HasFatalFailure()) FAIL() << "seed " << seed;
+    moves += run.moves();
+    lost += run.lost();
+  }
+  // The schedules do what they are for.
+  EXPECT_GT(moves, schedules / 2);
+  EXPECT_LT(lost, 10 * schedules);  // of some 140 each, to sinks that are no more
+}
+
+}  // namespace
+}  // namespace siglane
