@@ -164,6 +164,10 @@ PeerEvent PeerSession::on(AssociationPathChange&, Instant, Outbox&) {
   return PeerEvent::other;
 }
 
+PeerEvent PeerSession::on(Rerouting&, Instant, Outbox&) {
+  return PeerEvent::other;  // for coordinators
+}
+
 // --- Capabilities exchange, RFC 6733 §5.3 --------------------------------------------------------
 
 void PeerSession::on_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out) {
