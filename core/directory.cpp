@@ -14,10 +14,7 @@ constexpr std::size_t kEndedMax = 10'000;
 void Directory::add_shard(ShardId shard, Mailbox& mailbox) {
   std::unique_lock lock(mutex_);
   const auto index = static_cast<std::size_t>(shard);
-  if (mailboxes_.size() <= index) {
-    mailboxes_.resize(index + 1);
-    busy_.resize(index + 1);
-  }
+  if (mailboxes_.size() <= index) mailboxes_.resize(index + 1);
   mailboxes_[index] = &mailbox;
 }
 
@@ -72,25 +69,6 @@ void Directory::remove_unidentified() {
   --unidentified_;
 }
 
-void Directory::set_busy_share(ShardId shard, double share) {
-  std::unique_lock lock(mutex_);
-  busy_.at(static_cast<std::size_t>(shard)) = share;
-}
-
-double Directory::busy_share(ShardId shard) const {
-  std::shared_lock lock(mutex_);
-  return busy_.at(static_cast<std::size_t>(shard));
-}
-
-ShardId Directory::quietest(ShardId home) const {
-  // What it must gain to be worth the move: measured shares wobble.
-  constexpr double kClearly = 0.1;
-  std::shared_lock lock(mutex_);
-  const auto least = std::ranges::min_element(busy_);
-  if (*least + kClearly > busy_.at(static_cast<std::size_t>(home))) return home;
-  return static_cast<ShardId>(least - busy_.begin());
-}
-
 // --- Diversions ---------------------------------------------------------------------------------
 
 Diversion Directory::begin(Diversion diversion) {
@@ -102,7 +80,7 @@ Diversion Directory::begin(Diversion diversion) {
 
 std::optional<Diversion> Directory::begin_move(AssociationId id, ShardId from, ShardId to) {
   std::unique_lock lock(mutex_);
-  if (under_way_ || moves_stopped_) return std::nullopt;
+  if (under_way_) return std::nullopt;
   return begin({0, id, from, to, nullptr});
 }
 
@@ -133,11 +111,6 @@ std::optional<Diversion> Directory::end(const Diversion& diversion) {
   const Waiting next = waiting_.front();
   waiting_.pop_front();
   return begin({0, next.flow, {}, {}, next.module});
-}
-
-void Directory::stop_moves() {
-  std::unique_lock lock(mutex_);
-  moves_stopped_ = true;
 }
 
 }  // namespace siglane

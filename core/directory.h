@@ -46,13 +46,7 @@ class Directory {
   [[nodiscard]] bool add_unidentified(std::size_t max);
   void remove_unidentified();
 
-  // A shard's load: the share of its time that it was busy, 0 to 1.
-  void set_busy_share(ShardId shard, double share);
-  double busy_share(ShardId shard) const;
-  // The least busy one; `home`, unless another is clearly quieter.
-  ShardId quietest(ShardId home) const;
-
-  // Diversions, one at a time. Nothing: another is under way, or the node stops.
+  // Diversions, one at a time. Nothing: another is under way.
   [[nodiscard]] std::optional<Diversion> begin_move(AssociationId id, ShardId from, ShardId to);
   // Where another is under way it waits for its turn, and comes out of end(); one that waits for
   // the same flow already serves for both.
@@ -63,8 +57,6 @@ class Directory {
   void settle(const Diversion& move);
   // It is over. The next one, if one waits for its turn.
   [[nodiscard]] std::optional<Diversion> end(const Diversion& diversion);
-  // No moves from now on.
-  void stop_moves();
 
  private:
   struct Peer {
@@ -85,13 +77,11 @@ class Directory {
   std::deque<AssociationId> ended_;
   std::map<Peer, AssociationId> peers_;
   std::size_t unidentified_ = 0;
-  std::vector<double> busy_;
 
   std::optional<Diversion> under_way_;
   std::size_t to_follow_ = 0;  // shards
   std::uint64_t last_number_ = 0;
   std::deque<Waiting> waiting_;
-  bool moves_stopped_ = false;
 };
 
 }  // namespace siglane

@@ -61,7 +61,6 @@ class Shard final : public TransportSink {
   // What the driver calls.
   void on_event(AssociationId id, AssociationEvent event, Instant now) override;
   void on_fact(AssociationId about, Fact fact, Instant now) override;
-  bool take_elsewhere(AssociationId id, Instant now) override;
   // Takes at most so many letters; mail_waits(): there are more of those it has fetched.
   void run_mailbox(Instant now, std::size_t letters_max = 4096);
   bool mail_waits() const { return letters_read_ < letters_.size(); }

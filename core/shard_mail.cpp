@@ -204,11 +204,6 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
 
 // --- Moves --------------------------------------------------------------------------------------
 
-bool Shard::take_elsewhere(AssociationId id, Instant now) {
-  const ShardId to = directory_.quietest(config_.id);
-  return to != config_.id && move(id, to, now);
-}
-
 bool Shard::move(AssociationId id, ShardId to, Instant now) {
   Entry* entry = find(id);
   Mailbox* target = directory_.mailbox_of(to);

@@ -19,9 +19,6 @@ class TransportSink {
  public:
   virtual void on_event(AssociationId id, AssociationEvent event, Instant now) = 0;
   virtual void on_fact(AssociationId about, Fact fact, Instant now) = 0;
-  // `id` has earned a socket of its own. true: the sink has detached it, and another shard's
-  // transport adopts it. false: it is to be peeled off where it is.
-  virtual bool take_elsewhere(AssociationId /*id*/, Instant /*now*/) { return false; }
 
  protected:
   ~TransportSink() = default;

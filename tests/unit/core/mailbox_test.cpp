@@ -113,18 +113,5 @@ TEST(Directory, BindsAPeerToOneAssociationAtATime) {
   EXPECT_TRUE(directory.bind_peer(nullptr, "mme01", AssociationId{2}));
 }
 
-TEST(Directory, LeavesAnAssociationAtHomeUnlessAnotherShardIsClearlyQuieter) {
-  Directory directory;
-  Mailbox mailboxes[2];
-  directory.add_shard(ShardId{0}, mailboxes[0]);
-  directory.add_shard(ShardId{1}, mailboxes[1]);
-  directory.set_busy_share(ShardId{0}, 0.55);
-  directory.set_busy_share(ShardId{1}, 0.5);
-  EXPECT_EQ(directory.quietest(ShardId{0}), ShardId{0});
-  directory.set_busy_share(ShardId{0}, 0.9);
-  EXPECT_EQ(directory.quietest(ShardId{0}), ShardId{1});
-  EXPECT_EQ(directory.quietest(ShardId{1}), ShardId{1});
-}
-
 }  // namespace
 }  // namespace siglane
