@@ -453,9 +453,8 @@ class Schedule {
   std::array<AssociationId, kSources> sources_{};
 };
 
-// Schedules, each of its own seed: SIGLANE_SEEDS=1000000 for the long run.
 TEST(Diversion, KeepsEveryFlowInOrderWhateverTheInterleaving) {
-  const std::uint64_t schedules = test::seeds(10'000);
+  const std::uint64_t schedules = test::long_run() ? 1'000'000 : 10'000;
   std::uint64_t moves = 0, lost = 0;
   for (std::uint64_t seed = 1; seed <= schedules; ++seed) {
     Schedule run(seed);

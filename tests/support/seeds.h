@@ -11,4 +11,9 @@ inline std::uint64_t seeds(std::uint64_t by_default) {
   return asked > by_default ? asked : by_default;
 }
 
+// scripts/test --long: as many as it takes.
+inline bool long_run() {
+  return std::getenv("SIGLANE_LONG") != nullptr;
+}
+
 }  // namespace siglane::test
