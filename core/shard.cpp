@@ -166,14 +166,13 @@ void Shard::forget(AssociationId id, Instant now) {
 
 // --- Steps and what they want done ----------------------------------------------------------
 
-void Shard::push(AssociationId id, SessionInput input) {
-  work_.push_back({id, nullptr, std::move(input)});
+void Shard::push(AssociationId id, SessionInput input, ProtocolModule* module) {
+  work_.push_back({id, module, std::move(input)});
 }
 
 void Shard::submit(AssociationId from, AssociationId to, ParcelPtr parcel, Instant now) {
   Entry* entry = find(to);
-  work_.push_back({to, entry != nullptr ? entry->module : nullptr,
-                   SessionInput{Submitted{from, std::move(parcel)}}});
+  push(to, Submitted{from, std::move(parcel)}, entry != nullptr ? entry->module : nullptr);
   drain_work(now);
 }
 

@@ -108,7 +108,8 @@ class Shard final : public TransportSink {
   void refuse(Entry& entry, Counter counter, std::string who, std::string why, Instant now);
   void forget(AssociationId id, Instant now);
 
-  void push(AssociationId id, SessionInput input);
+  // `module` answers for a parcel that finds nobody.
+  void push(AssociationId id, SessionInput input, ProtocolModule* module = nullptr);
   void drain_work(Instant now);
   void step(AssociationId id, SessionInput input, Instant now);
   void carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now, Fresh fresh);

@@ -19,7 +19,7 @@ void Shard::forward(AssociationId from, AssociationId to, ParcelPtr parcel, Prot
   Delivery delivery{from, to, std::move(parcel), &module};
   if (diversion_ && is_held(delivery, fresh)) return hold(std::move(delivery));
   if (find(to) != nullptr) {
-    work_.push_back({to, &module, SessionInput{Submitted{from, std::move(delivery.parcel)}}});
+    push(to, Submitted{from, std::move(delivery.parcel)}, &module);
   } else {
     send_home(std::move(delivery));
   }
@@ -75,8 +75,7 @@ void Shard::take(Delivery delivery) {
   if (find(delivery.to) == nullptr && home_of(delivery.to).value_or(config_.id) != config_.id) {
     return send_home(std::move(delivery));
   }
-  work_.push_back({delivery.to, delivery.module,
-                   SessionInput{Submitted{delivery.from, std::move(delivery.parcel)}}});
+  push(delivery.to, Submitted{delivery.from, std::move(delivery.parcel)}, delivery.module);
 }
 
 void Shard::send_waiting() {
@@ -97,8 +96,7 @@ void Shard::reroute(ProtocolModule& module, AssociationId coordinator) {
 
 // The announcement has come: holds the flow, and marks what went by the old path.
 void Shard::begin(const Diversion& diversion) {
-  diversion_.emplace();
-  diversion_->what = diversion;
+  diversion_ = Following{diversion, false, 0, {}};
   if (diversion.rerouted == nullptr) {
     diversion_->holding = diversion.from != config_.id;
     if (!diversion_->holding) return;

@@ -97,7 +97,7 @@ TEST(RuntimeNode, TwoNodesComeUpExchangeAndStopGracefully) {
   }));
 
   (*client)->stop();
-  std::optional<NodeExit> client_exit, server_exit;
+  std::optional<NodeExit> client_exit;
   EXPECT_TRUE(turn_until({server->get()}, [&] {
     client_exit = (*client)->turn(false);
     return client_exit.has_value();

@@ -23,7 +23,6 @@ namespace command = diameter::command;
 
 const Instant kStart = Instant(10s);
 constexpr AssociationId kPeer{77};
-constexpr AssociationId kClient{5};
 
 diameter::DiameterConfig mme() {
   diameter::DiameterConfig config;
