@@ -11,6 +11,10 @@ std::uint64_t Histogram::quantile(double share) const {
       1, static_cast<std::uint64_t>(
              std::ceil(std::clamp(share, 0.0, 1.0) * static_cast<double>(count_))));
   std::uint64_t seen = 0;
+  for (const Few& one : few_) {
+    seen += one.times;
+    if (seen >= wanted) return upper_edge(one.bucket);
+  }
   for (std::size_t bucket = 0; bucket < counts_.size(); ++bucket) {
     seen += counts_[bucket];
     if (seen >= wanted) return upper_edge(bucket);
@@ -19,12 +23,30 @@ std::uint64_t Histogram::quantile(double share) const {
 }
 
 void Histogram::merge(const Histogram& other) {
-  if (other.counts_.empty()) return;
-  if (counts_.empty()) counts_.resize(kBuckets);
-  for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) {
+  for (const Few& one : other.few_) add(one.bucket, one.times);
+  if (!other.counts_.empty() && counts_.empty()) spread_few();
+  for (std::size_t bucket = 0; bucket < other.counts_.size(); ++bucket) {
     counts_[bucket] += other.counts_[bucket];
   }
   count_ += other.count_;
+}
+
+void Histogram::add_to_few(std::uint32_t bucket, std::uint32_t times) {
+  const auto at = std::ranges::lower_bound(few_, bucket, {}, &Few::bucket);
+  if (at != few_.end() && at->bucket == bucket) {
+    at->times += times;
+  } else if (few_.size() < kFewMax) {
+    few_.insert(at, {bucket, times});
+  } else {
+    spread_few();
+    counts_[bucket] += times;
+  }
+}
+
+void Histogram::spread_few() {
+  counts_.resize(kBuckets);
+  for (const Few& one : few_) counts_[one.bucket] += one.times;
+  few_ = {};
 }
 
 }  // namespace siglane

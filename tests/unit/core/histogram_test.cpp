@@ -43,6 +43,26 @@ TEST(Histogram, MergesAndClears) {
   EXPECT_EQ(a.quantile(0.5), 0u);
 }
 
+// Few values are kept in another way than many: nobody may notice.
+TEST(Histogram, SaysTheSameOfFewValuesAsOfMany) {
+  const auto of = [](std::uint64_t first, std::uint64_t last) {
+    Histogram histogram;
+    for (std::uint64_t value = first; value <= last; ++value) histogram.record(value * 1000);
+    return histogram;
+  };
+  Histogram few = of(1, 40), rest = of(41, 1000), all = of(1, 1000);
+  EXPECT_EQ(few.quantile(0.5), of(1, 40).quantile(0.5));
+  EXPECT_NEAR(static_cast<double>(few.quantile(0.5)), 20'000, 700);
+  Histogram few_first = few, rest_first = rest;
+  few_first.merge(rest);
+  rest_first.merge(few);
+  for (const double share : {0.0, 0.01, 0.03, 0.5, 0.99, 1.0}) {
+    EXPECT_EQ(few_first.quantile(share), all.quantile(share)) << share;
+    EXPECT_EQ(rest_first.quantile(share), all.quantile(share)) << share;
+  }
+  EXPECT_EQ(few_first.count(), 1000u);
+}
+
 TEST(Histogram, CountsTheHugeAsTheLargest) {
   Histogram histogram;
   histogram.record(~std::uint64_t{0});
