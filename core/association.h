@@ -17,7 +17,6 @@ namespace siglane {
 // host-unique and kept by peeloff in the kernel, per socket in usrsctp. Coordinators (sessions
 // without an association) take their ids from the same space. 0 is nobody.
 enum class AssociationId : std::uint64_t { none = 0 };
-enum class EndpointId : std::uint32_t {};
 enum class StreamId : std::uint16_t {};
 enum class ShardId : std::uint16_t {};
 

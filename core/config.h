@@ -1,5 +1,7 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,6 +65,19 @@ struct TlsConfig {
   bool require_peer_certificate = true;
 };
 
+enum class EndpointId : std::uint32_t {};
+
+// What the shards of a node have in common of one endpoint: a pool of sockets on one address and
+// port (SO_REUSEPORT).
+struct EndpointPool {
+  bool several = false;  // shards open it: one after another, before any thread runs
+  // Of the first one, which speaks for all.
+  bool opened = false;
+  EndpointId id{};
+  std::uint16_t port = 0;
+  std::atomic<std::size_t> associations = 0;  // on all of them, for associations_max
+};
+
 // A local address set and port: what shared sockets are bound to. SCTP allows one association per
 // pair of endpoints, so a second connection to the same peer needs a second endpoint.
 struct EndpointConfig {
@@ -77,7 +92,8 @@ struct EndpointConfig {
   AssociationLimits limits;
   SctpOptions sctp;
   StreamOptions stream;
-  std::optional<TlsConfig> tls = std::nullopt;  // TransportKind::tls
+  std::optional<TlsConfig> tls = std::nullopt;   // TransportKind::tls
+  std::shared_ptr<EndpointPool> pool = nullptr;  // null: of one shard alone
 };
 
 // A peer as far as connections go. What its protocol needs to know of it (Origin-Host, ASP

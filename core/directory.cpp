@@ -15,6 +15,7 @@ void Directory::add_shard(ShardId shard, Mailbox& mailbox) {
   std::unique_lock lock(mutex_);
   const auto index = static_cast<std::size_t>(shard);
   if (mailboxes_.size() <= index) mailboxes_.resize(index + 1);
+  loads_.resize(mailboxes_.size());
   mailboxes_[index] = &mailbox;
 }
 
@@ -67,6 +68,21 @@ bool Directory::add_unidentified(std::size_t max) {
 void Directory::remove_unidentified() {
   std::unique_lock lock(mutex_);
   --unidentified_;
+}
+
+void Directory::report_load(ShardId shard, const ShardLoad& load) {
+  std::unique_lock lock(mutex_);
+  loads_[static_cast<std::size_t>(shard)] = load;
+}
+
+std::vector<ShardLoad> Directory::loads() const {
+  std::shared_lock lock(mutex_);
+  return loads_;
+}
+
+bool Directory::diverting() const {
+  std::shared_lock lock(mutex_);
+  return under_way_.has_value();
 }
 
 // --- Diversions ---------------------------------------------------------------------------------

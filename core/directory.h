@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <deque>
 #include <map>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "core/association.h"
+#include "core/balance.h"
 #include "core/diversion.h"
 #include "core/mailbox.h"
 
@@ -45,6 +47,16 @@ class Directory {
   // Associations that have not said who they are, on all shards: false, if `max` is reached.
   [[nodiscard]] bool add_unidentified(std::size_t max);
   void remove_unidentified();
+  // Associations, on all shards: also while they move.
+  void add_association() { ++associations_; }
+  // true: there are none left.
+  bool remove_association() { return --associations_ == 0; }
+  std::size_t associations() const { return associations_; }
+
+  // How the shards fare, as each of them said last.
+  void report_load(ShardId shard, const ShardLoad& load);
+  std::vector<ShardLoad> loads() const;
+  bool diverting() const;
 
   // Diversions, one at a time. Nothing: another is under way.
   [[nodiscard]] std::optional<Diversion> begin_move(AssociationId id, ShardId from, ShardId to);
@@ -71,12 +83,14 @@ class Directory {
   Diversion begin(Diversion diversion);
 
   std::vector<Mailbox*> mailboxes_;  // fixed once the node runs
+  std::atomic<std::size_t> associations_ = 0;
 
   mutable std::shared_mutex mutex_;  // over all that follows
   std::unordered_map<AssociationId, ShardId> homes_;
   std::deque<AssociationId> ended_;
   std::map<Peer, AssociationId> peers_;
   std::size_t unidentified_ = 0;
+  std::vector<ShardLoad> loads_;  // by shard
 
   std::optional<Diversion> under_way_;
   std::size_t to_follow_ = 0;  // shards

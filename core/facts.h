@@ -59,6 +59,7 @@ struct AssociationPeeled {
 // It and its session live on another shard from now on.
 struct AssociationMoved {
   ShardId from{}, to{};
+  std::string why;
 };
 // An association earned a socket and did not get one: descriptors or the cap on peeled sockets.
 struct PeeloffStarved {

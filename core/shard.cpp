@@ -96,6 +96,7 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   entry.certificate_names = up.certificate_names;
   entries_[id] = std::move(owned);
   ++associations_;
+  directory_.add_association();
   directory_.settle(id, config_.id);
   counters_.add(Counter::associations_opened);
 
@@ -153,7 +154,10 @@ void Shard::forget(AssociationId id, Instant now) {
   auto it = entries_.find(id);
   if (it == entries_.end()) return;
   Entry& entry = *it->second;
-  if (!entry.coordinator) --associations_;
+  if (!entry.coordinator) {
+    --associations_;
+    if (directory_.remove_association() && stopping_) wake_all();
+  }
   if (entry.session != nullptr && !entry.identified) directory_.remove_unidentified();
   if (!entry.peer.empty()) {
     const PeerKey peer{entry.module, entry.peer};
@@ -393,6 +397,12 @@ void Shard::stop(Instant now) {
     if (entry->session != nullptr) push(id, Stopping{});
   }
   drain_work(now);
+  if (idle()) wake_all();
+}
+
+// The last association is gone: who waits for that, on another shard, looks again.
+void Shard::wake_all() {
+  if (directory_.shards() > 1) tell_all(RoomAgain{});
 }
 
 void Shard::abandon() {

@@ -69,13 +69,18 @@ class Shard final : public TransportSink {
   // Every session is told Stopping and nothing is reconnected; idle() once all associations are
   // Down. The driver bounds the wait, then calls abandon().
   void stop(Instant now);
-  bool idle() const { return associations_ == 0; }
+  // None on this shard nor on any other of the node.
+  bool idle() const { return directory_.associations() == 0; }
   void abandon();
 
   // Moves an association with its session to another shard, in mid-traffic; nothing is lost,
   // doubled or reordered. false: not now, and it stays where it is (gone, another move under way,
-  // no room).
-  bool move(AssociationId id, ShardId to, Instant now);
+  // no room). `why`: for the operator.
+  bool move(AssociationId id, ShardId to, Instant now, std::string why = {});
+  // Every second or so, where there are several shards. `busy`: the part of the time since the last
+  // call that this shard has worked. Tells the others, and sends a loud association to one of them
+  // if that lets all others wait less (balance.h).
+  void balance(double busy, Instant now);
 
   // Hands a parcel to a session of this shard, as if `from` had forwarded it. Tests and tools.
   void submit(AssociationId from, AssociationId to, ParcelPtr parcel, Instant now);
@@ -120,6 +125,7 @@ class Shard final : public TransportSink {
   void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
             ProtocolModule* module);
   void arm(Entry& entry);
+  void wake_all();
 
   // shard_mail.cpp
   void forward(AssociationId from, AssociationId to, ParcelPtr parcel, ProtocolModule& module,
@@ -134,14 +140,16 @@ class Shard final : public TransportSink {
   void hold(Delivery delivery);
   void tell(ShardId shard, Letter letter);
   template <class L>
-  void tell_all(const L& letter);
+  void tell_all(const L& letter) {
+    for (std::size_t i = 0; i < directory_.shards(); ++i) tell(static_cast<ShardId>(i), letter);
+  }
   void once_all_is_out(std::function<void()> what);
   void on_passed(std::uint64_t diversion);
   void followed(const Diversion& diversion);
   void end(const Diversion& diversion);
   void on_gathered(const Diversion& diversion, Instant now);
   void on_settled(std::uint64_t diversion, Instant now);
-  void arrive(Arrival& arrival);
+  void arrive(Arrival& arrival, Instant now);
 
   // shard_links.cpp
   void connect(const std::shared_ptr<Link>& link, Instant now);

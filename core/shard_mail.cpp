@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "core/shard_parts.h"
 
@@ -55,7 +56,7 @@ void Shard::run_mailbox(Instant now, std::size_t letters_max) {
     std::visit(Overloaded{
                    [&](Delivery& delivery) { take(std::move(delivery)); },
                    [](Call& call) { call.run(); },
-                   [&](Arrival& arrival) { arrive(arrival); },
+                   [&](Arrival& arrival) { arrive(arrival, now); },
                    [&](const Diverted& diverted) { begin(diverted.diversion); },
                    [&](const Mark& mark) {
                      once_all_is_out([this, mark] { tell(mark.sender, Passed{mark.diversion}); });
@@ -135,11 +136,6 @@ void Shard::tell(ShardId shard, Letter letter) {
   directory_.mailbox_of(shard)->post_control(std::move(letter));
 }
 
-template <class L>
-void Shard::tell_all(const L& letter) {
-  for (std::size_t i = 0; i < directory_.shards(); ++i) tell(static_cast<ShardId>(i), letter);
-}
-
 // Behind all that waits for room on its way to another shard.
 void Shard::once_all_is_out(std::function<void()> what) {
   if (outbound_.empty()) {
@@ -202,11 +198,11 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
 
 // --- Moves --------------------------------------------------------------------------------------
 
-bool Shard::move(AssociationId id, ShardId to, Instant now) {
+bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
   Entry* entry = find(id);
   Mailbox* target = directory_.mailbox_of(to);
   if (entry == nullptr || entry->coordinator || entry->session == nullptr || entry->closing ||
-      to == config_.id || target == nullptr || stopping_) {
+      to == config_.id || target == nullptr || stopping_ || transport_.seat(id) == Seat::bound) {
     return false;
   }
   // What it has sent must be out of this shard before it can send from another; and this shard must
@@ -248,16 +244,17 @@ bool Shard::move(AssociationId id, ShardId to, Instant now) {
   }
   tell(to, Arrival{*diversion, std::move(traveller)});
   counters_.add(Counter::moves);
-  facts_.on_fact(config_.id, id, fact::AssociationMoved{config_.id, to}, now);
+  facts_.on_fact(config_.id, id, fact::AssociationMoved{config_.id, to, std::move(why)}, now);
   followed(*diversion);
   return true;
 }
 
-void Shard::arrive(Arrival& arrival) {
+void Shard::arrive(Arrival& arrival, Instant now) {
   auto& traveller = static_cast<Traveller&>(*arrival.unit);
   begin(arrival.diversion);
   Entry& entry =
       *entries_.emplace(arrival.diversion.flow, std::move(traveller.entry)).first->second;
+  entry.arrived = now;
   ++associations_;
   if (traveller.link) {
     auto link = std::make_shared<Link>(std::move(*traveller.link));
@@ -267,6 +264,35 @@ void Shard::arrive(Arrival& arrival) {
   transport_.adopt(std::move(traveller.cargo));
   arm(entry);
   if (stopping_) push(entry.id, Stopping{});
+}
+
+// An association that has just come stays for a while, as the measures need time to tell what that
+// has changed.
+void Shard::balance(double busy, Instant now) {
+  constexpr Duration kStay = 10s;
+  std::uint64_t messages_all = 0;
+  std::vector<MoveCandidate> candidates;
+  for (auto& [id, entry] : entries_) {
+    if (entry->coordinator) continue;
+    const std::uint64_t so_far = entry->messages_received + entry->messages_sent;
+    const std::uint64_t messages = so_far - std::exchange(entry->messages_balanced, so_far);
+    messages_all += messages;
+    if (busy < kBusyEnoughToMove || messages == 0 || now - entry->arrived < kStay) continue;
+    if (transport_.seat(id) == Seat::own) candidates.push_back({id, static_cast<double>(messages)});
+  }
+  directory_.report_load(config_.id, {busy, associations_});
+  if (candidates.empty() || stopping_ || directory_.diverting()) return;
+  for (MoveCandidate& one : candidates) one.busy *= busy / static_cast<double>(messages_all);
+  const std::vector<ShardLoad> loads = directory_.loads();
+  const auto choice = choose_move(config_.id, loads, candidates);
+  if (!choice) return;
+  const auto percent = [](double part) { return std::to_string(std::lround(part * 100)) + " %"; };
+  const ShardLoad& there = loads[static_cast<std::size_t>(choice->to)];
+  const auto it = std::ranges::find(candidates, choice->id, &MoveCandidate::id);
+  move(choice->id, choice->to, now,
+       "takes about " + percent(it->busy) + " of a shard that is " + percent(busy) + " busy with " +
+           std::to_string(associations_) + " associations; the other is " + percent(there.busy) +
+           " busy with " + std::to_string(there.associations));
 }
 
 }  // namespace siglane

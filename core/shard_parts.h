@@ -33,6 +33,8 @@ struct Shard::Entry {
   std::optional<SessionInput> identity;  // the answer to Identify, for the next step
   Instant since{};
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
+  std::uint64_t messages_balanced = 0;  // received and sent by the last balance()
+  Instant arrived{};                    // from another shard
 };
 
 // Connected or connecting (`current`), or going to be (`retry_at`); else it rests, as another

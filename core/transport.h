@@ -34,6 +34,13 @@ struct Starved {
 };  // no descriptor to spare: it stays here, unharmed
 using DetachOutcome = std::variant<Peeled, Gone, Lost, Starved>;
 
+// Where an association sits, and whether another loop may have it.
+enum class Seat {
+  shared,  // on a socket with others: detach() peels it off
+  own,     // on a socket of its own, which any loop may watch
+  bound,   // wherever, and it must stay on this loop; or it is not up
+};
+
 // Where an association sits and how it fares, for the operator.
 struct AssociationStatus {
   std::string endpoint;
@@ -74,6 +81,7 @@ class Transport {
   // Second half, on this transport or another. What waited in the kernel is delivered next, in
   // order.
   virtual void adopt(std::unique_ptr<DetachedAssociation> cargo) = 0;
+  virtual Seat seat(AssociationId id) const = 0;
 
   virtual std::optional<AssociationStatus> status(AssociationId id) const = 0;
   // Residence times of messages with caused_at, in ns; nullptr: none yet or no such association.

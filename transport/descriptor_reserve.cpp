@@ -15,6 +15,11 @@ int open_something() {
   return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+std::mutex& of_the_process() {
+  static std::mutex mutex;
+  return mutex;
+}
+
 }  // namespace
 
 DescriptorReserve::DescriptorReserve(unsigned margin) : margin_(margin) {
@@ -42,7 +47,9 @@ std::optional<std::string> DescriptorReserve::why_starved() {
 }
 
 std::optional<std::string> DescriptorReserve::give_up_spare() {
+  std::unique_lock lock(of_the_process());
   if (auto why = why_starved()) return why;
+  peeling_ = std::move(lock);
   if (spare_ >= 0) close(spare_);
   spare_ = -1;
   return std::nullopt;
@@ -50,6 +57,7 @@ std::optional<std::string> DescriptorReserve::give_up_spare() {
 
 void DescriptorReserve::restore() {
   if (spare_ < 0) spare_ = open_something();
+  if (peeling_) peeling_.unlock();
 }
 
 }  // namespace siglane::transport

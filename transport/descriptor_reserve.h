@@ -1,4 +1,5 @@
 #pragma once
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -10,7 +11,8 @@ namespace siglane::transport {
 //
 // On Linux the lowest free number is what any call gets, so whether one is left below RLIMIT_NOFILE
 // (read each time: it may change) is tried, not counted. `margin`: numbers that must stay free for
-// other threads, which may open descriptors between our look and the kernel's.
+// other threads, which may open descriptors between our look and the kernel's. Peels of several
+// threads go one after another.
 class DescriptorReserve {
  public:
   explicit DescriptorReserve(unsigned margin = 32);
@@ -18,8 +20,8 @@ class DescriptorReserve {
   DescriptorReserve(const DescriptorReserve&) = delete;
   DescriptorReserve& operator=(const DescriptorReserve&) = delete;
 
-  // nullopt: the spare is closed, peel now and call restore(). Otherwise why not, in words for an
-  // operator, and nothing has changed.
+  // nullopt: the spare is closed, peel now and call restore(), on this thread. Otherwise why not,
+  // in words for an operator, and nothing has changed.
   std::optional<std::string> give_up_spare();
   void restore();
 
@@ -27,6 +29,7 @@ class DescriptorReserve {
   std::optional<std::string> why_starved();
 
   unsigned margin_;
+  std::unique_lock<std::mutex> peeling_;
   int spare_ = -1;
 };
 

@@ -13,6 +13,7 @@ Result<std::unique_ptr<Loop>> Loop::create() {
     return failure(std::string("no event loop: ") + uv_strerror(error));
   }
   loop->loop_.data = loop.get();
+  uv_loop_configure(&loop->loop_, UV_METRICS_IDLE_TIME);
   // The clock is read anew after blocking, and once more when timers begin: a timer must never see
   // a time before its own.
   auto forget = [self = loop.get()] { self->now_.reset(); };

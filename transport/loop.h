@@ -27,6 +27,11 @@ class Loop {
   // The time right now, for what measures work inside a turn.
   static Instant fresh_now() { return Instant(Duration(static_cast<Duration::rep>(uv_hrtime()))); }
 
+  // How long it has blocked since it began, waiting for something to happen.
+  Duration idle_time() const {
+    return Duration(uv_metrics_idle_time(const_cast<uv_loop_t*>(&loop_)));
+  }
+
   // Turns until stop(); also returns when nothing is left that could ever wake it.
   void run();
   // One turn: blocks until something happens; with `wait` false, only looks.

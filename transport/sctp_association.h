@@ -21,7 +21,7 @@ namespace siglane::transport {
 // What associations need to know of their endpoint. Immutable, shared between loops.
 struct SctpEndpoint {
   EndpointId id{};
-  EndpointConfig config;
+  EndpointConfig config;  // has a pool
 
   // Bytes of the shared send buffer that one association may hold: an eighth of it (the kernel
   // counts double), so that one slow peer leaves room for all others.

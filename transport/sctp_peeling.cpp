@@ -46,7 +46,7 @@ DetachOutcome SctpTransport::detach(AssociationId id) {
   SctpAssociation* association = find_association(id);
   if (association == nullptr || !association->can_move()) return Gone{};
   if (!association->peeled()) return peel_off(*association);
-  peeled_.erase(association->fd());
+  leave_own(association->fd());
   const int fd = association->own_socket()->release();
   std::unique_ptr<SctpAssociation> owned = remove(id);
   owned->leave_socket();
@@ -93,8 +93,7 @@ void SctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   association.move_to(*this, buffers_);
   by_stack_id_[association.stack_id()] = &association;
   associations_.emplace(id, std::move(owned));
-  auto endpoint = endpoints_.find(association.endpoint().id);
-  if (endpoint != endpoints_.end()) ++endpoint->second.associations;
+  ++association.endpoint().config.pool->associations;
 
   if (!socket) {
     close_aborting(fd);
@@ -103,7 +102,19 @@ void SctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   }
   association.sit_on(std::move(*socket));
   peeled_[fd] = &association;
+  ++*options_.peeled;
   if (!association.queue.empty()) flush_at_end_of_turn(association);
+}
+
+Seat SctpTransport::seat(AssociationId id) const {
+  const SctpAssociation* association = find_association(id);
+  if (association == nullptr || !association->can_move()) return Seat::bound;
+  return association->peeled() ? Seat::own : Seat::shared;
+}
+
+void SctpTransport::leave_own(int fd) {
+  peeled_.erase(fd);
+  --*options_.peeled;
 }
 
 // --- Deciding -------------------------------------------------------------------------------
@@ -174,7 +185,7 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
     counters_.add(Counter::receive_stalls);
   }
   const PeeloffChoice choice =
-      choose_peeloffs(shared.samples, pressure, options_.peeloff, peeled_.size());
+      choose_peeloffs(shared.samples, pressure, options_.peeloff, *options_.peeled);
   bool relieved = false;
   for (const PeeloffDecision& decision : choice.chosen) {
     if (!peel(decision, now)) continue;
@@ -206,7 +217,7 @@ bool SctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   association->peel_reason = decision.reason;
   association->peeled_at = now;
   association->peeled_at_messages_per_second = rates.messages();
-  peeled.peeled_now = peeled_.size();
+  peeled.peeled_now = *options_.peeled;
   sink_->on_fact(decision.id, peeled, now);
   return true;
 }
@@ -219,7 +230,7 @@ void SctpTransport::peel_pinned() {
     if (association == nullptr || association->peeled() || !association->can_move()) continue;
     const PeeloffSample sample = association->sample(loop_.now(), std::nullopt);
     const PeeloffChoice choice =
-        choose_peeloffs({&sample, 1}, {}, options_.peeloff, peeled_.size());
+        choose_peeloffs({&sample, 1}, {}, options_.peeloff, *options_.peeled);
     for (const PeeloffDecision& decision : choice.chosen) peel(decision, loop_.now());
     // If there is no room now, the next look at all associations finds it again.
   }

@@ -258,7 +258,7 @@ void SctpTransport::on_up(Source source, const notification::AssociationChanged&
   if (source.shared == nullptr) return;
   Shared& shared = *source.shared;
   const EndpointConfig& config = shared.endpoint->config;
-  if (endpoints_.at(shared.endpoint->id).associations >= config.associations_max) {
+  if (config.pool->associations >= config.associations_max) {
     counters_.add(Counter::associations_refused_limit);
     const auto who = peer_addresses(shared.socket.fd(), up.id);
     (void)abort_association(shared.socket.fd(), up.id);
@@ -314,8 +314,7 @@ void SctpTransport::on_restart(SctpAssociation& old, const notification::Associa
     begun.peeled_at_messages_per_second = ended->peeled_at_messages_per_second;
   }
   by_stack_id_[up.id] = &begun;
-  auto endpoint = endpoints_.find(begun.endpoint().id);
-  if (endpoint != endpoints_.end()) ++endpoint->second.associations;
+  ++begun.endpoint().config.pool->associations;
   associations_.emplace(begun.id(), std::move(fresh));
 
   emit(old_id, AssociationDown{DownCause::restarted, ""});
@@ -356,7 +355,7 @@ void SctpTransport::finish(AssociationId id) {
     return emit(id, down);
   }
   // Down only when the descriptor is closed: before that, the kernel refuses to connect anew.
-  peeled_.erase(own->fd());
+  leave_own(own->fd());
   own->close([this, id, alive = std::weak_ptr<int>(alive_)] {
     if (alive.expired()) return;
     const AssociationDown down = remove(id)->down_event();

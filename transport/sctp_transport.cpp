@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "transport/endpoint_pool.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -79,20 +81,22 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
   auto parsed = parse_all(config.addresses, config.port);
   if (!parsed) return failure(who + parsed.error().what);
   auto shared = std::make_shared<SctpEndpoint>();
-  shared->id = next_endpoint_id();
   shared->config = config;
+  EndpointPool& pool = join_pool(shared->config);
+  shared->id = pool.id;
+  const std::size_t count = config.listening ? std::max<std::size_t>(1, config.sockets) : 1;
 
   Endpoint endpoint;
   endpoint.shared = shared;
   std::vector<SocketAddress> addresses = std::move(*parsed);
+  for (SocketAddress& address : addresses) address = address.with_port(pool.port);
   const bool any = addresses.empty();
-  if (any) addresses = {SocketAddress::any(AF_INET6, config.port)};
-  const std::size_t count = config.listening ? std::max<std::size_t>(1, config.sockets) : 1;
+  if (any) addresses = {SocketAddress::any(AF_INET6, pool.port)};
   for (std::size_t i = 0; i < count; ++i) {
-    auto opened = open_shared(shared, addresses, count > 1);
+    auto opened = open_shared(shared, addresses);
     if (!opened && any && i == 0) {  // no IPv6 here, then
-      addresses = {SocketAddress::any(AF_INET, config.port)};
-      opened = open_shared(shared, addresses, count > 1);
+      addresses = {SocketAddress::any(AF_INET, pool.port)};
+      opened = open_shared(shared, addresses);
     }
     if (!opened) return failure(who + opened.error().what);
     const std::uint16_t port = local_port((*opened)->socket.fd());
@@ -101,19 +105,20 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
   }
 
   for (auto& one : endpoint.sockets) shared_by_fd_[one->socket.fd()] = one.get();
-  tell(AssociationId::none,
-       fact::EndpointOpened{config.name, joined(addresses), addresses.front().port(),
-                            TransportKind::kernel_sctp});
+  pool.port = addresses.front().port();
+  if (!std::exchange(pool.opened, true)) {
+    tell(AssociationId::none, fact::EndpointOpened{config.name, joined(addresses), pool.port,
+                                                   TransportKind::kernel_sctp});
+  }
   const EndpointId id = shared->id;
   endpoints_.emplace(id, std::move(endpoint));
   return id;
 }
 
 Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
-    const std::shared_ptr<const SctpEndpoint>& endpoint, std::span<const SocketAddress> addresses,
-    bool pooled) {
+    const std::shared_ptr<const SctpEndpoint>& endpoint, std::span<const SocketAddress> addresses) {
   const EndpointConfig& config = endpoint->config;
-  OpenedSocket opened = open_one_to_many(addresses, config.sctp, pooled);
+  OpenedSocket opened = open_one_to_many(addresses, config.sctp, reuses_port(config));
   if (opened.error == 0 && config.listening) {
     opened.step = "listen";
     opened.error = listen_on(opened.fd);
@@ -127,6 +132,7 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
                    std::to_string(addresses.front().port()) + ": " + std::strerror(opened.error));
   }
   for (const ClippedBuffer& clipped : opened.clipped) {
+    if (config.pool->opened) break;  // said of all of them
     tell(AssociationId::none,
          fact::Notice{"endpoint " + config.name + ": wanted a buffer of " +
                       std::to_string(clipped.wanted) + " bytes and got " +
@@ -205,7 +211,7 @@ SctpAssociation& SctpTransport::add(AssociationId id, SctpId stack_id, Shared& s
   auto owned = std::make_unique<SctpAssociation>(id, stack_id, shared.endpoint, host, loop_.now());
   owned->sit_on_shared(shared.socket.fd());
   ++shared.associations;
-  ++endpoints_.at(shared.endpoint->id).associations;
+  ++shared.endpoint->config.pool->associations;
   by_stack_id_[stack_id] = owned.get();
   if (!tick_.active()) {
     last_sample_ = loop_.now();
@@ -220,8 +226,7 @@ std::unique_ptr<SctpAssociation> SctpTransport::remove(AssociationId id) {
   associations_.erase(it);
   by_stack_id_.erase(owned->stack_id());
   if (Shared* shared = shared_of(*owned)) --shared->associations;
-  auto endpoint = endpoints_.find(owned->endpoint().id);
-  if (endpoint != endpoints_.end()) --endpoint->second.associations;
+  --owned->endpoint().config.pool->associations;
   return owned;
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,6 +20,8 @@ namespace siglane::transport {
 
 struct SctpTransportOptions {
   PeeloffLimits peeloff;
+  // Sockets given to associations so far, by all transports that share peeloff.peeled_max.
+  std::shared_ptr<std::atomic<std::size_t>> peeled = std::make_shared<std::atomic<std::size_t>>(0);
   Duration sample_interval = 1s;   // how often the policy is asked, without pressure
   unsigned shared_batch_max = 64;  // messages read from a shared socket before others have a turn
   unsigned peeled_batch_max = 32;
@@ -45,6 +48,7 @@ class SctpTransport final : public Transport, private SctpHost {
   // Gone also for one that is not up yet: there is nothing to move.
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
+  Seat seat(AssociationId id) const override;
 
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
@@ -75,7 +79,6 @@ class SctpTransport final : public Transport, private SctpHost {
   struct Endpoint {
     std::shared_ptr<const SctpEndpoint> shared;
     std::vector<std::unique_ptr<Shared>> sockets;
-    std::size_t associations = 0;
   };
   // Where a piece was read.
   struct Source {
@@ -96,8 +99,7 @@ class SctpTransport final : public Transport, private SctpHost {
   SctpAssociation& add(AssociationId id, SctpId stack_id, Shared& shared);
   std::unique_ptr<SctpAssociation> remove(AssociationId id);
   Result<std::unique_ptr<Shared>> open_shared(const std::shared_ptr<const SctpEndpoint>& endpoint,
-                                              std::span<const SocketAddress> addresses,
-                                              bool pooled);
+                                              std::span<const SocketAddress> addresses);
   void end_soon(SctpAssociation& association, DownCause cause, std::string detail);
   void emit(AssociationId id, AssociationEvent event);
   void tell(AssociationId about, Fact fact);  // soon
@@ -132,6 +134,7 @@ class SctpTransport final : public Transport, private SctpHost {
 
   // sctp_peeling.cpp: who sits where
   DetachOutcome peel_off(SctpAssociation& association);
+  void leave_own(int fd);
   void tick();
   SharedPressure pressure_of(Shared& shared, Instant now);
   void sample_all(Instant now, Duration window_min);

@@ -1,6 +1,14 @@
 #include "transport/shard_loop.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace siglane::transport {
+namespace {
+
+constexpr Duration kMeasureInterval = 1s;
+
+}  // namespace
 
 ShardLoop::ShardLoop(Loop& loop, Shard& shard)
     : loop_(loop),
@@ -10,6 +18,7 @@ ShardLoop::ShardLoop(Loop& loop, Shard& shard)
         shard_.run_due(loop_.now());
       })),
       grace_over_(loop.timer([this] { give_up(); })),
+      measure_(loop.timer([this] { measure(); })),
       mail_(loop.async([this] {
         shard_.run_mailbox(loop_.now());
         if (shard_.mail_waits()) mail_.send();
@@ -21,6 +30,21 @@ ShardLoop::ShardLoop(Loop& loop, Shard& shard)
 
 ShardLoop::~ShardLoop() {
   shard_.mailbox().on_wake({});
+}
+
+void ShardLoop::keep_balanced() {
+  measured_at_ = Loop::fresh_now();
+  idle_until_then_ = loop_.idle_time();
+  measure_.start_after(kMeasureInterval);
+}
+
+void ShardLoop::measure() {
+  const Instant now = Loop::fresh_now();
+  const Duration idle = loop_.idle_time();
+  const double blocked = seconds(idle - std::exchange(idle_until_then_, idle)) /
+                         seconds(now - std::exchange(measured_at_, now));
+  shard_.balance(std::clamp(1 - blocked, 0.0, 1.0), loop_.now());
+  if (!stopping_) measure_.start_after(kMeasureInterval);
 }
 
 void ShardLoop::stop(Duration grace) {

@@ -16,6 +16,8 @@ class ShardLoop {
   ShardLoop(const ShardLoop&) = delete;
   ShardLoop& operator=(const ShardLoop&) = delete;
 
+  // From now on the shard hears every second how busy it was (Shard::balance).
+  void keep_balanced();
   // Turns until stop() is through. May be called from nowhere but the thread that owns the loop.
   void run() { loop_.run(); }
   // Says goodbye on every association; run() returns once all of them are down, or when `grace` is
@@ -28,12 +30,16 @@ class ShardLoop {
  private:
   void at_end_of_turn();
   void give_up();
+  void measure();
 
   Loop& loop_;
   Shard& shard_;
   Timer due_;
   std::optional<Instant> armed_for_;
   Timer grace_over_;
+  Timer measure_;
+  Instant measured_at_{};
+  Duration idle_until_then_{};
   Async mail_;
   Prepare end_of_turn_;
   bool stopping_ = false;

@@ -64,7 +64,7 @@ StreamConnection::StreamConnection(StreamHost& host, StreamListener& listener, S
     : host_(host),
       listener_(listener),
       id_(state.id),
-      endpoint_(state.endpoint->id),
+      pool_(state.endpoint->config.pool),
       state_(std::move(state)) {}
 
 // --- Beginning ------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class StreamConnection final : public Association {
   void adopted();
 
   AssociationId id() const override { return id_; }
-  EndpointId endpoint() const { return endpoint_; }
+  EndpointPool& pool() const { return *pool_; }
   SendOutcome send(Message&& message) override;
   void close(CloseMode mode) override;
 
@@ -146,7 +146,7 @@ class StreamConnection final : public Association {
   StreamHost& host_;
   StreamListener& listener_;
   AssociationId id_;  // these two stay when the state moves away
-  EndpointId endpoint_;
+  std::shared_ptr<EndpointPool> pool_;
   StreamState state_;
   Phase phase_ = Phase::connecting;
   std::optional<Poll> poll_;

@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "transport/endpoint_pool.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -77,18 +79,20 @@ StreamTransport::~StreamTransport() {
 
 Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Framing& framing) {
   auto shared = std::make_shared<StreamEndpoint>();
-  shared->id = next_endpoint_id();
   shared->config = config;
+  EndpointPool& pool = join_pool(shared->config);
+  const bool first = !std::exchange(pool.opened, true);  // speaks for all
+  shared->id = pool.id;
   shared->framing = &framing;
   if (config.transport == TransportKind::tls) {
     if (!config.tls) return failure("endpoint " + config.name + ": transport tls needs \"tls\"");
     auto source = TlsSource::open(*config.tls);
     if (!source) return failure("endpoint " + config.name + ": " + source.error().what);
     shared->tls = std::move(*source);
-    tell_of(*shared, "TLS with the ");
+    if (first) tell_of(*shared, "TLS with the ");
   }
   for (const std::string& text : config.addresses) {
-    auto address = SocketAddress::parse(text, config.port);
+    auto address = SocketAddress::parse(text, pool.port);
     if (!address) return failure("endpoint " + config.name + ": " + address.error().what);
     shared->addresses.push_back(*address);
   }
@@ -104,8 +108,9 @@ Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Fra
       if (!poll) return tl::unexpected(poll.error());
       poll->watch(true, false);
       one->poll = std::move(*poll);
-      tell(fact::EndpointOpened{config.name, one->address.text(), one->address.port(),
-                                kind_of(*shared)});
+      pool.port = one->address.port();
+      if (!first) continue;
+      tell(fact::EndpointOpened{config.name, one->address.text(), pool.port, kind_of(*shared)});
     }
   }
   const EndpointId id = shared->id;
@@ -149,7 +154,7 @@ Result<std::unique_ptr<StreamTransport::Listening>> StreamTransport::listen(
   const int on = 1, off = 0;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   // Only where the config asks for several: otherwise a second node on the port must fail.
-  if (config.sockets > 1) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  if (reuses_port(config)) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (address.family() == AF_INET6) {
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &off : &on, sizeof on);
   }
@@ -211,14 +216,15 @@ void StreamTransport::accept_some(EndpointId id, Listening& listening) {
 void StreamTransport::accept_one(Endpoint& endpoint, FileDescriptor fd,
                                  const SocketAddress& remote) {
   starved_ = false;
-  if (endpoint.associations >= endpoint.shared->config.associations_max) {
+  const EndpointConfig& config = endpoint.shared->config;
+  if (config.pool->associations >= config.associations_max) {
     const linger abort{1, 0};
     setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
     counters_.add(Counter::associations_refused_limit);
     return sink_->on_fact(
         AssociationId::none,
-        fact::PeerRefused{remote.text_with_port(), "endpoint " + endpoint.shared->config.name +
-                                                       " has its associations_max connections"},
+        fact::PeerRefused{remote.text_with_port(),
+                          "endpoint " + config.name + " has its associations_max connections"},
         loop_.now());
   }
   StreamState state(next_association_id(), endpoint.shared);
@@ -266,9 +272,7 @@ StreamConnection* StreamTransport::find_connection(AssociationId id) const {
 
 StreamConnection& StreamTransport::add(StreamState state) {
   const AssociationId id = state.id;
-  if (auto it = endpoints_.find(state.endpoint->id); it != endpoints_.end()) {
-    ++it->second.associations;
-  }
+  ++state.endpoint->config.pool->associations;
   StreamHost& host = *this;
   StreamListener& listener = *this;
   auto connection = std::make_unique<StreamConnection>(host, listener, std::move(state));
@@ -277,8 +281,7 @@ StreamConnection& StreamTransport::add(StreamState state) {
 
 void StreamTransport::bury(AssociationId id) {
   auto it = connections_.find(id);
-  const EndpointId endpoint = it->second->endpoint();
-  if (auto at = endpoints_.find(endpoint); at != endpoints_.end()) --at->second.associations;
+  --it->second->pool().associations;
   graves_.push_back(std::move(it->second));
   connections_.erase(it);
 }
@@ -302,14 +305,12 @@ bool StreamTransport::made(const DetachedAssociation& cargo) {
 }
 
 void StreamTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
-  StreamState state = std::move(static_cast<StreamCargo&>(*cargo).state);
-  // The same endpoint of this loop, if it is open here too, counts it from now on.
-  for (auto& [id, endpoint] : endpoints_) {
-    if (endpoint.shared->config.name == state.endpoint->config.name) {
-      state.endpoint = endpoint.shared;
-    }
-  }
-  add(std::move(state)).adopted();
+  add(std::move(static_cast<StreamCargo&>(*cargo).state)).adopted();
+}
+
+Seat StreamTransport::seat(AssociationId id) const {
+  const StreamConnection* connection = find_connection(id);
+  return connection != nullptr && connection->movable() ? Seat::own : Seat::bound;
 }
 
 std::optional<AssociationStatus> StreamTransport::status(AssociationId id) const {

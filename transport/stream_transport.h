@@ -30,6 +30,7 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   // Gone also for a connection that is not up yet: there is nothing to move.
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
+  Seat seat(AssociationId id) const override;
 
   // Reads certificates and keys again; a Notice says of each endpoint what came of it. New
   // connections have the new ones, old connections stay as they are.
@@ -49,7 +50,6 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   struct Endpoint {
     std::shared_ptr<const StreamEndpoint> shared;
     std::vector<std::unique_ptr<Listening>> listening;
-    std::size_t associations = 0;
   };
 
   Loop& loop() override { return loop_; }

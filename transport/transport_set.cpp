@@ -1,5 +1,9 @@
 #include "transport/transport_set.h"
 
+#include <algorithm>
+#include <cstring>
+
+#include "transport/sctp_socket.h"
 #include "transport/sctp_transport.h"
 #include "transport/stream_transport.h"
 #include "transport/usrsctp_transport.h"
@@ -44,6 +48,26 @@ Result<ResolvedTransport> resolve_transport(const EndpointConfig& endpoint, bool
   return failure(where + "unknown transport");
 }
 
+Result<ResolvedTransport> resolve_transport(const EndpointConfig& endpoint) {
+  return resolve_transport(endpoint, kernel_has_sctp);
+}
+
+std::string tune_kernel() {
+  const auto policy = sndbuf_policy();
+  if (!policy || *policy != 0) return {};
+  if (const int error = set_sndbuf_policy(1); error != 0) {
+    return std::string("net.sctp.sndbuf_policy stays 0 (") + std::strerror(error) +
+           "); set it as root: sysctl -w net.sctp.sndbuf_policy=1";
+  }
+  return "net.sctp.sndbuf_policy was 0 and is 1 from now on, in this network namespace";
+}
+
+std::size_t sockets_wanted(std::size_t associations) {
+  constexpr std::size_t kEach = 250, kMost = 24;
+  if (sndbuf_policy().value_or(1) != 0) return 1;
+  return std::clamp<std::size_t>((associations + kEach - 1) / kEach, 1, kMost);
+}
+
 TransportSet::TransportSet(Loop& loop, BufferPool& buffers, Counters& counters,
                            TransportOptions options)
     : loop_(loop),
@@ -67,7 +91,8 @@ Transport& TransportSet::make(std::unique_ptr<Carrier>& carrier, Options... opti
 // Of a resolved kind.
 Transport& TransportSet::carrier_for(TransportKind kind) {
   if (kind == TransportKind::kernel_sctp) {
-    return make(sctp_, SctpTransportOptions{.peeloff = options_.peeloff});
+    return make(sctp_,
+                SctpTransportOptions{.peeloff = options_.peeloff, .peeled = options_.peeled});
   }
   if (kind == TransportKind::usrsctp) {
     return make(usrsctp_, UsrsctpTransportOptions{.peeloff = options_.peeloff});
@@ -76,7 +101,7 @@ Transport& TransportSet::carrier_for(TransportKind kind) {
 }
 
 Result<EndpointId> TransportSet::open(const EndpointConfig& endpoint, const Framing& framing) {
-  auto resolved = resolve_transport(endpoint, kernel_has_sctp);
+  auto resolved = resolve_transport(endpoint);
   if (!resolved) return tl::unexpected(resolved.error());
   Transport& carrier = carrier_for(resolved->kind);
   auto id = carrier.open(endpoint, framing);
@@ -128,6 +153,11 @@ void TransportSet::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   if (SctpTransport::made(*cargo)) kind = TransportKind::kernel_sctp;
   if (UsrsctpTransport::made(*cargo)) kind = TransportKind::usrsctp;
   carrier_for(kind).adopt(std::move(cargo));
+}
+
+Seat TransportSet::seat(AssociationId id) const {
+  const Transport* carrier = carrier_of(id);
+  return carrier == nullptr ? Seat::bound : carrier->seat(id);
 }
 
 void TransportSet::reload_credentials() {

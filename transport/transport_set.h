@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,8 @@ class UsrsctpTransport;
 
 struct TransportOptions {
   PeeloffLimits peeloff;
+  // Sockets given so far, by all sets that share this.
+  std::shared_ptr<std::atomic<std::size_t>> peeled = std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 // Which transport an endpoint gets, and what the operator should know about that choice.
@@ -29,6 +32,15 @@ struct ResolvedTransport {
 // it; the error names both ways out. `kernel_sctp` is asked only for endpoints that could use it.
 Result<ResolvedTransport> resolve_transport(const EndpointConfig& endpoint,
                                             bool (*kernel_has_sctp)());
+// On this machine.
+Result<ResolvedTransport> resolve_transport(const EndpointConfig& endpoint);
+
+// Every message costs the kernel time in proportion to the associations on its socket, as long as
+// net.sctp.sndbuf_policy is 0. Sets it to 1, for all sockets that are opened from now on in this
+// network namespace; says what came of it, or nothing where there is nothing to do.
+std::string tune_kernel();
+// How many shared sockets an endpoint should have for so many associations, as the kernel is now.
+std::size_t sockets_wanted(std::size_t associations);
 
 // All transports of one loop as one. Each is made when the first endpoint needs it.
 class TransportSet final : public Transport {
@@ -44,6 +56,7 @@ class TransportSet final : public Transport {
   void bind(AssociationId id, const PeerConfig& peer) override;
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
+  Seat seat(AssociationId id) const override;
   // Certificates and keys are read again, for connections to come; a Notice says what came of it.
   void reload_credentials();
   std::optional<AssociationStatus> status(AssociationId id) const override;

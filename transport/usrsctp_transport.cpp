@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "transport/endpoint_pool.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -52,8 +54,8 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
         "SCTP (modprobe sctp) where peers are not"});
   }
   auto shared = std::make_shared<UsrsctpEndpoint>();
-  shared->id = next_endpoint_id();
   shared->config = config;
+  shared->id = join_pool(shared->config).id;
   auto udp = open_udp(config);
   if (!udp) return failure(where + udp.error().what);
   shared->udp = std::move(*udp);

@@ -40,6 +40,8 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
 
+  // There is one stack, and it stays on its loop.
+  Seat seat(AssociationId) const override { return Seat::bound; }
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
 

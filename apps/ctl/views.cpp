@@ -114,6 +114,7 @@ std::string associations_view(const std::vector<admin::Response>& nodes, std::si
                {"p99", true},
                {"QUEUE", true, 0, true},
                {"PENDING", true, 0, true},
+               {"SHARD", true, 0, true},
                {"TRANSPORT", false, 6, true},
                {"REMOTE", false, 12, true},
                {"AGE", true, 0, true}});
@@ -128,8 +129,8 @@ std::string associations_view(const std::vector<admin::Response>& nodes, std::si
                timed ? latency_text(row->residence_p50_ns()) : "-",
                timed ? latency_text(row->residence_p99_ns()) : "-",
                fmt::format("{}{}", row->queued_messages(), row->congested() ? "!" : ""),
-               fmt::format("{}", row->pending()), row->transport(), row->remote(),
-               age_text(node->time_unix_ms() - row->opened_unix_ms())});
+               fmt::format("{}", row->pending()), fmt::format("{}", row->shard()), row->transport(),
+               row->remote(), age_text(node->time_unix_ms() - row->opened_unix_ms())});
   }
   return finish(std::move(table), nodes.size(), width_max) + summary(rows);
 }

@@ -178,10 +178,18 @@ Result<void> apply(const Overrides& overrides, LoadConfig& config) {
   return overrides.target.empty() ? Result<void>{} : set_target(overrides.target, config.target);
 }
 
+runtime::NodeConfig read_node(const ObjectReader& root, const std::string& module) {
+  runtime::NodeConfig node = runtime::read_node_config(root, {module});
+  if (node.runtime.shards != 1) {
+    root.object("runtime").refuse("shards", "1: for more load, start more processes");
+  }
+  return node;
+}
+
 S6aLoadConfig read_s6a(const ObjectReader& root) {
   S6aLoadConfig config;
   LoadConfig& common = config.load;
-  common.node = runtime::read_node_config(root, {"diameter"});
+  common.node = read_node(root, "diameter");
   config.diameter = runtime::read_diameter_config(root, common.node);
   config.diameter.applications = {
       {.id = diameter::application::s6a, .vendor = diameter::vendor::tgpp}};
@@ -270,7 +278,7 @@ void add_asps(const M3uaGroupConfig& group, std::optional<std::uint32_t> network
 M3uaLoadConfig read_m3ua(const ObjectReader& root) {
   M3uaLoadConfig config;
   LoadConfig& common = config.load;
-  common.node = runtime::read_node_config(root, {"m3ua"});
+  common.node = read_node(root, "m3ua");
   const ObjectReader load = root.object("load");
   read_common(load, common);
   runtime::read_peer(load.object("target"), "m3ua", kM3uaPort, common.node);

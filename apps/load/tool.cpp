@@ -180,9 +180,12 @@ void Tool::finish(Instant now) {
 // What "sctp" came to be; without any association, what the config says.
 std::string Tool::transport_in_use() const {
   TransportKind kind = config_.endpoint().transport;
-  node_->visit_sessions([&](const SessionView& session, ShardId, const Transport& transport) {
-    if (const auto status = transport.status(session.id)) kind = status->transport;
-  });
+  const auto look = [&](const Shard& shard, const Transport& transport) {
+    shard.visit_sessions([&](const SessionView& session) {
+      if (const auto status = transport.status(session.id)) kind = status->transport;
+    });
+  };
+  node_->on_each_shard(look, [] {});
   return std::string(name_of(kind));
 }
 

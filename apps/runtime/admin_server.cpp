@@ -99,6 +99,7 @@ struct AdminServer::State {
     std::string answer;      // under way, unless empty
     bool last_word = false;  // close after it
     bool reading = false;    // to start it twice is an error to libuv
+    std::shared_ptr<int> alive = std::make_shared<int>(0);  // for answers that come late
   };
 
   State(AdminServerLimits limits_, Handler handler_)
@@ -204,9 +205,14 @@ void AdminServer::State::Client::answer_what_waits() {
     last_word = true;
     return send(error_response(0, admin::Error::MALFORMED, "this is no Request"));
   }
-  admin::Response response = server->handler(request);
-  response.set_id(request.id());
-  send(response);
+  uv_read_stop(stream_of(pipe));
+  reading = false;
+  server->handler(
+      request, [this, alive = std::weak_ptr(alive), id = request.id()](admin::Response response) {
+        if (alive.expired() || server == nullptr) return;
+        response.set_id(id);
+        send(response);
+      });
 }
 
 void AdminServer::State::Client::send(const admin::Response& response) {

@@ -21,7 +21,9 @@ struct AdminServerLimits {
 // own user may connect (mode 0600). On the loop's thread.
 class AdminServer {
  public:
-  using Handler = std::function<admin::Response(const admin::Request&)>;
+  // Once, at once or later, on the loop's thread. Harmless when the client or the server has gone.
+  using Reply = std::function<void(admin::Response)>;
+  using Handler = std::function<void(const admin::Request&, Reply)>;
 
   // A socket file that nobody answers is taken over; one that somebody answers, or any other file,
   // is left alone, and the error says so. SIGPIPE is ignored from now on, in the whole process.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <utility>
 
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
@@ -24,8 +26,10 @@ std::string clean(std::string_view text) {
   return ascii;
 }
 
-void add_peers(const Node& node, Instant now, admin::Peers& into) {
-  std::map<std::string, admin::Peer, std::less<>> peers;
+using Peers = std::map<std::string, admin::Peer, std::less<>>;
+
+Peers configured_peers(const Node& node) {
+  Peers peers;
   for (const NodePeer& configured : node.config().peers) {
     admin::Peer& peer = peers[configured.peer.name];
     peer.set_name(configured.peer.name);
@@ -39,29 +43,40 @@ void add_peers(const Node& node, Instant now, admin::Peers& into) {
     peer.set_pin(std::string(name_of(configured.peer.placement)));
     peer.set_state("down");
   }
-  node.visit_sessions([&](const SessionView& view, ShardId, const Transport&) {
+  return peers;
+}
+
+void add_peers(const Shard& shard, Instant now, Peers& into) {
+  shard.visit_sessions([&](const SessionView& view) {
     if (view.coordinator) return;
     const SessionStatus status = view.session->status();
     if (status.peer.empty()) return;
     const std::string name = clean(status.peer);
-    admin::Peer& peer = peers[name];
+    admin::Peer& peer = into[name];
     peer.set_name(name);
     peer.set_protocol(std::string(status.protocol));
     peer.set_state(std::string(status.state));
     peer.set_association(static_cast<std::uint64_t>(view.id));
     peer.set_since_unix_ms(unix_ms_of(view.since, now));
   });
-  for (auto& [name, peer] : peers) *into.add_peer() = std::move(peer);
 }
 
-void add_associations(const Node& node, Instant now, admin::Associations& into) {
-  node.visit_sessions([&](const SessionView& view, ShardId shard, const Transport& transport) {
-    if (!view.coordinator) {
-      *into.add_association() = admin_association(view, shard, transport, now);
-    }
+void add_associations(const Shard& shard, const Transport& transport, Instant now,
+                      admin::Associations& into) {
+  shard.visit_sessions([&](const SessionView& view) {
+    if (view.coordinator) return;
+    *into.add_association() = admin_association(view, shard.id(), transport, now);
   });
-  std::sort(into.mutable_association()->begin(), into.mutable_association()->end(),
-            [](const auto& a, const auto& b) { return a.id() < b.id(); });
+}
+
+// One that moved meanwhile may have been seen twice: where it was seen last is where it is.
+void sort_associations(admin::Associations& associations) {
+  auto& rows = *associations.mutable_association();
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const auto& a, const auto& b) { return a.id() < b.id(); });
+  for (int i = rows.size() - 1; i > 0; --i) {
+    if (rows[i].id() == rows[i - 1].id()) rows.DeleteSubrange(i - 1, 1);
+  }
 }
 
 void add_stats(const Node& node, admin::Stats& into) {
@@ -140,31 +155,46 @@ admin::Association admin_association(const SessionView& view, ShardId shard,
   return row;
 }
 
-admin::Response answer_admin(const Node& node, const admin::Request& request, Instant now) {
-  admin::Response response;
-  response.set_id(request.id());
-  response.set_node(node.config().name);
-  response.set_time_unix_ms(unix_ms_now());
-  response.set_node_started_unix_ms(node.started_unix_ms());
+void answer_admin(Node& node, const admin::Request& request, Instant now,
+                  std::function<void(admin::Response)> reply) {
+  auto response = std::make_shared<admin::Response>();
+  response->set_id(request.id());
+  response->set_node(node.config().name);
+  response->set_time_unix_ms(unix_ms_now());
+  response->set_node_started_unix_ms(node.started_unix_ms());
   switch (request.what_case()) {
-    case admin::Request::kPeers:
-      add_peers(node, now, *response.mutable_peers());
-      break;
+    case admin::Request::kPeers: {
+      auto peers = std::make_shared<Peers>(configured_peers(node));
+      return node.on_each_shard(
+          [peers, now](const Shard& shard, const Transport&) { add_peers(shard, now, *peers); },
+          [peers, response, reply = std::move(reply)] {
+            for (auto& [name, peer] : *peers) {
+              *response->mutable_peers()->add_peer() = std::move(peer);
+            }
+            reply(std::move(*response));
+          });
+    }
     case admin::Request::kAssociations:
-      add_associations(node, now, *response.mutable_associations());
-      break;
+      return node.on_each_shard(
+          [response, now](const Shard& shard, const Transport& transport) {
+            add_associations(shard, transport, now, *response->mutable_associations());
+          },
+          [response, reply = std::move(reply)] {
+            sort_associations(*response->mutable_associations());
+            reply(std::move(*response));
+          });
     case admin::Request::kStats:
-      add_stats(node, *response.mutable_stats());
+      add_stats(node, *response->mutable_stats());
       break;
     case admin::Request::kFacts:
-      add_facts(node, request.facts(), *response.mutable_facts());
+      add_facts(node, request.facts(), *response->mutable_facts());
       break;
     case admin::Request::WHAT_NOT_SET:
-      response.mutable_error()->set_code(admin::Error::UNIMPLEMENTED);
-      response.mutable_error()->set_text("this node does not know what is asked");
+      response->mutable_error()->set_code(admin::Error::UNIMPLEMENTED);
+      response->mutable_error()->set_text("this node does not know what is asked");
       break;
   }
-  return response;
+  reply(std::move(*response));
 }
 
 }  // namespace siglane::runtime

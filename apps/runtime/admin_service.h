@@ -1,4 +1,6 @@
 #pragma once
+#include <functional>
+
 #include "apps/runtime/admin_frame.h"
 #include "core/protocol.h"
 #include "core/shard.h"
@@ -9,8 +11,10 @@ namespace siglane::runtime {
 
 class Node;
 
-// The node's answer to one request. On the node's thread.
-admin::Response answer_admin(const Node& node, const admin::Request& request, Instant now);
+// The node's answer to one request, given to `reply` once every shard that has part in it has said
+// its part. On the node's thread, and so is the reply.
+void answer_admin(Node& node, const admin::Request& request, Instant now,
+                  std::function<void(admin::Response)> reply);
 
 // One row of it: what the shard, the session and the transport know of an association.
 admin::Association admin_association(const SessionView& view, ShardId shard,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -12,6 +13,7 @@ namespace siglane::runtime {
 
 namespace {
 
+constexpr std::uint16_t kShardsMax = 256;
 constexpr Range<std::size_t> kQueueBytes{4096, std::size_t{1} << 30};
 
 bool is_name(std::string_view text) {
@@ -67,8 +69,13 @@ AdminConfig read_admin(const ObjectReader& admin) {
 
 RuntimeConfig read_runtime(const ObjectReader& runtime) {
   RuntimeConfig config;
-  read_field(runtime, "shards", config.shards, {1, 256});
-  if (config.shards != 1) runtime.refuse("shards", "1: this version runs a single shard");
+  if (runtime.is_word("shards", "auto")) {
+    config.shards = std::clamp<std::uint16_t>(
+        static_cast<std::uint16_t>(std::thread::hardware_concurrency()), 1, kShardsMax);
+  } else {
+    read_field(runtime, "shards", config.shards, {1, kShardsMax});
+  }
+  read_field(runtime, "tune_kernel", config.tune_kernel);
   read_field(runtime, "stop_grace_ms", config.stop_grace, {0ms, 10min});
   read_field(runtime, "reconnect_first_ms", config.reconnect.first, {10ms, 1h});
   read_field(runtime, "reconnect_longest_ms", config.reconnect.longest, {10ms, 1h});

@@ -41,6 +41,7 @@ struct AdminConfig {
 
 struct RuntimeConfig {
   std::uint16_t shards = 1;
+  bool tune_kernel = false;  // may the node set sysctls of its network namespace?
   Duration stop_grace = 5s;  // for goodbyes; then what is left is aborted
   BackoffConfig reconnect;
   std::size_t cached_buffer_bytes_max = std::size_t{32} << 20;  // for each shard

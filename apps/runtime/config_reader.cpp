@@ -123,6 +123,12 @@ bool ObjectReader::has(std::string_view key) const {
   return look(key) != nullptr;
 }
 
+bool ObjectReader::is_word(std::string_view key, std::string_view word) const {
+  const JsonValue* value = look(key);
+  const auto* text = value == nullptr ? nullptr : std::get_if<std::string>(&value->value);
+  return text != nullptr && *text == word;
+}
+
 const JsonValue* ObjectReader::find(std::string_view key, std::string_view expected) const {
   const JsonValue* value = look(key);
   if (value == nullptr && state_->there) {

@@ -96,6 +96,8 @@ class ObjectReader {
                                    Range<std::type_identity_t<T>> range = {}) const {
     return has(key) ? std::optional(required_number<T>(key, range)) : std::nullopt;
   }
+  // Does `word` stand there? For keys that take a number or a word.
+  bool is_word(std::string_view key, std::string_view word) const;
   // Any number, also with a fraction.
   double required_decimal(std::string_view key, Range<double> range = {}) const;
   double decimal(std::string_view key, double fallback, Range<double> range = {}) const;

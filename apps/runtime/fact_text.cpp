@@ -68,7 +68,8 @@ struct Writer {
   FactText operator()(const fact::AssociationMoved& f) const {
     return {"association_moved", LogLevel::info,
             F{{"from_shard", fmt::format("{}", static_cast<unsigned>(f.from))},
-              {"to_shard", fmt::format("{}", static_cast<unsigned>(f.to))}}};
+              {"to_shard", fmt::format("{}", static_cast<unsigned>(f.to))},
+              {"why", f.why}}};
   }
   FactText operator()(const fact::PeeloffStarved& f) const {
     return {"peeloff_starved", LogLevel::warning, F{{"why", f.why}}};

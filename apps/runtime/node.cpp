@@ -20,10 +20,11 @@ namespace siglane::runtime {
 
 // One thread's worth of a node. Members are destroyed from below: the driver before what it drives.
 struct Node::ShardRuntime {
-  ShardRuntime(std::unique_ptr<transport::Loop> own_loop, const NodeConfig& config)
+  ShardRuntime(std::unique_ptr<transport::Loop> own_loop, const NodeConfig& config,
+               transport::TransportOptions options)
       : loop(std::move(own_loop)),
         buffers(config.runtime.cached_buffer_bytes_max),
-        transports(*loop, buffers, counters, {.peeloff = config.peeloff}) {}
+        transports(*loop, buffers, counters, std::move(options)) {}
 
   std::unique_ptr<transport::Loop> loop;
   BufferPool buffers;
@@ -43,6 +44,11 @@ PeerTable peer_table(const NodeConfig& config) {
   std::vector<PeerConfig> peers;
   for (const NodePeer& peer : config.peers) peers.push_back(peer.peer);
   return PeerTable(std::move(peers), config.admission);
+}
+
+TransportKind resolved(const EndpointConfig& endpoint) {
+  const auto carrier = transport::resolve_transport(endpoint);
+  return carrier ? carrier->kind : endpoint.transport;
 }
 
 std::uint64_t random_seed() {
@@ -78,17 +84,21 @@ Node::Node(NodeConfig config)
     : config_(std::move(config)), peers_(peer_table(config_)), started_unix_ms_(unix_ms_now()) {}
 
 Node::~Node() {
+  for (std::size_t i = 1; i < shards_.size(); ++i) {
+    shards_[i]->shard->mailbox().post_control(
+        Call{[loop = shards_[i]->loop.get()] { loop->stop(); }});
+  }
+  for (std::thread& thread : threads_) thread.join();
   if (store_ != nullptr) store_->stop();  // its completions go to the shards' mailboxes
   admin_.reset();
   signals_.reset();
+  // What is on its way from one shard to another belongs to both.
+  for (auto& one : shards_) one->driver.reset();
+  for (auto& one : shards_) one->shard.reset();
   shards_.clear();
 }
 
 Result<void> Node::start(NodeBuilder& builder) {
-  if (config_.runtime.shards != 1) {
-    return failure(fmt::format("runtime.shards is {}: this version runs a single shard",
-                               config_.runtime.shards));
-  }
   facts_ = std::make_unique<FactLog>(
       config_.log, config_.admin.facts_kept_max,
       builder.embedded_ ? nullptr : make_logger(config_.name, config_.log.level));
@@ -97,10 +107,16 @@ Result<void> Node::start(NodeBuilder& builder) {
     store_ =
         std::make_unique<StoreThread>(builder.store_config_, std::move(builder.store_), directory_);
   }
-  if (auto made = make_shard(ShardId{0}); !made) return made;
+  const transport::TransportOptions options{.peeloff = config_.peeloff};
+  const std::uint64_t seed = config_.runtime.seed.value_or(random_seed());
+  for (std::size_t i = 0; i < config_.runtime.shards; ++i) {
+    if (auto made = make_shard(static_cast<ShardId>(i), seed + i, options); !made) return made;
+  }
   for (const auto& set_up : builder.set_ups_) {
-    auto done = set_up({shard(), random_seed(), loop().now()});
-    if (!done) return done;
+    for (const auto& one : shards_) {
+      auto done = set_up({*one->shard, shards_.size(), random_seed(), loop().now()});
+      if (!done) return done;
+    }
   }
   if (auto opened = open_endpoints(); !opened) return opened;
   if (auto connecting = connect_peers(); !connecting) return connecting;
@@ -108,11 +124,11 @@ Result<void> Node::start(NodeBuilder& builder) {
   return builder.embedded_ || builder.signals_left_ ? Result<void>() : watch_signals();
 }
 
-Result<void> Node::make_shard(ShardId id) {
+Result<void> Node::make_shard(ShardId id, std::uint64_t seed,
+                              const transport::TransportOptions& options) {
   auto loop = transport::Loop::create();
   if (!loop) return tl::unexpected(loop.error());
-  auto made = std::make_unique<ShardRuntime>(std::move(*loop), config_);
-  const std::uint64_t seed = config_.runtime.seed.value_or(random_seed());
+  auto made = std::make_unique<ShardRuntime>(std::move(*loop), config_, options);
   made->shard = std::make_unique<Shard>(ShardConfig{id, seed, config_.runtime.reconnect},
                                         made->transports, peers_, directory_, *facts_, store_.get(),
                                         made->buffers, made->counters);
@@ -129,6 +145,11 @@ ProtocolModule* Node::module(std::string_view name) const {
 }
 
 Result<void> Node::open_endpoints() {
+  if (config_.runtime.tune_kernel) {
+    if (std::string said = transport::tune_kernel(); !said.empty()) {
+      facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{std::move(said)}, loop().now());
+    }
+  }
   for (const NodeEndpoint& endpoint : config_.endpoints) {
     ProtocolModule* owner = module(endpoint.module);
     if (owner == nullptr) {
@@ -137,14 +158,45 @@ Result<void> Node::open_endpoints() {
                       "not have",
                       endpoint.endpoint.name, endpoint.module));
     }
-    auto id = shard().open(endpoint.endpoint, *owner);
+    auto id = open_everywhere(endpoint.endpoint, *owner);
     if (!id) return tl::unexpected(id.error());
     endpoints_.emplace(endpoint.endpoint.name, *id);
   }
   return {};
 }
 
+// On every shard, as peers are to be connected from any. Its listening sockets are dealt out:
+// unless the config says how many, at least one for each shard, and enough for a crowd.
+Result<EndpointId> Node::open_everywhere(EndpointConfig endpoint, ProtocolModule& module) {
+  const std::size_t shards = shards_of(endpoint);
+  std::size_t sockets = std::max<std::size_t>(endpoint.sockets, 1);
+  if (endpoint.sockets == 0) sockets = std::max(shards, sockets_for_a_crowd(endpoint));
+  const bool listening = endpoint.listening;
+  endpoint.pool = std::make_shared<EndpointPool>();
+  endpoint.pool->several = shards > 1;
+  for (std::size_t i = 0; i < shards; ++i) {
+    const std::size_t share = sockets / shards + (i < sockets % shards ? 1 : 0);
+    endpoint.sockets = static_cast<std::uint16_t>(share);
+    endpoint.listening = listening && share > 0;
+    auto id = shards_[i]->shard->open(endpoint, module);
+    if (!id) return id;
+  }
+  return endpoint.pool->id;
+}
+
+// usrsctp is one stack in the process, and lives on the first shard.
+std::size_t Node::shards_of(const EndpointConfig& endpoint) const {
+  return resolved(endpoint) == TransportKind::usrsctp ? 1 : shards_.size();
+}
+
+std::size_t Node::sockets_for_a_crowd(const EndpointConfig& endpoint) const {
+  if (resolved(endpoint) != TransportKind::kernel_sctp) return 1;
+  return transport::sockets_wanted(
+      config_.admission.accept_unknown_peers ? endpoint.associations_max : config_.peers.size());
+}
+
 Result<void> Node::connect_peers() {
+  std::size_t next = 0;
   for (const NodePeer& peer : config_.peers) {
     if (peer.connect_from.empty()) continue;
     const auto from = endpoint(peer.connect_from);
@@ -152,7 +204,8 @@ Result<void> Node::connect_peers() {
       return failure(fmt::format("peer \"{}\" is to be connected from \"{}\", which is no endpoint",
                                  peer.peer.name, peer.connect_from));
     }
-    shard().keep_connected(*from, peer.peer, loop().now());
+    const std::size_t shards = shards_of(config_.endpoint(peer.connect_from)->endpoint);
+    shards_[next++ % shards]->shard->keep_connected(*from, peer.peer, loop().now());
   }
   return {};
 }
@@ -161,7 +214,9 @@ Result<void> Node::start_admin() {
   if (config_.admin.socket.empty()) return {};
   auto server = AdminServer::create(
       loop().raw(), config_.admin.socket, {.clients_max = config_.admin.clients_max},
-      [this](const admin::Request& request) { return answer_admin(*this, request, loop().now()); });
+      [this](const admin::Request& request, AdminServer::Reply reply) {
+        answer_admin(*this, request, loop().now(), std::move(reply));
+      });
   if (!server) return tl::unexpected(server.error());
   admin_ = std::move(*server);
   return {};
@@ -190,19 +245,43 @@ Result<void> Node::watch_signals() {
 }
 
 NodeExit Node::run() {
-  ShardRuntime& first = *shards_.front();
-  first.buffers.bind_to_this_thread();
-  first.driver->run();
-  return first.driver->abandoned() ? NodeExit::abandoned : NodeExit::graceful;
+  start_threads();
+  shards_.front()->driver->run();
+  return finish();
 }
 
 std::optional<NodeExit> Node::turn(bool wait) {
+  start_threads();
   ShardRuntime& first = *shards_.front();
-  first.buffers.bind_to_this_thread();
   first.loop->run_once(wait);
-  if (first.driver->abandoned()) return NodeExit::abandoned;
-  if (first.driver->stopping() && first.shard->idle()) return NodeExit::graceful;
-  return std::nullopt;
+  if (!first.driver->abandoned() && !(first.driver->stopping() && first.shard->idle())) {
+    return std::nullopt;
+  }
+  return finish();
+}
+
+void Node::start_threads() {
+  if (std::exchange(running_, true)) return;
+  shards_.front()->buffers.bind_to_this_thread();
+  if (shards_.size() == 1) return;
+  for (const auto& one : shards_) one->driver->keep_balanced();
+  for (std::size_t i = 1; i < shards_.size(); ++i) {
+    threads_.emplace_back([one = shards_[i].get()] {
+      one->buffers.bind_to_this_thread();
+      one->driver->run();
+    });
+    const std::string name = fmt::format("shard-{}", i);
+    pthread_setname_np(threads_.back().native_handle(), name.c_str());
+  }
+}
+
+// The first shard has ended; so do the others, each within its own grace.
+NodeExit Node::finish() {
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+  const bool abandoned =
+      std::ranges::any_of(shards_, [](const auto& one) { return one->driver->abandoned(); });
+  return abandoned ? NodeExit::abandoned : NodeExit::graceful;
 }
 
 void Node::stop() {
@@ -210,7 +289,16 @@ void Node::stop() {
 }
 
 void Node::begin_stop() {
-  shards_.front()->driver->stop(config_.runtime.stop_grace);
+  for (const auto& one : shards_) {
+    auto stop = [driver = one->driver.get(), grace = config_.runtime.stop_grace] {
+      driver->stop(grace);
+    };
+    if (one == shards_.front()) {
+      stop();
+    } else {
+      one->shard->mailbox().post_control(Call{std::move(stop)});
+    }
+  }
 }
 
 void Node::reload() {
@@ -232,12 +320,32 @@ std::optional<EndpointId> Node::endpoint(std::string_view name) const {
   return it == endpoints_.end() ? std::nullopt : std::optional(it->second);
 }
 
-void Node::visit_sessions(
-    const std::function<void(const SessionView&, ShardId, const Transport&)>& visit) const {
-  for (const auto& shard : shards_) {
-    shard->shard->visit_sessions(
-        [&](const SessionView& session) { visit(session, shard->shard->id(), shard->transports); });
+void Node::on_each_shard(std::function<void(const Shard&, const Transport&)> each,
+                         std::function<void()> then) {
+  each(*shards_.front()->shard, shards_.front()->transports);
+  if (shards_.size() == 1) return then();
+  visit_shard(1, std::move(each), std::move(then));
+}
+
+void Node::visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
+                       std::function<void()> then) {
+  if (index == shards_.size()) {
+    return shards_.front()->shard->mailbox().post_control(Call{std::move(then)});
   }
+  ShardRuntime& at = *shards_[index];
+  at.shard->mailbox().post_control(
+      Call{[this, &at, index, each = std::move(each), then = std::move(then)] {
+        each(*at.shard, at.transports);
+        visit_shard(index + 1, each, then);
+      }});
+}
+
+void Node::move(AssociationId id, ShardId to) {
+  const auto home = directory_.home_of(id);
+  if (!home) return;
+  ShardRuntime& at = *shards_[static_cast<std::size_t>(*home)];
+  at.shard->mailbox().post_control(
+      Call{[&at, id, to] { at.shard->move(id, to, at.loop->now(), "asked for"); }});
 }
 
 std::uint64_t Node::count(Counter counter) const {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -19,7 +20,8 @@
 
 namespace siglane::transport {
 class Loop;
-}
+struct TransportOptions;
+}  // namespace siglane::transport
 
 namespace siglane::runtime {
 
@@ -27,9 +29,10 @@ class AdminServer;
 class FactLog;
 class Node;
 
-// What a set-up function gets for each shard, on the shard's thread, before any endpoint is open.
+// What a set-up function gets for each shard, before any endpoint is open and any thread runs.
 struct ShardSetUp {
   Shard& shard;
+  std::size_t shards;  // of the node
   std::uint64_t seed;  // for the coordinators' own randomness
   Instant now;
 };
@@ -102,10 +105,11 @@ class Node {
 
   // Until stop(), SIGTERM, SIGINT or, without TLS, SIGHUP; then until every association is down, or
   // the grace is over and the rest was aborted (`abandoned`). A second signal ends the process at
-  // once. On any one thread, which is the node's from then on.
+  // once. On any one thread, which is the node's and shard 0's from then on; the other shards have
+  // threads of their own as long as this runs.
   NodeExit run();
-  // One turn of the loop instead, for nodes that take turns on one thread; `wait`: until something
-  // happens. A value: the node has stopped.
+  // One turn of shard 0's loop instead, for nodes that take turns on one thread; `wait`: until
+  // something happens. A value: the node has stopped.
   std::optional<NodeExit> turn(bool wait);
   // Begins the graceful stop. Any thread, also before run(); idempotent.
   void stop();
@@ -120,10 +124,15 @@ class Node {
   transport::Loop& loop();
   Shard& shard();
   std::optional<EndpointId> endpoint(std::string_view name) const;
-  void visit_sessions(
-      const std::function<void(const SessionView&, ShardId, const Transport&)>& visit) const;
+  // `each` on every shard's thread, one after another, then `then` on the node's own. With one
+  // shard all of it before this returns; where the node stops meanwhile, perhaps never.
+  void on_each_shard(std::function<void(const Shard&, const Transport&)> each,
+                     std::function<void()> then);
 
   // Any thread.
+  // Soon, if it can be done then: Shard::move says when not. For tools; loud ones move by
+  // themselves.
+  void move(AssociationId id, ShardId to);
   std::uint64_t count(Counter counter) const;  // of all shards, and of the store
   const FactLog& facts() const { return *facts_; }
   std::int64_t started_unix_ms() const { return started_unix_ms_; }
@@ -135,13 +144,21 @@ class Node {
 
   explicit Node(NodeConfig config);
   Result<void> start(NodeBuilder& builder);
-  Result<void> make_shard(ShardId id);
+  Result<void> make_shard(ShardId id, std::uint64_t seed,
+                          const transport::TransportOptions& options);
   Result<void> open_endpoints();
+  Result<EndpointId> open_everywhere(EndpointConfig endpoint, ProtocolModule& module);
+  std::size_t shards_of(const EndpointConfig& endpoint) const;
+  std::size_t sockets_for_a_crowd(const EndpointConfig& endpoint) const;
   Result<void> connect_peers();
   Result<void> start_admin();
   Result<void> watch_signals();
   ProtocolModule* module(std::string_view name) const;
   void begin_stop();
+  void visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
+                   std::function<void()> then);
+  void start_threads();
+  NodeExit finish();
 
   NodeConfig config_;
   PeerTable peers_;
@@ -154,6 +171,8 @@ class Node {
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<AdminServer> admin_;
   std::int64_t started_unix_ms_ = 0;
+  std::vector<std::thread> threads_;  // of the shards but the first
+  bool running_ = false;
 };
 
 }  // namespace siglane::runtime

@@ -18,7 +18,7 @@ Result<void> StpDaemon::check() {
 Result<void> StpDaemon::build(runtime::NodeBuilder& builder) {
   auto& module = builder.add_module(std::make_unique<m3ua::M3uaModule>(config_));
   builder.on_shard([&module](const runtime::ShardSetUp& at) -> Result<void> {
-    module.add_application_servers(at.shard, 1, at.now);
+    module.add_application_servers(at.shard, at.shards, at.now);
     return {};
   });
   return {};

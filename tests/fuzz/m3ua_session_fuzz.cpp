@@ -59,6 +59,7 @@ class Wire final : public Transport {
   void bind(AssociationId, const PeerConfig&) override {}
   DetachOutcome detach(AssociationId) override { return Gone{}; }
   void adopt(std::unique_ptr<DetachedAssociation>) override {}
+  Seat seat(AssociationId) const override { return Seat::own; }
   std::optional<AssociationStatus> status(AssociationId) const override { return std::nullopt; }
   const Histogram* residence(AssociationId) const override { return nullptr; }
 

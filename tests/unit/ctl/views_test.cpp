@@ -32,7 +32,7 @@ admin::Response associations() {
         peel_reason: "message_rate" peeled_unix_ms: 990000 peeled_at_messages_per_second: 9000
         messages_in_per_second: 12345.6 messages_out_per_second: 12345.4 residence_count: 9
         residence_p50_ns: 85000 residence_p99_ns: 1234567 pending: 12 queued_messages: 3
-        congested: true
+        congested: true shard: 2
       }
     })");
 }
@@ -40,13 +40,13 @@ admin::Response associations() {
 TEST(Views, AssociationsShowWherePeersSitAndWhy) {
   EXPECT_EQ(associations_view({associations()}),
             "PEER       STATE     PLACED  WHY           SINCE   IN/s  OUT/s   p50    p99  QUEUE  "
-            "PENDING  TRANSPORT    REMOTE              AGE\n"
+            "PENDING  SHARD  TRANSPORT    REMOTE              AGE\n"
             "mme-heavy  R-Open    peeled  message_rate    10s  12346  12345  85us  1.2ms     3!  "
-            "     12  kernel-sctp  127.0.0.50:3868   1m40s\n"
+            "     12      2  kernel-sctp  127.0.0.50:3868   1m40s\n"
             "-          Wait-CER  shared  -                 -      0      0     -      -      0  "
-            "      0  kernel-sctp  127.0.0.12:40123     1s\n"
+            "      0      0  kernel-sctp  127.0.0.12:40123     1s\n"
             "mme-1      I-Open    shared  -                 -    0.4      0     -      -      0  "
-            "      0  kernel-sctp  127.0.0.11:3868      5s\n"
+            "      0      0  kernel-sctp  127.0.0.11:3868      5s\n"
             "3 associations: 1 peeled, 2 shared; 12346 messages/s in, 12345 out\n");
 }
 

@@ -520,6 +520,7 @@ class LostAssociationTest : public testing::Test {
     void bind(AssociationId, const PeerConfig&) override {}
     DetachOutcome detach(AssociationId) override { return Gone{}; }
     void adopt(std::unique_ptr<DetachedAssociation>) override {}
+    Seat seat(AssociationId) const override { return Seat::own; }
     std::optional<AssociationStatus> status(AssociationId) const override { return {}; }
     const Histogram* residence(AssociationId) const override { return nullptr; }
     std::map<AssociationId, End> ends;

@@ -71,12 +71,13 @@ class AdminServerTest : public testing::Test {
   }
 
   Result<void> serve(AdminServerLimits limits = {}) {
-    auto server = AdminServer::create(loop_->raw(), path_, limits, [](const admin::Request& asked) {
-      admin::Response response;
-      response.set_node("n");
-      if (asked.has_stats()) response.mutable_stats()->set_version(std::string(200'000, 'v'));
-      return response;
-    });
+    auto server = AdminServer::create(
+        loop_->raw(), path_, limits, [](const admin::Request& asked, AdminServer::Reply reply) {
+          admin::Response response;
+          response.set_node("n");
+          if (asked.has_stats()) response.mutable_stats()->set_version(std::string(200'000, 'v'));
+          reply(std::move(response));
+        });
     if (!server) return tl::unexpected(server.error());
     server_ = std::move(*server);
     return {};
@@ -239,7 +240,7 @@ TEST_F(AdminServerTest, TakesOverASocketThatNobodyAnswers) {
 TEST_F(AdminServerTest, LeavesASocketAloneThatSomebodyAnswers) {
   ASSERT_TRUE(serve());
   auto other = AdminServer::create(loop_->raw(), path_, {},
-                                   [](const admin::Request&) { return admin::Response(); });
+                                   [](const admin::Request&, const AdminServer::Reply&) {});
   ASSERT_FALSE(other);
   EXPECT_THAT(other.error().what, HasSubstr("another node answers there"));
   EXPECT_TRUE(RawClient(path_).connected());

@@ -1,5 +1,7 @@
 #include "apps/runtime/config.h"
 
+#include <thread>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -270,11 +272,15 @@ TEST(Config, ChecksEndpointsAgainWhenTheirTransportHasChanged) {
             "endpoint \"b\" over tcp can have a single address: TCP has no multi-homing");
 }
 
-TEST(Config, SaysThatSeveralShardsAreNotThereYet) {
-  EXPECT_EQ(read(R"({"node": {"name": "n"}, "runtime": {"shards": 2},
-                     "endpoints": [{"name": "e", "module": "echo"}]})")
-                .errors,
-            "c.json:1: /runtime/shards: 2 is not 1: this version runs a single shard");
+TEST(Config, TakesANumberOfShardsOrOneForEachProcessor) {
+  const auto with_shards = [](const std::string& shards) {
+    return read(R"({"node": {"name": "n"}, "runtime": {"shards": )" + shards + R"(},
+                   "endpoints": [{"name": "e", "module": "echo"}]})");
+  };
+  EXPECT_EQ(with_shards("3").node.runtime.shards, 3);
+  EXPECT_EQ(with_shards(R"("auto")").node.runtime.shards, std::thread::hardware_concurrency());
+  EXPECT_EQ(with_shards("0").errors, "c.json:1: /runtime/shards: 0 is not from 1 to 256");
+  EXPECT_NE(with_shards(R"("many")").errors, "");
 }
 
 TEST(Config, ChecksWhatAPeerThatWeConnectToNeeds) {

@@ -1,0 +1,14 @@
+// What moves under load keeps its order: M3UA through an STP of several shards, over TCP.
+#include "tests/support/loaded_stp.h"
+
+namespace siglane {
+namespace {
+
+TEST(ShardsUnderLoad, KeepEveryM3uaFlowInOrderWhileAspsMoveBetweenThem) {
+  test::LoadedStp stp(TransportKind::tcp, 3, Placement::automatic);
+  EXPECT_EQ(stp.run(6, 1), 0) << stp.report();
+  EXPECT_GT(stp.count(Counter::moves), 20u);
+}
+
+}  // namespace
+}  // namespace siglane
