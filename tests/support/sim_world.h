@@ -76,6 +76,7 @@ class SimTransport final : public Transport {
   void bind(AssociationId id, const PeerConfig& peer) override;
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
+  Seat seat(AssociationId) const override { return Seat::own; }
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId) const override { return nullptr; }
 

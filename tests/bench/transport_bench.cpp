@@ -1,0 +1,77 @@
+// What peeling does against the three diseases of the shared socket, on the kernel's SCTP: one JSON
+// object a line. See docs/benchmarks.md.
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string_view>
+
+#include "tests/support/diseases.h"
+
+namespace {
+
+using namespace siglane;
+using namespace siglane::test;
+
+constexpr Duration kMeasured = 10s;
+
+void flood() {
+  const PingTimes shared = ping_beside_a_flood(false, kMeasured);
+  const PingTimes peeled = ping_beside_a_flood(true, kMeasured);
+  std::printf(
+      "{\"disease\": \"loud\", \"shared_p50_ms\": %.3f, \"shared_p99_ms\": %.3f, "
+      "\"shared_pings\": %zu, \"shared_unanswered\": %zu, \"peeled_p50_ms\": %.3f, "
+      "\"peeled_p99_ms\": %.3f, \"peeled_pings\": %zu, \"peeled_unanswered\": %zu, "
+      "\"peeled\": %s, \"moved\": %s}\n",
+      1e3 * seconds(shared.p50), 1e3 * seconds(shared.p99), shared.pings, shared.unanswered,
+      1e3 * seconds(peeled.p50), 1e3 * seconds(peeled.p99), peeled.pings, peeled.unanswered,
+      peeled.peeled ? "true" : "false", peeled.moved ? "true" : "false");
+}
+
+void clogged() {
+  const ExchangeRates bare = exchange_beside_a_stopped_peer(Server::bare, kMeasured);
+  const ExchangeRates shared =
+      exchange_beside_a_stopped_peer(Server::node_without_peeling, kMeasured);
+  const ExchangeRates ours = exchange_beside_a_stopped_peer(Server::node, kMeasured);
+  std::printf(
+      "{\"disease\": \"clogged\", \"bare_per_second\": %.0f, \"bare_kept\": %.3f, "
+      "\"shared_per_second\": %.0f, \"shared_kept\": %.3f, \"per_second\": %.0f, "
+      "\"kept\": %.3f}\n",
+      bare.undisturbed, bare.kept(), shared.undisturbed, shared.kept(), ours.undisturbed,
+      ours.kept());
+}
+
+void wedge() {
+  constexpr std::size_t kMessagesEach = 6000;
+  const TwoWayRun shared = exchange_with_little_receive_buffer(false, kMessagesEach, 15s);
+  const TwoWayRun ours = exchange_with_little_receive_buffer(true, kMessagesEach, 15s);
+  const auto print = [](const char* arm, const TwoWayRun& run) {
+    std::printf(
+        "\"%s_sent\": %zu, \"%s_arrived\": %zu, \"%s_wrong\": %zu, "
+        "\"%s_longest_silence_s\": %.3f, \"%s_stalls\": %llu, ",
+        arm, run.sent, arm, run.arrived, arm, run.wrong, arm, seconds(run.longest_silence), arm,
+        static_cast<unsigned long long>(run.stalls));
+  };
+  std::printf("{\"disease\": \"wedge\", ");
+  print("shared", shared);
+  print("peeled", ours);
+  std::printf("\"peeled\": %s}\n", ours.peeled ? "true" : "false");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: transport_bench loud|clogged|wedge\n");
+    return 2;
+  }
+  const std::string_view what = argv[1];
+  try {
+    if (what == "loud") flood();
+    if (what == "clogged") clogged();
+    if (what == "wedge") wedge();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "transport_bench: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

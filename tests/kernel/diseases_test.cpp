@@ -1,0 +1,40 @@
+// The three diseases of a shared socket: seen with peeling off, and seen to be gone with peeling
+// on.
+#include "tests/support/diseases.h"
+
+#include <gtest/gtest.h>
+
+namespace siglane::test {
+namespace {
+
+TEST(SharedSocketDiseases, AFloodKeepsSporadicPeersWaitingUntilItIsPeeledOntoAnotherShard) {
+  const PingTimes shared = ping_beside_a_flood(false, 7s);
+  const PingTimes peeled = ping_beside_a_flood(true, 7s);
+  EXPECT_FALSE(shared.peeled);
+  EXPECT_TRUE(peeled.peeled);
+  EXPECT_TRUE(peeled.moved);
+  EXPECT_GE(shared.pings, 1000u);
+  EXPECT_GE(peeled.pings, 1000u);
+  EXPECT_EQ(peeled.unanswered, 0u);
+  EXPECT_GT(shared.p99, 10 * peeled.p99)
+      << seconds(shared.p99) << " s and " << seconds(peeled.p99) << " s";
+}
+
+TEST(SharedSocketDiseases, APeerThatStopsReadingStopsABareServerAndNotANode) {
+  const ExchangeRates bare = exchange_beside_a_stopped_peer(Server::bare, 4s);
+  const ExchangeRates shared = exchange_beside_a_stopped_peer(Server::node_without_peeling, 4s);
+  const ExchangeRates node = exchange_beside_a_stopped_peer(Server::node, 4s);
+  EXPECT_LT(bare.kept(), 0.5);
+  EXPECT_GT(shared.kept(), 0.6);
+  EXPECT_GT(node.kept(), 0.6);
+}
+
+TEST(SharedSocketDiseases, AWedgedReceiveBufferIsFreedByPeelingWithoutLoss) {
+  const TwoWayRun peeled = exchange_with_little_receive_buffer(true, 1500, 20s);
+  EXPECT_EQ(peeled.arrived, 6u * 1500u);
+  EXPECT_EQ(peeled.wrong, 0u);
+  EXPECT_LE(peeled.longest_silence, 10s);
+}
+
+}  // namespace
+}  // namespace siglane::test

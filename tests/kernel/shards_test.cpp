@@ -1,0 +1,22 @@
+// Peels across shards: ASPs on kernel SCTP, peeled off as they come up and then moved from loop to
+// loop under load.
+#include "tests/support/loaded_stp.h"
+
+namespace siglane {
+namespace {
+
+TEST(KernelShards, MovePeeledAssociationsUnderLoadInOrder) {
+  test::LoadedStp stp(TransportKind::kernel_sctp, 3, Placement::always_peeled);
+  EXPECT_EQ(stp.run(10, 1), 0) << stp.report();
+  EXPECT_GT(stp.count(Counter::peels), 0u);  // some are moved first, and peeled off by that
+  EXPECT_GT(stp.count(Counter::moves), 20u);
+}
+
+TEST(KernelShards, PeelAndMoveInOneStepUnderLoadInOrder) {
+  test::LoadedStp stp(TransportKind::kernel_sctp, 3, Placement::never_peeled);
+  EXPECT_EQ(stp.run(10, 2), 0) << stp.report();
+  EXPECT_GT(stp.count(Counter::moves), 20u);
+}
+
+}  // namespace
+}  // namespace siglane

@@ -1,0 +1,333 @@
+#include "tests/support/diseases.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "core/random.h"
+#include "tests/support/busy_node.h"
+#include "tests/support/raw_peer.h"
+#include "transport/sctp_socket.h"
+
+namespace siglane::test {
+namespace {
+
+using transport::Loop;
+
+Duration quantile(std::vector<Duration>& times, double q) {
+  if (times.empty()) return {};
+  const auto at =
+      std::min(times.size() - 1, static_cast<std::size_t>(q * static_cast<double>(times.size())));
+  std::nth_element(times.begin(), times.begin() + static_cast<std::ptrdiff_t>(at), times.end());
+  return times[at];
+}
+
+void sleep_until(Instant at) {
+  const Instant now = Loop::fresh_now();
+  if (at > now) std::this_thread::sleep_for(at - now);
+}
+
+// `done` within `limit`?
+template <class Done>
+bool within(Duration limit, Done done) {
+  const Instant give_up = Loop::fresh_now() + limit;
+  while (!done()) {
+    if (Loop::fresh_now() > give_up) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
+// A thread that is told to stop, and waited for.
+class Background {
+ public:
+  template <class Body>
+  explicit Background(Body body) : thread_([this, body = std::move(body)] { body(stop_); }) {}
+  ~Background() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+std::vector<std::unique_ptr<RawPeer>> connect(std::size_t count, std::uint16_t port) {
+  std::vector<std::unique_ptr<RawPeer>> peers;
+  for (std::size_t i = 0; i < count; ++i) peers.push_back(std::make_unique<RawPeer>(port));
+  return peers;
+}
+
+void wait_for_any(const std::vector<std::unique_ptr<RawPeer>>& peers, Duration longest) {
+  std::vector<pollfd> all;
+  for (const auto& peer : peers) all.push_back({peer->fd(), POLLIN, 0});
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(longest).count();
+  ::poll(all.data(), all.size(), static_cast<int>(std::max<std::int64_t>(ms, 0)));
+}
+
+}  // namespace
+
+// --- A loud peer --------------------------------------------------------------------------------
+
+PingTimes ping_beside_a_flood(bool peels, Duration measured) {
+  constexpr std::size_t kPingers = 16, kFloodBytes = 200, kPingBytes = 12;
+  constexpr Duration kEach = 100ms;  // one ping of each pinger; spread over that time
+  BusyNode server({.shards = 2, .peels = peels});
+  auto pingers = connect(kPingers, server.port());
+  Background flood([port = server.port()](const std::atomic<bool>& stop) {
+    RawPeer peer(port);
+    std::array<std::byte, kFloodBytes> message{std::byte{static_cast<int>(Demand::work)}};
+    while (!stop) {
+      if (!peer.send(message)) peer.wait(true, 50);
+    }
+  });
+
+  PingTimes result;
+  if (peels) {
+    result.moved = within(30s, [&] { return server.said("association_moved"); });
+    result.peeled = server.said("association_peeled");
+  }
+  std::this_thread::sleep_for(3s);  // the backlog there was, or the one that is to stand
+
+  struct Ping {
+    Instant sent;
+    bool answered = false;
+  };
+  std::vector<Ping> pings;
+  std::vector<Duration> times;
+  const Instant begin = Loop::fresh_now(), end = begin + measured, last = end + 5s;
+  Instant next = begin;
+  std::array<std::byte, kPingBytes> message{std::byte{static_cast<int>(Demand::echo)}};
+  std::size_t answered = 0;
+  // Open loop: a ping is due when it is due, and counts from then.
+  for (Instant now = begin; now < end || (answered < pings.size() && now < last);
+       now = Loop::fresh_now()) {
+    for (; next <= now && next < end; next += kEach / static_cast<int>(kPingers)) {
+      store_u32(message.data() + 4, static_cast<std::uint32_t>(pings.size()));
+      RawPeer& pinger = *pingers[pings.size() % kPingers];
+      pings.push_back({next});
+      if (!pinger.send(message)) throw std::runtime_error("a ping could not be sent");
+    }
+    for (auto& pinger : pingers) {
+      while (const auto echo = pinger->receive()) {
+        Ping& ping = pings.at(load_u32(echo->data() + 4));
+        ping.answered = true;
+        ++answered;
+        times.push_back(Loop::fresh_now() - ping.sent);
+      }
+    }
+    wait_for_any(pingers, std::max(next - Loop::fresh_now(), Duration(1ms)));
+  }
+  const Instant over = Loop::fresh_now();
+  for (const Ping& ping : pings) {
+    if (!ping.answered) times.push_back(over - ping.sent);
+  }
+  result.pings = pings.size();
+  result.unanswered = pings.size() - answered;
+  result.p50 = quantile(times, 0.5);
+  result.p99 = quantile(times, 0.99);
+  return result;
+}
+
+// --- A clogged peer -----------------------------------------------------------------------------
+
+namespace {
+
+constexpr std::size_t kQuestionBytes = 16;
+
+std::array<std::byte, kQuestionBytes> question(std::uint16_t answer_bytes) {
+  std::array<std::byte, kQuestionBytes> bytes{std::byte{static_cast<int>(Demand::answer)}};
+  store_u16(bytes.data() + 1, answer_bytes);
+  return bytes;
+}
+
+// The usual loop on a one-to-many socket, with the buffers that an endpoint of ours has: when the
+// socket takes no more, it waits until it does, and the answer that did not fit stands first.
+class BareServer {
+ public:
+  BareServer() {
+    SctpOptions options;
+    const auto address = *transport::SocketAddress::parse("127.0.0.1", 0);
+    const auto opened = transport::open_one_to_many({&address, 1}, options, false);
+    if (opened.error != 0 || transport::listen_on(opened.fd) != 0) {
+      throw std::runtime_error("no bare server: " + opened.step);
+    }
+    fd_ = opened.fd;
+    thread_.emplace([this](const std::atomic<bool>& stop) { serve(stop); });
+  }
+  ~BareServer() {
+    thread_.reset();
+    ::close(fd_);
+  }
+  std::uint16_t port() const { return transport::local_port(fd_); }
+
+ private:
+  void serve(const std::atomic<bool>& stop) {
+    std::vector<std::byte> space(65536);
+    while (!stop) {
+      pollfd one{fd_, POLLIN, 0};
+      if (::poll(&one, 1, 50) <= 0) continue;
+      iovec into{space.data(), space.size()};
+      const auto piece = transport::receive_piece(fd_, {&into, 1});
+      if (piece.error != 0 || piece.is_notification || piece.size < kQuestionBytes) continue;
+      Message answer;
+      answer.payload = Buffer::copy_of({space.data(), load_u16(space.data() + 1)});
+      while (!stop && transport::send_message(fd_, piece.id, answer, {}) == EAGAIN) {
+        pollfd room{fd_, POLLOUT, 0};
+        ::poll(&room, 1, 50);
+      }
+    }
+  }
+
+  int fd_ = -1;
+  std::optional<Background> thread_;
+};
+
+ExchangeRates exchange_with(std::uint16_t port, Duration measured) {
+  constexpr std::size_t kExchanging = 15;
+  constexpr std::uint16_t kAnswerBytes = 1000, kClogBytes = 20000;
+  std::atomic<std::uint64_t> answers = 0;
+  Background exchanging([&answers, port](const std::atomic<bool>& stop) {
+    auto peers = connect(kExchanging, port);
+    const auto ask = question(kAnswerBytes);
+    for (auto& peer : peers) (void)peer->send(ask);
+    while (!stop) {
+      wait_for_any(peers, 50ms);
+      for (auto& peer : peers) {
+        while (peer->receive()) {
+          ++answers;
+          (void)peer->send(ask);
+        }
+      }
+    }
+  });
+  const auto rate = [&] {
+    const Instant begin = Loop::fresh_now();
+    const std::uint64_t before = answers;
+    sleep_until(begin + measured);
+    return static_cast<double>(answers - before) / seconds(Loop::fresh_now() - begin);
+  };
+  within(10s, [&] { return answers > 1000; });
+  ExchangeRates rates;
+  rates.undisturbed = rate();
+
+  // 200 questions a second, whose answers stay in the buffers.
+  Background stopped([port](const std::atomic<bool>& stop) {
+    constexpr int kSmallBuffer = 65536;
+    RawPeer peer(port, kSmallBuffer);
+    const auto ask = question(kClogBytes);
+    for (Instant next = Loop::fresh_now(); !stop; next += 5ms) {
+      (void)peer.send(ask);
+      sleep_until(next);
+    }
+  });
+  std::this_thread::sleep_for(4s);
+  rates.beside_a_stopped_peer = rate();
+  return rates;
+}
+
+}  // namespace
+
+ExchangeRates exchange_beside_a_stopped_peer(Server server, Duration measured) {
+  if (server == Server::bare) {
+    BareServer bare;
+    return exchange_with(bare.port(), measured);
+  }
+  BusyNode node({.peels = server == Server::node});
+  return exchange_with(node.port(), measured);
+}
+
+// --- The receive-buffer wedge -------------------------------------------------------------------
+
+namespace {
+
+// One of the six, on a thread of its own: sends numbered messages, and checks what comes back.
+class TwoWay {
+ public:
+  TwoWay(std::uint16_t port, std::uint64_t seed, std::size_t count)
+      : peer_(port),
+        sizes_(seed),
+        expected_(seed),
+        count_(count),
+        thread_([this](const auto& stop) {
+          while (!stop && !done()) {
+            pump();
+            peer_.wait(sends(), 50);
+          }
+        }) {}
+
+  bool done() const { return arrived == count_; }
+
+  std::atomic<std::size_t> sent = 0, arrived = 0, wrong = 0;
+
+ private:
+  // Fewer bytes under way than one association may queue in the node.
+  bool sends() const { return sent < count_ && sent < arrived + 1500; }
+  void pump() {
+    while (sends()) {
+      if (next_.empty()) next_ = message(sizes_, sent);
+      if (!peer_.send(next_)) break;
+      next_.clear();
+      ++sent;
+    }
+    while (const auto echo = peer_.receive()) {
+      const std::vector<std::byte> right = message(expected_, arrived);
+      if (!std::equal(echo->begin(), echo->end(), right.begin(), right.end())) ++wrong;
+      ++arrived;
+    }
+  }
+  // Mostly small ones: their bytes fit the windows that the node offers, and what the kernel spends
+  // on them does not fit its memory.
+  static std::vector<std::byte> message(Random& sizes, std::size_t number) {
+    const auto kind = sizes.below(100);
+    const std::size_t size = kind == 0  ? 20000
+                             : kind < 9 ? 8 + sizes.below(3000)
+                                        : 8 + sizes.below(192);
+    std::vector<std::byte> bytes(size, static_cast<std::byte>(number));
+    bytes[0] = std::byte{static_cast<int>(Demand::echo)};
+    store_u32(bytes.data() + 4, static_cast<std::uint32_t>(number));
+    return bytes;
+  }
+
+  RawPeer peer_;
+  Random sizes_, expected_;
+  std::size_t count_;
+  std::vector<std::byte> next_;
+  Background thread_;
+};
+
+}  // namespace
+
+TwoWayRun exchange_with_little_receive_buffer(bool peels, std::size_t messages_each,
+                                              Duration silence_max) {
+  constexpr std::size_t kPeers = 6;
+  BusyNode server({.peels = peels, .receive_buffer_bytes = 200'000});
+  std::vector<std::unique_ptr<TwoWay>> peers;
+  for (std::size_t i = 0; i < kPeers; ++i) {
+    peers.push_back(std::make_unique<TwoWay>(server.port(), i + 1, messages_each));
+  }
+  TwoWayRun run;
+  Instant last = Loop::fresh_now();
+  const auto silence = [&] { return Loop::fresh_now() - last; };
+  while (!std::ranges::all_of(peers, [](const auto& peer) { return peer->done(); }) &&
+         silence() <= silence_max) {
+    std::this_thread::sleep_for(5ms);
+    std::size_t arrived = 0;
+    for (const auto& peer : peers) arrived += peer->arrived;
+    run.longest_silence = std::max(run.longest_silence, silence());
+    if (arrived > std::exchange(run.arrived, arrived)) last = Loop::fresh_now();
+  }
+  for (const auto& peer : peers) {
+    run.sent += peer->sent;
+    run.wrong += peer->wrong;
+  }
+  run.stalls = server.node().count(Counter::receive_stalls);
+  run.peeled = server.said("association_peeled");
+  return run;
+}
+
+}  // namespace siglane::test

@@ -1,0 +1,45 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "core/time.h"
+
+// What ails a shared one-to-many socket, provoked on the kernel's SCTP by peers that know nothing
+// of us (raw_peer.h). Each function makes its node, its peers, and its measurement, and takes some
+// ten seconds. For the benchmark, and for the tests that see each disease come and go.
+namespace siglane::test {
+
+// A loud peer: it floods with messages of 100 us of work each, while 16 others ping now and then.
+struct PingTimes {
+  std::size_t pings = 0, unanswered = 0;
+  Duration p50{}, p99{};  // unanswered ones count as waiting until the end
+  bool peeled = false, moved = false;
+};
+PingTimes ping_beside_a_flood(bool peels, Duration measured);
+
+// A clogged peer: it asks for answers and reads none of them, while 15 others exchange.
+enum class Server {
+  bare,  // a plain loop that sends until EAGAIN and then waits for POLLOUT, as is usual
+  node_without_peeling,
+  node,
+};
+struct ExchangeRates {
+  double undisturbed = 0, beside_a_stopped_peer = 0;  // answers to the 15, per second
+
+  double kept() const { return beside_a_stopped_peer / undisturbed; }
+};
+ExchangeRates exchange_beside_a_stopped_peer(Server server, Duration measured);
+
+// The receive-buffer wedge: six peers send and are answered as fast as it goes, 8 to 20,000 bytes,
+// against 400 KB of shared receive buffer.
+struct TwoWayRun {
+  std::size_t sent = 0, arrived = 0;  // arrived: came back, in order and undamaged
+  std::size_t wrong = 0;
+  Duration longest_silence{};  // of all six together
+  std::uint64_t stalls = 0;    // that the node has noticed
+  bool peeled = false;
+};
+TwoWayRun exchange_with_little_receive_buffer(bool peels, std::size_t messages_each,
+                                              Duration silence_max);
+
+}  // namespace siglane::test
