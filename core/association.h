@@ -56,10 +56,15 @@ enum class DownCause {
   protocol_error,
   tls_failed  // no secure channel, or one that broke; the detail says why
 };
+// What has become of one of the peer's addresses. Traffic leaves one that has potentially failed
+// (RFC 7829) at once if another works; one that is unreachable (RFC 9260 §8.2) has failed for good,
+// until a heartbeat is answered.
+enum class PathState { reachable, potentially_failed, unreachable };
 enum class CloseMode { graceful, abort };
 enum class SendOutcome { accepted, refused };  // refused: gone, or queue at its hard limit
 
 std::string_view name_of(DownCause cause);
+std::string_view name_of(PathState state);
 
 // All an association can say, whichever socket carries it. Order: Up, then Received, Congestion,
 // PathChange, Unsent in any number, then Down, once. A connect that fails is a lone Down. An SCTP
@@ -85,7 +90,7 @@ struct AssociationCongestion {
 };
 struct AssociationPathChange {
   std::string address;
-  bool reachable;
+  PathState new_state{};
 };
 struct AssociationUnsent {
   Message message;

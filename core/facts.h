@@ -70,7 +70,7 @@ struct CongestionChanged {
 };
 struct PathChanged {
   std::string address;
-  bool reachable = false;
+  PathState state{};
 };
 struct AspStateChanged {
   std::string asp, as, state;
@@ -84,6 +84,7 @@ struct DestinationUnavailable {
 // Anything an operator should read once: a clipped buffer, a fallback that was taken.
 struct Notice {
   std::string text;
+  bool warning = false;  // something to be mended
 };
 
 }  // namespace fact

@@ -45,6 +45,18 @@ std::string_view name_of(Placement placement) {
   return "unknown";
 }
 
+std::string_view name_of(PathState state) {
+  switch (state) {
+    case PathState::reachable:
+      return "reachable";
+    case PathState::potentially_failed:
+      return "potentially_failed";
+    case PathState::unreachable:
+      return "unreachable";
+  }
+  return "unknown";
+}
+
 std::string_view name_of(DownCause cause) {
   switch (cause) {
     case DownCause::refused:

@@ -74,7 +74,7 @@ void Shard::on_event(AssociationId id, AssociationEvent event, Instant now) {
             push(id, congestion);
           },
           [&](AssociationPathChange& path) {
-            facts_.on_fact(config_.id, id, fact::PathChanged{path.address, path.reachable}, now);
+            facts_.on_fact(config_.id, id, fact::PathChanged{path.address, path.new_state}, now);
             push(id, std::move(path));
           },
       },

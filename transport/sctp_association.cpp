@@ -122,6 +122,25 @@ void SctpAssociation::tell_congestion() {
   if (auto change = queue.congestion_change()) host_->tell_congestion_soon(*this, *change);
 }
 
+std::optional<AssociationPathChange> SctpAssociation::path_changed(const std::string& address,
+                                                                   PathState state) {
+  // Where there is no other path, no traffic leaves this one.
+  if (state == PathState::potentially_failed && remote_addresses_.size() < 2) return std::nullopt;
+  auto known = std::find_if(failed_paths_.begin(), failed_paths_.end(),
+                            [&](const auto& path) { return path.first == address; });
+  const bool failed = known != failed_paths_.end();
+  if (state == (failed ? known->second : PathState::reachable)) return std::nullopt;
+  if (failed) failed_paths_.erase(known);
+  if (state != PathState::reachable) failed_paths_.emplace_back(address, state);
+  return AssociationPathChange{address, state};
+}
+
+bool SctpAssociation::paths_due(Instant now, Duration patience) {
+  if (paths_seen_to_ || phase_ != Phase::up || now - up_since_ < patience) return false;
+  paths_seen_to_ = true;
+  return remote_addresses_.size() > 1;
+}
+
 std::optional<AssociationUnsent> SctpAssociation::returned(const notification::SendFailed& failed) {
   if (failed.begins) {
     returning_.emplace();

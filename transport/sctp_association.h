@@ -89,6 +89,10 @@ class SctpAssociation final : public Association {
   // We end it for this cause: ABORT.
   void fail(DownCause cause, std::string detail);
   void dry();
+  // What to tell of a path, if that is news.
+  std::optional<AssociationPathChange> path_changed(const std::string& address, PathState state);
+  // Once, when paths that work must have been confirmed (RFC 9260 §5.4).
+  bool paths_due(Instant now, Duration patience);
   // Puts the fragments of a returned message together; a message when it is whole.
   std::optional<AssociationUnsent> returned(const notification::SendFailed& failed);
 
@@ -145,6 +149,8 @@ class SctpAssociation final : public Association {
 
   Instant up_since_{};
   std::vector<std::string> local_addresses_, remote_addresses_;
+  std::vector<std::pair<std::string, PathState>> failed_paths_;  // those that are not reachable
+  bool paths_seen_to_ = false;
   std::string local_text_, remote_text_;
   std::uint16_t remote_port_ = 0, streams_in_ = 0, streams_out_ = 0;
 };

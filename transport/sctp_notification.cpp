@@ -65,6 +65,8 @@ notification::PathState path_state(int state) {
       return notification::PathState::made_primary;
     case SCTP_ADDR_CONFIRMED:
       return notification::PathState::confirmed;
+    case SCTP_ADDR_POTENTIALLY_FAILED:
+      return notification::PathState::potentially_failed;
     default:
       return notification::PathState::other;
   }

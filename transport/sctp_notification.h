@@ -26,7 +26,16 @@ struct AssociationChanged {
   bool by_abort = false;  // the peer's ABORT chunk came with it
 };
 // §6.1.2 SCTP_PEER_ADDR_CHANGE
-enum class PathState { available, unreachable, removed, added, made_primary, confirmed, other };
+enum class PathState {
+  available,
+  unreachable,
+  removed,
+  added,
+  made_primary,
+  confirmed,
+  potentially_failed,  // RFC 7829 §7.1
+  other
+};
 struct PathChanged {
   SctpId id = 0;
   std::string address;  // canonical text; empty: neither IPv4 nor IPv6

@@ -204,16 +204,23 @@ void SctpTransport::on_path(Source source, const notification::PathChanged& path
   switch (path.state) {
     case notification::PathState::available:
     case notification::PathState::added:
-      emit(association->id(), AssociationPathChange{path.address, true});
-      return;
+    case notification::PathState::confirmed:
+      return tell_path(*association, path.address, PathState::reachable);
+    case notification::PathState::potentially_failed:
+      return tell_path(*association, path.address, PathState::potentially_failed);
     case notification::PathState::unreachable:
     case notification::PathState::removed:
-      emit(association->id(), AssociationPathChange{path.address, false});
-      return;
+      return tell_path(*association, path.address, PathState::unreachable);
     case notification::PathState::made_primary:
-    case notification::PathState::confirmed:
     case notification::PathState::other:
       return;
+  }
+}
+
+void SctpTransport::tell_path(SctpAssociation& association, const std::string& address,
+                              PathState state) {
+  if (auto change = association.path_changed(address, state)) {
+    emit(association.id(), std::move(*change));
   }
 }
 

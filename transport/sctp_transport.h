@@ -122,6 +122,7 @@ class SctpTransport final : public Transport, private SctpHost {
   void refuse_oversized(SctpAssociation& association);
   void take_notification(Source source, const ReceivedPiece& piece);
   void on_path(Source source, const notification::PathChanged& path);
+  void tell_path(SctpAssociation& association, const std::string& address, PathState state);
   void on_change(Source source, const notification::AssociationChanged& changed);
   DownCause why_not_started(const SctpAssociation& association) const;
   void on_up(Source source, const notification::AssociationChanged& up);

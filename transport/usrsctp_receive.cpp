@@ -119,8 +119,8 @@ void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {
     if (association == nullptr || association->phase() == Phase::connecting) return;
     const bool reachable = path->state == notification::PathState::available;
     if (!reachable && path->state != notification::PathState::unreachable) return;
-    sink_->on_event(association->id(), AssociationPathChange{path->address, reachable},
-                    loop_.now());
+    const PathState state = reachable ? PathState::reachable : PathState::unreachable;
+    sink_->on_event(association->id(), AssociationPathChange{path->address, state}, loop_.now());
   } else if (const auto* failed = std::get_if<notification::SendFailed>(&*parsed)) {
     UsrsctpAssociation* association = association_of(source, failed->id);
     if (association == nullptr) return;

@@ -78,8 +78,8 @@ struct Writer {
     return {"congestion_changed", LogLevel::info, F{{"congested", yes_or_no(f.congested)}}};
   }
   FactText operator()(const fact::PathChanged& f) const {
-    return {"path_changed", f.reachable ? LogLevel::info : LogLevel::warning,
-            F{{"address", f.address}, {"reachable", yes_or_no(f.reachable)}}};
+    return {"path_changed", f.state == PathState::reachable ? LogLevel::info : LogLevel::warning,
+            F{{"address", f.address}, {"state", std::string(name_of(f.state))}}};
   }
   FactText operator()(const fact::AspStateChanged& f) const {
     return {"asp_state_changed", LogLevel::info,
@@ -93,7 +93,7 @@ struct Writer {
             F{{"destination", f.destination}, {"why", f.why}}};
   }
   FactText operator()(const fact::Notice& f) const {
-    return {"notice", LogLevel::info, F{{"text", f.text}}};
+    return {"notice", f.warning ? LogLevel::warning : LogLevel::info, F{{"text", f.text}}};
   }
 };
 

@@ -174,7 +174,7 @@ void Node::on_event(AssociationId id, AssociationEvent event, Instant) {
                    mine.congestion.push_back(congestion.congested);
                  },
                  [&](AssociationPathChange& path) {
-                   mine.paths.emplace_back(path.address, path.reachable);
+                   mine.paths.emplace_back(path.address, path.new_state);
                  },
                  [&](AssociationUnsent& unsent) { mine.unsent.push_back(text_of(unsent.message)); },
                  [&](AssociationDown& down) { mine.down = std::move(down); },

@@ -45,7 +45,7 @@ struct Told {
   std::optional<AssociationUp> up;
   std::vector<std::string> received;
   std::vector<bool> congestion;
-  std::vector<std::pair<std::string, bool>> paths;
+  std::vector<std::pair<std::string, PathState>> paths;
   std::vector<std::string> unsent;
   std::optional<AssociationDown> down;
 };

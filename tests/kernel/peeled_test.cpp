@@ -196,7 +196,8 @@ TEST_F(Peeled, AVanishedPeerIsLostAndEveryUnsentMessageIsReturnedBeforeDown) {
   ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs); }));
   EXPECT_EQ(server.down_cause(theirs), DownCause::lost);
   EXPECT_EQ(server.of(theirs).unsent, sent);
-  EXPECT_THAT(server.of(theirs).paths, ElementsAre(std::pair(std::string("127.0.0.1"), false)));
+  EXPECT_THAT(server.of(theirs).paths,
+              ElementsAre(std::pair(std::string("127.0.0.1"), PathState::unreachable)));
 }
 
 TEST_F(Peeled, AVanishedPeerIsNoticedByHeartbeatsAlone) {

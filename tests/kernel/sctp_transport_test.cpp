@@ -195,7 +195,8 @@ TEST_F(SctpTransportTest, APeerThatVanishesIsLostAndEveryUnsentMessageIsReturned
   ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
   EXPECT_EQ(client.down_cause(ours), DownCause::lost);
   EXPECT_EQ(client.of(ours).unsent, sent);
-  EXPECT_THAT(client.of(ours).paths, Contains(std::pair(std::string("127.0.0.1"), false)));
+  EXPECT_THAT(client.of(ours).paths,
+              Contains(std::pair(std::string("127.0.0.1"), PathState::unreachable)));
 }
 
 TEST_F(SctpTransportTest, APeerThatBeginsAnewIsDownRestartedAndThenUpUnderANewId) {
@@ -275,6 +276,20 @@ TEST_F(SctpTransportTest, SeveralSharedSocketsServeOneEndpoint) {
     for (AssociationId id : server.opened) got += server.of(id).received.size();
     return got == ours.size();
   }));
+}
+
+TEST_F(SctpTransportTest, SeveralSharedSocketsServeAllAddressesOfOneEndpoint) {
+  EndpointConfig config = Node::config("127.0.0.1", 0, true);
+  config.addresses = {"127.0.0.1", "127.0.0.9"};
+  config.sockets = 3;
+  server.open(config);
+  for (int i = 0; i < 12; ++i) {
+    AssociationId ours{}, theirs{};
+    std::tie(ours, theirs) = client.join(client.endpoint(), server);
+    EXPECT_THAT(client.of(ours).up->remote_addresses, ElementsAre("127.0.0.1", "127.0.0.9"));
+    ASSERT_TRUE(client.send(ours, "hello"));
+    ASSERT_TRUE(world.run_until([&] { return server.of(theirs).received.size() == 1; }));
+  }
 }
 
 TEST_F(SctpTransportTest, SeveralAddressesMakeAMultihomedAssociation) {

@@ -419,6 +419,19 @@ TEST_F(ShardTest, ALinkIsGivenUpWhenItsPeerIsIdentifiedOnAnotherAssociation) {
   EXPECT_TRUE(world.run_until([&] { return mute.opened.size() == 2; }, 1s));
 }
 
+TEST_F(ShardTest, AnnouncesWhatBecomesOfAPath) {
+  connect_and_wait();
+  const AssociationId id = client_module.opened.back();
+  client.shard.on_event(id, AssociationPathChange{"10.0.0.1", PathState::potentially_failed},
+                        world.now());
+  const auto& entry = client.facts.entries().back();
+  EXPECT_EQ(entry.about, id);
+  const auto* changed = std::get_if<fact::PathChanged>(&entry.fact);
+  ASSERT_NE(changed, nullptr);
+  EXPECT_EQ(changed->address, "10.0.0.1");
+  EXPECT_EQ(changed->state, PathState::potentially_failed);
+}
+
 TEST_F(ShardTest, StopsWhenEverySessionHasSaidGoodbye) {
   connect_and_wait();
   client.shard.stop(world.now());

@@ -205,7 +205,7 @@ const std::vector<Stimulus>& stimuli() {
        [](Subject& s) { return s.give(AssociationCongestion{true}); }},
       {"a path change", PeerEvent::other,
        [](Subject& s) {
-         return s.give(AssociationPathChange{"192.0.2.1", false});
+         return s.give(AssociationPathChange{"192.0.2.1", PathState::unreachable});
        }},
   };
   return all;

@@ -55,6 +55,22 @@ TEST_F(FactLogTest, SaysWhoAnAssociationIs) {
             "info congestion_changed association=7 congested=yes\n");
 }
 
+TEST_F(FactLogTest, WarnsOfAPathThatFailsAndOfWhatIsToBeMended) {
+  FactLog log({}, 10, logger_);
+  const auto path = [&](PathState state) {
+    log.on_fact(ShardId{0}, kId, fact::PathChanged{"192.0.2.1", state}, Instant(1s));
+  };
+  path(PathState::potentially_failed);
+  path(PathState::unreachable);
+  path(PathState::reachable);
+  log.on_fact(ShardId{0}, AssociationId::none, fact::Notice{"clipped", true}, Instant(1s));
+  EXPECT_EQ(logged(),
+            "warning path_changed association=7 address=192.0.2.1 state=potentially_failed\n"
+            "warning path_changed association=7 address=192.0.2.1 state=unreachable\n"
+            "info path_changed association=7 address=192.0.2.1 state=reachable\n"
+            "warning notice text=clipped\n");
+}
+
 TEST_F(FactLogTest, KnowsAnAssociationByItsAspToo) {
   FactLog log({}, 10, nullptr);
   log.on_fact(ShardId{0}, kId, fact::AssociationOpened{"main", "10.0.0.1:9", {}}, Instant(1s));

@@ -104,6 +104,10 @@ TEST(SctpNotification, APathChangeNamesTheAddressInCanonicalText) {
   EXPECT_EQ(parsed.address, "192.0.2.7");
   EXPECT_EQ(parsed.state, notification::PathState::unreachable);
 
+  change.spc_state = SCTP_ADDR_POTENTIALLY_FAILED;
+  parsed = parse_as<notification::PathChanged>(bytes_of(change));
+  EXPECT_EQ(parsed.state, notification::PathState::potentially_failed);
+
   std::memset(&change.spc_aaddr, 0, sizeof change.spc_aaddr);
   change.spc_state = 1000;
   parsed = parse_as<notification::PathChanged>(bytes_of(change));

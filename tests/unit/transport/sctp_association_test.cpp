@@ -1,0 +1,63 @@
+#include "transport/sctp_association.h"
+
+#include <gtest/gtest.h>
+
+namespace siglane::transport {
+namespace {
+
+struct NoHost final : SctpHost {
+  void flush_at_end_of_turn(SctpAssociation&) override {}
+  void tell_congestion_soon(SctpAssociation&, bool) override {}
+  void wait_until_writable(SctpAssociation&) override {}
+  Counters& counters() override { return counted; }
+  Counters counted;
+};
+
+// Of a peer with these addresses.
+struct Association {
+  explicit Association(std::initializer_list<std::string_view> addresses) {
+    std::vector<SocketAddress> remote;
+    for (std::string_view text : addresses) remote.push_back(*SocketAddress::parse(text, 7));
+    association.came_up({}, {"192.0.2.100"}, remote, Instant(1s));
+  }
+  std::string told(const std::string& address, PathState state) {
+    const auto change = association.path_changed(address, state);
+    return change ? change->address + " " + std::string(name_of(change->new_state)) : "nothing";
+  }
+
+  NoHost host;
+  SctpAssociation association{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(), host,
+                              Instant{}};
+};
+
+TEST(SctpAssociation, TellsOfAPathOnlyWhatIsNews) {
+  Association two({"192.0.2.1", "192.0.2.2"});
+  EXPECT_EQ(two.told("192.0.2.1", PathState::reachable), "nothing");
+  EXPECT_EQ(two.told("192.0.2.1", PathState::potentially_failed), "192.0.2.1 potentially_failed");
+  EXPECT_EQ(two.told("192.0.2.1", PathState::potentially_failed), "nothing");
+  EXPECT_EQ(two.told("192.0.2.2", PathState::potentially_failed), "192.0.2.2 potentially_failed");
+  EXPECT_EQ(two.told("192.0.2.1", PathState::unreachable), "192.0.2.1 unreachable");
+  EXPECT_EQ(two.told("192.0.2.1", PathState::reachable), "192.0.2.1 reachable");
+  EXPECT_EQ(two.told("192.0.2.1", PathState::reachable), "nothing");
+  EXPECT_EQ(two.told("192.0.2.2", PathState::reachable), "192.0.2.2 reachable");
+}
+
+TEST(SctpAssociation, ItsPathsAreSeenToOnceWhenTheyMustHaveBeenConfirmed) {
+  Association two({"192.0.2.1", "192.0.2.2"});  // up at 1 s
+  EXPECT_FALSE(two.association.paths_due(Instant(2999ms), 2s));
+  EXPECT_TRUE(two.association.paths_due(Instant(3s), 2s));
+  EXPECT_FALSE(two.association.paths_due(Instant(4s), 2s));
+  Association one({"192.0.2.1"});
+  EXPECT_FALSE(one.association.paths_due(Instant(3s), 2s)) << "it is up, so its only path works";
+}
+
+TEST(SctpAssociation, ASinglePathThatMayHaveFailedIsNoNewsForThereIsNoOther) {
+  Association one({"192.0.2.1"});
+  EXPECT_EQ(one.told("192.0.2.1", PathState::potentially_failed), "nothing");
+  EXPECT_EQ(one.told("192.0.2.1", PathState::reachable), "nothing");
+  EXPECT_EQ(one.told("192.0.2.1", PathState::unreachable), "192.0.2.1 unreachable");
+  EXPECT_EQ(one.told("192.0.2.1", PathState::reachable), "192.0.2.1 reachable");
+}
+
+}  // namespace
+}  // namespace siglane::transport
