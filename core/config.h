@@ -25,21 +25,47 @@ struct AssociationLimits {
   std::size_t send_queue_messages_max = 4096;
 };
 
-// SCTP protocol parameters (RFC 9260 §16); the defaults suit signaling on a managed network.
-struct SctpOptions {
+// SCTP protocol parameters (RFC 9260 §16) that each association has for itself. The defaults suit
+// signaling on a managed network; docs/transport.md says why.
+struct SctpAssociationOptions {
   std::uint16_t streams_out = 16;
   std::uint16_t streams_in_max = 64;
   std::uint16_t init_attempts_max = 4;
   Duration init_timeout_max = 3s;
   Duration rto_initial = 500ms;
-  Duration rto_min = 100ms;
+  Duration rto_min = 250ms;  // more than the delay of a peer's SACKs, which is 200 ms by default
   Duration rto_max = 2s;
-  Duration heartbeat_interval = 10s;
+  Duration heartbeat_interval = 10s;  // 0: none
   std::uint16_t association_retransmissions_max = 8;
   std::uint16_t path_retransmissions_max = 4;
-  Duration sack_delay = 100ms;
+  std::uint16_t potentially_failed_retransmissions_max = 0;  // RFC 7829: PFMR
+  Duration sack_delay = 100ms;                               // 0: acknowledge at once
+  std::uint8_t dscp = 0;                                     // RFC 2474, of IPv4 and IPv6 packets
+  bool path_mtu_discovery = true;
+  std::uint16_t path_mtu_bytes = 0;  // without discovery; 0: as the route says
+};
+
+// Of an endpoint. What stands here belongs to its sockets, which associations share.
+struct SctpOptions : SctpAssociationOptions {
+  bool nodelay = true;
   std::size_t receive_buffer_bytes = 4 * 1024 * 1024;
   std::size_t send_buffer_bytes = 2 * 1024 * 1024;
+};
+
+// What a peer has otherwise than the endpoint where it is met. The first four count only where we
+// connect: who connects to us has agreed on them before we know who it is.
+struct SctpPeerOptions {
+  std::optional<std::uint16_t> streams_out, streams_in_max, init_attempts_max;
+  std::optional<Duration> init_timeout_max;
+  std::optional<Duration> rto_initial, rto_min, rto_max, heartbeat_interval;
+  std::optional<std::uint16_t> association_retransmissions_max, path_retransmissions_max,
+      potentially_failed_retransmissions_max;
+  std::optional<Duration> sack_delay;
+  std::optional<std::uint8_t> dscp;
+  std::optional<bool> path_mtu_discovery;
+  std::optional<std::uint16_t> path_mtu_bytes;
+
+  SctpAssociationOptions over(SctpAssociationOptions endpoint) const;
 };
 
 // How TCP connections are made and ended.
@@ -88,6 +114,7 @@ struct EndpointConfig {
   bool listening = false;
   std::uint16_t sockets = 0;  // shared one-to-many sockets by SO_REUSEPORT; 0: as many as needed
   std::uint16_t udp_encapsulation_port = 0;  // RFC 6951, ours; 0: none
+  std::uint16_t peers_udp_port = 0;          // of peers that have none of their own
   std::size_t associations_max = 16384;      // beyond: new ones are refused
   AssociationLimits limits;
   SctpOptions sctp;
@@ -104,7 +131,9 @@ struct PeerConfig {
   std::uint16_t port = 0;
   std::uint16_t remote_udp_port = 0;  // RFC 6951; 0: not encapsulated
   Placement placement = Placement::automatic;
-  std::string tls_identity = {};  // what its certificate must name; empty: its name
+  std::string tls_identity = {};     // what its certificate must name; empty: its name
+  std::string primary_address = {};  // of `addresses`, where to send while it works; empty: any
+  std::optional<SctpPeerOptions> sctp = std::nullopt;
 
   const std::string& identity() const { return tls_identity.empty() ? name : tls_identity; }
 };

@@ -119,6 +119,7 @@ class SctpAssociation final : public Association {
   std::string peer;  // as configured; empty: not known
   bool initiator = false;
   Instant connecting_since{};
+  Duration connect_patience{};  // how long silence lasts before the stack gives up
   PeeloffReason peel_reason{};  // if peeled
   Instant peeled_at{};
   double peeled_at_messages_per_second = 0;

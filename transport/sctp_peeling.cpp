@@ -136,6 +136,7 @@ void SctpTransport::tick() {
     if (association->blocked) association->own_socket()->want_writable(true);
   }
   if (!pressed && now - last_sample_ < options_.sample_interval) return;
+  tell_unconfirmed_paths(now);
   sample_all(now, pressed ? kPressedWindow : options_.sample_interval / 2);
   for (auto& [shared, pressure] : sockets) evaluate(*shared, pressure, now);
 }

@@ -247,14 +247,9 @@ void SctpTransport::on_change(Source source, const notification::AssociationChan
 // Linux does not tell an ABORT from silence here. Silence takes as long as all retransmissions of
 // INIT do (RFC 9260 §5.1).
 DownCause SctpTransport::why_not_started(const SctpAssociation& association) const {
-  const SctpOptions& options = association.endpoint().config.sctp;
-  Duration silence{}, timeout = options.rto_initial;
-  for (int i = 0; i < options.init_attempts_max; ++i) {
-    silence += std::min(timeout, options.init_timeout_max);
-    timeout *= 2;
-  }
-  return loop_.now() - association.connecting_since < silence ? DownCause::refused
-                                                              : DownCause::unreachable;
+  return loop_.now() - association.connecting_since < association.connect_patience
+             ? DownCause::refused
+             : DownCause::unreachable;
 }
 
 void SctpTransport::on_up(Source source, const notification::AssociationChanged& up) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 
@@ -12,24 +13,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "transport/sctp_options.h"
+#include "transport/socket_option.h"
+
 namespace siglane::transport {
 namespace {
-
-template <class T>
-int set_option(int fd, int level, int option, const T& value) {
-  return setsockopt(fd, level, option, &value, sizeof value) == 0 ? 0 : errno;
-}
-
-template <class T>
-int get_option(int fd, int level, int option, T& value) {
-  socklen_t size = sizeof value;
-  return getsockopt(fd, level, option, &value, &size) == 0 ? 0 : errno;
-}
-
-std::uint32_t milliseconds(Duration duration) {
-  return static_cast<std::uint32_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
-}
 
 // Addresses back to back, each in its own size: what the *x calls take.
 std::vector<std::byte> packed(std::span<const SocketAddress> addresses) {
@@ -93,35 +81,17 @@ int subscribe_to_all_we_handle(int fd) {
 }
 
 int set_protocol_options(int fd, const SctpOptions& options) {
-  const int on = 1;
-  sctp_initmsg init{};
-  init.sinit_num_ostreams = options.streams_out;
-  init.sinit_max_instreams = options.streams_in_max;
-  init.sinit_max_attempts = options.init_attempts_max;
-  init.sinit_max_init_timeo = static_cast<__u16>(milliseconds(options.init_timeout_max));
-  sctp_rtoinfo rto{};
-  rto.srto_initial = milliseconds(options.rto_initial);
-  rto.srto_min = milliseconds(options.rto_min);
-  rto.srto_max = milliseconds(options.rto_max);
-  sctp_assocparams association{};
-  association.sasoc_asocmaxrxt = options.association_retransmissions_max;
-  sctp_paddrparams path{};
-  path.spp_hbinterval = milliseconds(options.heartbeat_interval);
-  path.spp_pathmaxrxt = options.path_retransmissions_max;
-  path.spp_flags = SPP_HB_ENABLE;
-  sctp_sack_info sack{};
-  sack.sack_delay = milliseconds(options.sack_delay);
-  sack.sack_freq = 2;
-
-  for (const int error : {set_option(fd, IPPROTO_SCTP, SCTP_NODELAY, on),
-                          set_option(fd, IPPROTO_SCTP, SCTP_RECVRCVINFO, on),
-                          // Otherwise one association in partial delivery blocks all others.
-                          set_option(fd, IPPROTO_SCTP, SCTP_FRAGMENT_INTERLEAVE, on),
-                          set_option(fd, IPPROTO_SCTP, SCTP_INITMSG, init),
-                          set_option(fd, IPPROTO_SCTP, SCTP_RTOINFO, rto),
-                          set_option(fd, IPPROTO_SCTP, SCTP_ASSOCINFO, association),
-                          set_option(fd, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, path),
-                          set_option(fd, IPPROTO_SCTP, SCTP_DELAYED_SACK, sack)}) {
+  const int on = 1, nodelay = options.nodelay ? 1 : 0;
+  // Otherwise nobody is told that traffic leaves a path (RFC 7829 §7.3). Linux before 5.5 cannot.
+  sctp_assoc_value expose{};
+  expose.assoc_value = 2;  // net/sctp/constants.h: SCTP_PF_EXPOSE_ENABLE
+  (void)set_option(fd, IPPROTO_SCTP, SCTP_EXPOSE_POTENTIALLY_FAILED_STATE, expose);
+  for (const int error :
+       {set_option(fd, IPPROTO_SCTP, SCTP_NODELAY, nodelay),
+        set_option(fd, IPPROTO_SCTP, SCTP_RECVRCVINFO, on),
+        // Otherwise one association in partial delivery blocks all others.
+        set_option(fd, IPPROTO_SCTP, SCTP_FRAGMENT_INTERLEAVE, on),
+        set_init_options(fd, options).error, set_association_options(fd, 0, options).error}) {
     if (error != 0) return error;
   }
   return subscribe_to_all_we_handle(fd);
@@ -194,16 +164,25 @@ bool kernel_has_sctp() {
 
 namespace {
 constexpr const char* kSndbufPolicy = "/proc/sys/net/sctp/sndbuf_policy";
+
+std::optional<int> read_number(const char* path) {
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return std::nullopt;
+  char text[16];
+  const auto got = read(fd, text, sizeof text);
+  close(fd);
+  int number = 0;
+  if (got <= 0 || std::from_chars(text, text + got, number).ec != std::errc{}) return std::nullopt;
+  return number;
 }
+}  // namespace
 
 std::optional<int> sndbuf_policy() {
-  const int fd = open(kSndbufPolicy, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return std::nullopt;
-  char digit = 0;
-  const auto got = read(fd, &digit, 1);
-  close(fd);
-  if (got != 1 || digit < '0' || digit > '9') return std::nullopt;
-  return digit - '0';
+  return read_number(kSndbufPolicy);
+}
+
+std::optional<int> udp_encapsulation_port() {
+  return read_number("/proc/sys/net/sctp/udp_port");
 }
 
 int set_sndbuf_policy(int policy) {
@@ -276,8 +255,9 @@ void copy_uninherited(int shared, int peeled) {
       (void)set_option(peeled, level, option, value);
     }
   };
-  copy(SOL_SOCKET, SO_PRIORITY);
   copy(IPPROTO_IP, IP_TOS);
+  copy(IPPROTO_IPV6, IPV6_TCLASS);
+  copy(SOL_SOCKET, SO_PRIORITY);  // last: IP_TOS changes it
 }
 
 ConnectResult connect_association(int fd, std::span<const SocketAddress> peer,

@@ -28,6 +28,10 @@ std::optional<int> sndbuf_policy();
 // An errno value. Needs CAP_NET_ADMIN.
 [[nodiscard]] int set_sndbuf_policy(int policy);
 
+// net.sctp.udp_port of this network namespace, sampled likewise: the UDP port of RFC 6951 of all
+// its SCTP; 0: none, and then nothing is encapsulated, whatever its peer's port.
+std::optional<int> udp_encapsulation_port();
+
 // The library calls of sctp_peeloff(3), same contract: the association's own socket, or -1 and
 //   EBADF     `fd` is not an open descriptor
 //   ENOTSOCK  `fd` is not a socket (EOPNOTSUPP: a socket of another protocol)
@@ -57,7 +61,8 @@ OpenedSocket open_one_to_many(std::span<const SocketAddress> addresses, const Sc
                               bool pooled);
 [[nodiscard]] int listen_on(int fd);
 
-// What a peeled socket does not inherit and `shared` may have set: SO_PRIORITY, IP_TOS.
+// What a peeled socket does not inherit and `shared` may have set: SO_PRIORITY, IP_TOS,
+// IPV6_TCLASS. What SctpAssociationOptions say belongs to the association and goes along with it.
 void copy_uninherited(int shared, int peeled);
 
 struct ConnectResult {

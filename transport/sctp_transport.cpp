@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "transport/endpoint_pool.h"
+#include "transport/sctp_options.h"
 
 namespace siglane::transport {
 namespace {
@@ -107,6 +108,7 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
   for (auto& one : endpoint.sockets) shared_by_fd_[one->socket.fd()] = one.get();
   pool.port = addresses.front().port();
   if (!std::exchange(pool.opened, true)) {
+    tell_encapsulation(config);
     tell(AssociationId::none, fact::EndpointOpened{config.name, joined(addresses), pool.port,
                                                    TransportKind::kernel_sctp});
   }
@@ -135,9 +137,10 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
     if (config.pool->opened) break;  // said of all of them
     tell(AssociationId::none,
          fact::Notice{"endpoint " + config.name + ": wanted a buffer of " +
-                      std::to_string(clipped.wanted) + " bytes and got " +
-                      std::to_string(clipped.got) + ": sysctl -w " + std::string(clipped.sysctl) +
-                      "=" + std::to_string(clipped.wanted)});
+                          std::to_string(clipped.wanted) + " bytes and got " +
+                          std::to_string(clipped.got) + ": sysctl -w " +
+                          std::string(clipped.sysctl) + "=" + std::to_string(clipped.wanted),
+                      true});
   }
   auto socket = WatchedSocket::create(loop_, opened.fd, [this, fd = opened.fd](PollEvents events) {
     on_shared(*shared_by_fd_.at(fd), events);
@@ -165,17 +168,28 @@ AssociationId SctpTransport::connect(EndpointId local, const PeerConfig& peer) {
   if (!addresses) return fail(DownCause::unreachable, addresses.error().what);
   if (addresses->empty()) return fail(DownCause::unreachable, "no address to connect to");
 
+  // The first address is the primary path, and the first to be asked.
+  std::stable_partition(addresses->begin(), addresses->end(),
+                        [&](const auto& a) { return a.text() == peer.primary_address; });
   Shared& shared = *endpoint->second.sockets.front();
-  const ConnectResult result =
-      connect_association(shared.socket.fd(), *addresses, peer.remote_udp_port);
+  const int fd = shared.socket.fd();
+  const SctpOptions& of_all = shared.endpoint->config.sctp;
+  const auto options = peer.sctp.value_or(SctpPeerOptions{}).over(of_all);
+  // Some can be set only for all associations to come, so they are, and put back. One that a peer
+  // begins in between gets them too, and neither suffers.
+  if (peer.sctp) (void)set_init_options(fd, options);
+  const ConnectResult result = connect_association(fd, *addresses, peer.remote_udp_port);
+  if (peer.sctp) (void)set_init_options(fd, of_all);
   if (result.error != 0) {
     return fail(cause_of_connect_error(result.error),
                 joined(*addresses) + ": " + std::strerror(result.error));
   }
   SctpAssociation& association = add(id, result.id, shared);
   association.initiator = true;
+  association.connect_patience = connect_patience(options);
   association.peer = peer.name;
   association.placement = peer.placement;
+  apply_options(association, peer);
   return id;
 }
 
@@ -184,6 +198,8 @@ void SctpTransport::bind(AssociationId id, const PeerConfig& peer) {
   if (association == nullptr) return;
   association->peer = peer.name;
   association->placement = peer.placement;
+  if (!association->initiator) apply_options(*association, peer);
+  choose_primary(*association, peer);
   if (peer.placement == Placement::always_peeled && !association->peeled()) {
     pinned_.push_back(id);
     soon_.schedule();

@@ -109,6 +109,13 @@ class SctpTransport final : public Transport, private SctpHost {
   void flush_if_worked_enough();
   void retry_blocked(Shared& shared);
 
+  // sctp_tuning.cpp: what the config asks of the kernel
+  static Duration connect_patience(const SctpAssociationOptions& options);
+  void apply_options(const SctpAssociation& association, const PeerConfig& peer);
+  void choose_primary(const SctpAssociation& association, const PeerConfig& peer);
+  void tell_encapsulation(const EndpointConfig& config);
+  void tell_unconfirmed_paths(Instant now);
+
   // sctp_receive.cpp: what the sockets say
   void on_shared(Shared& shared, PollEvents events);
   void on_peeled(int fd, PollEvents events);
@@ -164,7 +171,7 @@ class SctpTransport final : public Transport, private SctpHost {
   std::vector<std::function<void()>> later_;
   std::vector<AssociationId> pinned_;  // to be peeled at the end of this turn
   bool pressed_ = false;               // ask the policy at the next tick
-  bool starved_ = false;
+  bool starved_ = false, encapsulation_told_ = false;
   Instant last_sample_{};
   Soon soon_;
   Timer tick_;

@@ -44,7 +44,7 @@ std::string configure(struct ::socket* so, const SctpOptions& options, int& erro
     error = result;
     return result != 0 ? std::string(what) : std::string();
   };
-  const int on = 1;
+  const int on = 1, nodelay = options.nodelay ? 1 : 0;
   std::string failed;
   const auto failing = [&](const char* what, int result) {
     failed = step(what, result);
@@ -52,7 +52,7 @@ std::string configure(struct ::socket* so, const SctpOptions& options, int& erro
   };
   // A late fragment of one association must not hold back all others (RFC 6458 §8.1.20).
   if (failing("SCTP_FRAGMENT_INTERLEAVE", set(so, IPPROTO_SCTP, SCTP_FRAGMENT_INTERLEAVE, on)) ||
-      failing("SCTP_NODELAY", set(so, IPPROTO_SCTP, SCTP_NODELAY, on)) ||
+      failing("SCTP_NODELAY", set(so, IPPROTO_SCTP, SCTP_NODELAY, nodelay)) ||
       failing("SCTP_RECVRCVINFO", set(so, IPPROTO_SCTP, SCTP_RECVRCVINFO, on))) {
     return failed;
   }
@@ -80,12 +80,13 @@ std::string configure(struct ::socket* so, const SctpOptions& options, int& erro
   path.spp_address.ss_family = AF_CONN;
   path.spp_hbinterval = milliseconds(options.heartbeat_interval);
   path.spp_pathmaxrxt = options.path_retransmissions_max;
-  path.spp_pathmtu = kPathMtu;
-  path.spp_flags = SPP_HB_ENABLE | SPP_PMTUD_DISABLE;
+  path.spp_pathmtu = options.path_mtu_bytes != 0 ? options.path_mtu_bytes : kPathMtu;
+  path.spp_flags = SPP_PMTUD_DISABLE;
+  path.spp_flags |= options.heartbeat_interval > 0ms ? SPP_HB_ENABLE : SPP_HB_DISABLE;
   sctp_sack_info sack{};
   sack.sack_assoc_id = SCTP_FUTURE_ASSOC;
   sack.sack_delay = milliseconds(options.sack_delay);
-  sack.sack_freq = 2;
+  sack.sack_freq = options.sack_delay > 0ms ? 2 : 1;  // 1: no delay
   if (failing("SCTP_INITMSG", set(so, IPPROTO_SCTP, SCTP_INITMSG, init)) ||
       failing("SCTP_RTOINFO", set(so, IPPROTO_SCTP, SCTP_RTOINFO, rto)) ||
       failing("SCTP_ASSOCINFO", set(so, IPPROTO_SCTP, SCTP_ASSOCINFO, association)) ||

@@ -81,7 +81,8 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
                               endpoint.socket->port(), TransportKind::usrsctp});
     if (auto clipped = stack_->clipped_buffer(port)) {
       tell(fact::Notice{where + "the UDP receive buffer is only " + std::to_string(*clipped) +
-                        " bytes; raise net.core.rmem_max"});
+                            " bytes; raise net.core.rmem_max",
+                        true});
     }
   }
   endpoints_.emplace(shared->id, std::move(endpoint));
@@ -224,6 +225,11 @@ std::optional<PathId> UsrsctpTransport::path_to(const UsrsctpEndpoint& endpoint,
 void UsrsctpTransport::bind(AssociationId id, const PeerConfig& peer) {
   if (UsrsctpAssociation* association = find_association(id)) {
     association->placement = peer.placement;
+  }
+  if (peer.sctp && !std::exchange(options_told_, true)) {
+    tell(fact::Notice{"usrsctp gives every peer the SCTP options of its endpoint, also " +
+                          peer.name + ", which has some of its own",
+                      true});
   }
 }
 

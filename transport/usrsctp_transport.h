@@ -130,7 +130,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   unsigned worked_ = 0;
   Instant work_began_{};
   Instant last_sample_{};
-  bool starved_ = false;
+  bool starved_ = false, options_told_ = false;
   Soon soon_;
   Timer tick_;
   Prepare end_of_turn_;

@@ -97,28 +97,61 @@ AssociationLimits read_limits(const ObjectReader& limits) {
   return config;
 }
 
-SctpOptions read_sctp(const ObjectReader& sctp) {
-  SctpOptions options;
+// Of an endpoint, or what a peer has otherwise.
+template <class Options>
+void read_association_options(const ObjectReader& sctp, Options& options) {
   read_field(sctp, "streams_out", options.streams_out, {1, 65535});
   read_field(sctp, "streams_in_max", options.streams_in_max, {1, 65535});
   read_field(sctp, "init_attempts_max", options.init_attempts_max, {1, 100});
-  read_field(sctp, "init_timeout_max_ms", options.init_timeout_max, {10ms, 10min});
+  read_field(sctp, "init_timeout_max_ms", options.init_timeout_max, {10ms, 1min});
   read_field(sctp, "rto_initial_ms", options.rto_initial, {10ms, 10min});
   read_field(sctp, "rto_min_ms", options.rto_min, {1ms, 10min});
   read_field(sctp, "rto_max_ms", options.rto_max, {10ms, 10min});
-  if (options.rto_min > options.rto_max) {
-    sctp.complain("rto_min_ms", "is more than \"rto_max_ms\"");
-  } else if (options.rto_initial < options.rto_min || options.rto_initial > options.rto_max) {
-    sctp.complain("rto_initial_ms", "is not between \"rto_min_ms\" and \"rto_max_ms\"");
-  }
-  read_field(sctp, "heartbeat_interval_ms", options.heartbeat_interval, {100ms, 1h});
+  read_field(sctp, "heartbeat_interval_ms", options.heartbeat_interval, {0ms, 1h});
   read_field(sctp, "association_retransmissions_max", options.association_retransmissions_max,
              {1, 1000});
   read_field(sctp, "path_retransmissions_max", options.path_retransmissions_max, {1, 1000});
+  read_field(sctp, "potentially_failed_retransmissions_max",
+             options.potentially_failed_retransmissions_max, {0, 1000});
   // RFC 9260 §6.2: "in no case should this be set ... more than 500 ms".
-  read_field(sctp, "sack_delay_ms", options.sack_delay, {1ms, 500ms});
+  read_field(sctp, "sack_delay_ms", options.sack_delay, {0ms, 500ms});
+  read_field(sctp, "dscp", options.dscp, {0, 63});
+  read_field(sctp, "path_mtu_discovery", options.path_mtu_discovery);
+  read_field(sctp, "path_mtu_bytes", options.path_mtu_bytes, {512, 65535});
+}
+
+// `with`: whose values a peer's own are judged together with.
+void check_association_options(const ObjectReader& sctp, const SctpAssociationOptions& options,
+                               const std::string& with = {}) {
+  const auto complain = [&](std::string_view key, std::string_view sentence) {
+    sctp.complain(key, fmt::format("{}{}", sentence, with));
+  };
+  if (options.rto_min > options.rto_max) {
+    complain("rto_min_ms", "is more than \"rto_max_ms\"");
+  } else if (options.rto_initial < options.rto_min || options.rto_initial > options.rto_max) {
+    complain("rto_initial_ms", "is not between \"rto_min_ms\" and \"rto_max_ms\"");
+  } else if (options.init_timeout_max < options.rto_initial) {
+    complain("init_timeout_max_ms", "is less than \"rto_initial_ms\", the first wait");
+  }
+  if (options.sack_delay >= options.rto_min) {
+    complain("sack_delay_ms",
+             "is not less than \"rto_min_ms\": a peer set likewise would retransmit what arrived");
+  }
+  if (options.path_mtu_discovery && options.path_mtu_bytes != 0) {
+    complain("path_mtu_bytes", "is of no use: \"path_mtu_discovery\" is true");
+  }
+}
+
+SctpOptions read_sctp(const ObjectReader& sctp, const AssociationLimits& limits) {
+  SctpOptions options;
+  read_association_options(sctp, options);
+  read_field(sctp, "nodelay", options.nodelay);
   read_field(sctp, "receive_buffer_bytes", options.receive_buffer_bytes, kQueueBytes);
   read_field(sctp, "send_buffer_bytes", options.send_buffer_bytes, kQueueBytes);
+  check_association_options(sctp, options);
+  if (options.send_buffer_bytes < limits.message_bytes_max) {
+    sctp.complain("send_buffer_bytes", "is less than the limit \"message_bytes_max\"");
+  }
   return options;
 }
 
@@ -172,10 +205,11 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
   read_field(from, "sockets", endpoint.sockets, {0, 1024});
   if (const auto udp = from.optional_object("udp_encapsulation")) {
     endpoint.udp_encapsulation_port = udp->required_number<std::uint16_t>("local_port", {.min = 1});
+    read_field(*udp, "remote_port", endpoint.peers_udp_port, {1, 65535});
   }
   read_field(from, "associations_max", endpoint.associations_max, {1, 1'000'000});
   endpoint.limits = read_limits(from.object("limits"));
-  endpoint.sctp = read_sctp(from.object("sctp"));
+  endpoint.sctp = read_sctp(from.object("sctp"), endpoint.limits);
   endpoint.stream = read_tcp(from.object("tcp"));
   if (endpoint.transport == TransportKind::usrsctp && endpoint.udp_encapsulation_port == 0) {
     from.complain("udp_encapsulation", "is missing: usrsctp runs over UDP and needs a local_port");
@@ -220,7 +254,55 @@ AdmissionConfig read_admission(const ObjectReader& admission) {
   return config;
 }
 
-void check_connect(const ObjectReader& from, const NodePeer& config, const NodeConfig& node) {
+// Whether an association of `endpoint` has a path for each of its peer's addresses.
+bool has_paths(const EndpointConfig& endpoint) {
+  return endpoint.transport == TransportKind::sctp ||
+         endpoint.transport == TransportKind::kernel_sctp;
+}
+
+// What several addresses of a peer need.
+void check_paths(const ObjectReader& from, const PeerConfig& peer,
+                 const SctpAssociationOptions& options, const std::string& with) {
+  const std::size_t paths = peer.addresses.size();
+  if (paths < 2) return;
+  const auto complain = [&](std::string_view key, const std::string& sentence) {
+    const auto sctp = from.optional_object("sctp");
+    if (sctp && sctp->has(key)) return sctp->complain(key, sentence + with);
+    from.complain("remote_addresses",
+                  fmt::format("are {}, but \"{}\" {}{}", paths, key, sentence, with));
+  };
+  if (options.heartbeat_interval == 0ms) {
+    complain("heartbeat_interval_ms", "is 0: nothing would tell that a path works again");
+  }
+  // RFC 9260 §8.2 warns of an Association.Max.Retrans above the sum of its paths' Path.Max.Retrans:
+  // all of them would be inactive before the peer counts as unreachable. Linux refuses it.
+  const unsigned all = options.association_retransmissions_max;
+  const unsigned each = options.path_retransmissions_max;
+  if (all > paths * each) {
+    complain("association_retransmissions_max",
+             fmt::format("is {}, more than {} paths together have", all, paths));
+  } else if (all <= each) {
+    complain("association_retransmissions_max",
+             fmt::format("is {}: the association would be lost with its first path", all));
+  }
+}
+
+// At each endpoint where it may be met.
+void check_sctp(const ObjectReader& from, const NodePeer& config, const NodeConfig& node) {
+  for (const NodeEndpoint& met : node.endpoints) {
+    if (met.module != config.module || !has_paths(met.endpoint)) continue;
+    if (!config.connect_from.empty() && config.connect_from != met.endpoint.name) continue;
+    const std::string with = fmt::format(", at endpoint \"{}\"", met.endpoint.name);
+    SctpAssociationOptions options = met.endpoint.sctp;
+    if (config.peer.sctp) {
+      options = config.peer.sctp->over(options);
+      check_association_options(from.object("sctp"), options, with);
+    }
+    check_paths(from, config.peer, options, with);
+  }
+}
+
+void check_connect(const ObjectReader& from, NodePeer& config, const NodeConfig& node) {
   const auto connect = from.object("connect");
   const NodeEndpoint* local = node.endpoint(config.connect_from);
   if (local == nullptr) {
@@ -233,6 +315,8 @@ void check_connect(const ObjectReader& from, const NodePeer& config, const NodeC
   if (config.peer.addresses.empty()) {
     from.complain("remote_addresses", "is missing: \"connect\" needs to know where to");
   }
+  if (config.peer.remote_udp_port == 0)
+    config.peer.remote_udp_port = local->endpoint.peers_udp_port;
   const bool local_udp = local->endpoint.udp_encapsulation_port != 0;
   const bool remote_udp = config.peer.remote_udp_port != 0;
   if (local_udp && !remote_udp) {
@@ -362,10 +446,20 @@ NodePeer& read_peer(const ObjectReader& from, std::string_view module, std::uint
   if (const auto tls = from.optional_object("tls")) {
     peer.tls_identity = required_name(*tls, "identity");
   }
+  peer.primary_address =
+      from.parsed("primary_address", peer.primary_address, "an IP address", canonical_address);
+  if (!peer.primary_address.empty() && std::find(peer.addresses.begin(), peer.addresses.end(),
+                                                 peer.primary_address) == peer.addresses.end()) {
+    from.refuse("primary_address", "one of \"remote_addresses\"");
+  }
+  if (const auto sctp = from.optional_object("sctp")) {
+    read_association_options(*sctp, peer.sctp.emplace());
+  }
   if (const auto connect = from.optional_object("connect")) {
     config.connect_from = connect->required_string("endpoint");
     check_connect(from, config, node);
   }
+  check_sctp(from, config, node);
   return node.peers.emplace_back(std::move(config));
 }
 

@@ -81,8 +81,8 @@ NodeConfig read_node_config(const ObjectReader& root, const std::vector<std::str
 Result<void> check_endpoints(const NodeConfig& config);
 
 // Reads what every protocol's peers have in common ("name", "remote_addresses", "port",
-// "remote_udp_port", "placement", "tls", "connect") from one entry of a module's list of peers,
-// checks it against the node's endpoints, and appends it to node.peers.
+// "remote_udp_port", "placement", "tls", "primary_address", "sctp", "connect") from one entry of a
+// module's list of peers, checks it against the node's endpoints, and appends it to node.peers.
 NodePeer& read_peer(const ObjectReader& peer, std::string_view module, std::uint16_t default_port,
                     NodeConfig& node);
 

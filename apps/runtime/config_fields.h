@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "apps/runtime/config_reader.h"
 
@@ -10,7 +11,8 @@ namespace siglane::runtime {
 
 // Reads `key` over the value that stands in the struct, so that defaults are said once.
 template <class T>
-void read_field(const ObjectReader& from, std::string_view key, T& into, Range<T> range = {}) {
+void read_field(const ObjectReader& from, std::string_view key, T& into,
+                Range<std::type_identity_t<T>> range = {}) {
   if constexpr (std::same_as<T, Duration>) {
     into = from.milliseconds(key, into, range);
   } else if constexpr (std::same_as<T, bool>) {
@@ -22,6 +24,16 @@ void read_field(const ObjectReader& from, std::string_view key, T& into, Range<T
   } else {
     into = from.number<T>(key, into, range);
   }
+}
+
+// The same for one that need not stand there.
+template <class T>
+void read_field(const ObjectReader& from, std::string_view key, std::optional<T>& into,
+                Range<std::type_identity_t<T>> range = {}) {
+  if (!from.has(key)) return;
+  T value = range.min;
+  read_field(from, key, value, range);
+  into = value;
 }
 
 // A name as it stands in logs, tables and other places of the file, and on the wire.

@@ -87,6 +87,7 @@ Json sample(const Json& schema) {
   if (schema.contains("enum")) return schema["enum"][0];
   if (schema.contains("minimum")) return schema["minimum"];
   const std::string type = schema.value("type", "");
+  if (type == "boolean") return false;
   if (type == "array") return Json::array({sample(schema["items"])});
   if (type == "string") return schema.contains("anyOf") ? "127.0.0.1" : "x";
   Json object = Json::object();

@@ -299,6 +299,21 @@ TEST_F(UsrsctpTest, says_what_is_missing_to_reach_a_peer) {
   EXPECT_THAT(log(id).down->detail, HasSubstr("remote_udp_port"));
 }
 
+TEST_F(UsrsctpTest, says_once_that_peers_have_no_sctp_options_of_their_own) {
+  start();
+  connect_pair();
+  const std::size_t before = sink_.count<fact::Notice>();
+  PeerConfig own = peer(5001, 29102);
+  transport_->bind(far_, own);
+  own.sctp.emplace().rto_max = 1s;
+  transport_->bind(far_, own);
+  transport_->bind(near_, own);
+  ASSERT_TRUE(until([&] { return sink_.count<fact::Notice>() > before; }));
+  close(near_, CloseMode::graceful);
+  ASSERT_TRUE(until([&] { return log(near_).down && log(far_).down; }));
+  EXPECT_EQ(sink_.count<fact::Notice>(), before + 1);
+}
+
 TEST_F(UsrsctpTest, names_a_udp_port_that_is_taken) {
   FileDescriptor taken(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const auto address = SocketAddress::parse("127.0.0.1", 29103).value();

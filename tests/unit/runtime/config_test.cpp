@@ -45,14 +45,17 @@ TEST(Config, ReadsEverySharedKey) {
     "endpoints": [{
       "name": "main", "module": "echo", "transport": "usrsctp",
       "addresses": ["127.0.0.1", "::ffff:127.0.0.2", "0:0::1"], "port": 3868, "listen": true,
-      "sockets": 2, "udp_encapsulation": {"local_port": 9899}, "associations_max": 7,
+      "sockets": 2, "udp_encapsulation": {"local_port": 9899, "remote_port": 9898},
+      "associations_max": 7,
       "limits": {"message_bytes_max": 70000, "send_queue_bytes_max": 80000,
                  "send_queue_messages_max": 5},
       "sctp": {"streams_out": 1, "streams_in_max": 2, "init_attempts_max": 3,
                "init_timeout_max_ms": 1000, "rto_initial_ms": 30, "rto_min_ms": 20,
                "rto_max_ms": 40, "heartbeat_interval_ms": 500,
                "association_retransmissions_max": 6, "path_retransmissions_max": 7,
-               "sack_delay_ms": 8, "receive_buffer_bytes": 9000, "send_buffer_bytes": 10000},
+               "potentially_failed_retransmissions_max": 1, "sack_delay_ms": 8, "dscp": 46,
+               "path_mtu_discovery": false, "path_mtu_bytes": 1200, "nodelay": false,
+               "receive_buffer_bytes": 9000, "send_buffer_bytes": 100000},
       "tcp": {"connect_timeout_ms": 11, "close_timeout_ms": 12,
               "unacknowledged_timeout_ms": 13}}],
     "peeloff": {"messages_per_second_min": 1.5, "bytes_per_second_min": 2, "sustained_ms": 3,
@@ -99,9 +102,14 @@ TEST(Config, ReadsEverySharedKey) {
   EXPECT_EQ(endpoint.sctp.heartbeat_interval, 500ms);
   EXPECT_EQ(endpoint.sctp.association_retransmissions_max, 6);
   EXPECT_EQ(endpoint.sctp.path_retransmissions_max, 7);
+  EXPECT_EQ(endpoint.sctp.potentially_failed_retransmissions_max, 1);
   EXPECT_EQ(endpoint.sctp.sack_delay, 8ms);
+  EXPECT_EQ(endpoint.sctp.dscp, 46);
+  EXPECT_FALSE(endpoint.sctp.path_mtu_discovery);
+  EXPECT_EQ(endpoint.sctp.path_mtu_bytes, 1200);
+  EXPECT_FALSE(endpoint.sctp.nodelay);
   EXPECT_EQ(endpoint.sctp.receive_buffer_bytes, 9000u);
-  EXPECT_EQ(endpoint.sctp.send_buffer_bytes, 10000u);
+  EXPECT_EQ(endpoint.sctp.send_buffer_bytes, 100000u);
   EXPECT_EQ(endpoint.stream.connect_timeout, 11ms);
   EXPECT_EQ(endpoint.stream.close_timeout, 12ms);
   EXPECT_EQ(endpoint.stream.unacknowledged_timeout, 13ms);
@@ -306,6 +314,113 @@ TEST(Config, WantsUdpEncapsulationOnBothSidesOrOnNone) {
                 .errors,
             "c.json:1: /endpoints/0/udp_encapsulation: is missing: usrsctp runs over UDP and "
             "needs a local_port");
+}
+
+// One SCTP endpoint with this `sctp`, on line 2, and these peers, from line 3 on.
+std::string with_sctp(std::string_view sctp, std::string_view peers) {
+  return "{\"node\": {\"name\": \"n\"}, \"endpoints\": [{\"name\": \"e\", \"module\": \"echo\",\n"
+         "\"sctp\": {" +
+         std::string(sctp) + "}}], \"peers\": [\n" + std::string(peers) + "]}";
+}
+
+TEST(Config, WhatAPeerHasOfItsOwnStandsOverItsEndpoints) {
+  const Read got = read(with_sctp(R"("rto_max_ms": 3000, "dscp": 10)", R"(
+    {"name": "p", "remote_addresses": ["192.0.2.1", "2001:db8::1"],
+     "primary_address": "2001:db8:0::1",
+     "sctp": {"streams_out": 3, "streams_in_max": 4, "init_attempts_max": 5,
+              "init_timeout_max_ms": 6000, "rto_initial_ms": 700, "rto_min_ms": 600,
+              "heartbeat_interval_ms": 9000, "association_retransmissions_max": 11,
+              "path_retransmissions_max": 10, "potentially_failed_retransmissions_max": 2,
+              "sack_delay_ms": 13, "path_mtu_discovery": false, "path_mtu_bytes": 1300}},
+    {"name": "q"})"));
+  EXPECT_EQ(got.errors, "");
+  const PeerConfig& peer = got.node.peers.at(0).peer;
+  EXPECT_EQ(peer.primary_address, "2001:db8::1");
+  ASSERT_TRUE(peer.sctp);
+  const auto options = peer.sctp->over(got.node.endpoints.at(0).endpoint.sctp);
+  EXPECT_EQ(options.streams_out, 3);
+  EXPECT_EQ(options.streams_in_max, 4);
+  EXPECT_EQ(options.init_attempts_max, 5);
+  EXPECT_EQ(options.init_timeout_max, 6s);
+  EXPECT_EQ(options.rto_initial, 700ms);
+  EXPECT_EQ(options.rto_min, 600ms);
+  EXPECT_EQ(options.rto_max, 3s);
+  EXPECT_EQ(options.heartbeat_interval, 9s);
+  EXPECT_EQ(options.association_retransmissions_max, 11);
+  EXPECT_EQ(options.path_retransmissions_max, 10);
+  EXPECT_EQ(options.potentially_failed_retransmissions_max, 2);
+  EXPECT_EQ(options.sack_delay, 13ms);
+  EXPECT_EQ(options.dscp, 10);
+  EXPECT_FALSE(options.path_mtu_discovery);
+  EXPECT_EQ(options.path_mtu_bytes, 1300);
+  EXPECT_FALSE(got.node.peers.at(1).peer.sctp);
+
+  EXPECT_EQ(read(with_sctp("", R"({"name": "p", "remote_addresses": ["192.0.2.1"],
+                                   "primary_address": "192.0.2.2", "sctp": {"nodelay": true}})"))
+                .errors,
+            "c.json:4: /peers/0/primary_address: \"192.0.2.2\" is not one of "
+            "\"remote_addresses\"\n"
+            "c.json:4: /peers/0/sctp/nodelay: \"nodelay\" is not a known key");
+}
+
+TEST(Config, RefusesSctpOptionsThatDoNotGoTogether) {
+  const auto errors = [](std::string_view sctp) { return read(with_sctp(sctp, "")).errors; };
+  const std::string where = "c.json:2: /endpoints/0/sctp/";
+  EXPECT_EQ(errors(R"("rto_min_ms": 3000)"), where + "rto_min_ms: is more than \"rto_max_ms\"");
+  EXPECT_EQ(errors(R"("rto_initial_ms": 200)"),
+            where + "rto_initial_ms: is not between \"rto_min_ms\" and \"rto_max_ms\"");
+  EXPECT_EQ(errors(R"("init_timeout_max_ms": 499)"),
+            where + "init_timeout_max_ms: is less than \"rto_initial_ms\", the first wait");
+  EXPECT_EQ(errors(R"("sack_delay_ms": 250)"),
+            where +
+                "sack_delay_ms: is not less than \"rto_min_ms\": a peer set likewise would "
+                "retransmit what arrived");
+  EXPECT_EQ(errors(R"("path_mtu_bytes": 1400)"),
+            where + "path_mtu_bytes: is of no use: \"path_mtu_discovery\" is true");
+  EXPECT_EQ(errors(R"("send_buffer_bytes": 65535)"),
+            where + "send_buffer_bytes: is less than the limit \"message_bytes_max\"");
+  EXPECT_EQ(errors(R"("init_timeout_max_ms": 500, "sack_delay_ms": 249, "path_mtu_discovery": false,
+                      "path_mtu_bytes": 1400, "send_buffer_bytes": 65536)"),
+            "");
+}
+
+TEST(Config, JudgesAPeersOwnOptionsTogetherWithItsEndpoints) {
+  EXPECT_EQ(read(with_sctp(R"("rto_max_ms": 600)", R"({"name": "p", "sctp": {
+    "rto_min_ms": 601}})"))
+                .errors,
+            "c.json:4: /peers/0/sctp/rto_min_ms: is more than \"rto_max_ms\", at endpoint \"e\"");
+}
+
+TEST(Config, RefusesWhatWouldKeepSeveralPathsFromWorking) {
+  const std::string two = R"({"name": "p", "remote_addresses": ["192.0.2.1", "198.51.100.1"]})";
+  EXPECT_EQ(read(with_sctp("", two)).errors, "");
+  EXPECT_EQ(read(with_sctp(R"("heartbeat_interval_ms": 0)", two)).errors,
+            "c.json:3: /peers/0/remote_addresses: are 2, but \"heartbeat_interval_ms\" is 0: "
+            "nothing would tell that a path works again, at endpoint \"e\"");
+  EXPECT_EQ(read(with_sctp(R"("association_retransmissions_max": 9)", two)).errors,
+            "c.json:3: /peers/0/remote_addresses: are 2, but \"association_retransmissions_max\" "
+            "is 9, more than 2 paths together have, at endpoint \"e\"");
+  EXPECT_EQ(read(with_sctp("", R"({"name": "p", "remote_addresses": ["192.0.2.1", "198.51.100.1"],
+    "sctp": {"association_retransmissions_max": 4}})"))
+                .errors,
+            "c.json:4: /peers/0/sctp/association_retransmissions_max: is 4: the association would "
+            "be lost with its first path, at endpoint \"e\"");
+  EXPECT_EQ(read(with_sctp(R"("association_retransmissions_max": 9, "heartbeat_interval_ms": 0)",
+                           R"({"name": "p", "remote_addresses": ["192.0.2.1"]})"))
+                .errors,
+            "")
+      << "a single path has nothing to fail over to";
+}
+
+TEST(Config, APeersUdpPortIsThatOfItsEndpointIfItHasNone) {
+  const Read got = read(with(R"(, "udp_encapsulation": {"local_port": 9899, "remote_port": 9900})",
+                             R"({"name": "p", "remote_addresses": ["::1"],
+                                 "connect": {"endpoint": "e"}},
+                                {"name": "q", "remote_addresses": ["::1"], "remote_udp_port": 9901,
+                                 "connect": {"endpoint": "e"}})"));
+  EXPECT_EQ(got.errors, "");
+  EXPECT_EQ(got.node.peers.at(0).peer.remote_udp_port, 9900);
+  EXPECT_EQ(got.node.peers.at(1).peer.remote_udp_port, 9901);
 }
 
 TEST(Config, ComparesLimitsThatBelongTogether) {

@@ -1,0 +1,189 @@
+// What a config has of its own for a peer, and what the kernel must be asked for.
+#include <fstream>
+#include <tuple>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tests/kernel/harness.h"
+
+namespace siglane::kernel_test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+struct SctpTuning : ::testing::Test {
+  World world;
+  Node server{world}, client{world};
+
+  AssociationId connect(EndpointId from, const PeerConfig& peer) {
+    const AssociationId id = client.transport->connect(from, peer);
+    EXPECT_TRUE(world.run_until([&] { return client.is_up(id) || client.is_down(id); }));
+    return id;
+  }
+  PeerConfig peer(std::string name = "peer") const {
+    PeerConfig config;
+    config.name = std::move(name);
+    config.addresses = {server.address};
+    config.port = server.port;
+    return config;
+  }
+  // Gives up after two losses.
+  static PeerConfig impatient(PeerConfig peer) {
+    SctpPeerOptions& own = peer.sctp.emplace();
+    own.rto_initial = own.rto_min = 50ms;
+    own.rto_max = 100ms;
+    own.sack_delay = 20ms;
+    own.association_retransmissions_max = own.path_retransmissions_max = 2;
+    return peer;
+  }
+};
+
+// As long as it lives, this process may not exceed what the sysctls allow.
+class WithoutNetAdmin {
+ public:
+  WithoutNetAdmin() {
+    EXPECT_EQ(syscall(SYS_capget, &header_, before_), 0);
+    __user_cap_data_struct fewer[2] = {before_[0], before_[1]};
+    fewer[0].effective &= ~(1u << CAP_NET_ADMIN);
+    EXPECT_EQ(syscall(SYS_capset, &header_, fewer), 0);
+  }
+  ~WithoutNetAdmin() { EXPECT_EQ(syscall(SYS_capset, &header_, before_), 0); }
+  WithoutNetAdmin(const WithoutNetAdmin&) = delete;
+  WithoutNetAdmin& operator=(const WithoutNetAdmin&) = delete;
+
+ private:
+  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct before_[2] = {};
+};
+
+TEST_F(SctpTuning, APeersStreamsAreAskedOfItAndOfNobodyElse) {
+  server.listen();
+  const EndpointId from = client.endpoint();
+  PeerConfig own = peer();
+  own.sctp.emplace().streams_out = 5;
+  const AssociationId first = connect(from, own);
+  EXPECT_EQ(client.of(first).up->streams_out, 5);
+  client.close(first, CloseMode::graceful);
+  ASSERT_TRUE(world.run_until([&] { return client.is_down(first); }));
+  const AssociationId second = connect(from, peer());
+  EXPECT_EQ(client.of(second).up->streams_out, 16);
+}
+
+TEST_F(SctpTuning, APeersOwnLimitsHoldWhereWeConnect) {
+  server.listen();
+  const AssociationId own = connect(client.endpoint("127.0.0.2"), impatient(peer()));
+  const AssociationId other = connect(client.endpoint("127.0.0.3"), peer());
+  DeadNetwork dead;
+  ASSERT_TRUE(client.send(own, "lost"));
+  ASSERT_TRUE(client.send(other, "not yet"));
+  ASSERT_TRUE(world.run_until([&] { return client.is_down(own); }));
+  EXPECT_EQ(client.down_cause(own), DownCause::lost);
+  EXPECT_TRUE(client.is_up(other));
+}
+
+TEST_F(SctpTuning, APeersOwnLimitsHoldFromWhenItIsKnownAndAfterAPeel) {
+  server.listen();
+  AssociationId ours{}, own{}, other{};
+  std::tie(ours, own) = client.join(client.endpoint("127.0.0.2"), server);
+  std::tie(ours, other) = client.join(client.endpoint("127.0.0.3"), server);
+  server.transport->bind(own, impatient(peer("own")));
+  server.transport->bind(other, peer("other"));
+  ASSERT_TRUE(server.peel(own));
+  DeadNetwork dead;
+  ASSERT_TRUE(server.send(own, "lost"));
+  ASSERT_TRUE(server.send(other, "not yet"));
+  ASSERT_TRUE(world.run_until([&] { return server.is_down(own); }));
+  EXPECT_EQ(server.down_cause(own), DownCause::lost);
+  EXPECT_TRUE(server.is_up(other));
+  EXPECT_THAT(server.facts_of<fact::Notice>(), IsEmpty());
+}
+
+TEST_F(SctpTuning, APeersOwnAttemptsDecideWhenAConnectIsGivenUp) {
+  server.listen();
+  const EndpointId from = client.endpoint();
+  PeerConfig own = impatient(peer());
+  own.sctp->init_attempts_max = 1;
+  DeadNetwork dead;
+  const AssociationId id = client.transport->connect(from, own);
+  ASSERT_TRUE(world.run_until([&] { return client.is_down(id); }));
+  EXPECT_EQ(client.down_cause(id), DownCause::unreachable);
+}
+
+TEST_F(SctpTuning, OptionsThatDoNotFitThePathsOfThePeerAreAWarning) {
+  EndpointConfig config = Node::config("127.0.0.1", 0, false);
+  config.addresses = {"127.0.0.1", "127.0.0.9"};
+  const EndpointId from = client.open(config);
+  server.listen();
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(from, server);
+  PeerConfig twofold = peer("twofold");
+  twofold.sctp.emplace().association_retransmissions_max = 9;  // and 4 for each of its two paths
+  server.transport->bind(theirs, twofold);
+  ASSERT_TRUE(world.run_until([&] { return !server.facts_of<fact::Notice>().empty(); }));
+  EXPECT_THAT(server.facts_of<fact::Notice>(),
+              ElementsAre(AllOf(Field(&fact::Notice::text, HasSubstr("twofold")),
+                                Field(&fact::Notice::text, HasSubstr("SCTP_ASSOCINFO")),
+                                Field(&fact::Notice::warning, true))));
+}
+
+TEST_F(SctpTuning, AClippedBufferIsAWarningThatNamesTheSysctl) {
+  const WithoutNetAdmin plain;
+  server.listen();
+  EXPECT_THAT(
+      server.facts_of<fact::Notice>(),
+      ElementsAre(
+          AllOf(Field(&fact::Notice::text, HasSubstr("sysctl -w net.core.rmem_max=4194304")),
+                Field(&fact::Notice::warning, true)),
+          AllOf(Field(&fact::Notice::text, HasSubstr("sysctl -w net.core.wmem_max=2097152")),
+                Field(&fact::Notice::warning, true))));
+}
+
+TEST_F(SctpTuning, WhoMayExceedTheSysctlsGetsTheBuffersAskedFor) {
+  server.listen();
+  EXPECT_THAT(server.facts_of<fact::Notice>(), IsEmpty());
+}
+
+TEST_F(SctpTuning, AUdpPortThatTheKernelDoesNotHaveIsToldOnceWithItsSysctl) {
+  EndpointConfig config = Node::config("127.0.0.1", 0, true);
+  config.udp_encapsulation_port = 9899;
+  server.open(config);
+  server.open(config);
+  EXPECT_THAT(
+      server.facts_of<fact::Notice>(),
+      ElementsAre(AllOf(Field(&fact::Notice::text, HasSubstr("sysctl -w net.sctp.udp_port=9899")),
+                        Field(&fact::Notice::warning, true))));
+  std::ofstream("/proc/sys/net/sctp/udp_port") << 9899 << std::flush;
+  client.open(config);
+  EXPECT_THAT(client.facts_of<fact::Notice>(), IsEmpty());
+  std::ofstream("/proc/sys/net/sctp/udp_port") << 0 << std::flush;
+}
+
+TEST_F(SctpTuning, AListenerOpensAgainWhileAPeeledAssociationOfTheOldOneLives) {
+  auto old = std::make_unique<Node>(world);
+  old->listen("127.0.0.1", 6501);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), *old);
+  DetachOutcome outcome = old->transport->detach(theirs);
+  ASSERT_TRUE(std::holds_alternative<Peeled>(outcome));
+  old.reset();
+  world.loop().run_once(false);                         // closes its sockets
+  server.on_event(theirs, AssociationUp{}, Instant{});  // told to the one that it came from
+  server.transport->adopt(std::move(std::get<Peeled>(outcome).cargo));
+
+  server.listen("127.0.0.1", 6501);
+  ASSERT_TRUE(client.send(ours, "to the old one"));
+  client.join(client.endpoint(), server);
+  ASSERT_TRUE(world.run_until([&] { return server.of(theirs).received.size() == 1; }));
+}
+
+}  // namespace
+}  // namespace siglane::kernel_test
