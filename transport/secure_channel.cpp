@@ -7,12 +7,16 @@
 #include <openssl/ssl.h>
 
 #include "core/certificate_names.h"
+#include "transport/dtls_own_record.h"
 
 namespace siglane::transport {
 namespace {
 
 constexpr std::size_t kKeptBytes = 4096;  // an idle channel keeps no more for input, or output
-constexpr std::size_t kHeldBytesMax = 1024 * 1024;
+// One lost packet makes everything wait that comes behind it on other streams: as much as the
+// peer's send buffer holds. Who has not shown yet who he is may make us hold less.
+constexpr std::size_t kHeldBytesMax = std::size_t{8} << 20;
+constexpr std::size_t kEarlyBytesMax = std::size_t{256} << 10;
 // Above it OpenSSL splits a large flight in the middle of a record, and the handshake hangs.
 constexpr long kHandshakeMtu = 4096;
 
@@ -81,6 +85,7 @@ struct SecureChannel::Callbacks {
       take = std::min(record.bytes, static_cast<std::size_t>(size));
       std::memcpy(into, there.data(), take);
       channel.in_used_ += record.bytes;
+      channel.tag_ = channel.in_tags_[channel.in_tags_used_++];
       if (record.epoch > 0 && record.type == DtlsRecord::kApplicationData) {
         ++channel.messages_given_;
       }
@@ -170,7 +175,7 @@ SecureChannel::SecureChannel(std::shared_ptr<const TlsContext> context, Role rol
   SSL_set_info_callback(ssl_, Callbacks::info);
   SSL_set_verify(ssl_, SSL_get_verify_mode(ssl_), Callbacks::verify);
   if (messages()) {
-    order_ = std::make_unique<DtlsOrder>(kHeldBytesMax);
+    order_ = std::make_unique<DtlsOrder>(kEarlyBytesMax, kHeldBytesMax);
     SSL_set_mtu(ssl_, kHandshakeMtu);
     DTLS_set_timer_cb(ssl_, Callbacks::never);
   }
@@ -189,33 +194,36 @@ SecureChannel::~SecureChannel() {
 
 // --- In ---------------------------------------------------------------------------------------
 
-void SecureChannel::receive(Bytes bytes) {
+void SecureChannel::receive(Bytes bytes, std::uint64_t tag) {
   if (state_ == State::failed || state_ == State::closed || bytes.empty()) return;
   if (in_used_ > 0) {
     in_.erase(in_.begin(), in_.begin() + static_cast<std::ptrdiff_t>(in_used_));
     in_used_ = 0;
+    in_tags_.erase(in_tags_.begin(), in_tags_.begin() + static_cast<std::ptrdiff_t>(in_tags_used_));
+    in_tags_used_ = 0;
   }
   if (bytes.size() > kInputBytesMax - std::min(in_.size(), kInputBytesMax)) {
     return fail("the peer sends faster than is read");
   }
   if (messages()) {
-    add_messages(bytes);
+    add_messages(bytes, tag);
   } else {
     in_.insert(in_.end(), bytes.begin(), bytes.end());
   }
   if (state_ == State::handshaking) handshake();
 }
 
-void SecureChannel::add_messages(Bytes bytes) {
+void SecureChannel::add_messages(Bytes bytes, std::uint64_t tag) {
   while (!bytes.empty()) {
-    const auto record = dtls_record_at(bytes);
+    auto record = dtls_record_at(bytes);
     if (!record) return fail("a message that is not a DTLS record (does the peer speak DTLS?)");
+    record->tag = tag;
     if (!order_->add(*record, bytes.first(record->bytes))) {
       return fail("DTLS records wait for one that does not come");
     }
     bytes = bytes.subspan(record->bytes);
   }
-  order_->take_ready(in_);
+  order_->take_ready(in_, in_tags_);
 }
 
 void SecureChannel::handshake() {
@@ -232,7 +240,7 @@ void SecureChannel::handshake() {
   }
   if (order_ != nullptr) {
     order_->handshake_done();
-    order_->take_ready(in_);
+    order_->take_ready(in_, in_tags_);
   }
 }
 
@@ -338,10 +346,18 @@ std::string SecureChannel::description() const {
 }
 
 bool SecureChannel::export_key(std::string_view label, std::span<std::byte> into) const {
+  const bool early = messages() && state_ == State::handshaking &&
+                     SSL_get_session(ssl_) != nullptr &&
+                     SSL_SESSION_get_master_key(SSL_get_session(ssl_), nullptr, 0) > 0;
   ERR_clear_error();
-  return state_ == State::open &&
+  return (state_ == State::open || early) &&
          SSL_export_keying_material(ssl_, reinterpret_cast<unsigned char*>(into.data()),
                                     into.size(), label.data(), label.size(), nullptr, 0, 0) == 1;
+}
+
+std::optional<std::vector<std::byte>> SecureChannel::unseal(Bytes record) const {
+  if (!messages() || state_ == State::handshaking || ssl_ == nullptr) return std::nullopt;
+  return open_own_record(ssl_, record);
 }
 
 }  // namespace siglane::transport

@@ -25,6 +25,9 @@ namespace siglane::transport {
 //   channel.write(what is to be said);
 //   channel.sent(write(fd, channel.output()));        // after each of the above
 //
+// In messages mode a record comes with a tag, which its message has when it is read: who moves the
+// records knows again where each came from, whatever had to wait meanwhile.
+//
 // Holds at most one input of unread bytes and one decrypted record, whatever the peer does, and
 // refuses renegotiation. A stream that ends before state() is `closed` was cut off.
 class SecureChannel {
@@ -51,10 +54,12 @@ class SecureChannel {
   const std::string& problem() const { return problem_; }
 
   // What came from the peer: any part of the stream, or one whole message.
-  void receive(Bytes bytes);
+  void receive(Bytes bytes, std::uint64_t tag = 0);
   // The next plaintext, of one record at most; in messages mode exactly one message, for which
   // `into` must have kMessageBytesMax bytes. 0: nothing more for now.
   std::size_t read(std::span<std::byte> into);
+  // Of the message that was read last.
+  std::uint64_t tag() const { return tag_; }
 
   // Encrypts all of `bytes`; in messages mode as one record. false: not open, or a message of more
   // than kMessageBytesMax bytes. Nothing is sent for no bytes.
@@ -70,15 +75,18 @@ class SecureChannel {
   const std::optional<std::vector<std::string>>& peer_names() const { return peer_names_; }
   // "TLSv1.3 TLS_AES_256_GCM_SHA384"
   std::string description() const;
-  // Key material that both ends can derive and nobody else (RFC 5705). Precondition: open.
+  // Key material that both ends can derive and nobody else (RFC 5705). false: not yet. In messages
+  // mode it is there before the handshake is over: with the first record that is encrypted.
   [[nodiscard]] bool export_key(std::string_view label, std::span<std::byte> into) const;
+  // The message in a record of our own that the stack gave back unsent. Nothing: it has none.
+  std::optional<std::vector<std::byte>> unseal(Bytes record) const;
 
  private:
   struct Callbacks;  // OpenSSL's
 
   bool messages() const { return context_->mode() == TlsMode::messages; }
   void handshake();
-  void add_messages(Bytes bytes);
+  void add_messages(Bytes bytes, std::uint64_t tag);
   void read_failed(int result);
   void fail(std::string problem);
   std::string reason_of_failure();
@@ -98,12 +106,15 @@ class SecureChannel {
   std::size_t in_used_ = 0;
   std::vector<std::byte> out_;
   std::size_t out_used_ = 0;
-  std::unique_ptr<DtlsOrder> order_;  // messages mode
+  std::unique_ptr<DtlsOrder> order_;    // messages mode, like all that follows
+  std::vector<std::uint64_t> in_tags_;  // of the records in in_
+  std::size_t in_tags_used_ = 0;
+  std::uint64_t tag_ = 0;
   std::uint64_t messages_given_ = 0, messages_read_ = 0;
 };
 
-// RFC 6083 §4.8: what SCTP-AUTH is keyed with is exported under this label, 64 bytes of it.
-inline constexpr std::string_view kDtlsOverSctpLabel = "EXTRACTOR_DTLS_OVER_SCTP";
+// RFC 6083 §4.8 and §5: what SCTP-AUTH is keyed with is exported under this label, 64 bytes of it.
+inline constexpr std::string_view kDtlsOverSctpLabel = "EXPORTER_DTLS_OVER_SCTP";
 inline constexpr std::size_t kSctpAuthKeyBytes = 64;
 
 }  // namespace siglane::transport

@@ -89,7 +89,7 @@ Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Fra
     auto source = TlsSource::open(*config.tls);
     if (!source) return failure("endpoint " + config.name + ": " + source.error().what);
     shared->tls = std::move(*source);
-    if (first) tell_of(*shared, "TLS with the ");
+    if (first) tell_of(*shared, shared->tls->notices("TLS with the "));
   }
   for (const std::string& text : config.addresses) {
     auto address = SocketAddress::parse(text, pool.port);
@@ -168,21 +168,17 @@ Result<std::unique_ptr<StreamTransport::Listening>> StreamTransport::listen(
   return listening;
 }
 
-void StreamTransport::tell_of(const StreamEndpoint& endpoint, const std::string& what) {
-  const auto context = endpoint.tls->current();
-  const std::string where = "endpoint " + endpoint.config.name + ": ";
-  tell(fact::Notice{where + what + context->summary()});
-  for (const std::string& warning : context->warnings()) tell(fact::Notice{where + warning});
+void StreamTransport::tell_of(const StreamEndpoint& endpoint,
+                              const std::vector<std::string>& notices) {
+  for (const std::string& notice : notices) {
+    tell(fact::Notice{"endpoint " + endpoint.config.name + ": " + notice});
+  }
 }
 
 void StreamTransport::reload_credentials() {
   for (auto& [id, endpoint] : endpoints_) {
-    if (endpoint.shared->tls == nullptr) continue;
-    if (auto loaded = endpoint.shared->tls->reload(); !loaded) {
-      tell(fact::Notice{"endpoint " + endpoint.shared->config.name +
-                        ": kept the certificate it had: " + loaded.error().what});
-    } else {
-      tell_of(*endpoint.shared, "from now on the ");
+    if (endpoint.shared->tls != nullptr) {
+      tell_of(*endpoint.shared, endpoint.shared->tls->reload_notices());
     }
   }
 }

@@ -75,7 +75,7 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   void flush_if_worked_enough();
   void attend_all();
   void tell(Fact fact);
-  void tell_of(const StreamEndpoint& endpoint, const std::string& what);
+  void tell_of(const StreamEndpoint& endpoint, const std::vector<std::string>& notices);
 
   Loop& loop_;
   BufferPool& buffers_;

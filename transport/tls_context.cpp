@@ -83,6 +83,20 @@ std::string use_ca(SSL_CTX* context, const std::string& file) {
   return {};
 }
 
+// What the stack gives back unsent has to be read again (dtls_own_record.h).
+std::string refused_for_messages(const SSL_CTX* context, const TlsConfig& config) {
+  const STACK_OF(SSL_CIPHER)* ciphers = SSL_CTX_get_ciphers(context);
+  for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); ++i) {
+    const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers, i);
+    const int kind = SSL_CIPHER_get_cipher_nid(cipher);
+    if (kind != NID_aes_128_gcm && kind != NID_aes_256_gcm && kind != NID_chacha20_poly1305) {
+      return "ciphers \"" + config.ciphers + "\" has " + SSL_CIPHER_get_name(cipher) +
+             ": DTLS over SCTP takes AES-GCM and ChaCha20 only";
+    }
+  }
+  return {};
+}
+
 std::string set_policy(SSL_CTX* context, const TlsConfig& config, TlsMode mode) {
   const bool only_13 = config.minimum_version == TlsVersion::tls_1_3;
   if (mode == TlsMode::messages) {
@@ -96,6 +110,10 @@ std::string set_policy(SSL_CTX* context, const TlsConfig& config, TlsMode mode) 
   if (SSL_CTX_set_cipher_list(context, ciphers) != 1) {
     return "ciphers \"" + config.ciphers +
            "\" names none that this OpenSSL has: " + take_openssl_error();
+  }
+  if (mode == TlsMode::messages) {
+    if (std::string problem = refused_for_messages(context, config); !problem.empty())
+      return problem;
   }
   // Every handshake shows its certificates, so a reload is never undone by a session of before.
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -207,6 +225,19 @@ Result<std::shared_ptr<const TlsContext>> TlsSource::reload() {
   auto next = TlsContext::load(config_, current()->mode());
   if (next) std::atomic_store(&current_, *next);
   return next;
+}
+
+std::vector<std::string> TlsSource::notices(const std::string& what) const {
+  const auto context = current();
+  std::vector<std::string> all{what + context->summary()};
+  all.insert(all.end(), context->warnings().begin(), context->warnings().end());
+  return all;
+}
+
+std::vector<std::string> TlsSource::reload_notices() {
+  const auto next = reload();
+  if (!next) return {"kept the certificate it had: " + next.error().what};
+  return notices("from now on the ");
 }
 
 }  // namespace siglane::transport

@@ -54,6 +54,10 @@ class TlsSource {
   // Reads the files again: the result is current from now on. After an error the old one stays.
   Result<std::shared_ptr<const TlsContext>> reload();
 
+  // For the operator: whom the endpoint is with its certificate, and what is wrong with that.
+  std::vector<std::string> notices(const std::string& what) const;
+  std::vector<std::string> reload_notices();
+
  private:
   TlsSource(TlsConfig config, std::shared_ptr<const TlsContext> first)
       : config_(std::move(config)), current_(std::move(first)) {}

@@ -1,6 +1,7 @@
 // A handshake and what follows, between two channels, by a script: the input says who speaks, what
 // is changed, lost, doubled or swapped on the way, and where it goes on with bytes of its own.
-// Whatever happens on the way, nobody may read what the other has not written.
+// Whatever happens on the way, nobody may read what the other has not written, a message has the
+// tag of the record that brought it, and who sealed a message can read it again.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -19,7 +20,10 @@ using namespace siglane::transport;
 
 namespace {
 
-using Packet = std::vector<std::byte>;
+struct Packet {
+  std::vector<std::byte> bytes;
+  std::uint64_t tag = 0;  // of the record of a message: its number, from 1 on
+};
 
 constexpr std::size_t kStepsMax = 200;
 
@@ -80,15 +84,15 @@ class Pair {
         break;
       case 1:  // changed on the way
         if (!from.under_way.empty()) {
-          Packet& packet = from.under_way.front();
-          packet[script.u16() % packet.size()] ^= std::byte(script.u8());
+          auto& bytes = from.under_way.front().bytes;
+          bytes[script.u16() % bytes.size()] ^= std::byte(script.u8());
         }
         deliver_one(from, to);
         break;
       case 2:  // cut
         if (!from.under_way.empty()) {
-          Packet& packet = from.under_way.front();
-          packet.resize(1 + script.u16() % packet.size());
+          auto& bytes = from.under_way.front().bytes;
+          bytes.resize(1 + script.u16() % bytes.size());
         }
         deliver_one(from, to);
         break;
@@ -117,10 +121,19 @@ class Pair {
     if (!end.channel.write(as_bytes(text))) return;
     end.all_written += text;
     end.written.push_back(std::move(text));
+    if (mode_ == TlsMode::stream || end.written.back().empty()) return;
+    const auto clear = end.channel.unseal(end.channel.output());
+    if (!clear || as_text(*clear) != end.written.back()) std::abort();
+    put_on_its_way(end, end.written.size());
+  }
+  static void put_on_its_way(End& end, std::uint64_t tag) {
+    const Bytes out = end.channel.output();
+    end.under_way.push_back({{out.begin(), out.end()}, tag});
+    end.channel.sent(out.size());
   }
   void deliver_one(End& from, End& to) {
     if (from.under_way.empty()) return;
-    to.channel.receive(from.under_way.front());
+    to.channel.receive(from.under_way.front().bytes, from.under_way.front().tag);
     from.under_way.pop_front();
   }
   void deliver_all(End& from, End& to) {
@@ -133,19 +146,16 @@ class Pair {
     while (const std::size_t got = end.channel.read(space)) {
       const std::string text(as_text(Bytes(space).first(got)));
       end.all_read += text;
-      const bool known =
+      const std::uint64_t number = end.channel.tag();
+      const bool right =
           mode_ == TlsMode::messages
-              ? std::find(other.written.begin(), other.written.end(), text) != other.written.end()
+              ? number > 0 && number <= other.written.size() && other.written[number - 1] == text
               : other.all_written.starts_with(end.all_read);
-      if (!known) std::abort();
+      if (!right) std::abort();
     }
     const bool failed = end.channel.state() == SecureChannel::State::failed;
     if (failed == end.channel.problem().empty()) std::abort();
-    while (!end.channel.output().empty()) {
-      const Bytes out = end.channel.output();
-      end.under_way.emplace_back(out.begin(), out.end());
-      end.channel.sent(out.size());
-    }
+    while (!end.channel.output().empty()) put_on_its_way(end, 0);
   }
 
   TlsMode mode_;

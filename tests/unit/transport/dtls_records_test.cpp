@@ -25,12 +25,15 @@ class DtlsOrderTest : public ::testing::Test {
  protected:
   bool add(std::uint64_t sequence, std::uint8_t type = kApplication, std::uint16_t epoch = 1) {
     const auto bytes = record(sequence, type, epoch);
-    return order_.add(*dtls_record_at(bytes), bytes);
+    DtlsRecord added = *dtls_record_at(bytes);
+    added.tag = 1000 + sequence;
+    return order_.add(added, bytes);
   }
   // The sequence numbers of what may be read now.
   std::vector<std::uint64_t> ready() {
     std::vector<std::byte> bytes;
-    order_.take_ready(bytes);
+    tags_.clear();
+    order_.take_ready(bytes, tags_);
     std::vector<std::uint64_t> numbers;
     for (Bytes rest = bytes; !rest.empty();) {
       const DtlsRecord next = *dtls_record_at(rest);
@@ -40,7 +43,8 @@ class DtlsOrderTest : public ::testing::Test {
     return numbers;
   }
 
-  DtlsOrder order_{1000};
+  DtlsOrder order_{100, 1000};
+  std::vector<std::uint64_t> tags_;  // of what ready() told
 };
 
 TEST(DtlsRecord, is_read_from_its_clear_header) {
@@ -54,6 +58,23 @@ TEST(DtlsRecord, is_read_from_its_clear_header) {
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_FALSE(dtls_record_at(Bytes(bytes).first(size))) << size;
   }
+}
+
+TEST(DtlsRecord, shows_the_random_of_a_client_hello) {
+  std::vector<std::byte> hello(70, std::byte{7});
+  hello[0] = std::byte{DtlsRecord::kHandshake};
+  store_u16(hello.data() + 3, 0);
+  store_u16(hello.data() + 11, 57);
+  hello[13] = std::byte{1};
+  hello[27] = std::byte{8};
+  const auto random = client_random_of(hello);
+  ASSERT_TRUE(random);
+  EXPECT_EQ(random->size(), 32u);
+  EXPECT_EQ(random->front(), std::byte{8});
+  hello[13] = std::byte{2};
+  EXPECT_FALSE(client_random_of(hello)) << "a ServerHello";
+  EXPECT_FALSE(client_random_of(record(0)));
+  EXPECT_FALSE(client_random_of({}));
 }
 
 TEST_F(DtlsOrderTest, lets_records_pass_in_any_order_within_the_window) {
@@ -81,6 +102,22 @@ TEST_F(DtlsOrderTest, gives_up_when_too_much_waits) {
   std::uint64_t sequence = 64;
   while (order_.held_bytes() + 15 <= 1000) ASSERT_TRUE(add(sequence++));
   EXPECT_FALSE(add(sequence));
+}
+
+TEST_F(DtlsOrderTest, keeps_little_of_who_has_not_shown_who_he_is) {
+  for (std::uint64_t i = 0; i < 6; ++i) ASSERT_TRUE(add(i));
+  EXPECT_FALSE(add(6));
+  order_.handshake_done();
+  EXPECT_TRUE(add(6));
+}
+
+TEST_F(DtlsOrderTest, gives_back_the_tag_of_each_record) {
+  order_.handshake_done();
+  ASSERT_TRUE(add(64));
+  ASSERT_TRUE(add(1));
+  ASSERT_TRUE(add(0));
+  EXPECT_THAT(ready(), ElementsAre(1, 0, 64));
+  EXPECT_THAT(tags_, ElementsAre(1001, 1000, 1064));
 }
 
 TEST_F(DtlsOrderTest, keeps_application_data_until_the_handshake_is_done) {

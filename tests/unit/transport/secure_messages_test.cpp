@@ -28,10 +28,10 @@ using Packet = std::vector<std::byte>;
 class SecureMessagesTest : public ::testing::Test {
  protected:
   std::shared_ptr<const TlsContext> context(const std::string& host, unsigned padding_names = 0) {
-    auto loaded = TlsContext::load(
-        authority_.issue_files(directory_, host,
-                               {.dns_names = {host}, .padding_names = padding_names}),
-        TlsMode::messages);
+    TlsConfig config = authority_.issue_files(
+        directory_, host, {.dns_names = {host}, .padding_names = padding_names});
+    config.ciphers = ciphers_;
+    auto loaded = TlsContext::load(config, TlsMode::messages);
     EXPECT_TRUE(loaded) << loaded.error().what;
     return *loaded;
   }
@@ -79,6 +79,7 @@ class SecureMessagesTest : public ::testing::Test {
 
   TemporaryDirectory directory_;
   Authority authority_;
+  std::string ciphers_;
   std::unique_ptr<SecureChannel> client_, server_;
 };
 
@@ -147,10 +148,66 @@ TEST_F(SecureMessagesTest, have_one_secret_at_both_ends_for_sctp_auth) {
   EXPECT_NE(ours, first);
 }
 
-TEST_F(SecureMessagesTest, have_no_secret_before_the_handshake_is_done) {
+// The peer's last records may be authenticated by it already.
+TEST_F(SecureMessagesTest, have_their_secret_before_the_last_records_of_the_handshake) {
   begin();
-  std::array<std::byte, kSctpAuthKeyBytes> key{};
-  EXPECT_FALSE(client_->export_key(kDtlsOverSctpLabel, key));
+  std::array<std::byte, kSctpAuthKeyBytes> ours{}, theirs{};
+  EXPECT_FALSE(client_->export_key(kDtlsOverSctpLabel, ours));
+  carry(*client_, *server_);
+  EXPECT_FALSE(server_->export_key(kDtlsOverSctpLabel, theirs));
+  carry(*server_, *client_);
+  ASSERT_TRUE(client_->export_key(kDtlsOverSctpLabel, ours));
+  for (const Packet& packet : packets_of(*client_)) {
+    if (std::to_integer<std::uint8_t>(packet.front()) == DtlsRecord::kChangeCipherSpec) break;
+    server_->receive(packet);
+  }
+  ASSERT_EQ(server_->state(), State::handshaking);
+  ASSERT_TRUE(server_->export_key(kDtlsOverSctpLabel, theirs));
+  EXPECT_EQ(ours, theirs);
+}
+
+// The stack gives back what it could not send, and in clear it is of use.
+TEST_F(SecureMessagesTest, can_be_read_again_by_who_has_sealed_them) {
+  for (const char* ciphers : {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+                              "ECDHE-ECDSA-CHACHA20-POLY1305"}) {
+    ciphers_ = ciphers;
+    open();
+    ASSERT_THAT(client_->description(), HasSubstr(ciphers));
+    for (SecureChannel* channel : {client_.get(), server_.get()}) {
+      for (const std::size_t size : {1u, 100u, 16384u}) {
+        const std::string text(size, 'x');
+        ASSERT_TRUE(channel->write(as_bytes(text)));
+        std::deque<Packet> packets = packets_of(*channel);
+        Packet& packet = packets.front();
+        const auto clear = channel->unseal(packet);
+        ASSERT_TRUE(clear) << ciphers;
+        EXPECT_EQ(as_text(*clear), text);
+        packet.back() ^= std::byte{1};
+        EXPECT_FALSE(channel->unseal(packet)) << "not what it has sealed";
+        EXPECT_FALSE(channel->unseal(Bytes(packet).first(20)));
+      }
+    }
+    ASSERT_TRUE(client_->write(as_bytes("for the server alone")));
+    EXPECT_FALSE(server_->unseal(packets_of(*client_).front()));
+    client_->close();
+    EXPECT_FALSE(client_->unseal(packets_of(*client_).front())) << "an alert is no message";
+  }
+}
+
+TEST_F(SecureMessagesTest, are_told_apart_by_the_tags_of_their_records) {
+  open();
+  std::vector<Packet> packets;
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(client_->write(as_bytes(std::to_string(i))));
+    packets.push_back(packets_of(*client_).front());
+  }
+  std::array<std::byte, SecureChannel::kMessageBytesMax> space;
+  for (std::size_t i = packets.size(); i-- > 0;) {  // the last first
+    server_->receive(packets[i], 7000 + i);
+    while (const std::size_t got = server_->read(space)) {
+      EXPECT_EQ(std::to_string(server_->tag() - 7000), as_text(Bytes(space).first(got)));
+    }
+  }
 }
 
 // Any order within an association's streams, far beyond DTLS's own window of 64.

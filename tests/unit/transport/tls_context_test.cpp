@@ -83,6 +83,15 @@ TEST_F(TlsContextTest, refuses_ciphers_that_nobody_has) {
   EXPECT_THAT(error_of(config), HasSubstr("ciphers \"ENIGMA\""));
 }
 
+TEST_F(TlsContextTest, refuses_ciphers_whose_records_cannot_be_read_again) {
+  TlsConfig config = good_;
+  config.ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-SHA384";
+  EXPECT_EQ(error_of(config), "none");
+  EXPECT_EQ(error_of(config, TlsMode::messages),
+            "ciphers \"" + config.ciphers +
+                "\" has ECDHE-ECDSA-AES256-SHA384: DTLS over SCTP takes AES-GCM and ChaCha20 only");
+}
+
 TEST_F(TlsContextTest, refuses_tls_1_3_for_dtls_over_sctp) {
   TlsConfig config = good_;
   EXPECT_EQ(error_of(config, TlsMode::messages), "none");
