@@ -13,6 +13,10 @@ namespace siglane {
 
 // `sctp`: kernel SCTP where the kernel has it, else usrsctp where the encapsulation keys allow it.
 enum class TransportKind { sctp, kernel_sctp, usrsctp, tcp, tls, simulated };
+constexpr bool is_sctp(TransportKind kind) {
+  return kind == TransportKind::sctp || kind == TransportKind::kernel_sctp ||
+         kind == TransportKind::usrsctp;
+}
 enum class Placement { automatic, always_peeled, never_peeled };
 
 std::string_view name_of(TransportKind kind);
@@ -48,6 +52,7 @@ struct SctpAssociationOptions {
 // Of an endpoint. What stands here belongs to its sockets, which associations share.
 struct SctpOptions : SctpAssociationOptions {
   bool nodelay = true;
+  Duration handshake_timeout = 5s;  // DTLS, once SCTP is up
   std::size_t receive_buffer_bytes = 4 * 1024 * 1024;
   std::size_t send_buffer_bytes = 2 * 1024 * 1024;
 };
@@ -89,6 +94,8 @@ struct TlsConfig {
   // Who connects to us must show a certificate. Where false, one that shows none is identified by
   // its protocol alone.
   bool require_peer_certificate = true;
+  // DTLS over SCTP: who does not authenticate its chunks (RFC 4895) is refused.
+  bool require_sctp_auth = true;
 };
 
 enum class EndpointId : std::uint32_t {};
@@ -119,7 +126,8 @@ struct EndpointConfig {
   AssociationLimits limits;
   SctpOptions sctp;
   StreamOptions stream;
-  std::optional<TlsConfig> tls = std::nullopt;   // TransportKind::tls
+  // TransportKind::tls, or one of SCTP's: DTLS over SCTP (RFC 6083).
+  std::optional<TlsConfig> tls = std::nullopt;
   std::shared_ptr<EndpointPool> pool = nullptr;  // null: of one shard alone
 };
 

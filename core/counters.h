@@ -43,6 +43,7 @@ namespace siglane {
   X(receive_stalls, "transport.receive_stalls")                             \
   X(accepts_failed, "transport.accepts_failed")                             \
   X(tls_handshakes_failed, "transport.tls.handshakes_failed")               \
+  X(tls_messages_too_long, "transport.tls.messages_too_long")               \
   X(notifications_malformed, "transport.notifications.malformed")           \
   /* diameter */                                                            \
   X(diameter_requests_received, "diameter.requests.received")               \

@@ -13,6 +13,13 @@ namespace siglane::transport {
 // kept by peeloff in the kernel, per socket in usrsctp.
 using SctpId = std::int32_t;
 
+// How a message is sent.
+struct SendInfo {
+  StreamId stream{};
+  PayloadProtocol protocol{};
+  bool unordered = false;
+};
+
 // What an SCTP stack tells besides data (RFC 6458 §6.1), freed of the layout in which it says so.
 namespace notification {
 
