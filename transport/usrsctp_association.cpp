@@ -17,7 +17,7 @@ UsrsctpAssociation::UsrsctpAssociation(AssociationId id, SctpId stack_id,
                                        std::shared_ptr<const UsrsctpEndpoint> endpoint,
                                        UsrsctpSocket& shared, UsrsctpHost& host)
     : queue(endpoint->config.limits),
-      reassembly(endpoint->config.limits.message_bytes_max),
+      reassembly(endpoint->received_bytes_max),
       meter(host.now()),
       id_(id),
       stack_id_(stack_id),
@@ -30,9 +30,8 @@ UsrsctpAssociation::UsrsctpAssociation(AssociationId id, SctpId stack_id,
 SendOutcome UsrsctpAssociation::send(Message&& message) {
   const std::size_t size = message.payload.size();
   if (phase_ != Phase::up || static_cast<std::uint16_t>(message.stream) >= streams_out_ ||
-      size == 0 || size > endpoint_->config.sctp.send_buffer_bytes ||
-      !queue.push(std::move(message))) {
-    return SendOutcome::refused;
+      size == 0 || size > endpoint_->sent_bytes_max || !queue.push(std::move(message))) {
+    return refuse(size);
   }
   if (!blocked && queue.messages() >= kFlushMessages) {
     flush();
@@ -42,14 +41,18 @@ SendOutcome UsrsctpAssociation::send(Message&& message) {
   return SendOutcome::accepted;
 }
 
-void UsrsctpAssociation::flush() {
-  if (phase_ != Phase::up && phase_ != Phase::draining) return;
-  send_queued();
-  if (queue.empty() && phase_ == Phase::draining) {
-    phase_ = Phase::shutting_down;
-    // An error: it has ended by itself, and its notification waits to be read.
-    (void)socket().shut_down(stack_id_);
+SendOutcome UsrsctpAssociation::refuse(std::size_t size) {
+  // DTLS has no way to cut a message in two (RFC 6083 §3.3).
+  if (security_ != nullptr && size > endpoint_->sent_bytes_max) {
+    host_.counters().add(Counter::tls_messages_too_long);
   }
+  return SendOutcome::refused;
+}
+
+void UsrsctpAssociation::flush() {
+  if (phase_ != Phase::up && phase_ != Phase::draining && phase_ != Phase::securing) return;
+  security_ != nullptr ? send_sealed() : send_queued();
+  if (queue.empty() && phase_ == Phase::draining && said_goodbye()) begin_shutdown();
   if (queue.congestion_changed()) host_.congestion_changed(*this);
 }
 
@@ -66,17 +69,19 @@ void UsrsctpAssociation::send_queued() {
       holding = false;
     }
     const int error = socket().send(stack_id_, queue.front());
-    if (error == EAGAIN || error == ENOBUFS || error == ENOMEM) {
-      blocked = true;
-      host_.counters().add(Counter::send_blocked);
-      host_.wait_for_room(*this);
-      break;
-    }
     // Otherwise it has ended, and its notification waits to be read. The queue becomes Unsent.
-    if (error != 0) break;
+    if (try_later(error) || error != 0) break;
     account_for(queue.pop(), now);
   }
   if (holding) socket().hold_small(false);
+}
+
+bool UsrsctpAssociation::try_later(int error) {
+  if (error != EAGAIN && error != ENOBUFS && error != ENOMEM) return false;
+  blocked = true;
+  host_.counters().add(Counter::send_blocked);
+  host_.wait_for_room(*this);
+  return true;
 }
 
 void UsrsctpAssociation::account_for(const Message& message, Instant now) {
@@ -95,6 +100,7 @@ std::optional<AssociationUnsent> UsrsctpAssociation::returned(
   unsent.sent_unacknowledged = failed.sent;
   if (failed.begins && failed.ends) {
     unsent.message.payload = Buffer::copy_of(failed.payload);
+    if (security_ != nullptr && !security_->unseal(unsent.message)) return std::nullopt;
     return unsent;
   }
   if (failed.begins) {
@@ -110,6 +116,7 @@ std::optional<AssociationUnsent> UsrsctpAssociation::returned(
   unsent.sent_unacknowledged = returning_sent_;
   returning_begun_ = false;
   returning_ = {};
+  if (security_ != nullptr && !security_->unseal(unsent.message)) return std::nullopt;
   return unsent;
 }
 
@@ -121,6 +128,7 @@ void UsrsctpAssociation::close(CloseMode mode) {
     case Phase::aborting:
       return;
     case Phase::connecting:
+    case Phase::securing:
       mode = CloseMode::abort;
       break;
     case Phase::up:
@@ -136,6 +144,13 @@ void UsrsctpAssociation::close(CloseMode mode) {
   down_cause_ = DownCause::local_close;
   close_by_ = host_.now() + kCloseTimeout;
   if (!dirty) host_.flush_at_end_of_turn(*this);
+}
+
+void UsrsctpAssociation::begin_shutdown() {
+  phase_ = Phase::shutting_down;
+  if (!close_by_) close_by_ = host_.now() + kCloseTimeout;
+  // An error: it has ended by itself, and its notification waits to be read.
+  (void)socket().shut_down(stack_id_);
 }
 
 void UsrsctpAssociation::fail(DownCause cause, std::string detail) {
@@ -165,6 +180,7 @@ void UsrsctpAssociation::peer_shut_down() {
 }
 
 void UsrsctpAssociation::ended(DownCause cause, std::string detail) {
+  if (security_ != nullptr) security_->judge_end(cause, detail);
   const bool ours = phase_ == Phase::draining || phase_ == Phase::shutting_down ||
                     phase_ == Phase::aborting || phase_ == Phase::over;
   phase_ = Phase::over;
@@ -175,7 +191,7 @@ void UsrsctpAssociation::ended(DownCause cause, std::string detail) {
 
 // --- What is said of it ---------------------------------------------------------------------
 
-AssociationUp UsrsctpAssociation::up_event() const {
+AssociationUp UsrsctpAssociation::up_event() {
   AssociationUp up;
   up.local = endpoint_->id;
   up.local_addresses = {local_.text()};
@@ -185,6 +201,8 @@ AssociationUp UsrsctpAssociation::up_event() const {
   up.streams_out = streams_out_;
   if (initiator) up.peer = peer;
   up.initiator = initiator;
+  if (security_ != nullptr) up.certificate_names = security_->peer_names();
+  was_up_ = true;
   return up;
 }
 

@@ -9,6 +9,7 @@
 #include "core/transport.h"
 #include "transport/peeloff_policy.h"
 #include "transport/reassembly.h"
+#include "transport/sctp_security.h"
 #include "transport/send_queue.h"
 #include "transport/traffic_meter.h"
 #include "transport/usrsctp_stack.h"
@@ -16,9 +17,7 @@
 namespace siglane::transport {
 
 // What associations need to know of their endpoint. Immutable.
-struct UsrsctpEndpoint {
-  EndpointId id{};
-  EndpointConfig config;
+struct UsrsctpEndpoint : SctpEndpointBase {
   std::vector<UsrsctpStack::UdpPort> udp;  // one for each address family
 };
 
@@ -41,10 +40,11 @@ class UsrsctpHost {
 };
 
 // One association of the stack in this process, on its endpoint's shared socket or on its own.
-class UsrsctpAssociation final : public Association {
+class UsrsctpAssociation final : public Association, private SctpSecurity::Stack {
  public:
   enum class Phase {
     connecting,
+    securing,  // SCTP is up, and DTLS is not yet
     up,
     draining,       // close(graceful): the queue goes out first
     shutting_down,  // SHUTDOWN was asked for
@@ -66,7 +66,7 @@ class UsrsctpAssociation final : public Association {
   std::shared_ptr<const UsrsctpEndpoint> shared_endpoint() const { return endpoint_; }
   Phase phase() const { return phase_; }
   bool can_move() const { return phase_ == Phase::up || phase_ == Phase::peer_closing; }
-  // When it closes by force, if it is being closed.
+  // When it closes by force, if it is being closed, or made secure.
   std::optional<Instant> close_by() const { return close_by_; }
 
   // Where it sits.
@@ -78,6 +78,19 @@ class UsrsctpAssociation final : public Association {
   // As the stack's notifications say.
   void came_up(const notification::AssociationChanged& up, const SocketAddress& local,
                const SocketAddress& remote, UsrsctpAddress peer);
+  // Instead of up, at an endpoint that has certificates.
+  void secure(bool connecting, bool restarted);
+  SctpSecurity* security() const { return security_.get(); }
+  // What SctpSecurity::next() has said.
+  void secured();
+  void peer_said_goodbye();
+  void security_failed(const std::string& other_problem = {});
+  // Up was told; or somebody waits to hear what became of it.
+  bool was_up() const { return was_up_; }
+  bool known_above() const { return initiator || was_up_; }
+  std::string remote_text() const { return remote_.text_with_port(); }
+  void dry();
+
   void peer_shut_down();
   // Ends here and now, by our own decision; the stack's notification follows.
   void fail(DownCause cause, std::string detail);
@@ -87,10 +100,13 @@ class UsrsctpAssociation final : public Association {
 
   // Hands as much of the queue to the stack as it takes.
   void flush();
+  void flush_soon() {
+    if (!dirty) host_.flush_at_end_of_turn(*this);
+  }
   bool dirty = false;    // waits for the end of the turn
   bool blocked = false;  // waits for room
 
-  AssociationUp up_event() const;
+  AssociationUp up_event();
   AssociationDown down_event() const { return {down_cause_, down_detail_}; }
   AssociationStatus status() const;
   PeeloffSample sample(Instant now) const;
@@ -100,7 +116,8 @@ class UsrsctpAssociation final : public Association {
   TrafficMeter meter;
   Histogram residence;
   Placement placement = Placement::automatic;
-  std::string peer;  // whom we connected to
+  std::string peer;      // whom we connected to
+  std::string identity;  // what its certificate must name
   bool initiator = false;
   PathId path = 0;  // held
   std::uint16_t peer_port = 0;
@@ -109,8 +126,21 @@ class UsrsctpAssociation final : public Association {
   double peeled_at_messages_per_second = 0;
 
  private:
+  SendOutcome refuse(std::size_t size);
+  void begin_shutdown();
   void send_queued();
+  void send_sealed();
+  bool try_later(int error);
+  void watch_for_dry();
+  bool said_goodbye();
   void account_for(const Message& message, Instant now);
+
+  // SctpSecurity::Stack
+  bool peer_has_auth() override;
+  int set_auth_key(std::uint16_t number, Bytes key) override;
+  int use_auth_key(std::uint16_t number) override;
+  int delete_auth_key(std::uint16_t number) override;
+  int send_record(const SendInfo& info, Bytes record, bool more) override;
 
   AssociationId id_;
   SctpId stack_id_;
@@ -118,6 +148,8 @@ class UsrsctpAssociation final : public Association {
   UsrsctpSocket* shared_;
   UsrsctpHost& host_;
   std::unique_ptr<UsrsctpSocket> own_;
+  std::unique_ptr<SctpSecurity> security_;  // null: in clear
+  bool was_up_ = false, dry_subscribed_ = false;
   Phase phase_ = Phase::connecting;
   DownCause down_cause_ = DownCause::lost;
   std::string down_detail_;

@@ -71,7 +71,9 @@ void UsrsctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   ++peeled_;
   if (!tick_.active()) tick_.start_after(kTick);
   association.dirty = false;
-  if (std::exchange(association.blocked, false) || !association.queue.empty()) {
+  const bool secure = association.security() != nullptr;
+  if (secure) adopted_.push_back(association.id());  // what its channel has not said yet
+  if (std::exchange(association.blocked, false) || !association.queue.empty() || secure) {
     flush_at_end_of_turn(association);
   }
 }
@@ -134,7 +136,9 @@ void UsrsctpTransport::close_overdue(Instant now) {
   for (const AssociationId id : overdue) {
     UsrsctpAssociation* association = find_association(id);
     if (association == nullptr) continue;
-    if (association->phase() == UsrsctpAssociation::Phase::aborting) {
+    if (association->phase() == UsrsctpAssociation::Phase::securing) {
+      association->security_failed("no handshake within handshake_timeout_ms");
+    } else if (association->phase() == UsrsctpAssociation::Phase::aborting) {
       association->ended(DownCause::local_close, {});
       finish(id);
     } else {

@@ -82,27 +82,68 @@ void UsrsctpTransport::take_data(const Source& source, const UsrsctpSocket::Piec
       association->phase() == Phase::aborting || association->phase() == Phase::over) {
     return;
   }
-  const AssociationId id = association->id();
-  AssociationReceived received;
+  Message message;
   const MessagePiece part{piece.stream, piece.protocol, piece.unordered, piece.ends, bytes};
-  switch (association->reassembly.add(part, buffers_, received.message)) {
+  switch (association->reassembly.add(part, buffers_, message)) {
     case Reassembly::Outcome::partial:
       counters_.add(Counter::partial_deliveries);
       return;
     case Reassembly::Outcome::oversized:
-      counters_.add(Counter::messages_oversized);
-      association->fail(
-          DownCause::protocol_error,
-          "a message exceeds message_bytes_max " +
-              std::to_string(association->endpoint().config.limits.message_bytes_max));
-      return;
+      return refuse_oversized(*association);
     case Reassembly::Outcome::whole:
       break;
   }
-  received.message.caused_at = loop_.now();
-  association->meter.count_in(received.message.payload.size());
-  sink_->on_event(id, std::move(received), loop_.now());
+  if (association->security() == nullptr) return deliver(*association, std::move(message));
+  association->security()->receive(message);
+  read_sealed(association->id());
+}
+
+void UsrsctpTransport::refuse_oversized(UsrsctpAssociation& association) {
+  counters_.add(Counter::messages_oversized);
+  association.fail(DownCause::protocol_error,
+                   "a message exceeds message_bytes_max " +
+                       std::to_string(association.endpoint().config.limits.message_bytes_max));
+}
+
+void UsrsctpTransport::deliver(UsrsctpAssociation& association, Message&& message) {
+  message.caused_at = loop_.now();
+  association.meter.count_in(message.payload.size());
+  sink_->on_event(association.id(), AssociationReceived{std::move(message)}, loop_.now());
   after_message();
+}
+
+// All that the channel has to say. Whoever hears it may take the association away: what it has not
+// said yet goes along.
+void UsrsctpTransport::read_sealed(AssociationId id) {
+  using Event = SctpSecurity::Event;
+  for (;;) {
+    UsrsctpAssociation* association = find_association(id);
+    if (association == nullptr || association->phase() == Phase::aborting ||
+        association->phase() == Phase::over) {
+      return;
+    }
+    SctpSecurity& security = *association->security();
+    Message message;
+    switch (security.next(buffers_, message)) {
+      case Event::opened:
+        association->secured();
+        sink_->on_event(id, association->up_event(), loop_.now());
+        break;
+      case Event::message:
+        if (message.payload.size() > association->endpoint().config.limits.message_bytes_max) {
+          return refuse_oversized(*association);
+        }
+        deliver(*association, std::move(message));
+        break;
+      case Event::ended:
+        return association->peer_said_goodbye();
+      case Event::failed:
+        return association->security_failed();
+      case Event::nothing:
+        if (security.has_own_record()) association->flush_soon();
+        return;
+    }
+  }
 }
 
 void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {
@@ -116,7 +157,10 @@ void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {
     on_change(source, *changed);
   } else if (const auto* path = std::get_if<notification::PathChanged>(&*parsed)) {
     UsrsctpAssociation* association = association_of(source, path->id);
-    if (association == nullptr || association->phase() == Phase::connecting) return;
+    if (association == nullptr || association->phase() == Phase::connecting ||
+        association->phase() == Phase::securing) {
+      return;
+    }
     const bool reachable = path->state == notification::PathState::available;
     if (!reachable && path->state != notification::PathState::unreachable) return;
     const PathState state = reachable ? PathState::reachable : PathState::unreachable;
@@ -131,6 +175,8 @@ void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {
     if (UsrsctpAssociation* association = association_of(source, shutdown->id)) {
       association->peer_shut_down();
     }
+  } else if (const auto* dry = std::get_if<notification::SenderDry>(&*parsed)) {
+    if (UsrsctpAssociation* association = association_of(source, dry->id)) association->dry();
   } else if (const auto* partial = std::get_if<notification::PartialDeliveryAborted>(&*parsed)) {
     if (UsrsctpAssociation* association = association_of(source, partial->id)) {
       association->reassembly.abort(partial->stream, partial->unordered);
@@ -192,7 +238,7 @@ void UsrsctpTransport::on_up(const Source& source, const notification::Associati
 }
 
 void UsrsctpTransport::begin(UsrsctpAssociation& association,
-                             const notification::AssociationChanged& up) {
+                             const notification::AssociationChanged& up, bool restarted) {
   const auto peers = association.socket().peers(up.id);
   UsrsctpAddress peer{association.path, association.peer_port};
   if (!peers.empty()) peer = peers.front();
@@ -201,6 +247,10 @@ void UsrsctpTransport::begin(UsrsctpAssociation& association,
     stack_->hold(peer.path);
   }
   association.came_up(up, stack_->local_of(peer.path), stack_->remote_of(peer.path), peer);
+  // Who began anew is the one that connects.
+  if (association.endpoint().tls != nullptr) {
+    return association.secure(association.initiator && !restarted, restarted);
+  }
   sink_->on_event(association.id(), association.up_event(), loop_.now());
 }
 
@@ -240,7 +290,7 @@ void UsrsctpTransport::on_restart(UsrsctpAssociation& old,
   const AssociationId fresh_id = fresh.id();
   old.ended(DownCause::restarted, "the peer restarted");
   finish(old_id);
-  begin(*find_association(fresh_id), up);
+  begin(*find_association(fresh_id), up, true);
 }
 
 // What was not sent, then Down, then nothing.
@@ -253,9 +303,20 @@ void UsrsctpTransport::finish(AssociationId id) {
   while (!association.queue.empty()) {
     sink_->on_event(id, AssociationUnsent{association.queue.pop(), false}, now);
   }
-  AssociationDown down = association.down_event();
   graves_.push_back(std::move(owned));
-  sink_->on_event(id, std::move(down), now);
+  tell_down(association);
+}
+
+void UsrsctpTransport::tell_down(const UsrsctpAssociation& ended) {
+  AssociationDown down = ended.down_event();
+  if (!ended.was_up() && down.cause == DownCause::tls_failed) {
+    counters_.add(Counter::tls_handshakes_failed);
+  }
+  if (ended.known_above()) return sink_->on_event(ended.id(), std::move(down), loop_.now());
+  // Nobody knows of it, but who knocked, and why in vain, is worth a line.
+  if (down.cause == DownCause::local_close) return;
+  sink_->on_fact(AssociationId::none,
+                 fact::PeerRefused{ended.remote_text(), std::move(down.detail)}, loop_.now());
 }
 
 }  // namespace siglane::transport

@@ -207,13 +207,12 @@ UsrsctpSocket::Piece UsrsctpSocket::receive(std::span<std::byte> into) {
   return piece;
 }
 
-int UsrsctpSocket::send(SctpId id, const Message& message) {
+int UsrsctpSocket::send(SctpId id, const SendInfo& how, Bytes bytes) {
   sctp_sndinfo info{};
-  info.snd_sid = static_cast<std::uint16_t>(message.stream);
-  info.snd_ppid = htonl(static_cast<std::uint32_t>(message.protocol));
-  info.snd_flags = message.unordered ? SCTP_UNORDERED : 0;
+  info.snd_sid = static_cast<std::uint16_t>(how.stream);
+  info.snd_ppid = htonl(static_cast<std::uint32_t>(how.protocol));
+  info.snd_flags = how.unordered ? SCTP_UNORDERED : 0;
   info.snd_assoc_id = static_cast<sctp_assoc_t>(id);
-  const Bytes bytes = message.payload.bytes();
   const ssize_t sent = usrsctp_sendv(so_, bytes.data(), bytes.size(), nullptr, 0, &info,
                                      sizeof info, SCTP_SENDV_SNDINFO, 0);
   if (sent >= 0) return 0;
@@ -245,6 +244,63 @@ int UsrsctpSocket::shut_down(SctpId id) {
 
 int UsrsctpSocket::abort(SctpId id) {
   return send_flag(so_, id, SCTP_ABORT);
+}
+
+// --- Authentication -------------------------------------------------------------------------
+
+int UsrsctpSocket::enable_auth(bool require) {
+  const sctp_assoc_value supported{SCTP_FUTURE_ASSOC, 1};
+  if (const int error = set(so_, IPPROTO_SCTP, SCTP_AUTH_SUPPORTED, supported)) return error;
+  const sctp_authchunk data{SCTP_DATA};
+  return require ? set(so_, IPPROTO_SCTP, SCTP_AUTH_CHUNK, data) : 0;
+}
+
+bool UsrsctpSocket::peer_has_auth(SctpId id) const {
+  sctp_assoc_value supported{static_cast<sctp_assoc_t>(id), 0};
+  socklen_t size = sizeof supported;
+  return usrsctp_getsockopt(so_, IPPROTO_SCTP, SCTP_AUTH_SUPPORTED, &supported, &size) == 0 &&
+         supported.assoc_value != 0;
+}
+
+int UsrsctpSocket::set_auth_key(SctpId id, std::uint16_t number, Bytes key) {
+  std::vector<std::byte> space(sizeof(sctp_authkey) + key.size());
+  sctp_authkey head{};
+  head.sca_assoc_id = static_cast<sctp_assoc_t>(id);
+  head.sca_keynumber = number;
+  head.sca_keylength = static_cast<std::uint16_t>(key.size());
+  std::memcpy(space.data(), &head, sizeof head);
+  if (!key.empty()) std::memcpy(space.data() + sizeof head, key.data(), key.size());
+  const int result = usrsctp_setsockopt(so_, IPPROTO_SCTP, SCTP_AUTH_KEY, space.data(),
+                                        static_cast<socklen_t>(space.size()));
+  const int error = result == 0 ? 0 : errno;
+  explicit_bzero(space.data(), space.size());
+  return error;
+}
+
+int UsrsctpSocket::use_auth_key(SctpId id, std::uint16_t number) {
+  return set(so_, IPPROTO_SCTP, SCTP_AUTH_ACTIVE_KEY,
+             sctp_authkeyid{static_cast<sctp_assoc_t>(id), number});
+}
+
+int UsrsctpSocket::delete_auth_key(SctpId id, std::uint16_t number) {
+  return set(so_, IPPROTO_SCTP, SCTP_AUTH_DELETE_KEY,
+             sctp_authkeyid{static_cast<sctp_assoc_t>(id), number});
+}
+
+int UsrsctpSocket::subscribe_dry(SctpId id, bool on) {
+  sctp_event event{};
+  event.se_assoc_id = static_cast<sctp_assoc_t>(id);
+  event.se_type = SCTP_SENDER_DRY_EVENT;
+  event.se_on = on ? 1 : 0;
+  return set(so_, IPPROTO_SCTP, SCTP_EVENT, event);
+}
+
+bool UsrsctpSocket::is_dry(SctpId id) const {
+  sctp_status status{};
+  status.sstat_assoc_id = static_cast<sctp_assoc_t>(id);
+  socklen_t size = sizeof status;
+  return usrsctp_getsockopt(so_, IPPROTO_SCTP, SCTP_STATUS, &status, &size) == 0 &&
+         status.sstat_unackdata == 0;
 }
 
 std::unique_ptr<UsrsctpSocket> UsrsctpSocket::peel_off(SctpId id, int& error) {

@@ -67,9 +67,25 @@ class UsrsctpSocket {
     bool unordered = false;
   };
   Piece receive(std::span<std::byte> into);
-  [[nodiscard]] int send(SctpId id, const Message& message);
+  [[nodiscard]] int send(SctpId id, const Message& message) {
+    return send(id, {message.stream, message.protocol, message.unordered}, message.payload.bytes());
+  }
+  [[nodiscard]] int send(SctpId id, const SendInfo& info, Bytes bytes);
   // While on, what is small waits for company if something is in flight.
   void hold_small(bool on);
+
+  // SCTP-AUTH (RFC 4895), before associations exist. With `require`, DATA chunks of a peer that
+  // does not authenticate them are dropped.
+  [[nodiscard]] int enable_auth(bool require);
+  bool peer_has_auth(SctpId id) const;
+  // Of one association. No bytes: the empty key.
+  [[nodiscard]] int set_auth_key(SctpId id, std::uint16_t number, Bytes key);
+  [[nodiscard]] int use_auth_key(SctpId id, std::uint16_t number);
+  [[nodiscard]] int delete_auth_key(SctpId id, std::uint16_t number);
+
+  // For one association: tell when nothing is unsent or unacknowledged any more.
+  [[nodiscard]] int subscribe_dry(SctpId id, bool on);
+  bool is_dry(SctpId id) const;
 
   // RFC 9260 §9.2, §9.1. The notification follows.
   [[nodiscard]] int shut_down(SctpId id);

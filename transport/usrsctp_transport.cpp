@@ -34,7 +34,7 @@ UsrsctpTransport::~UsrsctpTransport() = default;
 
 // --- Endpoints ------------------------------------------------------------------------------
 
-Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Framing&) {
+Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Framing& framing) {
   const std::string where = "endpoint " + config.name + ": ";
   if (!stack_) {
     auto stack = UsrsctpStack::claim(loop_);
@@ -56,12 +56,17 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
   auto shared = std::make_shared<UsrsctpEndpoint>();
   shared->config = config;
   shared->id = join_pool(shared->config).id;
+  if (auto good = shared->set_up(framing); !good) return failure(where + good.error().what);
   auto udp = open_udp(config);
   if (!udp) return failure(where + udp.error().what);
   shared->udp = std::move(*udp);
 
   auto opened = UsrsctpSocket::open_one_to_many(config.port, config.sctp);
-  if (opened.socket && config.listening) {
+  if (opened.socket && shared->tls != nullptr) {
+    opened.error = opened.socket->enable_auth(shared->needs_auth());
+    opened.step = "enable SCTP-AUTH";
+  }
+  if (opened.socket && opened.error == 0 && config.listening) {
     opened.error = opened.socket->listen();
     opened.step = "listen";
   }
@@ -85,8 +90,23 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
                         true});
     }
   }
+  if (shared->tls != nullptr) tell_of(*shared, shared->tls->notices("DTLS over SCTP with the "));
   endpoints_.emplace(shared->id, std::move(endpoint));
   return shared->id;
+}
+
+void UsrsctpTransport::tell_of(const UsrsctpEndpoint& endpoint,
+                               const std::vector<std::string>& notices) {
+  for (const std::string& notice : notices) {
+    tell(fact::Notice{"endpoint " + endpoint.config.name + ": " + notice});
+  }
+}
+
+void UsrsctpTransport::reload_credentials() {
+  for (auto& [id, endpoint] : endpoints_) {
+    const UsrsctpEndpoint& shared = *endpoint.shared;
+    if (shared.tls != nullptr) tell_of(shared, shared.tls->reload_notices());
+  }
 }
 
 Result<std::vector<UsrsctpStack::UdpPort>> UsrsctpTransport::open_udp(
@@ -185,6 +205,7 @@ AssociationId UsrsctpTransport::connect(EndpointId local, const PeerConfig& peer
   }
   UsrsctpAssociation& association = add(id, connected.id, endpoint);
   association.peer = peer.name;
+  association.identity = peer.identity();
   association.placement = peer.placement;
   association.initiator = true;
   if (connected.id == 0) {
@@ -319,6 +340,7 @@ void UsrsctpTransport::attend() {
   for (AssociationId id : std::exchange(over_, {})) {
     if (find_association(id) != nullptr) finish(id);
   }
+  for (AssociationId id : std::exchange(adopted_, {})) read_sealed(id);
   for (AssociationId id : std::exchange(congestion_, {})) {
     UsrsctpAssociation* association = find_association(id);
     if (association == nullptr || association->phase() != UsrsctpAssociation::Phase::up) continue;

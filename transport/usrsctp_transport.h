@@ -45,6 +45,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
 
+  void reload_credentials();
   static bool made(const DetachedAssociation& cargo);
 
   std::size_t peeled_count() const { return peeled_; }
@@ -81,6 +82,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   std::optional<PathId> path_to(const UsrsctpEndpoint& endpoint, const PeerConfig& peer,
                                 std::string& why);
   void tell(Fact fact);
+  void tell_of(const UsrsctpEndpoint& endpoint, const std::vector<std::string>& notices);
   void attend();
   void end_of_turn();
   void flush_dirty();
@@ -97,8 +99,13 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   void on_change(const Source& source, const notification::AssociationChanged& changed);
   void on_up(const Source& source, const notification::AssociationChanged& up);
   void on_restart(UsrsctpAssociation& old, const notification::AssociationChanged& up);
-  void begin(UsrsctpAssociation& association, const notification::AssociationChanged& up);
+  void begin(UsrsctpAssociation& association, const notification::AssociationChanged& up,
+             bool restarted = false);
+  void deliver(UsrsctpAssociation& association, Message&& message);
+  void refuse_oversized(UsrsctpAssociation& association);
+  void read_sealed(AssociationId id);
   void finish(AssociationId id);
+  void tell_down(const UsrsctpAssociation& ended);
   void retry_blocked();
   void after_message();
 
@@ -122,7 +129,8 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   std::vector<AssociationId> dirty_;    // to be flushed at the end of this turn
   std::vector<AssociationId> blocked_;  // wait for room in the stack
   std::vector<AssociationId> congestion_;
-  std::vector<AssociationId> over_;  // ended without a word from the stack
+  std::vector<AssociationId> over_;     // ended without a word from the stack
+  std::vector<AssociationId> adopted_;  // whose channels may have more to say
   std::vector<Fact> facts_;
   std::vector<std::unique_ptr<UsrsctpSocket>> closing_;  // closed outside the stack
   std::vector<std::unique_ptr<UsrsctpAssociation>> graves_;

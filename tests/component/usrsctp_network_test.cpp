@@ -11,11 +11,12 @@
 #include <sys/wait.h>
 
 #include "core/random.h"
+#include "tests/support/certificates.h"
 #include "tests/support/seeds.h"
 #include "transport/usrsctp_transport.h"
 
 // SCTP in this process against bad luck: peels under full load, lossy networks, peers that vanish
-// or start anew. SIGLANE_SEEDS says how many runs.
+// or start anew, all of it in clear and under DTLS. SIGLANE_SEEDS says how many runs.
 namespace siglane::transport {
 namespace {
 
@@ -54,6 +55,19 @@ SctpOptions quick() {
   return options;
 }
 
+// Of both ends.
+class Certificates {
+ public:
+  siglane::testing::TemporaryDirectory directory;
+
+ private:
+  siglane::testing::Authority authority_;
+
+ public:
+  TlsConfig server = authority_.issue_files_for("server.example", directory, "server");
+  TlsConfig client = authority_.issue_files_for("client.example", directory, "client");
+};
+
 // 8 to 20000 bytes, most of them small. Both ends know it of every message.
 std::size_t size_of(std::uint64_t seed, std::uint32_t stream, std::uint32_t number) {
   Random random(seed * 1000003 + stream * 7919 + number);
@@ -71,6 +85,7 @@ std::byte filler(std::uint32_t number, std::size_t at) {
 struct Flow {
   std::uint32_t seed = 0;
   std::uint32_t each = 0;  // messages on each stream
+  std::size_t size_max = 20000;
   std::array<std::uint32_t, kStreams> sent{}, received{};
   std::uint32_t violations = 0;
 
@@ -84,7 +99,7 @@ struct Flow {
 
   Message next(std::uint32_t stream, BufferPool& pool) const {
     const std::uint32_t number = sent[stream];
-    const std::size_t size = size_of(seed, stream, number);
+    const std::size_t size = std::min(size_of(seed, stream, number), size_max);
     BufferBuilder builder(pool, size);
     builder.u32(seed);
     builder.u32(number);
@@ -104,7 +119,7 @@ struct Flow {
     }
     const std::uint32_t expected = received[stream]++;
     const Bytes bytes = message.payload.bytes();
-    bool right = bytes.size() == size_of(seed, stream, expected) &&
+    bool right = bytes.size() == std::min(size_of(seed, stream, expected), size_max) &&
                  load_u32(bytes.data()) == seed && load_u32(bytes.data() + 4) == expected;
     for (std::size_t i = kHeaderBytes; right && i < bytes.size(); ++i) {
       right = bytes[i] == filler(expected, i);
@@ -116,7 +131,11 @@ struct Flow {
 // A transport, both of whose ends are here, and all that it told.
 class World final : public TransportSink {
  public:
-  explicit World(SctpOptions options = patient()) : options_(options) {
+  explicit World(SctpOptions options = patient(), const Certificates* certificates = nullptr)
+      : World(options, certificates == nullptr ? std::nullopt : std::optional(certificates->server),
+              certificates == nullptr ? std::nullopt : std::optional(certificates->client)) {}
+  World(SctpOptions options, std::optional<TlsConfig> server, std::optional<TlsConfig> client)
+      : options_(options), tls_{std::move(client), std::move(server)} {
     transport_->set_sink(*this);
   }
 
@@ -129,6 +148,7 @@ class World final : public TransportSink {
     config.udp_encapsulation_port = udp_port;
     config.sctp = options_;
     config.limits.send_queue_bytes_max = 400'000;
+    config.tls = tls_[listening];
     auto id = transport_->open(config, framing_);
     EXPECT_TRUE(id.has_value()) << (id ? "" : id.error().what);
     return id.value_or(EndpointId{});
@@ -139,6 +159,7 @@ class World final : public TransportSink {
     peer.addresses = {"127.0.0.1"};
     peer.port = port;
     peer.remote_udp_port = udp_port;
+    peer.tls_identity = "server.example";
     return transport_->connect(from, peer);
   }
   // Our association and the server's.
@@ -193,11 +214,15 @@ class World final : public TransportSink {
       if (peeled != peel_inside.end() && --peeled->second == 0) {
         EXPECT_TRUE(peel(id)) << "from within a batch of the shared socket";
       }
+    } else if (auto* returned = std::get_if<AssociationUnsent>(&event)) {
+      unsent[id].push_back(std::move(returned->message));
     } else if (auto* ended = std::get_if<AssociationDown>(&event)) {
       down.emplace(id, *ended);
     }
   }
-  void on_fact(AssociationId, Fact, Instant) override {}
+  void on_fact(AssociationId, Fact fact, Instant) override {
+    if (auto* one = std::get_if<fact::PeerRefused>(&fact)) refused.push_back(one->why);
+  }
 
   Loop& loop() { return *loop_; }
   UsrsctpTransport& transport() { return *transport_; }
@@ -205,12 +230,15 @@ class World final : public TransportSink {
   std::map<AssociationId, AssociationUp> up;
   std::map<AssociationId, AssociationDown> down;
   std::map<AssociationId, std::size_t> messages;
+  std::map<AssociationId, std::vector<Message>> unsent;
   std::vector<AssociationId> accepted;
+  std::vector<std::string> refused;
   std::map<AssociationId, Flow*> out, in;
   std::map<AssociationId, std::uint32_t> peel_inside;  // at that message, inside the callback
 
  private:
   SctpOptions options_;
+  std::optional<TlsConfig> tls_[2];  // of who connects, of who listens
   NoFraming framing_;
   BufferPool pool_;
   Counters counters_;
@@ -219,18 +247,19 @@ class World final : public TransportSink {
       std::make_unique<UsrsctpTransport>(*loop_, pool_, counters_);
 };
 
-void prove_the_peel(std::uint64_t seed) {
+void prove_the_peel(std::uint64_t seed, const Certificates* certificates) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   constexpr std::uint16_t kPeers = 6;
   constexpr std::uint32_t kEach = 100;
   Random random(seed);
-  World world;
+  World world(patient(), certificates);
   world.open(kServerPort, kServerUdp, true);
   std::vector<std::unique_ptr<Flow>> flows;
   const auto flow = [&] {
     flows.push_back(std::make_unique<Flow>());
     flows.back()->seed = static_cast<std::uint32_t>(seed * 100 + flows.size());
     flows.back()->each = kEach;
+    if (certificates != nullptr) flows.back()->size_max = SctpSecurity::kMessageBytesMax;
     return flows.back().get();
   };
   std::vector<std::pair<AssociationId, AssociationId>> pairs;
@@ -285,7 +314,14 @@ void prove_the_peel(std::uint64_t seed) {
 
 TEST(UsrsctpPeelProof, six_peers_peeled_in_mid_stream_lose_double_and_reorder_nothing) {
   for (std::uint64_t seed = 1; seed <= test::seeds(3) && !::testing::Test::HasFailure(); ++seed) {
-    prove_the_peel(seed);
+    prove_the_peel(seed, nullptr);
+  }
+}
+
+TEST(UsrsctpPeelProof, nor_do_they_under_dtls) {
+  const Certificates certificates;
+  for (std::uint64_t seed = 1; seed <= test::seeds(3) && !::testing::Test::HasFailure(); ++seed) {
+    prove_the_peel(seed, &certificates);
   }
 }
 
@@ -341,16 +377,17 @@ class Relay {
   std::vector<Poll> polls_;
 };
 
-TEST(UsrsctpNetwork, loses_nothing_where_packets_are_lost_doubled_and_reordered) {
+void cross_a_bad_network(const Certificates* certificates) {
   for (std::uint64_t seed = 1; seed <= test::seeds(2); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    World world;
+    World world(patient(), certificates);
     Relay relay(world, seed);
     world.open(kServerPort, kServerUdp, true);
     const EndpointId client = world.open(kClientPort, kClientUdp, false);
     const auto [ours, theirs] = world.join(client, kRelayUdp);
-    Flow up{static_cast<std::uint32_t>(seed * 10 + 1), 50};
-    Flow down{static_cast<std::uint32_t>(seed * 10 + 2), 50};
+    const std::size_t most = certificates == nullptr ? 20000 : SctpSecurity::kMessageBytesMax;
+    Flow up{static_cast<std::uint32_t>(seed * 10 + 1), 50, most};
+    Flow down{static_cast<std::uint32_t>(seed * 10 + 2), 50, most};
     world.out[ours] = world.in[theirs] = &up;
     world.out[theirs] = world.in[ours] = &down;
     world.peel_inside[theirs] = 60;
@@ -367,6 +404,34 @@ TEST(UsrsctpNetwork, loses_nothing_where_packets_are_lost_doubled_and_reordered)
     EXPECT_TRUE(world.transport().status(theirs)->peeled);
     EXPECT_TRUE(world.down.empty());
   }
+}
+
+TEST(UsrsctpNetwork, loses_nothing_where_packets_are_lost_doubled_and_reordered) {
+  cross_a_bad_network(nullptr);
+}
+
+TEST(UsrsctpNetwork, loses_nothing_under_dtls_either) {
+  const Certificates certificates;
+  cross_a_bad_network(&certificates);
+}
+
+TEST(UsrsctpNetwork, returns_in_clear_what_a_peer_that_vanished_under_dtls_did_not_get) {
+  const Certificates certificates;
+  World world(quick(), &certificates);
+  Relay relay(world, 1);
+  world.open(kServerPort, kServerUdp, true);
+  const EndpointId client = world.open(kClientPort, kClientUdp, false);
+  const auto [ours, theirs] = world.join(client, kRelayUdp);
+  relay.lost_percent = 100;
+  Flow flow{1, 3, SctpSecurity::kMessageBytesMax};
+  world.out[theirs] = &flow;
+  world.pump();
+  const AssociationId server_side = theirs;
+  ASSERT_TRUE(world.until([&] { return world.down.contains(server_side); }));
+  EXPECT_EQ(world.down.at(theirs).cause, DownCause::lost);
+  ASSERT_EQ(world.unsent[theirs].size(), 3u * kStreams);
+  for (const Message& message : world.unsent[theirs]) flow.check(message);
+  EXPECT_EQ(flow.violations, 0u);
 }
 
 TEST(UsrsctpNetwork, notices_on_a_peeled_socket_that_the_peer_has_vanished) {
@@ -423,9 +488,19 @@ TEST(UsrsctpNetwork, survives_garbage_from_anywhere) {
 // --- A peer in a process of its own -------------------------------------------------------------
 
 // Not a test: what the child process runs. Sends one message on each stream, then waits to be
-// killed.
+// killed. With a directory of certificates, under DTLS.
+constexpr const char* kCertificates = "SIGLANE_TEST_CERTIFICATES";
+
 TEST(UsrsctpPeerProcess, DISABLED_connects_and_sends) {
-  World world;
+  std::optional<TlsConfig> tls;
+  if (const char* directory = std::getenv(kCertificates)) {
+    const std::string client = directory + std::string("/client.");
+    tls.emplace();
+    tls->certificate = client + "crt";
+    tls->key = client + "key";
+    tls->ca = client + "ca";
+  }
+  World world(patient(), std::nullopt, tls);
   const EndpointId client = world.open(kClientPort, kClientUdp, false);
   const AssociationId id = world.connect(client, kServerPort, kServerUdp);
   Flow flow{9, 1};
@@ -479,6 +554,36 @@ TEST(UsrsctpNetwork, takes_a_restart_for_an_end_and_a_new_beginning) {
     EXPECT_EQ(world.transport().status(second)->peeled, peeled);
     ASSERT_TRUE(world.until([&] { return world.messages[second] == kStreams; }));
   }
+}
+
+// The stack cannot authenticate what begins anew.
+TEST(UsrsctpNetwork, lets_a_peer_that_starts_anew_under_dtls_connect_once_more) {
+  const Certificates certificates;
+  ::setenv(kCertificates, certificates.directory.path("").c_str(), 1);
+  for (const bool peeled : {false, true}) {
+    SCOPED_TRACE(peeled ? "on a peeled socket" : "on the shared socket");
+    World world(patient(), &certificates);
+    world.open(kServerPort, kServerUdp, true);
+    auto life = std::make_unique<PeerProcess>();
+    ASSERT_TRUE(world.until([&] { return world.up.size() == 1; }));
+    const AssociationId first = world.accepted.front();
+    ASSERT_TRUE(world.until([&] { return world.messages[first] == kStreams; }));
+    if (peeled) {
+      ASSERT_TRUE(world.peel(first));
+    }
+    life.reset();  // killed: says nothing to anybody
+    life = std::make_unique<PeerProcess>();
+    ASSERT_TRUE(world.until([&] { return !world.refused.empty(); }));
+    ASSERT_TRUE(world.down.contains(first));
+    EXPECT_EQ(world.down.at(first).cause, DownCause::restarted);
+    EXPECT_NE(world.refused.front().find("has to connect once more"), std::string::npos);
+    life.reset();
+    life = std::make_unique<PeerProcess>();
+    ASSERT_TRUE(world.until([&] { return world.up.size() == 2; }));
+    const AssociationId second = world.accepted.back();
+    ASSERT_TRUE(world.until([&] { return world.messages[second] == kStreams; }));
+  }
+  ::unsetenv(kCertificates);
 }
 
 }  // namespace
