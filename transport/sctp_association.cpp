@@ -11,21 +11,13 @@ namespace {
 // Flush early after so many messages: a long turn must not hold back what is ready.
 constexpr std::size_t kFlushMessages = 16;
 
-// What a message costs of SO_SNDBUF: the kernel counts its own structures for every chunk too
-// (measured on Linux 6.1: a chunk of 1000 bytes costs some 1870).
-std::uint64_t stack_cost(const Message& message) {
-  constexpr std::size_t kChunkBytes = 1400, kOverheadBytes = 870;
-  const std::size_t size = message.payload.size();
-  return size + kOverheadBytes * (1 + size / kChunkBytes);
-}
-
 }  // namespace
 
 SctpAssociation::SctpAssociation(AssociationId id, SctpId stack_id,
                                  std::shared_ptr<const SctpEndpoint> endpoint, SctpHost& host,
                                  Instant now)
     : queue(endpoint->config.limits),
-      reassembly(endpoint->config.limits.message_bytes_max),
+      reassembly(endpoint->received_bytes_max),
       meter(now),
       connecting_since(now),
       id_(id),
@@ -35,12 +27,18 @@ SctpAssociation::SctpAssociation(AssociationId id, SctpId stack_id,
 
 // --- Sending --------------------------------------------------------------------------------
 
+// What a message costs of SO_SNDBUF: the kernel counts its own structures for every chunk too
+// (measured on Linux 6.1: a chunk of 1000 bytes costs some 1870).
+std::uint64_t SctpAssociation::stack_cost(std::size_t size) {
+  constexpr std::size_t kChunkBytes = 1400, kOverheadBytes = 870;
+  return size + kOverheadBytes * (1 + size / kChunkBytes);
+}
+
 SendOutcome SctpAssociation::send(Message&& message) {
   const std::size_t size = message.payload.size();
   if (phase_ != Phase::up || static_cast<std::uint16_t>(message.stream) >= streams_out_ ||
-      size == 0 || size > endpoint_->config.sctp.send_buffer_bytes ||
-      !queue.push(std::move(message))) {
-    return SendOutcome::refused;
+      size == 0 || size > endpoint_->sent_bytes_max || !queue.push(std::move(message))) {
+    return refuse(size);
   }
   if (!blocked && !at_cap()) {
     if (queue.messages() >= kFlushMessages) {
@@ -53,12 +51,20 @@ SendOutcome SctpAssociation::send(Message&& message) {
   return SendOutcome::accepted;
 }
 
+SendOutcome SctpAssociation::refuse(std::size_t size) {
+  // DTLS has no way to cut a message in two (RFC 6083 §3.3).
+  if (security_ != nullptr && size > endpoint_->sent_bytes_max) {
+    host_->counters().add(Counter::tls_messages_too_long);
+  }
+  return SendOutcome::refused;
+}
+
 bool SctpAssociation::flush() {
-  if (phase_ != Phase::up && phase_ != Phase::draining) return true;
+  if (phase_ != Phase::up && phase_ != Phase::draining && phase_ != Phase::securing) return true;
   const std::size_t before = queue.messages();
   blocked = false;
-  send_queued();
-  if (queue.empty() && phase_ == Phase::draining) {
+  security_ != nullptr ? send_sealed() : send_queued();
+  if (queue.empty() && phase_ == Phase::draining && said_goodbye()) {
     phase_ = Phase::shutting_down;
     // An error: it has ended by itself, and its notification waits to be read.
     (void)shut_down_association(fd(), stack_id_);
@@ -72,31 +78,31 @@ void SctpAssociation::send_queued() {
   const Instant now = Loop::fresh_now();
   while (!queue.empty() && !at_cap()) {
     const Message& next = queue.front();
-    const bool reaches_cap =
-        !peeled() && held_bytes_ + stack_cost(next) >= endpoint_->held_bytes_max();
+    const bool last = reaches_cap(stack_cost(next.payload.size()));
     // The last one before the cap must not be corked, and is worth an answer at once: until the
     // stack is dry, nothing more goes.
-    const int error =
-        send_message(fd(), stack_id_, next, {queue.messages() > 1 && !reaches_cap, reaches_cap});
-    if (error == EAGAIN || error == ENOBUFS || error == ENOMEM) {
-      blocked = true;
-      host_->counters().add(Counter::send_blocked);
-      if (own_) {
-        own_->want_writable(true);
-      } else {
-        host_->wait_until_writable(*this);
-      }
-      break;
-    }
+    const int error = send_message(fd(), stack_id_, next, {queue.messages() > 1 && !last, last});
     // Otherwise it has ended, and its notification waits to be read. The queue becomes Unsent.
-    if (error != 0) break;
+    if (try_later(error) || error != 0) break;
     account_for(queue.pop(), now);
   }
   watch_for_dry();
 }
 
+bool SctpAssociation::try_later(int error) {
+  if (error != EAGAIN && error != ENOBUFS && error != ENOMEM) return false;
+  blocked = true;
+  host_->counters().add(Counter::send_blocked);
+  if (own_) {
+    own_->want_writable(true);
+  } else {
+    host_->wait_until_writable(*this);
+  }
+  return true;
+}
+
 void SctpAssociation::account_for(const Message& message, Instant now) {
-  held_bytes_ += stack_cost(message);
+  held_bytes_ += stack_cost(message.payload.size());
   meter.count_out(message.payload.size());
   if (message.caused_at != Instant{} && now > message.caused_at) {
     residence.record(static_cast<std::uint64_t>((now - message.caused_at).count()));
@@ -105,7 +111,9 @@ void SctpAssociation::account_for(const Message& message, Instant now) {
 
 // A quiet association never comes near the cap, and need not be told each time that it is dry.
 void SctpAssociation::watch_for_dry() {
-  if (peeled() || dry_subscribed_ || held_bytes_ * 2 < endpoint_->held_bytes_max()) return;
+  const bool asked_for = security_ != nullptr && security_->waits_for_dry();
+  const bool near_cap = !peeled() && held_bytes_ * 2 >= endpoint_->held_bytes_max();
+  if (dry_subscribed_ || !(near_cap || asked_for)) return;
   dry_subscribed_ = subscribe_dry(fd(), stack_id_, true) == 0;
 }
 
@@ -115,7 +123,8 @@ void SctpAssociation::dry() {
     (void)subscribe_dry(fd(), stack_id_, false);
     dry_subscribed_ = false;
   }
-  if (!queue.empty() && !blocked && !dirty) host_->flush_at_end_of_turn(*this);
+  if (security_ != nullptr) security_->dry();
+  if (!queue.empty() || security_ != nullptr) flush_soon();
 }
 
 void SctpAssociation::tell_congestion() {
@@ -158,6 +167,7 @@ std::optional<AssociationUnsent> SctpAssociation::returned(const notification::S
   unsent.message.payload = Buffer::copy_of(*returning_);
   unsent.sent_unacknowledged = returning_sent_;
   returning_.reset();
+  if (security_ != nullptr && !security_->unseal(unsent.message)) return std::nullopt;
   return unsent;
 }
 
@@ -170,6 +180,7 @@ void SctpAssociation::close(CloseMode mode) {
       return;
     case Phase::connecting:
       // Linux drops a handshake that is closed gracefully without a word.
+    case Phase::securing:
       mode = CloseMode::abort;
       break;
     case Phase::up:
@@ -220,6 +231,7 @@ void SctpAssociation::peer_shut_down() {
 }
 
 void SctpAssociation::ended(DownCause cause, std::string detail) {
+  if (security_ != nullptr) security_->judge_end(cause, detail);
   const bool ours = phase_ == Phase::draining || phase_ == Phase::shutting_down ||
                     phase_ == Phase::aborting || phase_ == Phase::over;
   phase_ = Phase::over;
@@ -250,7 +262,7 @@ void SctpAssociation::move_to(SctpHost& host, BufferPool& pool) {
 
 // --- What is said of it ---------------------------------------------------------------------
 
-AssociationUp SctpAssociation::up_event() const {
+AssociationUp SctpAssociation::up_event() {
   AssociationUp up;
   up.local = endpoint_->id;
   up.local_addresses = local_addresses_;
@@ -260,6 +272,8 @@ AssociationUp SctpAssociation::up_event() const {
   up.streams_out = streams_out_;
   if (initiator) up.peer = peer;
   up.initiator = initiator;
+  if (security_ != nullptr) up.certificate_names = security_->peer_names();
+  was_up_ = true;
   return up;
 }
 

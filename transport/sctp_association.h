@@ -11,6 +11,7 @@
 #include "core/transport.h"
 #include "transport/peeloff_policy.h"
 #include "transport/reassembly.h"
+#include "transport/sctp_security.h"
 #include "transport/sctp_socket.h"
 #include "transport/send_queue.h"
 #include "transport/traffic_meter.h"
@@ -19,10 +20,7 @@
 namespace siglane::transport {
 
 // What associations need to know of their endpoint. Immutable, shared between loops.
-struct SctpEndpoint {
-  EndpointId id{};
-  EndpointConfig config;  // has a pool
-
+struct SctpEndpoint : SctpEndpointBase {
   // Bytes of the shared send buffer that one association may hold: an eighth of it (the kernel
   // counts double), so that one slow peer leaves room for all others.
   std::size_t held_bytes_max() const { return config.sctp.send_buffer_bytes / 4; }
@@ -45,10 +43,11 @@ class SctpHost {
 
 // One association of the kernel's SCTP, on a shared socket or on its own. All of it moves when it
 // is peeled off or changes loops.
-class SctpAssociation final : public Association {
+class SctpAssociation final : public Association, private SctpSecurity::Stack {
  public:
   enum class Phase {
     connecting,
+    securing,  // SCTP is up, and DTLS is not yet
     up,
     draining,       // close(graceful): the queue goes out first
     shutting_down,  // SHUTDOWN was asked for
@@ -83,6 +82,18 @@ class SctpAssociation final : public Association {
   // As the stack's notifications say.
   void came_up(const notification::AssociationChanged& up, std::vector<std::string> local,
                std::vector<SocketAddress> remote, Instant now);
+  // Instead of up, at an endpoint that has certificates.
+  void secure(bool connecting, bool restarted);
+  SctpSecurity* security() const { return security_.get(); }
+  // What SctpSecurity::next() has said.
+  void secured() { phase_ = Phase::up; }
+  void peer_said_goodbye();
+  void security_failed(const std::string& other_problem = {});
+  // Up was told; or somebody waits to hear what became of it.
+  bool was_up() const { return was_up_; }
+  bool known_above() const { return initiator || was_up_; }
+  const std::string& remote_text() const { return remote_text_; }
+
   void peer_shut_down();
   // The stack is done with it. What we did first is the cause that counts.
   void ended(DownCause cause, std::string detail);
@@ -99,11 +110,14 @@ class SctpAssociation final : public Association {
   // Hands as much of the queue to the stack as the stack, and on a shared socket the cap, allow.
   // true: at least one message went, or nothing waits.
   bool flush();
+  void flush_soon() {
+    if (!dirty && !blocked) host_->flush_at_end_of_turn(*this);
+  }
   std::uint64_t held_bytes() const { return held_bytes_; }
   bool dirty = false;    // waits for the end of the turn
   bool blocked = false;  // waits for its socket to become writable
 
-  AssociationUp up_event() const;
+  AssociationUp up_event();
   AssociationDown down_event() const { return {down_cause_, down_detail_}; }
   AssociationStatus status() const;
 
@@ -116,7 +130,8 @@ class SctpAssociation final : public Association {
   TrafficMeter meter;
   Histogram residence;
   Placement placement = Placement::automatic;
-  std::string peer;  // as configured; empty: not known
+  std::string peer;      // as configured; empty: not known
+  std::string identity;  // what its certificate must name; empty: that is found out later
   bool initiator = false;
   Instant connecting_since{};
   Duration connect_patience{};  // how long silence lasts before the stack gives up
@@ -125,8 +140,23 @@ class SctpAssociation final : public Association {
   double peeled_at_messages_per_second = 0;
 
  private:
+  // SctpSecurity::Stack
+  bool peer_has_auth() override;
+  int set_auth_key(std::uint16_t number, Bytes key) override;
+  int use_auth_key(std::uint16_t number) override;
+  int delete_auth_key(std::uint16_t number) override;
+  int send_record(const SendInfo& info, Bytes record, bool more) override;
+
+  static std::uint64_t stack_cost(std::size_t message_bytes);
+  bool reaches_cap(std::uint64_t cost) const {
+    return !peeled() && held_bytes_ + cost >= endpoint_->held_bytes_max();
+  }
   bool at_cap() const { return !peeled() && held_bytes_ >= endpoint_->held_bytes_max(); }
+  SendOutcome refuse(std::size_t size);
   void send_queued();
+  void send_sealed();
+  bool try_later(int error);
+  bool said_goodbye();
   void account_for(const Message& message, Instant now);
   void watch_for_dry();
   void tell_congestion();
@@ -141,6 +171,9 @@ class SctpAssociation final : public Association {
 
   int shared_fd_ = -1;
   std::optional<WatchedSocket> own_;
+
+  std::unique_ptr<SctpSecurity> security_;  // null: in clear
+  bool was_up_ = false;
 
   std::uint64_t held_bytes_ = 0;  // accepted by the stack since it was last known to be dry
   bool dry_subscribed_ = false;

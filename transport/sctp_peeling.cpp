@@ -75,6 +75,8 @@ DetachOutcome SctpTransport::peel_off(SctpAssociation& association) {
     return Gone{};
   }
   copy_uninherited(shared_fd, fd);
+  // A peer that begins anew there is asked again; an error means that it was not the first time.
+  if (association.endpoint().tls != nullptr) (void)enable_auth(fd);
   std::unique_ptr<SctpAssociation> owned = remove(association.id());
   owned->leave_socket();
   return Peeled{std::make_unique<SctpCargo>(std::move(owned), fd, counters_)};
@@ -103,7 +105,9 @@ void SctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   association.sit_on(std::move(*socket));
   peeled_[fd] = &association;
   ++*options_.peeled;
-  if (!association.queue.empty()) flush_at_end_of_turn(association);
+  const bool secure = association.security() != nullptr;
+  if (secure) soon([this, id] { read_sealed(id); });  // what its channel has not said yet
+  if (!association.queue.empty() || secure) flush_at_end_of_turn(association);
 }
 
 Seat SctpTransport::seat(AssociationId id) const {
@@ -121,6 +125,7 @@ void SctpTransport::leave_own(int fd) {
 
 void SctpTransport::tick() {
   const Instant now = loop_.now();
+  if (!handshakes_.empty()) end_late_handshakes(now);
   std::vector<std::pair<Shared*, SharedPressure>> sockets;
   bool pressed = std::exchange(pressed_, false);
   for (auto& [fd, shared] : shared_by_fd_) {
@@ -139,6 +144,18 @@ void SctpTransport::tick() {
   tell_unconfirmed_paths(now);
   sample_all(now, pressed ? kPressedWindow : options_.sample_interval / 2);
   for (auto& [shared, pressure] : sockets) evaluate(*shared, pressure, now);
+}
+
+void SctpTransport::end_late_handshakes(Instant now) {
+  std::erase_if(handshakes_, [&](const std::pair<AssociationId, Instant>& under_way) {
+    SctpAssociation* association = find_association(under_way.first);
+    if (association == nullptr || association->phase() != SctpAssociation::Phase::securing) {
+      return true;
+    }
+    if (now < under_way.second) return false;
+    association->security_failed("no handshake within handshake_timeout_ms");
+    return true;
+  });
 }
 
 SharedPressure SctpTransport::pressure_of(Shared& shared, Instant now) {

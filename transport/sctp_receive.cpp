@@ -113,6 +113,7 @@ void SctpTransport::take_data(Source source, const ReceivedPiece& piece) {
     case SctpAssociation::Phase::aborting:
     case SctpAssociation::Phase::over:
       return;
+    case SctpAssociation::Phase::securing:
     case SctpAssociation::Phase::up:
     case SctpAssociation::Phase::draining:
     case SctpAssociation::Phase::shutting_down:
@@ -122,7 +123,7 @@ void SctpTransport::take_data(Source source, const ReceivedPiece& piece) {
 
   Message message;
   if (piece.ends && association->reassembly.empty()) {
-    if (piece.size > association->endpoint().config.limits.message_bytes_max) {
+    if (piece.size > association->endpoint().received_bytes_max) {
       return refuse_oversized(*association);
     }
     message.stream = piece.stream;
@@ -140,9 +141,49 @@ void SctpTransport::take_data(Source source, const ReceivedPiece& piece) {
         break;
     }
   }
-  association->meter.count_in(message.payload.size());
+  if (association->security() == nullptr) return deliver(*association, std::move(message));
+  association->security()->receive(message);
+  read_sealed(association->id());
+}
+
+void SctpTransport::deliver(SctpAssociation& association, Message&& message) {
+  association.meter.count_in(message.payload.size());
   message.caused_at = loop_.now();
-  emit(association->id(), AssociationReceived{std::move(message)});
+  emit(association.id(), AssociationReceived{std::move(message)});
+}
+
+// All that the channel has to say. Whoever hears it may move the association away: what it has not
+// said yet goes along.
+void SctpTransport::read_sealed(AssociationId id) {
+  using Event = SctpSecurity::Event;
+  for (;;) {
+    SctpAssociation* association = find_association(id);
+    if (association == nullptr || association->phase() == SctpAssociation::Phase::aborting ||
+        association->phase() == SctpAssociation::Phase::over) {
+      return;
+    }
+    SctpSecurity& security = *association->security();
+    Message message;
+    switch (security.next(buffers_, message)) {
+      case Event::opened:
+        association->secured();
+        tell_up(*association);
+        break;
+      case Event::message:
+        if (message.payload.size() > association->endpoint().config.limits.message_bytes_max) {
+          return refuse_oversized(*association);
+        }
+        deliver(*association, std::move(message));
+        break;
+      case Event::ended:
+        return association->peer_said_goodbye();
+      case Event::failed:
+        return association->security_failed();
+      case Event::nothing:
+        if (security.has_own_record()) association->flush_soon();
+        return;
+    }
+  }
 }
 
 void SctpTransport::refuse_oversized(SctpAssociation& association) {
@@ -200,7 +241,10 @@ void SctpTransport::take_notification(Source source, const ReceivedPiece& piece)
 
 void SctpTransport::on_path(Source source, const notification::PathChanged& path) {
   SctpAssociation* association = association_of(source, path.id);
-  if (association == nullptr || association->phase() == SctpAssociation::Phase::over) return;
+  if (association == nullptr || association->phase() == SctpAssociation::Phase::over ||
+      association->phase() == SctpAssociation::Phase::securing) {
+    return;
+  }
   switch (path.state) {
     case notification::PathState::available:
     case notification::PathState::added:
@@ -281,11 +325,18 @@ void SctpTransport::on_up(Source source, const notification::AssociationChanged&
   begin(association, up);
 }
 
-void SctpTransport::begin(SctpAssociation& association,
-                          const notification::AssociationChanged& up) {
+void SctpTransport::begin(SctpAssociation& association, const notification::AssociationChanged& up,
+                          bool restarted) {
   const int fd = association.fd();
   association.came_up(up, texts_of(local_addresses(fd, up.id)), peer_addresses(fd, up.id),
                       loop_.now());
+  if (association.endpoint().tls == nullptr) return tell_up(association);
+  association.secure(association.initiator, restarted);
+  handshakes_.emplace_back(association.id(),
+                           loop_.now() + association.endpoint().config.sctp.handshake_timeout);
+}
+
+void SctpTransport::tell_up(SctpAssociation& association) {
   if (association.placement == Placement::always_peeled && !association.peeled()) {
     pinned_.push_back(association.id());
     soon_.schedule();
@@ -319,8 +370,8 @@ void SctpTransport::on_restart(SctpAssociation& old, const notification::Associa
   ++begun.endpoint().config.pool->associations;
   associations_.emplace(begun.id(), std::move(fresh));
 
-  emit(old_id, AssociationDown{DownCause::restarted, ""});
-  if (find_association(begun.id()) != nullptr) this->begin(begun, up);
+  if (ended->known_above()) emit(old_id, AssociationDown{DownCause::restarted, ""});
+  if (find_association(begun.id()) != nullptr) this->begin(begun, up, true);
 }
 
 // --- Ends -----------------------------------------------------------------------------------
@@ -353,16 +404,28 @@ void SctpTransport::finish(AssociationId id) {
   }
   WatchedSocket* own = association->own_socket();
   if (own == nullptr) {
-    const AssociationDown down = remove(id)->down_event();
-    return emit(id, down);
+    const auto ended = remove(id);
+    return tell_down(*ended);
   }
   // Down only when the descriptor is closed: before that, the kernel refuses to connect anew.
   leave_own(own->fd());
   own->close([this, id, alive = std::weak_ptr<int>(alive_)] {
     if (alive.expired()) return;
-    const AssociationDown down = remove(id)->down_event();
-    emit(id, down);
+    const auto ended = remove(id);
+    tell_down(*ended);
   });
+}
+
+void SctpTransport::tell_down(const SctpAssociation& ended) {
+  AssociationDown down = ended.down_event();
+  if (!ended.was_up() && down.cause == DownCause::tls_failed) {
+    counters_.add(Counter::tls_handshakes_failed);
+  }
+  if (ended.known_above()) return emit(ended.id(), std::move(down));
+  // Nobody knows of it, but who knocked, and why in vain, is worth a line.
+  if (down.cause == DownCause::local_close) return;
+  sink_->on_fact(AssociationId::none,
+                 fact::PeerRefused{ended.remote_text(), std::move(down.detail)}, loop_.now());
 }
 
 }  // namespace siglane::transport

@@ -312,6 +312,46 @@ std::uint16_t local_port(int fd) {
   return SocketAddress::from(storage).port();
 }
 
+int enable_auth(int fd) {
+  // Linux before 5.4 does not know this, and goes by its sysctl.
+  const sctp_assoc_value supported{SCTP_FUTURE_ASSOC, 1};
+  (void)set_option(fd, IPPROTO_SCTP, SCTP_AUTH_SUPPORTED, supported);
+  const sctp_authchunk data{0};  // RFC 9260 §3.2
+  return set_option(fd, IPPROTO_SCTP, SCTP_AUTH_CHUNK, data);
+}
+
+bool peer_has_auth(int fd, SctpId id) {
+  alignas(sctp_authchunks) std::byte space[sizeof(sctp_authchunks) + 256]{};
+  std::memcpy(space, &id, sizeof id);
+  socklen_t size = sizeof space;
+  // EACCES: it has not.
+  return getsockopt(fd, IPPROTO_SCTP, SCTP_PEER_AUTH_CHUNKS, space, &size) == 0;
+}
+
+int set_auth_key(int fd, SctpId id, std::uint16_t number, Bytes key) {
+  // One byte more than an empty key has: Linux wants to see some.
+  std::vector<std::byte> space(sizeof(sctp_authkey) + std::max<std::size_t>(key.size(), 1));
+  sctp_authkey head{};
+  head.sca_assoc_id = id;
+  head.sca_keynumber = number;
+  head.sca_keylength = static_cast<__u16>(key.size());
+  std::memcpy(space.data(), &head, sizeof head);
+  if (!key.empty()) std::memcpy(space.data() + sizeof head, key.data(), key.size());
+  const int result = setsockopt(fd, IPPROTO_SCTP, SCTP_AUTH_KEY, space.data(),
+                                static_cast<socklen_t>(space.size()));
+  const int error = result == 0 ? 0 : errno;
+  explicit_bzero(space.data(), space.size());
+  return error;
+}
+
+int use_auth_key(int fd, SctpId id, std::uint16_t number) {
+  return set_option(fd, IPPROTO_SCTP, SCTP_AUTH_ACTIVE_KEY, sctp_authkeyid{id, number});
+}
+
+int delete_auth_key(int fd, SctpId id, std::uint16_t number) {
+  return set_option(fd, IPPROTO_SCTP, SCTP_AUTH_DELETE_KEY, sctp_authkeyid{id, number});
+}
+
 ReceivedPiece receive_piece(int fd, std::span<iovec> into) {
   ReceivedPiece piece;
   alignas(cmsghdr) std::byte control[CMSG_SPACE(sizeof(sctp_rcvinfo)) + 64];
@@ -345,13 +385,18 @@ ReceivedPiece receive_piece(int fd, std::span<iovec> into) {
 }
 
 int send_message(int fd, SctpId id, const Message& message, SendFlags flags) {
+  return send_bytes(fd, id, {message.stream, message.protocol, message.unordered},
+                    message.payload.bytes(), flags);
+}
+
+int send_bytes(int fd, SctpId id, const SendInfo& how, Bytes bytes, SendFlags flags) {
   sctp_sndinfo info{};
-  info.snd_sid = static_cast<__u16>(message.stream);
-  info.snd_ppid = htonl(static_cast<std::uint32_t>(message.protocol));
+  info.snd_sid = static_cast<__u16>(how.stream);
+  info.snd_ppid = htonl(static_cast<std::uint32_t>(how.protocol));
   info.snd_assoc_id = id;
-  info.snd_flags = static_cast<__u16>((message.unordered ? SCTP_UNORDERED : 0) |
+  info.snd_flags = static_cast<__u16>((how.unordered ? SCTP_UNORDERED : 0) |
                                       (flags.sack_immediately ? SCTP_SACK_IMMEDIATELY : 0));
-  return send_with_info(fd, info, message.payload.bytes(), flags.more ? MSG_MORE : 0);
+  return send_with_info(fd, info, bytes, flags.more ? MSG_MORE : 0);
 }
 
 int shut_down_association(int fd, SctpId id) {

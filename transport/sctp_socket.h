@@ -90,11 +90,23 @@ struct ReceivedPiece {
 };
 ReceivedPiece receive_piece(int fd, std::span<iovec> into);
 
+// Before associations exist: their peers are to authenticate DATA chunks (RFC 4895), if they can.
+// EACCES: this kernel does not (net.sctp.auth_enable), nor lets a socket decide.
+[[nodiscard]] int enable_auth(int fd);
+bool peer_has_auth(int fd, SctpId id);
+// Of one association. No key: the empty one, which everybody knows.
+[[nodiscard]] int set_auth_key(int fd, SctpId id, std::uint16_t number, Bytes key);
+// What is sent from now on is authenticated by it.
+[[nodiscard]] int use_auth_key(int fd, SctpId id, std::uint16_t number);
+// Nothing is accepted any more that is authenticated by it.
+[[nodiscard]] int delete_auth_key(int fd, SctpId id, std::uint16_t number);
+
 struct SendFlags {
   bool more = false;              // MSG_MORE: another follows at once, bundle
   bool sack_immediately = false;  // RFC 7053
 };
 [[nodiscard]] int send_message(int fd, SctpId id, const Message& message, SendFlags flags);
+[[nodiscard]] int send_bytes(int fd, SctpId id, const SendInfo& info, Bytes bytes, SendFlags flags);
 // RFC 9260 §9.2, §9.1. The notification follows on `fd`.
 [[nodiscard]] int shut_down_association(int fd, SctpId id);
 [[nodiscard]] int abort_association(int fd, SctpId id);

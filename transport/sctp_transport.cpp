@@ -77,7 +77,7 @@ SctpTransport::~SctpTransport() {
 
 // --- Endpoints ------------------------------------------------------------------------------
 
-Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Framing&) {
+Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Framing& framing) {
   const std::string who = "endpoint " + config.name + ": ";
   auto parsed = parse_all(config.addresses, config.port);
   if (!parsed) return failure(who + parsed.error().what);
@@ -85,6 +85,7 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
   shared->config = config;
   EndpointPool& pool = join_pool(shared->config);
   shared->id = pool.id;
+  if (auto good = shared->set_up(framing); !good) return failure(who + good.error().what);
   const std::size_t count = config.listening ? std::max<std::size_t>(1, config.sockets) : 1;
 
   Endpoint endpoint;
@@ -109,6 +110,9 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
   pool.port = addresses.front().port();
   if (!std::exchange(pool.opened, true)) {
     tell_encapsulation(config);
+    if (shared->tls != nullptr) {
+      tell_of(*shared, shared->tls->notices("DTLS over SCTP with the "));
+    }
     tell(AssociationId::none, fact::EndpointOpened{config.name, joined(addresses), pool.port,
                                                    TransportKind::kernel_sctp});
   }
@@ -121,6 +125,19 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
     const std::shared_ptr<const SctpEndpoint>& endpoint, std::span<const SocketAddress> addresses) {
   const EndpointConfig& config = endpoint->config;
   OpenedSocket opened = open_one_to_many(addresses, config.sctp, reuses_port(config));
+  if (opened.error == 0 && endpoint->tls != nullptr) {
+    if (const int error = enable_auth(opened.fd); error != 0) {
+      const std::string problem = std::string("SCTP-AUTH (RFC 4895) cannot be had: ") +
+                                  std::strerror(error) + ": sysctl -w net.sctp.auth_enable=1";
+      if (endpoint->needs_auth()) {
+        ::close(opened.fd);
+        return failure(problem + ", or tls.require_sctp_auth false");
+      }
+      if (!config.pool->opened) {
+        tell(AssociationId::none, fact::Notice{"endpoint " + config.name + ": " + problem});
+      }
+    }
+  }
   if (opened.error == 0 && config.listening) {
     opened.step = "listen";
     opened.error = listen_on(opened.fd);
@@ -152,6 +169,19 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
   auto shared = std::make_unique<Shared>(std::move(*socket));
   shared->endpoint = endpoint;
   return shared;
+}
+
+void SctpTransport::tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices) {
+  for (const std::string& notice : notices) {
+    tell(AssociationId::none, fact::Notice{"endpoint " + endpoint.config.name + ": " + notice});
+  }
+}
+
+void SctpTransport::reload_credentials() {
+  for (auto& [id, endpoint] : endpoints_) {
+    const SctpEndpoint& shared = *endpoint.shared;
+    if (shared.tls != nullptr) tell_of(shared, shared.tls->reload_notices());
+  }
 }
 
 // --- Associations ---------------------------------------------------------------------------
@@ -188,6 +218,7 @@ AssociationId SctpTransport::connect(EndpointId local, const PeerConfig& peer) {
   association.initiator = true;
   association.connect_patience = connect_patience(options);
   association.peer = peer.name;
+  association.identity = peer.identity();
   association.placement = peer.placement;
   apply_options(association, peer);
   return id;

@@ -53,6 +53,7 @@ class SctpTransport final : public Transport, private SctpHost {
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
 
+  void reload_credentials();
   bool owns(EndpointId id) const { return endpoints_.contains(id); }
   bool owns(AssociationId id) const { return associations_.contains(id); }
   static bool made(const DetachedAssociation& cargo);
@@ -103,6 +104,7 @@ class SctpTransport final : public Transport, private SctpHost {
   void end_soon(SctpAssociation& association, DownCause cause, std::string detail);
   void emit(AssociationId id, AssociationEvent event);
   void tell(AssociationId about, Fact fact);  // soon
+  void tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices);
   void soon(std::function<void()> what);
   void end_of_turn();
   void flush_dirty();
@@ -126,6 +128,8 @@ class SctpTransport final : public Transport, private SctpHost {
   // On a peeled socket there is only one, whatever the id.
   SctpAssociation* association_of(const Source& source, SctpId stack_id) const;
   void take_data(Source source, const ReceivedPiece& piece);
+  void deliver(SctpAssociation& association, Message&& message);
+  void read_sealed(AssociationId id);
   void refuse_oversized(SctpAssociation& association);
   void take_notification(Source source, const ReceivedPiece& piece);
   void on_path(Source source, const notification::PathChanged& path);
@@ -133,17 +137,21 @@ class SctpTransport final : public Transport, private SctpHost {
   void on_change(Source source, const notification::AssociationChanged& changed);
   DownCause why_not_started(const SctpAssociation& association) const;
   void on_up(Source source, const notification::AssociationChanged& up);
-  void begin(SctpAssociation& association, const notification::AssociationChanged& up);
+  void begin(SctpAssociation& association, const notification::AssociationChanged& up,
+             bool restarted = false);
+  void tell_up(SctpAssociation& association);
   void on_restart(SctpAssociation& old, const notification::AssociationChanged& up);
   void on_end(Source source, SctpAssociation& association, DownCause cause, std::string detail);
   bool has_over(const Source& source) const;
   void finish_over(Source source);
   void finish(AssociationId id);
+  void tell_down(const SctpAssociation& ended);
 
   // sctp_peeling.cpp: who sits where
   DetachOutcome peel_off(SctpAssociation& association);
   void leave_own(int fd);
   void tick();
+  void end_late_handshakes(Instant now);
   SharedPressure pressure_of(Shared& shared, Instant now);
   void sample_all(Instant now, Duration window_min);
   void evaluate(Shared& shared, const SharedPressure& pressure, Instant now);
@@ -170,7 +178,8 @@ class SctpTransport final : public Transport, private SctpHost {
   Instant work_began_{};  // of the first in dirty_
   std::vector<std::function<void()>> later_;
   std::vector<AssociationId> pinned_;  // to be peeled at the end of this turn
-  bool pressed_ = false;               // ask the policy at the next tick
+  std::vector<std::pair<AssociationId, Instant>> handshakes_;  // DTLS: under way, until when
+  bool pressed_ = false;                                       // ask the policy at the next tick
   bool starved_ = false, encapsulation_told_ = false;
   Instant last_sample_{};
   Soon soon_;

@@ -162,6 +162,8 @@ Seat TransportSet::seat(AssociationId id) const {
 
 void TransportSet::reload_credentials() {
   if (stream_) stream_->reload_credentials();
+  if (sctp_) sctp_->reload_credentials();
+  if (usrsctp_) usrsctp_->reload_credentials();
 }
 
 std::optional<AssociationStatus> TransportSet::status(AssociationId id) const {

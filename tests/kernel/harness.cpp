@@ -88,6 +88,7 @@ EndpointConfig Node::config(std::string address, std::uint16_t port, bool listen
 
 EndpointId Node::open(EndpointConfig config) {
   if (!config.addresses.empty()) address = config.addresses.front();
+  if (tls) config.tls = tls;
   const std::size_t before = facts_of<fact::EndpointOpened>().size();
   auto id = transport->open(config, framing_);
   if (!id) {
@@ -111,6 +112,7 @@ AssociationId Node::connect(EndpointId from, const Node& to, Placement placement
   peer.addresses = {to.address};
   peer.port = to.port;
   peer.placement = placement;
+  peer.tls_identity = "server.example";
   return transport->connect(from, peer);
 }
 

@@ -95,6 +95,7 @@ class Node final : public TransportSink {
   World& world;
   Counters counters;
   std::unique_ptr<transport::SctpTransport> transport;
+  std::optional<TlsConfig> tls;  // of endpoints opened from now on
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;  // of the last endpoint
   std::vector<AssociationId> opened;
