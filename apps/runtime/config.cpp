@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint16_t kShardsMax = 256;
 constexpr Range<std::size_t> kQueueBytes{4096, std::size_t{1} << 30};
+constexpr std::size_t kDtlsRecordBytes = 18445;  // RFC 6083 §4.1
 
 bool is_name(std::string_view text) {
   constexpr std::size_t kLengthMax = 128;
@@ -148,6 +149,7 @@ SctpOptions read_sctp(const ObjectReader& sctp, const AssociationLimits& limits)
   read_field(sctp, "nodelay", options.nodelay);
   read_field(sctp, "receive_buffer_bytes", options.receive_buffer_bytes, kQueueBytes);
   read_field(sctp, "send_buffer_bytes", options.send_buffer_bytes, kQueueBytes);
+  read_field(sctp, "handshake_timeout_ms", options.handshake_timeout, {10ms, 10min});
   check_association_options(sctp, options);
   if (options.send_buffer_bytes < limits.message_bytes_max) {
     sctp.complain("send_buffer_bytes", "is less than the limit \"message_bytes_max\"");
@@ -172,7 +174,7 @@ std::string required_file(const ObjectReader& from, std::string_view key) {
 }
 
 // The files are looked at when all of the config has been read (load_config).
-TlsConfig read_tls(const ObjectReader& tls) {
+TlsConfig read_tls(const ObjectReader& tls, TransportKind transport) {
   TlsConfig config;
   config.certificate = required_file(tls, "certificate");
   config.key = required_file(tls, "key");
@@ -181,6 +183,14 @@ TlsConfig read_tls(const ObjectReader& tls) {
                                       {{"1.2", TlsVersion::tls_1_2}, {"1.3", TlsVersion::tls_1_3}});
   read_field(tls, "ciphers", config.ciphers);
   read_field(tls, "require_peer_certificate", config.require_peer_certificate);
+  if (is_sctp(transport)) {
+    read_field(tls, "require_sctp_auth", config.require_sctp_auth);
+    if (config.minimum_version == TlsVersion::tls_1_3) {
+      tls.complain("minimum_version", "is 1.3: DTLS over SCTP (RFC 6083) exists up to 1.2");
+    }
+  } else if (tls.has("require_sctp_auth")) {
+    tls.complain("require_sctp_auth", "is of no use: \"transport\" is not SCTP");
+  }
   return config;
 }
 
@@ -226,8 +236,14 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
     from.refuse("port", fmt::format("free: endpoint \"{}\" has it", other->endpoint.name));
   }
   if (const auto files = from.optional_object("tls")) {
-    endpoint.tls = read_tls(*files);
-    if (!tls) from.complain("tls", "is of no use: \"transport\" is not \"tls\"");
+    endpoint.tls = read_tls(*files, endpoint.transport);
+    if (endpoint.transport == TransportKind::tcp) {
+      from.complain("tls", "is of no use: \"transport\" is \"tcp\", not \"tls\" or SCTP");
+    } else if (!tls && endpoint.sctp.send_buffer_bytes < kDtlsRecordBytes) {
+      from.object("sctp").complain(
+          "send_buffer_bytes",
+          fmt::format("is less than a DTLS record of {} bytes", kDtlsRecordBytes));
+    }
   } else if (tls) {
     from.complain("tls", "is missing: transport tls needs a certificate, its key and a ca");
   }
@@ -352,6 +368,9 @@ Result<void> check_endpoints(const NodeConfig& config) {
     }
     const bool tls = endpoint.transport == TransportKind::tls;
     if (tls && !endpoint.tls) return failure(who + "needs a \"tls\" in the config");
+    if (endpoint.tls && endpoint.transport == TransportKind::tcp) {
+      return failure(who + "would be in clear, and has a \"tls\" in the config");
+    }
     if ((tls || endpoint.transport == TransportKind::tcp) && endpoint.addresses.size() > 1) {
       return failure(who + "can have a single address: TCP has no multi-homing");
     }

@@ -79,8 +79,10 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
 Result<std::vector<std::string>> credential_warnings(const NodeConfig& node) {
   std::vector<std::string> warnings;
   for (const auto& [endpoint, module] : node.endpoints) {
-    if (endpoint.transport != TransportKind::tls || !endpoint.tls) continue;
-    const auto context = transport::TlsContext::load(*endpoint.tls);
+    if (!endpoint.tls) continue;
+    const auto context = transport::TlsContext::load(
+        *endpoint.tls,
+        is_sctp(endpoint.transport) ? transport::TlsMode::messages : transport::TlsMode::stream);
     if (!context) {
       return failure(fmt::format("endpoint \"{}\": {}", endpoint.name, context.error().what));
     }

@@ -229,7 +229,7 @@ Result<void> Node::watch_signals() {
   // terminal.
   const bool reloads =
       std::any_of(config_.endpoints.begin(), config_.endpoints.end(),
-                  [](const NodeEndpoint& e) { return e.endpoint.transport == TransportKind::tls; });
+                  [](const NodeEndpoint& e) { return e.endpoint.tls.has_value(); });
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     if (signal == SIGHUP && !reloads && is_ignored(SIGHUP)) continue;  // nohup(1)
     auto watch = SignalWatch::create(loop().raw(), signal, [this, signal, reloads] {

@@ -94,11 +94,13 @@ class DaemonTest : public ::testing::Test {
       "echo": )" << echo << "}";
   }
   // An endpoint with TLS, whose files are named from the config's directory on.
-  void write_tls() {
+  void write_tls(const std::string& transport = "tls", const std::string& more = {}) {
     std::ofstream(file_) << R"({"node": {"name": "n"}, "log": {"level": "off"},
-      "endpoints": [{"name": "e", "module": "echo", "transport": "tls",
+      "endpoints": [{"name": "e", "module": "echo", "transport": ")"
+                         << transport << R"(",
                      "addresses": ["127.0.0.1"], "listen": true, "port": 0,
-                     "tls": {"certificate": "e.crt", "key": "e.key", "ca": "e.ca"}}]})";
+                     "tls": {"certificate": "e.crt", "key": "e.key", "ca": "e.ca")"
+                         << more << "}}]}";
   }
   void write_credentials(const siglane::testing::CertificateOptions& options) {
     const auto credentials = authority_.issue(options);
@@ -182,6 +184,25 @@ TEST_F(DaemonTest, ChecksThatCertificatesAndKeysCanBeUsed) {
   write_file("e.key", authority_.issue({}).key);
   EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
   EXPECT_THAT(err_, HasSubstr("e.key does not belong to the certificate"));
+}
+
+TEST_F(DaemonTest, ChecksThatDtlsOverSctpCanBeSpoken) {
+  write_credentials({.dns_names = {"e.example"}});
+  write_tls("sctp");
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 0) << err_;
+  write_tls("sctp", R"(, "ciphers": "ECDHE-ECDSA-AES256-SHA384")");
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
+  EXPECT_THAT(err_, HasSubstr("DTLS over SCTP takes AES-GCM and ChaCha20 only"));
+  write_tls("sctp", R"(, "minimum_version": "1.3")");
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
+  EXPECT_THAT(err_, HasSubstr(file_ + ":4: /endpoints/0/tls/minimum_version: "));
+}
+
+TEST_F(DaemonTest, DoesNotLeaveInClearWhatHasCertificates) {
+  write_tls("sctp");
+  write_credentials({.dns_names = {"e.example"}});
+  EXPECT_EQ(run({"--config", file_, "--transport", "tcp"}), 1);
+  EXPECT_THAT(err_, HasSubstr("would be in clear, and has a \"tls\" in the config"));
 }
 
 TEST_F(DaemonTest, WarnsOfACertificateThatHasExpired) {

@@ -223,7 +223,41 @@ TEST(Config, RefusesTlsThatIsMissingOrOfNoUse) {
                       "tls": {"certificate": "c", "key": "k"}}]})")
                 .errors,
             "c.json:3: /endpoints/0/tls/ca: is missing, not a string\n"
-            "c.json:3: /endpoints/0/tls: is of no use: \"transport\" is not \"tls\"");
+            "c.json:3: /endpoints/0/tls: is of no use: \"transport\" is \"tcp\", not \"tls\" or "
+            "SCTP");
+}
+
+TEST(Config, ReadsWhatDtlsOverSctpNeeds) {
+  const Read got = read(R"({"node": {"name": "n"}, "endpoints": [{
+    "name": "e", "module": "echo", "transport": "sctp", "sctp": {"handshake_timeout_ms": 700},
+    "tls": {"certificate": "e.crt", "key": "e.key", "ca": "all.crt",
+            "require_sctp_auth": false}}]})");
+  EXPECT_EQ(got.errors, "");
+  const EndpointConfig& endpoint = got.node.endpoints[0].endpoint;
+  EXPECT_EQ(endpoint.sctp.handshake_timeout, 700ms);
+  ASSERT_TRUE(endpoint.tls);
+  EXPECT_EQ(endpoint.tls->certificate, "e.crt");
+  EXPECT_FALSE(endpoint.tls->require_sctp_auth);
+}
+
+TEST(Config, RefusesWhatDtlsOverSctpCannotBe) {
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [
+                     {"name": "e", "module": "echo", "transport": "kernel-sctp",
+                      "sctp": {"send_buffer_bytes": 18444},
+                      "tls": {"certificate": "c", "key": "k", "ca": "a",
+                              "minimum_version": "1.3"}}]})")
+                .errors,
+            "c.json:3: /endpoints/0/sctp/send_buffer_bytes: is less than a DTLS record of 18445 "
+            "bytes\n"
+            "c.json:5: /endpoints/0/tls/minimum_version: is 1.3: DTLS over SCTP (RFC 6083) exists "
+            "up to 1.2");
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [
+                     {"name": "e", "module": "echo", "transport": "tls",
+                      "tls": {"certificate": "c", "key": "k", "ca": "a",
+                              "require_sctp_auth": true}}]})")
+                .errors,
+            "c.json:4: /endpoints/0/tls/require_sctp_auth: is of no use: \"transport\" is not "
+            "SCTP");
 }
 
 // Of a node with these two endpoints (but for name and module).
