@@ -96,6 +96,7 @@ void SctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   by_stack_id_[association.stack_id()] = &association;
   associations_.emplace(id, std::move(owned));
   ++association.endpoint().config.pool->associations;
+  keep_ticking();
 
   if (!socket) {
     close_aborting(fd);

@@ -260,11 +260,14 @@ SctpAssociation& SctpTransport::add(AssociationId id, SctpId stack_id, Shared& s
   ++shared.associations;
   ++shared.endpoint->config.pool->associations;
   by_stack_id_[stack_id] = owned.get();
-  if (!tick_.active()) {
-    last_sample_ = loop_.now();
-    tick_.start_after(kTick);
-  }
+  keep_ticking();
   return *associations_.emplace(id, std::move(owned)).first->second;
+}
+
+void SctpTransport::keep_ticking() {
+  if (tick_.active()) return;
+  last_sample_ = loop_.now();
+  tick_.start_after(kTick);
 }
 
 std::unique_ptr<SctpAssociation> SctpTransport::remove(AssociationId id) {

@@ -98,6 +98,7 @@ class SctpTransport final : public Transport, private SctpHost {
   SctpAssociation* find_by_stack(SctpId id) const;
   Shared* shared_of(const SctpAssociation& association) const;
   SctpAssociation& add(AssociationId id, SctpId stack_id, Shared& shared);
+  void keep_ticking();
   std::unique_ptr<SctpAssociation> remove(AssociationId id);
   Result<std::unique_ptr<Shared>> open_shared(const std::shared_ptr<const SctpEndpoint>& endpoint,
                                               std::span<const SocketAddress> addresses);

@@ -243,7 +243,7 @@ TEST(Config, ReadsWhatDtlsOverSctpNeeds) {
 TEST(Config, RefusesWhatDtlsOverSctpCannotBe) {
   EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [
                      {"name": "e", "module": "echo", "transport": "kernel-sctp",
-                      "sctp": {"send_buffer_bytes": 18444},
+                      "sctp": {"send_buffer_bytes": 18444}, "limits": {"message_bytes_max": 9000},
                       "tls": {"certificate": "c", "key": "k", "ca": "a",
                               "minimum_version": "1.3"}}]})")
                 .errors,
@@ -321,7 +321,8 @@ TEST(Config, TakesANumberOfShardsOrOneForEachProcessor) {
   };
   EXPECT_EQ(with_shards("3").node.runtime.shards, 3);
   EXPECT_EQ(with_shards(R"("auto")").node.runtime.shards, std::thread::hardware_concurrency());
-  EXPECT_EQ(with_shards("0").errors, "c.json:1: /runtime/shards: 0 is not from 1 to 256");
+  EXPECT_EQ(with_shards("0").errors,
+            "c.json:1: /runtime/shards: 0 is not a whole number from 1 to 256");
   EXPECT_NE(with_shards(R"("many")").errors, "");
 }
 
