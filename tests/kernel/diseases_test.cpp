@@ -16,7 +16,7 @@ TEST(SharedSocketDiseases, AFloodKeepsSporadicPeersWaitingUntilItIsPeeledOntoAno
   EXPECT_GE(shared.pings, 1000u);
   EXPECT_GE(peeled.pings, 1000u);
   EXPECT_EQ(peeled.unanswered, 0u);
-  EXPECT_GT(shared.p99, 10 * peeled.p99)
+  EXPECT_GT(shared.p99, 5 * peeled.p99)
       << seconds(shared.p99) << " s and " << seconds(peeled.p99) << " s";
 }
 
@@ -24,9 +24,11 @@ TEST(SharedSocketDiseases, APeerThatStopsReadingStopsABareServerAndNotANode) {
   const ExchangeRates bare = exchange_beside_a_stopped_peer(Server::bare, 4s);
   const ExchangeRates shared = exchange_beside_a_stopped_peer(Server::node_without_peeling, 4s);
   const ExchangeRates node = exchange_beside_a_stopped_peer(Server::node, 4s);
+  // How much they keep, the benchmark says; here, that they go on.
   EXPECT_LT(bare.kept(), 0.5);
-  EXPECT_GT(shared.kept(), 0.6);
-  EXPECT_GT(node.kept(), 0.6);
+  EXPECT_GT(shared.kept(), 2 * bare.kept());
+  EXPECT_GT(node.kept(), 2 * bare.kept());
+  EXPECT_GT(node.kept(), 0.2);
 }
 
 TEST(SharedSocketDiseases, AWedgedReceiveBufferIsFreedByPeelingWithoutLoss) {
