@@ -36,6 +36,7 @@ class LoadedStp {
     config.runtime.shards = shards;
     config.log.level = runtime::LogLevel::off;
     transport_ = name_of(transport);
+    if (placement == Placement::always_peeled) movable_from_ = "association_peeled";
     for (auto& endpoint : config.endpoints) endpoint.endpoint.transport = transport;
     for (auto& peer : config.peers) peer.peer.placement = placement;
     runtime::NodeBuilder builder(std::move(config));
@@ -66,7 +67,7 @@ class LoadedStp {
     while (load.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
       for (const runtime::KeptFact& fact : node_->facts().after(seen, 1000)) {
         seen = fact.number;
-        if (fact.text.kind == "association_opened") open.push_back(fact.about);
+        if (fact.text.kind == movable_from_) open.push_back(fact.about);
         if (fact.text.kind == "association_closed") std::erase(open, fact.about);
       }
       if (!open.empty()) {
@@ -85,6 +86,7 @@ class LoadedStp {
 
  private:
   std::string directory_, transport_, report_;
+  std::string_view movable_from_ = "association_opened";  // the fact from which on they move
   stp::StpDaemon daemon_;
   std::unique_ptr<runtime::Node> node_;
 };
