@@ -13,21 +13,26 @@ Result<std::unique_ptr<Loop>> Loop::create() {
     return failure(std::string("no event loop: ") + uv_strerror(error));
   }
   loop->loop_.data = loop.get();
-  uv_loop_configure(&loop->loop_, UV_METRICS_IDLE_TIME);
   // The clock is read anew after blocking, and once more when timers begin: a timer must never see
-  // a time before its own.
-  auto forget = [self = loop.get()] { self->now_.reset(); };
-  loop->forget_before_poll_.emplace(&loop->loop_, forget);
-  loop->forget_after_poll_.emplace(&loop->loop_, forget);
-  loop->forget_before_poll_->unref();
-  loop->forget_after_poll_->unref();
+  // a time before its own. Idle time is taken here because UV_METRICS_IDLE_TIME costs a second
+  // epoll_wait for each turn.
+  loop->before_poll_.emplace(&loop->loop_, [self = loop.get()] {
+    self->now_.reset();
+    if (self->measures_idle_) self->idle_since_ = fresh_now();
+  });
+  loop->after_poll_.emplace(&loop->loop_, [self = loop.get()] {
+    if (self->idle_since_) self->end_idle(fresh_now());
+    self->now_.reset();
+  });
+  loop->before_poll_->unref();
+  loop->after_poll_->unref();
   return loop;
 }
 
 Loop::~Loop() {
   if (loop_.data == nullptr) return;
-  forget_before_poll_.reset();
-  forget_after_poll_.reset();
+  before_poll_.reset();
+  after_poll_.reset();
   // What was closed runs its close callback here; an open handle would be a bug of its owner.
   // Twice, because a stop() that nobody saw costs the first run.
   for (int run = 0; run < 2 && uv_loop_alive(&loop_) != 0; ++run) uv_run(&loop_, UV_RUN_NOWAIT);

@@ -2,6 +2,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "core/result.h"
 #include "core/time.h"
@@ -21,16 +22,20 @@ class Loop {
 
   // The time of this wake-up: read when first asked, the same until the loop blocks again.
   Instant now() {
-    if (!now_) now_ = fresh_now();
+    if (!now_) {
+      now_ = fresh_now();
+      end_idle(*now_);
+    }
     return *now_;
   }
   // The time right now, for what measures work inside a turn.
   static Instant fresh_now() { return Instant(Duration(static_cast<Duration::rep>(uv_hrtime()))); }
 
-  // How long it has blocked since it began, waiting for something to happen.
-  Duration idle_time() const {
-    return Duration(uv_metrics_idle_time(const_cast<uv_loop_t*>(&loop_)));
-  }
+  // From now on idle_time() counts, for one more look at the clock in each turn.
+  void measure_idle_time() { measures_idle_ = true; }
+  // How long it has blocked, waiting for something to happen; what a turn does before it first asks
+  // for now() counts as well.
+  Duration idle_time() const { return idle_; }
 
   // Turns until stop(); also returns when nothing is left that could ever wake it.
   void run();
@@ -55,11 +60,17 @@ class Loop {
 
  private:
   Loop() = default;
+  void end_idle(Instant now) {
+    if (idle_since_) idle_ += now - *std::exchange(idle_since_, std::nullopt);
+  }
 
   uv_loop_t loop_{};
   std::optional<Instant> now_;
-  std::optional<Prepare> forget_before_poll_;
-  std::optional<Check> forget_after_poll_;
+  bool measures_idle_ = false;
+  std::optional<Instant> idle_since_;  // blocking, or nobody has asked for the time since
+  Duration idle_{};
+  std::optional<Prepare> before_poll_;
+  std::optional<Check> after_poll_;
 };
 
 }  // namespace siglane::transport

@@ -327,7 +327,7 @@ void SctpTransport::end_of_turn() {
 
 void SctpTransport::flush_at_end_of_turn(SctpAssociation& association) {
   association.dirty = true;
-  if (dirty_.empty()) work_began_ = Loop::fresh_now();
+  if (dirty_.empty()) work_began_ = std::max(work_began_, loop_.now());
   dirty_.push_back(association.id());
   soon_.schedule();
 }
@@ -350,7 +350,11 @@ void SctpTransport::flush_dirty() {
 }
 
 void SctpTransport::flush_if_worked_enough() {
-  if (!dirty_.empty() && Loop::fresh_now() - work_began_ >= kFlushAfter) flush_dirty();
+  if (dirty_.empty()) return;
+  const Instant now = Loop::fresh_now();
+  if (now - work_began_ < kFlushAfter) return;
+  flush_dirty();
+  work_began_ = now;
 }
 
 void SctpTransport::wait_until_writable(SctpAssociation& association) {

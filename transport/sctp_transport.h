@@ -176,7 +176,7 @@ class SctpTransport final : public Transport, private SctpHost {
   std::unordered_map<int, SctpAssociation*> peeled_;  // by descriptor
 
   std::vector<AssociationId> dirty_;
-  Instant work_began_{};  // of the first in dirty_
+  Instant work_began_{};  // the turn, or what of it came after the last flush
   std::vector<std::function<void()>> later_;
   std::vector<AssociationId> pinned_;  // to be peeled at the end of this turn
   std::vector<std::pair<AssociationId, Instant>> handshakes_;  // DTLS: under way, until when

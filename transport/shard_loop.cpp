@@ -33,6 +33,7 @@ ShardLoop::~ShardLoop() {
 }
 
 void ShardLoop::keep_balanced() {
+  loop_.measure_idle_time();
   measured_at_ = Loop::fresh_now();
   idle_until_then_ = loop_.idle_time();
   measure_.start_after(kMeasureInterval);

@@ -53,6 +53,19 @@ TEST_F(LoopTest, says_the_same_time_all_through_one_wake_up) {
   EXPECT_GT(loop_->now(), seen[1]);
 }
 
+TEST_F(LoopTest, counts_as_idle_what_it_waits_and_not_what_it_works) {
+  loop_->measure_idle_time();
+  const Instant began = Loop::fresh_now();
+  Timer timer = loop_->timer([&] {
+    while (Loop::fresh_now() < loop_->now() + 5ms) {
+    }
+  });
+  timer.start_at(began + 5ms);
+  loop_->run();
+  EXPECT_GE(loop_->idle_time(), 3ms);
+  EXPECT_LE(loop_->idle_time(), Loop::fresh_now() - began - 5ms);
+}
+
 TEST_F(LoopTest, wakes_from_another_thread) {
   bool woken = false;
   Async async = loop_->async([&] {
