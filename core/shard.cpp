@@ -35,7 +35,7 @@ AssociationId Shard::add_coordinator(std::unique_ptr<Session> session, ProtocolM
   entry->id = next_association_id();
   entry->module = &module;
   entry->session = std::move(session);
-  entry->coordinator = entry->identified = true;
+  entry->coordinator = true;
   entry->since = now;
   const AssociationId id = entry->id;
   directory_.settle(id, config_.id);
@@ -92,8 +92,8 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   entry.id = id;
   entry.module = modules_.at(up.local);
   entry.since = now;
-  entry.remote_addresses = up.remote_addresses;
-  entry.certificate_names = up.certificate_names;
+  entry.newcomer = std::make_unique<Entry::Newcomer>(Entry::Newcomer{
+      now + peers_.admission().identification_timeout, up.remote_addresses, up.certificate_names});
   entries_[id] = std::move(owned);
   ++associations_;
   directory_.add_association();
@@ -126,7 +126,6 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   }
   if (up.initiator) (void)directory_.add_unidentified(std::numeric_limits<std::size_t>::max());
   link_up(id, up);
-  entry.identify_by = now + admission.identification_timeout;
   entry.session = entry.module->open_session(id, up, peers_, random_.next());
   push(id, up);
 }
@@ -158,7 +157,7 @@ void Shard::forget(AssociationId id, Instant now) {
     --associations_;
     if (directory_.remove_association() && stopping_) wake_all();
   }
-  if (entry.session != nullptr && !entry.identified) directory_.remove_unidentified();
+  if (entry.session != nullptr && !entry.identified()) directory_.remove_unidentified();
   if (!entry.peer.empty()) {
     const PeerKey peer{entry.module, entry.peer};
     directory_.release_peer(peer.first, peer.second);
@@ -213,7 +212,8 @@ void Shard::step(AssociationId id, SessionInput input, Instant now) {
     OutboxLease out(*this);
     entry->session->step(std::move(*next), now, *out);
     carry_out(id, *entry->module, *out, now, Fresh::yes);
-    next = std::exchange(entry->identity, std::nullopt);
+    next.reset();
+    if (const auto answer = std::move(entry->identity)) next = std::move(*answer);
   }
   if (rerouting && directory_.shards() == 1) find(id)->module->follow(config_.id, id);
   if (last) {
@@ -277,23 +277,23 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   if (std::string objection = objection_to(*entry, peer); !objection.empty()) {
     counters_.add(Counter::associations_refused_identity);
     facts_.on_fact(config_.id, id, fact::PeerRefused{peer, objection}, now);
-    entry->identity = IdentityRefused{std::move(objection)};
+    entry->identity = std::make_unique<SessionInput>(IdentityRefused{std::move(objection)});
     return;
   }
-  if (!entry->identified) {
-    entry->identified = true;
+  if (!entry->identified()) {
+    entry->newcomer.reset();
     directory_.remove_unidentified();
     entry->peer = peer;
     rest_links({entry->module, peer}, id);
   }
   if (const PeerConfig* config = peers_.find(peer)) transport_.bind(id, *config);
   if (auto link = link_of_.find(id); link != link_of_.end()) link->second->backoff.reset();
-  entry->identity = Identified{};
+  entry->identity = std::make_unique<SessionInput>(Identified{});
 }
 
 // Why this association may not be that peer; empty: it may, and the peer is bound to it.
 std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
-  if (entry.identified) {
+  if (entry.identified()) {
     return entry.peer == peer ? std::string() : "was identified as " + entry.peer + " before";
   }
   if (auto link = link_of_.find(entry.id);
@@ -302,13 +302,13 @@ std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
   }
   const PeerConfig* config = peers_.find(peer);
   if (config == nullptr && !peers_.admission().accept_unknown_peers) return "not a configured peer";
-  if (config != nullptr && !PeerTable::at_home(*config, entry.remote_addresses)) {
+  if (config != nullptr && !PeerTable::at_home(*config, entry.newcomer->remote_addresses)) {
     return "comes from an address that is not configured for it";
   }
   // A name that is only said is checked against the one that is proven.
-  if (entry.certificate_names) {
+  if (const auto& names = entry.newcomer->certificate_names) {
     const std::string& identity = config != nullptr ? config->identity() : peer;
-    if (!names_host(*entry.certificate_names, identity)) {
+    if (!names_host(*names, identity)) {
       return "its certificate does not name " + identity;
     }
   }
@@ -333,8 +333,9 @@ void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why
 void Shard::arm(Entry& entry) {
   if (entry.session == nullptr) return;
   auto wanted = entry.session->deadline();
-  if (!entry.identified && !entry.closing) {
-    wanted = wanted ? std::min(*wanted, entry.identify_by) : entry.identify_by;
+  if (!entry.identified() && !entry.closing) {
+    const Instant identify_by = entry.newcomer->identify_by;
+    wanted = wanted ? std::min(*wanted, identify_by) : identify_by;
   }
   deadlines_.want(entry.id, entry.armed, wanted);
 }
@@ -347,10 +348,10 @@ void Shard::run_due(Instant now) {
     Entry* entry = find(due->key);
     if (entry == nullptr || entry->session == nullptr || entry->armed != due->at) continue;
     entry->armed.reset();
-    if (!entry->identified && !entry->closing && entry->identify_by <= now) {
+    if (!entry->identified() && !entry->closing && entry->newcomer->identify_by <= now) {
+      const auto& remote = entry->newcomer->remote_addresses;
       refuse(*entry, Counter::associations_unidentified_timeout,
-             entry->remote_addresses.empty() ? "unknown" : entry->remote_addresses.front(),
-             "did not identify itself in time", now);
+             remote.empty() ? "unknown" : remote.front(), "did not identify itself in time", now);
     }
     if (auto at = entry->session->deadline(); at && *at <= now) {
       push(due->key, Woken{});

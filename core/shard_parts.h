@@ -19,18 +19,23 @@ template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
 struct Shard::Entry {
+  // What is needed of an association until it is known who it is.
+  struct Newcomer {
+    Instant identify_by{};
+    std::vector<std::string> remote_addresses;
+    std::optional<std::vector<std::string>> certificate_names;
+  };
+  bool identified() const { return newcomer == nullptr; }
+
   AssociationId id{};
   ProtocolModule* module = nullptr;
   std::unique_ptr<Session> session;  // null: refused, waiting for its Down
   Deadlines<AssociationId>::Slot armed;
   bool coordinator = false;
-  bool identified = false;
   bool closing = false;
-  Instant identify_by{};
-  std::vector<std::string> remote_addresses;
-  std::optional<std::vector<std::string>> certificate_names;
+  std::unique_ptr<Newcomer> newcomer;  // null: identified, or a coordinator
   std::string peer;
-  std::optional<SessionInput> identity;  // the answer to Identify, for the next step
+  std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step
   Instant since{};
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
   std::uint64_t messages_balanced = 0;  // received and sent by the last balance()

@@ -11,6 +11,7 @@ namespace {
 
 // Under pressure a window may be short.
 constexpr Duration kPressedWindow = 200ms;
+constexpr std::size_t kKeptSamples = 64;
 constexpr std::size_t kReceiveBufferMax = std::size_t{64} << 20;
 
 class SctpCargo final : public DetachedAssociation {
@@ -189,12 +190,25 @@ void SctpTransport::sample_all(Instant now, Duration window_min) {
   for (auto& [fd, shared] : shared_by_fd_) shared->samples.clear();
   for (auto& [id, association] : associations_) {
     association->meter.roll(now, window_min, threshold);
+    if (association->meter.idle()) association->queue.release_memory();
     Shared* shared = shared_of(*association);
     if (shared == nullptr || !association->can_move()) continue;
+    // Most are sporadic, and have nothing to say.
+    const bool holds = association->held_bytes() * 2 >= association->endpoint().held_bytes_max();
+    if (association->meter.idle() && !holds && !shared->full_since &&
+        association->placement != Placement::always_peeled) {
+      continue;
+    }
     // Linux offers each peer half of SO_RCVBUF.
     std::optional<std::size_t> window_full;
     if (shared->full_since) window_full = shared->receive_memory_max / 2;
     shared->samples.push_back(association->sample(now, window_full));
+  }
+  for (auto& [fd, shared] : shared_by_fd_) {
+    auto& samples = shared->samples;
+    if (samples.capacity() > kKeptSamples && samples.size() * 4 < samples.capacity()) {
+      samples.shrink_to_fit();
+    }
   }
 }
 

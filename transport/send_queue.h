@@ -49,6 +49,11 @@ class SendQueue {
     return message;
   }
 
+  // What an idle association need not keep. Nothing, while something waits.
+  void release_memory() {
+    if (empty()) waiting_.shrink_to_fit();
+  }
+
   bool congestion_changed() const { return is_congested() != congested_; }
   // The new state, if it differs from what was told last.
   std::optional<bool> congestion_change() {

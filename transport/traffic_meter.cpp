@@ -7,15 +7,14 @@ namespace siglane::transport {
 void TrafficMeter::roll(Instant now, Duration window_min, const TrafficThreshold& threshold) {
   const Duration length = now - window_began_;
   if (length < window_min || length <= 0ns) return;
-  const auto rate = [&](std::uint64_t& count) {
-    return static_cast<double>(std::exchange(count, 0)) / seconds(length);
+  const auto rate = [&](auto& count) {
+    return static_cast<float>(static_cast<double>(std::exchange(count, 0)) / seconds(length));
   };
-  rates_ = {rate(messages_in_), rate(messages_out_), rate(bytes_in_), rate(bytes_out_)};
-  if (!threshold.met_by(rates_)) {
-    loud_since_.reset();
-  } else if (!loud_since_) {
-    loud_since_ = window_began_;
-  }
+  messages_in_rate_ = rate(messages_in_);
+  messages_out_rate_ = rate(messages_out_);
+  bytes_in_rate_ = rate(bytes_in_);
+  bytes_out_rate_ = rate(bytes_out_);
+  above_threshold_ = threshold.met_by(rates()) ? above_threshold_ + length : 0ns;
   window_began_ = now;
 }
 

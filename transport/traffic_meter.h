@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <optional>
 
 #include "core/time.h"
 
@@ -44,15 +43,23 @@ class TrafficMeter {
   // Ends the window, if it is at least `window_min` long, and begins the next.
   void roll(Instant now, Duration window_min, const TrafficThreshold& threshold);
 
-  const TrafficRates& rates() const { return rates_; }
+  TrafficRates rates() const {
+    return {messages_in_rate_, messages_out_rate_, bytes_in_rate_, bytes_out_rate_};
+  }
+  // Nothing passed, in the last window and since.
+  bool idle() const {
+    return messages_in_rate_ + messages_out_rate_ == 0 && messages_in_ + messages_out_ == 0;
+  }
   // How long every window has met the threshold, up to the end of the last one.
-  Duration above_threshold() const { return loud_since_ ? window_began_ - *loud_since_ : 0ns; }
+  Duration above_threshold() const { return above_threshold_; }
 
  private:
-  std::uint64_t messages_in_ = 0, messages_out_ = 0, bytes_in_ = 0, bytes_out_ = 0;
+  // Every association has one of these: small types.
+  std::uint32_t messages_in_ = 0, messages_out_ = 0;
+  std::uint64_t bytes_in_ = 0, bytes_out_ = 0;
+  float messages_in_rate_ = 0, messages_out_rate_ = 0, bytes_in_rate_ = 0, bytes_out_rate_ = 0;
   Instant window_began_;
-  TrafficRates rates_;
-  std::optional<Instant> loud_since_;
+  Duration above_threshold_{};
 };
 
 }  // namespace siglane::transport

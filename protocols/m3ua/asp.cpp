@@ -458,8 +458,9 @@ bool AspSession::may_report(std::uint32_t destination, Instant now) {
   for (const Reported& r : reported_) {
     if (r.destination == destination && now < r.until) return false;
   }
+  if (reported_.size() < kReportedMax) reported_.emplace_back();
   reported_[next_reported_] = {destination, now + gateway_.config.destination_report_interval};
-  next_reported_ = (next_reported_ + 1) % reported_.size();
+  next_reported_ = (next_reported_ + 1) % kReportedMax;
   return true;
 }
 

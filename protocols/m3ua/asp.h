@@ -167,7 +167,8 @@ class AspSession final : public Session {
     std::uint32_t destination = 0;
     Instant until{};
   };
-  std::array<Reported, 16> reported_{};
+  static constexpr std::size_t kReportedMax = 16;
+  std::vector<Reported> reported_;  // most ASPs never ask for what is not there
   std::size_t next_reported_ = 0;
 };
 

@@ -34,6 +34,19 @@ TEST(SendQueue, gives_back_in_order_whatever_mix_of_pushes_and_pops) {
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
+TEST(SendQueue, releases_memory_and_nothing_that_waits) {
+  SendQueue queue({.send_queue_bytes_max = 1000, .send_queue_messages_max = 10});
+  for (unsigned number : {1u, 2u, 3u}) ASSERT_TRUE(queue.push(numbered(number)));
+  (void)queue.pop();
+  queue.release_memory();
+  EXPECT_EQ(as_text(queue.pop().payload.bytes()), "2");
+  EXPECT_EQ(as_text(queue.pop().payload.bytes()), "3");
+  queue.release_memory();
+  EXPECT_TRUE(queue.empty());
+  ASSERT_TRUE(queue.push(numbered(4)));
+  EXPECT_EQ(as_text(queue.pop().payload.bytes()), "4");
+}
+
 TEST(SendQueue, refuses_at_either_limit_and_leaves_the_message_alone) {
   SendQueue by_bytes({.send_queue_bytes_max = 100, .send_queue_messages_max = 10});
   ASSERT_TRUE(by_bytes.push(message_of(60)));
