@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <sys/resource.h>
@@ -45,11 +46,16 @@ int main(int argc, char** argv) {
           while (peers.size() < count) peers.push_back(std::make_unique<RawPeer>(server.port()));
           echo(peers, 1, 2 * count);  // every one of them has been used
         };
+        // Idle is who has said nothing for longer than the node's windows are.
+        const auto bytes_at_rest = [&] {
+          std::this_thread::sleep_for(3s);
+          return server.bytes_in_use();
+        };
         connect(kFew);
         const EchoCost few = server.cost_of(messages, [&] { echo(peers, 1, messages); });
-        const std::uint64_t before = server.bytes_in_use();
+        const std::uint64_t before = bytes_at_rest();
         connect(many);
-        const std::uint64_t after = server.bytes_in_use();
+        const std::uint64_t after = bytes_at_rest();
         const EchoCost much = server.cost_of(messages, [&] { echo(peers, 1, messages); });
         std::printf(
             "{\"few\": %zu, \"many\": %zu, \"few_cpu_ns_per_message\": %.1f, "

@@ -27,6 +27,23 @@ void flood() {
       peeled.peeled ? "true" : "false", peeled.moved ? "true" : "false");
 }
 
+// How the sporadic peers fare as the flood grows: its offered load is what part of one shard's time
+// its work takes.
+void curve() {
+  constexpr double kWorkSeconds = 100e-6;
+  std::printf("{\"disease\": \"loud\", \"curve\": [");
+  const char* separator = "";
+  for (const double load : {0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1, 1.3}) {
+    const double rate = load / kWorkSeconds;
+    const PingTimes shared = ping_beside_a_flood(false, kMeasured / 2, rate);
+    const PingTimes peeled = ping_beside_a_flood(true, kMeasured / 2, rate);
+    std::printf("%s{\"load\": %.2f, \"shared_p99_ms\": %.3f, \"peeled_p99_ms\": %.3f}", separator,
+                load, 1e3 * seconds(shared.p99), 1e3 * seconds(peeled.p99));
+    separator = ", ";
+  }
+  std::printf("]}\n");
+}
+
 void clogged() {
   const ExchangeRates bare = exchange_beside_a_stopped_peer(Server::bare, kMeasured);
   const ExchangeRates shared =
@@ -61,12 +78,13 @@ void wedge() {
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::fprintf(stderr, "usage: transport_bench loud|clogged|wedge\n");
+    std::fprintf(stderr, "usage: transport_bench loud|curve|clogged|wedge\n");
     return 2;
   }
   const std::string_view what = argv[1];
   try {
     if (what == "loud") flood();
+    if (what == "curve") curve();
     if (what == "clogged") clogged();
     if (what == "wedge") wedge();
   } catch (const std::exception& error) {

@@ -80,7 +80,7 @@ class Shards : public ::testing::Test {
   }
 
   bool turn_until(const std::function<bool()>& condition) {
-    const auto give_up = std::chrono::steady_clock::now() + 60s;
+    const auto give_up = std::chrono::steady_clock::now() + 180s;
     while (!condition()) {
       if (std::chrono::steady_clock::now() > give_up) return false;
       server_->turn(false);

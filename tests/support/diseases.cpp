@@ -73,22 +73,27 @@ void wait_for_any(const std::vector<std::unique_ptr<RawPeer>>& peers, Duration l
 
 // --- A loud peer --------------------------------------------------------------------------------
 
-PingTimes ping_beside_a_flood(bool peels, Duration measured) {
+PingTimes ping_beside_a_flood(bool peels, Duration measured,
+                              std::optional<double> flood_per_second) {
   constexpr std::size_t kPingers = 16, kFloodBytes = 200, kPingBytes = 12;
   constexpr Duration kEach = 100ms;  // one ping of each pinger; spread over that time
   BusyNode server({.shards = 2, .peels = peels});
   auto pingers = connect(kPingers, server.port());
-  Background flood([port = server.port()](const std::atomic<bool>& stop) {
+  Background flood([port = server.port(), flood_per_second](const std::atomic<bool>& stop) {
     RawPeer peer(port);
     std::array<std::byte, kFloodBytes> message{std::byte{static_cast<int>(Demand::work)}};
-    while (!stop) {
-      if (!peer.send(message)) peer.wait(true, 50);
+    const Duration each(flood_per_second ? static_cast<Duration::rep>(1e9 / *flood_per_second) : 0);
+    for (Instant next = Loop::fresh_now(); !stop; next += each) {
+      sleep_until(next);
+      while (!stop && !peer.send(message)) peer.wait(true, 50);
     }
   });
 
   PingTimes result;
   if (peels) {
-    result.moved = within(30s, [&] { return server.said("association_moved"); });
+    // A flood that nobody has to wait for stays where it is.
+    const Duration patience = flood_per_second ? 10s : 30s;
+    result.moved = within(patience, [&] { return server.said("association_moved"); });
     result.peeled = server.said("association_peeled");
   }
   std::this_thread::sleep_for(3s);  // the backlog there was, or the one that is to stand

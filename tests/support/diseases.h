@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "core/time.h"
 
@@ -10,12 +11,14 @@
 namespace siglane::test {
 
 // A loud peer: it floods with messages of 100 us of work each, while 16 others ping now and then.
+// As fast as it goes, or so many a second.
 struct PingTimes {
   std::size_t pings = 0, unanswered = 0;
   Duration p50{}, p99{};  // unanswered ones count as waiting until the end
   bool peeled = false, moved = false;
 };
-PingTimes ping_beside_a_flood(bool peels, Duration measured);
+PingTimes ping_beside_a_flood(bool peels, Duration measured,
+                              std::optional<double> flood_per_second = std::nullopt);
 
 // A clogged peer: it asks for answers and reads none of them, while 15 others exchange.
 enum class Server {
