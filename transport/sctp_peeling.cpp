@@ -247,9 +247,8 @@ bool SctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   counters_.add(Counter::peels);
   starved_ = false;
   association = find_association(decision.id);
-  association->peel_reason = decision.reason;
-  association->peeled_at = now;
-  association->peeled_at_messages_per_second = rates.messages();
+  association->peel_record = std::make_unique<SctpAssociation::PeelRecord>(
+      SctpAssociation::PeelRecord{decision.reason, now, rates.messages()});
   peeled.peeled_now = *options_.peeled;
   sink_->on_fact(decision.id, peeled, now);
   return true;

@@ -19,7 +19,7 @@ struct Overloaded : Cases... {
 template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
-std::vector<std::string> texts_of(const std::vector<SocketAddress>& addresses) {
+std::vector<std::string> texts_of(std::span<const SocketAddress> addresses) {
   std::vector<std::string> texts;
   for (const SocketAddress& address : addresses) texts.push_back(address.text());
   return texts;
@@ -167,7 +167,7 @@ void SctpTransport::read_sealed(AssociationId id) {
     switch (security.next(buffers_, message)) {
       case Event::opened:
         association->secured();
-        tell_up(*association);
+        tell_up(*association, peer_addresses(association->fd(), association->stack_id()));
         break;
       case Event::message:
         if (message.payload.size() > association->endpoint().config.limits.message_bytes_max) {
@@ -291,7 +291,8 @@ void SctpTransport::on_change(Source source, const notification::AssociationChan
 // Linux does not tell an ABORT from silence here. Silence takes as long as all retransmissions of
 // INIT do (RFC 9260 §5.1).
 DownCause SctpTransport::why_not_started(const SctpAssociation& association) const {
-  return loop_.now() - association.connecting_since < association.connect_patience
+  const auto* connecting = association.connecting.get();
+  return connecting != nullptr && loop_.now() - connecting->since < connecting->patience
              ? DownCause::refused
              : DownCause::unreachable;
 }
@@ -327,21 +328,21 @@ void SctpTransport::on_up(Source source, const notification::AssociationChanged&
 
 void SctpTransport::begin(SctpAssociation& association, const notification::AssociationChanged& up,
                           bool restarted) {
-  const int fd = association.fd();
-  association.came_up(up, texts_of(local_addresses(fd, up.id)), peer_addresses(fd, up.id),
-                      loop_.now());
-  if (association.endpoint().tls == nullptr) return tell_up(association);
+  const auto remote = peer_addresses(association.fd(), up.id);
+  association.came_up(up, remote, loop_.now());
+  if (association.endpoint().tls == nullptr) return tell_up(association, remote);
   association.secure(association.initiator, restarted);
   handshakes_.emplace_back(association.id(),
                            loop_.now() + association.endpoint().config.sctp.handshake_timeout);
 }
 
-void SctpTransport::tell_up(SctpAssociation& association) {
+void SctpTransport::tell_up(SctpAssociation& association, std::span<const SocketAddress> remote) {
   if (association.placement == Placement::always_peeled && !association.peeled()) {
     pinned_.push_back(association.id());
     soon_.schedule();
   }
-  emit(association.id(), association.up_event());
+  const auto local = local_addresses(association.fd(), association.stack_id());
+  emit(association.id(), association.up_event(texts_of(local), texts_of(remote)));
 }
 
 // RFC 9260 §5.2.4: the peer began anew, under the same addresses, ports and stack id, on the same
@@ -362,9 +363,7 @@ void SctpTransport::on_restart(SctpAssociation& old, const notification::Associa
   } else {
     peeled_[ended->fd()] = &begun;
     begun.sit_on(std::move(*ended->own_socket()));
-    begun.peel_reason = ended->peel_reason;
-    begun.peeled_at = ended->peeled_at;
-    begun.peeled_at_messages_per_second = ended->peeled_at_messages_per_second;
+    begun.peel_record = std::move(ended->peel_record);
   }
   by_stack_id_[up.id] = &begun;
   ++begun.endpoint().config.pool->associations;

@@ -35,7 +35,7 @@ PayloadProtocol clear_protocol(PayloadProtocol sealed) {
   return sealed == PayloadProtocol::diameter_dtls ? PayloadProtocol::diameter : sealed;
 }
 
-Result<void> SctpEndpointBase::set_up(const Framing& framing) {
+Result<void> SctpEndpoint::set_up(const Framing& framing) {
   protocol = framing.stream_protocol();
   sent_bytes_max = config.sctp.send_buffer_bytes;
   received_bytes_max = config.limits.message_bytes_max;
@@ -48,10 +48,9 @@ Result<void> SctpEndpointBase::set_up(const Framing& framing) {
   return {};
 }
 
-std::unique_ptr<SctpSecurity> SctpEndpointBase::new_security(SctpSecurity::Stack& stack,
-                                                             bool connecting,
-                                                             std::string expected_peer,
-                                                             bool restarted) const {
+std::unique_ptr<SctpSecurity> SctpEndpoint::new_security(SctpSecurity::Stack& stack,
+                                                         bool connecting, std::string expected_peer,
+                                                         bool restarted) const {
   using Role = SecureChannel::Role;
   return std::make_unique<SctpSecurity>(
       stack, tls->current(), connecting ? Role::connecting : Role::accepting,

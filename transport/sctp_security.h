@@ -126,8 +126,9 @@ class SctpSecurity {
   enum class Keys { none, first, both, changed, done } keys_ = Keys::none;
 };
 
-// What an endpoint of either stack is made with. Immutable once it is set up.
-struct SctpEndpointBase {
+// What associations of either stack need to know of their endpoint. Immutable once it is set up,
+// and shared between loops.
+struct SctpEndpoint {
   EndpointId id{};
   EndpointConfig config;
   std::shared_ptr<TlsSource> tls;      // null: in clear

@@ -216,9 +216,9 @@ AssociationId SctpTransport::connect(EndpointId local, const PeerConfig& peer) {
   }
   SctpAssociation& association = add(id, result.id, shared);
   association.initiator = true;
-  association.connect_patience = connect_patience(options);
-  association.peer = peer.name;
-  association.identity = peer.identity();
+  association.connecting =
+      std::make_unique<SctpAssociation::Connecting>(SctpAssociation::Connecting{
+          peer.name, peer.identity(), loop_.now(), connect_patience(options)});
   association.placement = peer.placement;
   apply_options(association, peer);
   return id;
@@ -227,7 +227,6 @@ AssociationId SctpTransport::connect(EndpointId local, const PeerConfig& peer) {
 void SctpTransport::bind(AssociationId id, const PeerConfig& peer) {
   SctpAssociation* association = find_association(id);
   if (association == nullptr) return;
-  association->peer = peer.name;
   association->placement = peer.placement;
   if (!association->initiator) apply_options(*association, peer);
   choose_primary(*association, peer);
@@ -325,14 +324,14 @@ void SctpTransport::end_of_turn() {
   flush_dirty();
 }
 
-void SctpTransport::flush_at_end_of_turn(SctpAssociation& association) {
+void SctpTransport::flush_at_end_of_turn(SctpAssociationBase& association) {
   association.dirty = true;
   if (dirty_.empty()) work_began_ = std::max(work_began_, loop_.now());
   dirty_.push_back(association.id());
   soon_.schedule();
 }
 
-void SctpTransport::tell_congestion_soon(SctpAssociation& association, bool congested) {
+void SctpTransport::tell_congestion_soon(SctpAssociationBase& association, bool congested) {
   soon([this, id = association.id(), congested] {
     if (find_association(id) != nullptr) emit(id, AssociationCongestion{congested});
   });
@@ -357,7 +356,9 @@ void SctpTransport::flush_if_worked_enough() {
   work_began_ = now;
 }
 
-void SctpTransport::wait_until_writable(SctpAssociation& association) {
+void SctpTransport::wait_for_room(SctpAssociationBase& of) {
+  SctpAssociation& association = *find_association(of.id());
+  if (WatchedSocket* own = association.own_socket()) return own->want_writable(true);
   Shared* shared = shared_of(association);
   if (shared == nullptr) return;
   shared->blocked.push_back(association.id());

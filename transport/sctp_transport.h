@@ -88,9 +88,9 @@ class SctpTransport final : public Transport, private SctpHost {
   };
 
   // SctpHost
-  void flush_at_end_of_turn(SctpAssociation& association) override;
-  void tell_congestion_soon(SctpAssociation& association, bool congested) override;
-  void wait_until_writable(SctpAssociation& association) override;
+  void flush_at_end_of_turn(SctpAssociationBase& association) override;
+  void tell_congestion_soon(SctpAssociationBase& association, bool congested) override;
+  void wait_for_room(SctpAssociationBase& association) override;
   Counters& counters() override { return counters_; }
 
   // sctp_transport.cpp: the tables, set-up, and the turn of the loop
@@ -140,7 +140,7 @@ class SctpTransport final : public Transport, private SctpHost {
   void on_up(Source source, const notification::AssociationChanged& up);
   void begin(SctpAssociation& association, const notification::AssociationChanged& up,
              bool restarted = false);
-  void tell_up(SctpAssociation& association);
+  void tell_up(SctpAssociation& association, std::span<const SocketAddress> remote);
   void on_restart(SctpAssociation& old, const notification::AssociationChanged& up);
   void on_end(Source source, SctpAssociation& association, DownCause cause, std::string detail);
   bool has_over(const Source& source) const;

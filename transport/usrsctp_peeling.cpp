@@ -119,9 +119,8 @@ void UsrsctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   if (done == nullptr) return;
   adopt(std::move(done->cargo));
   counters_.add(Counter::peels);
-  association->peel_reason = decision.reason;
-  association->peeled_at = now;
-  association->peeled_at_messages_per_second = rates.messages();
+  association->peel_record = std::make_unique<UsrsctpAssociation::PeelRecord>(
+      UsrsctpAssociation::PeelRecord{decision.reason, now, rates.messages()});
   sink_->on_fact(
       decision.id,
       fact::AssociationPeeled{decision.reason, rates.messages(), rates.bytes(), 0, peeled_}, now);

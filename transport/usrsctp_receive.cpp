@@ -163,8 +163,10 @@ void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {
     }
     const bool reachable = path->state == notification::PathState::available;
     if (!reachable && path->state != notification::PathState::unreachable) return;
-    const PathState state = reachable ? PathState::reachable : PathState::unreachable;
-    sink_->on_event(association->id(), AssociationPathChange{path->address, state}, loop_.now());
+    if (auto change = association->path_changed(
+            path->address, reachable ? PathState::reachable : PathState::unreachable)) {
+      sink_->on_event(association->id(), std::move(*change), loop_.now());
+    }
   } else if (const auto* failed = std::get_if<notification::SendFailed>(&*parsed)) {
     UsrsctpAssociation* association = association_of(source, failed->id);
     if (association == nullptr) return;
@@ -199,15 +201,13 @@ void UsrsctpTransport::on_change(const Source& source,
       association->ended(DownCause::peer_shutdown, {});
       break;
     case Change::cannot_start:
-      association->ended(
-          changed.by_abort ? DownCause::refused : DownCause::unreachable,
-          association->peer +
-              (changed.by_abort ? ": the peer refused the association" : ": no answer"));
+      association->ended(changed.by_abort ? DownCause::refused : DownCause::unreachable,
+                         changed.by_abort ? "the peer refused the association" : "no answer");
       break;
     case Change::comm_lost:
       if (association->phase() == Phase::connecting) {
         association->ended(changed.by_abort ? DownCause::refused : DownCause::unreachable,
-                           association->peer + ": did not come up");
+                           "did not come up");
       } else {
         association->ended(changed.by_abort ? DownCause::peer_abort : DownCause::lost,
                            changed.by_abort ? "the peer aborted" : "the peer does not answer");
@@ -247,9 +247,8 @@ void UsrsctpTransport::begin(UsrsctpAssociation& association,
     stack_->hold(peer.path);
   }
   association.came_up(up, stack_->local_of(peer.path), stack_->remote_of(peer.path), peer);
-  // Who began anew is the one that connects.
   if (association.endpoint().tls != nullptr) {
-    return association.secure(association.initiator && !restarted, restarted);
+    return association.secure(association.initiator, restarted);
   }
   sink_->on_event(association.id(), association.up_event(), loop_.now());
 }
@@ -269,17 +268,12 @@ void UsrsctpTransport::on_restart(UsrsctpAssociation& old,
   }
   const AssociationId old_id = old.id();
   UsrsctpAssociation& fresh = add(next_association_id(), old.stack_id(), endpoint);
-  fresh.peer = old.peer;
-  fresh.initiator = old.initiator;
-  fresh.placement = old.placement;
   fresh.path = old.path;
   fresh.peer_port = old.peer_port;
   stack_->hold(fresh.path);
   if (own) {
     endpoint.by_stack_id.erase(fresh.stack_id());
-    fresh.peel_reason = old.peel_reason;
-    fresh.peeled_at = old.peeled_at;
-    fresh.peeled_at_messages_per_second = old.peeled_at_messages_per_second;
+    fresh.peel_record = std::move(old.peel_record);
     const Source source{endpoint.shared->id, fresh.id()};
     watch(*own, source);
     own->noted = true;

@@ -53,13 +53,12 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
         "usrsctp parses SCTP in this process and is for trusted networks only; prefer the kernel's "
         "SCTP (modprobe sctp) where peers are not"});
   }
-  auto shared = std::make_shared<UsrsctpEndpoint>();
+  auto shared = std::make_shared<SctpEndpoint>();
   shared->config = config;
   shared->id = join_pool(shared->config).id;
   if (auto good = shared->set_up(framing); !good) return failure(where + good.error().what);
   auto udp = open_udp(config);
   if (!udp) return failure(where + udp.error().what);
-  shared->udp = std::move(*udp);
 
   auto opened = UsrsctpSocket::open_one_to_many(config.port, config.sctp);
   if (opened.socket && shared->tls != nullptr) {
@@ -79,9 +78,10 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
   }
   Endpoint endpoint;
   endpoint.shared = shared;
+  endpoint.udp = std::move(*udp);
   endpoint.socket = std::move(opened.socket);
   watch(*endpoint.socket, {shared->id, AssociationId::none});
-  for (const auto port : shared->udp) {
+  for (const auto port : endpoint.udp) {
     tell(fact::EndpointOpened{config.name, stack_->udp_address(port).text(),
                               endpoint.socket->port(), TransportKind::usrsctp});
     if (auto clipped = stack_->clipped_buffer(port)) {
@@ -95,7 +95,7 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
   return shared->id;
 }
 
-void UsrsctpTransport::tell_of(const UsrsctpEndpoint& endpoint,
+void UsrsctpTransport::tell_of(const SctpEndpoint& endpoint,
                                const std::vector<std::string>& notices) {
   for (const std::string& notice : notices) {
     tell(fact::Notice{"endpoint " + endpoint.config.name + ": " + notice});
@@ -104,7 +104,7 @@ void UsrsctpTransport::tell_of(const UsrsctpEndpoint& endpoint,
 
 void UsrsctpTransport::reload_credentials() {
   for (auto& [id, endpoint] : endpoints_) {
-    const UsrsctpEndpoint& shared = *endpoint.shared;
+    const SctpEndpoint& shared = *endpoint.shared;
     if (shared.tls != nullptr) tell_of(shared, shared.tls->reload_notices());
   }
 }
@@ -189,7 +189,7 @@ AssociationId UsrsctpTransport::connect(EndpointId local, const PeerConfig& peer
   std::string why;
   DownCause cause = DownCause::unreachable;
   UsrsctpSocket::Connected connected;
-  const auto path = path_to(*endpoint.shared, peer, why);
+  const auto path = path_to(endpoint, peer, why);
   if (path) {
     connected = endpoint.socket->connect({*path, peer.port});
     if (connected.error == EISCONN || connected.error == EALREADY) {
@@ -204,8 +204,8 @@ AssociationId UsrsctpTransport::connect(EndpointId local, const PeerConfig& peer
     why = std::strerror(EISCONN);
   }
   UsrsctpAssociation& association = add(id, connected.id, endpoint);
-  association.peer = peer.name;
-  association.identity = peer.identity();
+  association.connecting = std::make_unique<UsrsctpAssociation::Connecting>(
+      UsrsctpAssociation::Connecting{peer.name, peer.identity()});
   association.placement = peer.placement;
   association.initiator = true;
   if (connected.id == 0) {
@@ -219,8 +219,8 @@ AssociationId UsrsctpTransport::connect(EndpointId local, const PeerConfig& peer
   return id;
 }
 
-std::optional<PathId> UsrsctpTransport::path_to(const UsrsctpEndpoint& endpoint,
-                                                const PeerConfig& peer, std::string& why) {
+std::optional<PathId> UsrsctpTransport::path_to(const Endpoint& endpoint, const PeerConfig& peer,
+                                                std::string& why) {
   if (peer.remote_udp_port == 0) {
     why = "usrsctp needs the peer's remote_udp_port (RFC 6951)";
     return std::nullopt;
@@ -273,17 +273,17 @@ std::size_t UsrsctpTransport::partial_bytes(AssociationId id) const {
 
 // --- Turns ----------------------------------------------------------------------------------
 
-void UsrsctpTransport::flush_at_end_of_turn(UsrsctpAssociation& association) {
+void UsrsctpTransport::flush_at_end_of_turn(SctpAssociationBase& association) {
   association.dirty = true;
   dirty_.push_back(association.id());
 }
 
-void UsrsctpTransport::congestion_changed(UsrsctpAssociation& association) {
-  congestion_.push_back(association.id());
+void UsrsctpTransport::tell_congestion_soon(SctpAssociationBase& association, bool congested) {
+  congestion_.emplace_back(association.id(), congested);
   soon_.schedule();
 }
 
-void UsrsctpTransport::wait_for_room(UsrsctpAssociation& association) {
+void UsrsctpTransport::wait_for_room(SctpAssociationBase& association) {
   blocked_.push_back(association.id());
 }
 
@@ -298,9 +298,7 @@ void UsrsctpTransport::read_soon(UsrsctpAssociation& association) {
 void UsrsctpTransport::retry_blocked() {
   for (AssociationId id : std::exchange(blocked_, {})) {
     UsrsctpAssociation* association = find_association(id);
-    if (association == nullptr) continue;
-    association->blocked = false;
-    association->flush();
+    if (association != nullptr) association->flush();
   }
 }
 
@@ -317,7 +315,7 @@ void UsrsctpTransport::flush_dirty() {
     UsrsctpAssociation* association = find_association(id);
     if (association == nullptr) continue;
     association->dirty = false;
-    association->flush();
+    if (!association->blocked) association->flush();
   }
 }
 
@@ -341,12 +339,9 @@ void UsrsctpTransport::attend() {
     if (find_association(id) != nullptr) finish(id);
   }
   for (AssociationId id : std::exchange(adopted_, {})) read_sealed(id);
-  for (AssociationId id : std::exchange(congestion_, {})) {
-    UsrsctpAssociation* association = find_association(id);
-    if (association == nullptr || association->phase() != UsrsctpAssociation::Phase::up) continue;
-    if (auto congested = association->queue.congestion_change()) {
-      sink_->on_event(id, AssociationCongestion{*congested}, loop_.now());
-    }
+  for (const auto& [id, congested] : std::exchange(congestion_, {})) {
+    if (find_association(id) == nullptr) continue;
+    sink_->on_event(id, AssociationCongestion{congested}, loop_.now());
   }
   read_all();
 }

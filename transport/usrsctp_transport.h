@@ -54,7 +54,8 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
 
  private:
   struct Endpoint {
-    std::shared_ptr<const UsrsctpEndpoint> shared;
+    std::shared_ptr<const SctpEndpoint> shared;
+    std::vector<UsrsctpStack::UdpPort> udp;  // one for each address family
     std::unique_ptr<UsrsctpSocket> socket;
     std::unordered_map<SctpId, UsrsctpAssociation*> by_stack_id;  // those that sit on `socket`
     std::size_t associations = 0;
@@ -66,10 +67,10 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
     bool operator==(const Source&) const = default;
   };
 
-  // UsrsctpHost
-  void flush_at_end_of_turn(UsrsctpAssociation& association) override;
-  void congestion_changed(UsrsctpAssociation& association) override;
-  void wait_for_room(UsrsctpAssociation& association) override;
+  // SctpHost, UsrsctpHost
+  void flush_at_end_of_turn(SctpAssociationBase& association) override;
+  void tell_congestion_soon(SctpAssociationBase& association, bool congested) override;
+  void wait_for_room(SctpAssociationBase& association) override;
   void read_soon(UsrsctpAssociation& association) override;
   Instant now() override { return loop_.now(); }
   Counters& counters() override { return counters_; }
@@ -79,10 +80,9 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   UsrsctpAssociation* find_association(AssociationId id) const;
   UsrsctpAssociation& add(AssociationId id, SctpId stack_id, Endpoint& endpoint);
   std::unique_ptr<UsrsctpAssociation> remove(AssociationId id);
-  std::optional<PathId> path_to(const UsrsctpEndpoint& endpoint, const PeerConfig& peer,
-                                std::string& why);
+  std::optional<PathId> path_to(const Endpoint& endpoint, const PeerConfig& peer, std::string& why);
   void tell(Fact fact);
-  void tell_of(const UsrsctpEndpoint& endpoint, const std::vector<std::string>& notices);
+  void tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices);
   void attend();
   void end_of_turn();
   void flush_dirty();
@@ -128,7 +128,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   std::vector<Source> readable_;        // something arrived, or was left
   std::vector<AssociationId> dirty_;    // to be flushed at the end of this turn
   std::vector<AssociationId> blocked_;  // wait for room in the stack
-  std::vector<AssociationId> congestion_;
+  std::vector<std::pair<AssociationId, bool>> congestion_;
   std::vector<AssociationId> over_;     // ended without a word from the stack
   std::vector<AssociationId> adopted_;  // whose channels may have more to say
   std::vector<Fact> facts_;

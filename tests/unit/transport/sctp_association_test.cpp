@@ -6,9 +6,9 @@ namespace siglane::transport {
 namespace {
 
 struct NoHost final : SctpHost {
-  void flush_at_end_of_turn(SctpAssociation&) override {}
-  void tell_congestion_soon(SctpAssociation&, bool) override {}
-  void wait_until_writable(SctpAssociation&) override {}
+  void flush_at_end_of_turn(SctpAssociationBase&) override {}
+  void tell_congestion_soon(SctpAssociationBase&, bool) override {}
+  void wait_for_room(SctpAssociationBase&) override {}
   Counters& counters() override { return counted; }
   Counters counted;
 };
@@ -18,7 +18,7 @@ struct Association {
   explicit Association(std::initializer_list<std::string_view> addresses) {
     std::vector<SocketAddress> remote;
     for (std::string_view text : addresses) remote.push_back(*SocketAddress::parse(text, 7));
-    association.came_up({}, {"192.0.2.100"}, remote, Instant(1s));
+    association.came_up({}, remote, Instant(1s));
   }
   std::string told(const std::string& address, PathState state) {
     const auto change = association.path_changed(address, state);
