@@ -43,8 +43,7 @@ int SctpAssociation::send_record(const SendInfo& info, Bytes record, bool more) 
 // A quiet association never comes near the cap, and need not be told each time that it is dry.
 void SctpAssociation::watch_for_dry() {
   const bool asked_for = security() != nullptr && security()->waits_for_dry();
-  const bool near_cap = !peeled() && held_bytes_ * 2 >= held_bytes_max();
-  if (dry_subscribed_ || !(near_cap || asked_for)) return;
+  if (dry_subscribed_ || !((!peeled() && near_cap()) || asked_for)) return;
   dry_subscribed_ = subscribe_dry(fd(), stack_id(), true) == 0;
 }
 
@@ -95,7 +94,7 @@ PeeloffSample SctpAssociation::sample(Instant now, std::optional<std::size_t> wi
   PeeloffSample sample = sample_of_traffic(now);
   sample.bytes_held = held_bytes_;
   std::uint32_t unacknowledged = 0;
-  if (held_bytes_ * 2 >= held_bytes_max()) {
+  if (near_cap()) {
     if (auto status = stack_status(fd(), stack_id())) unacknowledged = status->unacknowledged;
     sample.held_is_stuck = unacknowledged != 0 && unacknowledged == last_unacknowledged_;
     // Nothing is on its way, so it should have been told dry: the kernel tells it again, if so.

@@ -29,6 +29,8 @@ class SctpAssociation final : public SctpAssociationBase {
   bool paths_due(Instant now, Duration patience);
 
   std::uint64_t held_bytes() const { return held_bytes_; }
+  // Half of what it may hold on a shared socket, or more.
+  bool near_cap() const { return held_bytes_ * 2 >= held_bytes_max(); }
   AssociationStatus status() const;
   // Asks the stack whether what is held moves, and, where `window_full` (the window that the peer
   // is offered while we hold nothing of it) is given, what we hold of it.

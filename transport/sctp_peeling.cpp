@@ -194,8 +194,7 @@ void SctpTransport::sample_all(Instant now, Duration window_min) {
     Shared* shared = shared_of(*association);
     if (shared == nullptr || !association->can_move()) continue;
     // Most are sporadic, and have nothing to say.
-    const bool holds = association->held_bytes() * 2 >= association->endpoint().held_bytes_max();
-    if (association->meter.idle() && !holds && !shared->full_since &&
+    if (association->meter.idle() && !association->near_cap() && !shared->full_since &&
         association->placement != Placement::always_peeled) {
       continue;
     }
