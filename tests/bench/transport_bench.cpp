@@ -45,6 +45,7 @@ void curve() {
 }
 
 void clogged() {
+  constexpr Duration kMeasured = 3s;  // where instructions count, that is enough
   const ExchangeRates bare = exchange_beside_a_stopped_peer(Server::bare, kMeasured);
   const ExchangeRates shared =
       exchange_beside_a_stopped_peer(Server::node_without_peeling, kMeasured);
