@@ -61,9 +61,10 @@ class Shard final : public TransportSink {
   // What the driver calls.
   void on_event(AssociationId id, AssociationEvent event, Instant now) override;
   void on_fact(AssociationId about, Fact fact, Instant now) override;
-  // Takes at most so many letters; mail_waits(): there are more of those it has fetched.
+  // Takes at most so many letters. mail_waits(): there are more, or may be, for which nobody would
+  // wake us: a mailbox wakes its owner only when it stops being empty.
   void run_mailbox(Instant now, std::size_t letters_max = 4096);
-  bool mail_waits() const { return letters_read_ < letters_.size(); }
+  bool mail_waits() const { return mail_waits_; }
   void run_due(Instant now);
   std::optional<Instant> next_deadline() const;
   // Every session is told Stopping and nothing is reconnected; idle() once all associations are
@@ -184,6 +185,7 @@ class Shard final : public TransportSink {
   Outbound outbound_;
   std::vector<Letter> letters_;
   std::size_t letters_read_ = 0;
+  bool mail_waits_ = false;
   std::optional<Following> diversion_;
   std::vector<std::function<void()>> once_all_is_out_;
   std::size_t associations_ = 0;

@@ -47,7 +47,8 @@ void Shard::send_home(Delivery delivery) {
 }
 
 void Shard::run_mailbox(Instant now, std::size_t letters_max) {
-  if (letters_read_ == letters_.size()) {
+  const bool fetched = letters_read_ == letters_.size();
+  if (fetched) {
     mailbox_.drain(letters_);
     letters_read_ = 0;
   }
@@ -69,6 +70,7 @@ void Shard::run_mailbox(Instant now, std::size_t letters_max) {
                letter);
     drain_work(now);
   }
+  mail_waits_ = !fetched || letters_read_ < letters_.size();
 }
 
 void Shard::take(Delivery delivery) {

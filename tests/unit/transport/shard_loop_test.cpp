@@ -110,6 +110,16 @@ TEST_F(ShardLoopTest, wakes_sessions_at_their_deadlines) {
   turn_until([&] { return module_.woken; });
 }
 
+TEST_F(ShardLoopTest, sees_what_is_posted_while_it_reads_more_letters_than_fit_one_turn) {
+  bool seen = false;
+  shard_.mailbox().post_control(Call{[&] {
+    // Wakes the loop; which is awake, and has the rest of the others to read first.
+    shard_.mailbox().post_control(Call{[&] { seen = true; }});
+  }});
+  for (int n = 0; n < 5000; ++n) shard_.mailbox().post_control(Call{[] {}});
+  turn_until([&] { return seen; });
+}
+
 TEST_F(ShardLoopTest, runs_calls_that_another_thread_posts) {
   const auto here = std::this_thread::get_id();
   std::thread::id ran_on;
