@@ -28,6 +28,7 @@ namespace siglane {
   X(parcels_exhausted, "parcels.exhausted")                                 \
   X(mailbox_full, "mailbox.full")                                           \
   X(parcels_lost, "parcels.lost")                                           \
+  X(inputs_paused, "inputs.paused")                                         \
   X(moves, "shard.moves")                                                   \
   X(moves_refused, "shard.moves.refused")                                   \
   X(protocol_violations, "protocol.violations")                             \

@@ -59,28 +59,52 @@ struct RoomAgain {};
 using Letter =
     std::variant<Delivery, Call, Arrival, Diverted, Mark, Passed, Gathered, Settled, RoomAgain>;
 
+// How much data may wait in one place, on its way between two shards. Not much: what waits longer
+// than a shard takes for a few turns of its loop only makes everything later, control too.
+struct DataBudget {
+  std::size_t parcels_max = 8192;
+  std::size_t bytes_max = std::size_t{4} << 20;
+};
+// What does wait. A parcel of any size may wait alone.
+struct DataWaiting {
+  std::size_t parcels = 0, bytes = 0;
+
+  bool has_room(const DataBudget& budget, std::size_t more) const {
+    return parcels == 0 || (parcels < budget.parcels_max && bytes + more <= budget.bytes_max);
+  }
+  void add(std::size_t more) {
+    ++parcels;
+    bytes += more;
+  }
+  void remove(std::size_t less) {
+    --parcels;
+    bytes -= less;
+  }
+};
+
 // The one FIFO into a shard, from any thread. Two budgets: data is bounded and may be refused;
 // control (completions, calls, diversions) has reserved room and is never refused, because what
 // asks for it is itself bounded.
 class Mailbox {
  public:
-  explicit Mailbox(std::size_t data_max = 65536) : data_max_(data_max) {}
+  explicit Mailbox(DataBudget budget = {}) : budget_(budget) {}
   // `wake` is called, on the posting thread, when the box stops being empty. Before any post.
   void on_wake(std::function<void()> wake) { wake_ = std::move(wake); }
 
   // false: the data budget is used up and `delivery` untouched; `waiter`, if any, gets RoomAgain
   // once this box was emptied.
   [[nodiscard]] bool post_data(Delivery& delivery, Mailbox* waiter = nullptr) {
+    const std::size_t bytes = delivery.parcel->bytes_held();
     bool was_empty = false;
     {
       std::lock_guard lock(mutex_);
-      if (data_waiting_ >= data_max_) {
+      if (!data_.has_room(budget_, bytes)) {
         if (waiter != nullptr && std::ranges::find(waiters_, waiter) == waiters_.end()) {
           waiters_.push_back(waiter);
         }
         return false;
       }
-      ++data_waiting_;
+      data_.add(bytes);
       was_empty = waiting_.empty();
       waiting_.emplace_back(std::move(delivery));
     }
@@ -98,7 +122,7 @@ class Mailbox {
   }
   bool full() const {
     std::lock_guard lock(mutex_);
-    return data_waiting_ >= data_max_;
+    return !data_.has_room(budget_, 0);
   }
 
   // All that waits, in order, swapped into `out` (cleared first). The shard's thread.
@@ -108,7 +132,7 @@ class Mailbox {
     {
       std::lock_guard lock(mutex_);
       waiting_.swap(out);
-      data_waiting_ = 0;
+      data_ = {};
       waiters.swap(waiters_);
     }
     for (Mailbox* waiter : waiters) waiter->post_control(RoomAgain{});
@@ -123,8 +147,8 @@ class Mailbox {
   mutable std::mutex mutex_;
   std::vector<Letter> waiting_;
   std::vector<Mailbox*> waiters_;
-  std::size_t data_waiting_ = 0;
-  std::size_t data_max_;
+  DataWaiting data_;
+  DataBudget budget_;
 };
 
 }  // namespace siglane

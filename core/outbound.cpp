@@ -4,52 +4,59 @@
 
 namespace siglane {
 
-std::deque<Letter>& Outbound::waiting_for(ShardId shard) {
+Outbound::Waiting& Outbound::waiting_for(ShardId shard) {
   const auto index = static_cast<std::size_t>(shard);
   if (waiting_.size() <= index) waiting_.resize(index + 1);
   return waiting_[index];
 }
 
-bool Outbound::post(ShardId to, Delivery& delivery) {
+Outbound::Outcome Outbound::post(ShardId to, Delivery& delivery) {
   const Carriage carriage = delivery.parcel->carriage();
   if (carriage == Carriage::control) {
     post_control(to, std::move(delivery));
-    return true;
+    return Outcome::sent;
   }
-  std::deque<Letter>& waiting = waiting_for(to);
-  if (waiting.empty() && directory_.mailbox_of(to)->post_data(delivery, &own_)) return true;
+  Waiting& waiting = waiting_for(to);
+  if (waiting.letters.empty() && directory_.mailbox_of(to)->post_data(delivery, &own_)) {
+    return Outcome::sent;
+  }
   counters_.add(Counter::mailbox_full);
-  if (carriage == Carriage::unordered) return false;
-  if (waiting.size() >= kWaitingMax) {
+  if (carriage == Carriage::unordered) return Outcome::refused;
+  const std::size_t bytes = delivery.parcel->bytes_held();
+  if (!waiting.data.has_room(budget_, bytes)) {
     counters_.add(Counter::parcels_lost);
     delivery.parcel.reset();
-    return true;
+    return Outcome::waits;
   }
-  waiting.emplace_back(std::move(delivery));
+  waiting.data.add(bytes);
+  waiting.letters.emplace_back(std::move(delivery));
   ++waiting_count_;
-  return true;
+  return Outcome::waits;
 }
 
 void Outbound::post_control(ShardId to, Letter letter) {
-  std::deque<Letter>& waiting = waiting_for(to);
-  if (waiting.empty()) return directory_.mailbox_of(to)->post_control(std::move(letter));
-  waiting.push_back(std::move(letter));
+  Waiting& waiting = waiting_for(to);
+  if (waiting.letters.empty()) return directory_.mailbox_of(to)->post_control(std::move(letter));
+  waiting.letters.push_back(std::move(letter));
   ++waiting_count_;
 }
 
 void Outbound::send_waiting() {
   if (waiting_count_ == 0) return;
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
-    std::deque<Letter>& waiting = waiting_[i];
-    while (!waiting.empty()) {
-      Mailbox& mailbox = *directory_.mailbox_of(static_cast<ShardId>(i));
-      auto* delivery = std::get_if<Delivery>(&waiting.front());
+    Waiting& waiting = waiting_[i];
+    Mailbox* mailbox = directory_.mailbox_of(static_cast<ShardId>(i));
+    while (!waiting.letters.empty()) {
+      Letter& next = waiting.letters.front();
+      auto* delivery = std::get_if<Delivery>(&next);
       if (delivery != nullptr && delivery->parcel->carriage() != Carriage::control) {
-        if (!mailbox.post_data(*delivery, &own_)) break;
+        const std::size_t bytes = delivery->parcel->bytes_held();
+        if (!mailbox->post_data(*delivery, &own_)) break;
+        waiting.data.remove(bytes);
       } else {
-        mailbox.post_control(std::move(waiting.front()));
+        mailbox->post_control(std::move(next));
       }
-      waiting.pop_front();
+      waiting.letters.pop_front();
       --waiting_count_;
     }
   }
@@ -57,8 +64,8 @@ void Outbound::send_waiting() {
 
 bool Outbound::anything_from(AssociationId id) const {
   if (waiting_count_ == 0) return false;
-  for (const auto& waiting : waiting_) {
-    for (const Letter& letter : waiting) {
+  for (const Waiting& waiting : waiting_) {
+    for (const Letter& letter : waiting.letters) {
       const auto* delivery = std::get_if<Delivery>(&letter);
       if (delivery != nullptr && delivery->from == id) return true;
     }

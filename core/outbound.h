@@ -17,12 +17,17 @@ namespace siglane {
 // order in which they were posted, whoever posts them.
 class Outbound {
  public:
-  Outbound(Mailbox& own, Directory& directory, Counters& counters)
-      : own_(own), directory_(directory), counters_(counters) {}
+  // `budget`: of what may wait for each of the others.
+  Outbound(Mailbox& own, Directory& directory, Counters& counters, DataBudget budget)
+      : own_(own), directory_(directory), counters_(counters), budget_(budget) {}
 
-  // false: no room, and `delivery` is untouched: it need not keep its order and may go elsewhere.
-  // Ordered data beyond the limit of what may wait is counted as lost.
-  [[nodiscard]] bool post(ShardId to, Delivery& delivery);
+  enum class Outcome {
+    sent,
+    waits,    // it keeps its order; beyond the budget it is lost, and counted
+    refused,  // `delivery` is untouched: it need not keep its order and may go elsewhere
+  };
+  // If not sent: RoomAgain follows.
+  [[nodiscard]] Outcome post(ShardId to, Delivery& delivery);
   void post_control(ShardId to, Letter letter);
   // After RoomAgain: sends what waits, as far as there is room.
   void send_waiting();
@@ -31,14 +36,18 @@ class Outbound {
   bool anything_from(AssociationId id) const;
 
  private:
-  static constexpr std::size_t kWaitingMax = 65536;  // letters to one shard
+  struct Waiting {
+    std::deque<Letter> letters;
+    DataWaiting data;
+  };
 
-  std::deque<Letter>& waiting_for(ShardId shard);
+  Waiting& waiting_for(ShardId shard);
 
   Mailbox& own_;
   Directory& directory_;
   Counters& counters_;
-  std::vector<std::deque<Letter>> waiting_;  // by shard
+  DataBudget budget_;
+  std::deque<Waiting> waiting_;  // by shard
   std::size_t waiting_count_ = 0;
 };
 

@@ -37,6 +37,8 @@ class Parcel {
   virtual ~Parcel() = default;
 
   virtual Carriage carriage() const { return Carriage::unordered; }
+  // Bytes of messages that it keeps alive, for those who bound how much waits.
+  virtual std::size_t bytes_held() const { return 0; }
 
   // Where it has been already: route() excludes these. False: it was everywhere it may go.
   bool mark_tried(AssociationId id) {

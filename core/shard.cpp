@@ -16,8 +16,8 @@ Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, D
       buffers_(buffers),
       counters_(counters),
       random_(config.seed),
-      mailbox_(config.mailbox_data_max),
-      outbound_(mailbox_, directory, counters) {
+      mailbox_(config.mailbox),
+      outbound_(mailbox_, directory, counters, config.outbound) {
   directory_.add_shard(config_.id, mailbox_);
 }
 

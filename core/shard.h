@@ -23,7 +23,8 @@ struct ShardConfig {
   ShardId id{};
   std::uint64_t seed = 1;  // all randomness of this shard and its sessions
   BackoffConfig reconnect;
-  std::size_t mailbox_data_max = 65536;  // parcels that wait for this shard
+  DataBudget mailbox;   // of what waits for this shard
+  DataBudget outbound;  // of what waits here for room in another's mailbox, for each of them
 };
 
 // A session and what the shard knows about it, for the operator.
@@ -133,6 +134,8 @@ class Shard final : public TransportSink {
                Fresh fresh);
   std::optional<ShardId> home_of(AssociationId id) const;
   void send_home(Delivery delivery);
+  void hold_back(AssociationId from);
+  void let_go();
   void take(Delivery delivery);
   void send_waiting();
   void reroute(ProtocolModule& module, AssociationId coordinator);
@@ -183,6 +186,7 @@ class Shard final : public TransportSink {
   std::vector<std::unique_ptr<Outbox>> outboxes_;  // one for each depth of step -> route
   std::size_t outboxes_used_ = 0;
   Outbound outbound_;
+  std::vector<AssociationId> held_back_;  // their input is paused until outbound_ is empty
   std::vector<Letter> letters_;
   std::size_t letters_read_ = 0;
   bool mail_waits_ = false;

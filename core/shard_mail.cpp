@@ -8,7 +8,7 @@
 namespace siglane {
 namespace {
 
-// Of a diversion's flow, for the few loop turns that it takes.
+// Of a diversion's flow, for the few loop turns that it takes. From half of it on, senders wait.
 constexpr std::size_t kHeldMax = 65536;
 
 }  // namespace
@@ -41,8 +41,30 @@ void Shard::send_home(Delivery delivery) {
     return fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::no_such_association,
                 delivery.module);
   }
-  if (!outbound_.post(*home, delivery)) {
-    fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
+  const AssociationId from = delivery.from;
+  const Outbound::Outcome outcome = outbound_.post(*home, delivery);
+  if (outcome == Outbound::Outcome::sent) return;
+  hold_back(from);
+  if (outcome == Outbound::Outcome::refused) {
+    fail(from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
+  }
+}
+
+// Whose parcels find no room must not bring more, as far as it can be stopped alone, until there is
+// room again.
+void Shard::hold_back(AssociationId from) {
+  Entry* entry = find(from);
+  if (entry == nullptr || entry->coordinator || std::exchange(entry->held_back, true)) return;
+  counters_.add(Counter::inputs_paused);
+  transport_.pause_input(from);
+  held_back_.push_back(from);
+}
+
+void Shard::let_go() {
+  for (const AssociationId id : std::exchange(held_back_, {})) {
+    Entry* entry = find(id);
+    if (entry == nullptr || !std::exchange(entry->held_back, false)) continue;
+    transport_.resume_input(id);
   }
 }
 
@@ -85,6 +107,7 @@ void Shard::send_waiting() {
   outbound_.send_waiting();
   if (!outbound_.empty()) return;
   for (auto& what : std::exchange(once_all_is_out_, {})) what();
+  let_go();
 }
 
 // --- Diversions ---------------------------------------------------------------------------------
@@ -125,6 +148,7 @@ bool Shard::is_held(const Delivery& delivery, Fresh fresh) const {
 
 void Shard::hold(Delivery delivery) {
   const Carriage carriage = delivery.parcel->carriage();
+  if (diversion_->held.size() >= kHeldMax / 2) hold_back(delivery.from);
   if (diversion_->held.size() < kHeldMax || carriage == Carriage::control) {
     diversion_->held.push_back(std::move(delivery));
   } else if (carriage == Carriage::ordered) {
@@ -155,6 +179,7 @@ void Shard::on_passed(std::uint64_t number) {
     for (Delivery& delivery : std::exchange(diversion_->held, {})) {
       forward(delivery.from, delivery.to, std::move(delivery.parcel), *delivery.module, Fresh::yes);
     }
+    if (outbound_.empty()) let_go();
   }
   followed(diversion);
 }
@@ -196,6 +221,7 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
     module.route(config_.id, delivery.from, std::move(delivery.parcel), now, *routed);
     carry_out(delivery.from, module, *routed, now, Fresh::yes);
   }
+  if (outbound_.empty()) let_go();
 }
 
 // --- Moves --------------------------------------------------------------------------------------
@@ -230,6 +256,7 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
   auto at = entries_.find(id);
   traveller->entry = std::move(at->second);
   traveller->entry->armed.reset();
+  traveller->entry->held_back = false;
   entries_.erase(at);
   --associations_;
   if (auto at_link = link_of_.find(id); at_link != link_of_.end()) {

@@ -83,6 +83,12 @@ class Transport {
   virtual void adopt(std::unique_ptr<DetachedAssociation> cargo) = 0;
   virtual Seat seat(AssociationId id) const = 0;
 
+  // Backpressure: reads no more of it for now, so that its peer has to wait. What was read before
+  // may still come. Of one that shares its socket, nothing can be held back. Both are idempotent,
+  // and a move ends the pause.
+  virtual void pause_input(AssociationId) {}
+  virtual void resume_input(AssociationId) {}
+
   virtual std::optional<AssociationStatus> status(AssociationId id) const = 0;
   // Residence times of messages with caused_at, in ns; nullptr: none yet or no such association.
   virtual const Histogram* residence(AssociationId id) const = 0;

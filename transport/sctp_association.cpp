@@ -59,6 +59,7 @@ void SctpAssociation::dry() {
 void SctpAssociation::sit_on(WatchedSocket own) {
   shared_fd_ = -1;
   own_.emplace(std::move(own));
+  own_->pause(false);
 }
 
 int SctpAssociation::leave_socket() {

@@ -118,6 +118,16 @@ Seat SctpTransport::seat(AssociationId id) const {
   return association->peeled() ? Seat::own : Seat::shared;
 }
 
+void SctpTransport::pause_input(AssociationId id) {
+  SctpAssociation* association = find_association(id);
+  if (association != nullptr && association->peeled()) association->own_socket()->pause(true);
+}
+
+void SctpTransport::resume_input(AssociationId id) {
+  SctpAssociation* association = find_association(id);
+  if (association != nullptr && association->peeled()) association->own_socket()->pause(false);
+}
+
 void SctpTransport::leave_own(int fd) {
   peeled_.erase(fd);
   --*options_.peeled;

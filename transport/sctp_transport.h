@@ -49,6 +49,8 @@ class SctpTransport final : public Transport, private SctpHost {
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
   Seat seat(AssociationId id) const override;
+  void pause_input(AssociationId id) override;
+  void resume_input(AssociationId id) override;
 
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;

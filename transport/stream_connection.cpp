@@ -202,7 +202,12 @@ bool StreamConnection::start_polling() {
 }
 
 void StreamConnection::watch() {
-  if (poll_ && broken_ == 0) poll_->watch(receiving() && !input_left_, blocked_);
+  if (!poll_ || broken_ != 0 || phase_ == Phase::connecting) return;
+  poll_->watch(receiving() && !input_left_ && !paused_, blocked_);
+}
+
+void StreamConnection::pause(bool paused) {
+  if (std::exchange(paused_, paused) != paused) watch();
 }
 
 void StreamConnection::on_poll(PollEvents events) {

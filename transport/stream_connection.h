@@ -88,6 +88,9 @@ class StreamConnection final : public Association {
   // Stops watching and gives everything away. Precondition: movable().
   StreamState detach();
 
+  // Reads nothing, or goes on reading.
+  void pause(bool paused);
+
   // Called by the host, from the loop: what was asked for above.
   void flush();
   void attend();
@@ -153,6 +156,7 @@ class StreamConnection final : public Association {
   std::optional<Timer> timer_;  // connecting, or closing
   bool flush_asked_ = false;
   bool blocked_ = false;     // the socket takes no more for now
+  bool paused_ = false;      // nothing is read for now
   bool input_left_ = false;  // adopted with input that is to be looked at first
   bool in_consume_ = false;
   Bytes unread_;    // while consuming: what is left of it

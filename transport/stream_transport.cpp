@@ -309,6 +309,14 @@ Seat StreamTransport::seat(AssociationId id) const {
   return connection != nullptr && connection->movable() ? Seat::own : Seat::bound;
 }
 
+void StreamTransport::pause_input(AssociationId id) {
+  if (StreamConnection* connection = find_connection(id)) connection->pause(true);
+}
+
+void StreamTransport::resume_input(AssociationId id) {
+  if (StreamConnection* connection = find_connection(id)) connection->pause(false);
+}
+
 std::optional<AssociationStatus> StreamTransport::status(AssociationId id) const {
   const StreamConnection* connection = find_connection(id);
   if (connection == nullptr) return std::nullopt;

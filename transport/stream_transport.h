@@ -31,6 +31,8 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
   Seat seat(AssociationId id) const override;
+  void pause_input(AssociationId id) override;
+  void resume_input(AssociationId id) override;
 
   // Reads certificates and keys again; a Notice says of each endpoint what came of it. New
   // connections have the new ones, old connections stay as they are.

@@ -160,6 +160,14 @@ Seat TransportSet::seat(AssociationId id) const {
   return carrier == nullptr ? Seat::bound : carrier->seat(id);
 }
 
+void TransportSet::pause_input(AssociationId id) {
+  if (Transport* carrier = carrier_of(id)) carrier->pause_input(id);
+}
+
+void TransportSet::resume_input(AssociationId id) {
+  if (Transport* carrier = carrier_of(id)) carrier->resume_input(id);
+}
+
 void TransportSet::reload_credentials() {
   if (stream_) stream_->reload_credentials();
   if (sctp_) sctp_->reload_credentials();

@@ -57,6 +57,8 @@ class TransportSet final : public Transport {
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
   Seat seat(AssociationId id) const override;
+  void pause_input(AssociationId id) override;
+  void resume_input(AssociationId id) override;
   // Certificates and keys are read again, for connections to come; a Notice says what came of it.
   void reload_credentials();
   std::optional<AssociationStatus> status(AssociationId id) const override;

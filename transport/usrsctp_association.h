@@ -45,6 +45,8 @@ class UsrsctpAssociation final : public SctpAssociationBase {
   void secure(bool connects, bool restarted);
   void dry();
 
+  bool paused = false;  // its own socket is not read for now
+
   AssociationUp up_event();
   AssociationStatus status() const;
   PeeloffSample sample(Instant now) const { return sample_of_traffic(now); }

@@ -66,6 +66,7 @@ void UsrsctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   readable_.push_back(source);
   soon_.schedule();
   association.sit_on(std::move(ours->socket));
+  association.paused = false;
   associations_[association.id()] = std::move(owned);
   ++endpoints_.at(source.endpoint).associations;
   ++peeled_;
@@ -76,6 +77,18 @@ void UsrsctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   if (std::exchange(association.blocked, false) || !association.queue.empty() || secure) {
     flush_at_end_of_turn(association);
   }
+}
+
+void UsrsctpTransport::pause_input(AssociationId id) {
+  UsrsctpAssociation* association = find_association(id);
+  if (association != nullptr && association->peeled()) association->paused = true;
+}
+
+void UsrsctpTransport::resume_input(AssociationId id) {
+  UsrsctpAssociation* association = find_association(id);
+  if (association == nullptr || !std::exchange(association->paused, false)) return;
+  UsrsctpHost& host = *this;
+  host.read_soon(*association);
 }
 
 void UsrsctpTransport::tick() {

@@ -14,6 +14,7 @@ void UsrsctpTransport::read_all() {
     if (socket == nullptr) continue;
     socket->noted = false;
     const bool peeled = source.peeled != AssociationId::none;
+    if (peeled && find_association(source.peeled)->paused) continue;  // until it is resumed
     if (read_batch(source, peeled ? options_.peeled_batch_max : options_.shared_batch_max)) {
       continue;
     }

@@ -42,6 +42,8 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
 
   // There is one stack, and it stays on its loop.
   Seat seat(AssociationId) const override { return Seat::bound; }
+  void pause_input(AssociationId id) override;
+  void resume_input(AssociationId id) override;
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
 

@@ -10,8 +10,8 @@
 
 namespace siglane::transport {
 
-// A descriptor and its poll, always watched for input, for output on demand. The descriptor is
-// closed in the poll's close callback, never before.
+// A descriptor and its poll, watched for input unless paused, for output on demand. The descriptor
+// is closed in the poll's close callback, never before.
 class WatchedSocket {
  public:
   // Takes `fd` if it succeeds, and only then.
@@ -27,7 +27,14 @@ class WatchedSocket {
   ~WatchedSocket() { close({}); }
 
   int fd() const { return fd_; }
-  void want_writable(bool wanted) { poll_.watch(true, wanted); }
+  void want_writable(bool wanted) {
+    writable_wanted_ = wanted;
+    poll_.watch(!paused_, wanted);
+  }
+  void pause(bool paused) {
+    paused_ = paused;
+    poll_.watch(!paused, writable_wanted_);
+  }
 
   // Stops watching, for good, and gives the descriptor away.
   [[nodiscard]] int release() {
@@ -48,6 +55,7 @@ class WatchedSocket {
 
   int fd_;
   Poll poll_;
+  bool writable_wanted_ = false, paused_ = false;
 };
 
 }  // namespace siglane::transport

@@ -29,6 +29,7 @@ class DiameterParcel : public Parcel {
 class RequestParcel final : public DiameterParcel {
  public:
   RequestParcel() : DiameterParcel(ParcelKind::request) {}
+  std::size_t bytes_held() const override { return message.size(); }
 
   Buffer message;
   Header header;  // as received: the answer carries its identifiers (RFC 6733 §6.2)
@@ -52,6 +53,7 @@ using RequestPtr = std::unique_ptr<RequestParcel>;
 class AnswerParcel final : public DiameterParcel {
  public:
   AnswerParcel() : DiameterParcel(ParcelKind::answer) {}
+  std::size_t bytes_held() const override { return message.size(); }
 
   Buffer message;
   // Those of the request as it was received: the session that sends the answer puts them in.

@@ -62,7 +62,7 @@ class DataParcel final : public M3uaParcel {
   Bytes user_data() const { return buffer_.bytes().subspan(data_offset_, data_size_); }
   std::size_t size() const { return data_size_; }
   // What it keeps alive: the whole message it came in, with whatever else stood there.
-  std::size_t bytes_held() const { return buffer_.size(); }
+  std::size_t bytes_held() const override { return buffer_.size(); }
   // Another parcel that shares the bytes (broadcast).
   std::unique_ptr<DataParcel> share() const;
 

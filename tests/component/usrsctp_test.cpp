@@ -266,6 +266,31 @@ TEST_F(UsrsctpTest, tells_congestion_when_the_peer_takes_no_more_and_loses_nothi
   }
 }
 
+TEST_F(UsrsctpTest, a_pause_of_a_peeled_one_makes_its_peer_wait_and_loses_nothing) {
+  limits_.send_queue_bytes_max = 200'000;
+  sctp_.receive_buffer_bytes = 100'000;
+  sctp_.send_buffer_bytes = 100'000;
+  start();
+  connect_pair();
+  ASSERT_TRUE(peel(far_));
+  transport_->pause_input(far_);
+  const std::string filler(1000, 'x');
+  std::size_t accepted = 0;
+  ASSERT_TRUE(until([&] {
+    for (int i = 0; i < 50 && log(near_).congestion.empty(); ++i) {
+      if (send(near_, filler + std::to_string(accepted)) == SendOutcome::accepted) ++accepted;
+    }
+    return !log(near_).congestion.empty();
+  }));
+  EXPECT_TRUE(log(far_).received.empty());
+  transport_->resume_input(far_);
+  ASSERT_TRUE(until([&] { return log(far_).received.size() == accepted; }));
+  for (std::size_t i = 0; i < accepted; ++i) {
+    ASSERT_EQ(log(far_).received[i], filler + std::to_string(i));
+  }
+  EXPECT_THAT(log(near_).congestion, ElementsAre(true, false));
+}
+
 TEST_F(UsrsctpTest, peels_off_the_loud_one_of_many_by_itself) {
   UsrsctpTransportOptions options;
   options.peeloff.messages_per_second_min = 500;

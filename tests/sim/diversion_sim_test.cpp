@@ -282,6 +282,7 @@ class Wire final : public Transport {
     AssociationId id() const override { return id_; }
     SendOutcome send(Message&&) override { return SendOutcome::accepted; }
     void close(CloseMode) override {}
+    bool paused = false;
 
    private:
     AssociationId id_;
@@ -307,7 +308,10 @@ class Wire final : public Transport {
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override {
     const AssociationId id = cargo->id();
     lines[id] = std::move(static_cast<Cargo&>(*cargo).line);
+    lines[id]->paused = false;
   }
+  void pause_input(AssociationId id) override { lines.at(id)->paused = true; }
+  void resume_input(AssociationId id) override { lines.at(id)->paused = false; }
   Seat seat(AssociationId) const override { return Seat::own; }
   std::optional<AssociationStatus> status(AssociationId) const override { return std::nullopt; }
   const Histogram* residence(AssociationId) const override { return nullptr; }
@@ -333,7 +337,7 @@ class Schedule {
       ShardConfig config;
       config.id = static_cast<ShardId>(i);
       config.seed = random_.next();
-      config.mailbox_data_max = mailbox_max;
+      config.mailbox.parcels_max = mailbox_max;
       node->shard = std::make_unique<Shard>(config, node->wire, peers_, directory_, facts_, nullptr,
                                             buffers_, node->counters);
       (void)node->shard->open({}, module_);
@@ -399,6 +403,17 @@ class Schedule {
     ASSERT_EQ(ledger_.trouble(), "");
     ASSERT_EQ(unaccounted(), 0u);
     ASSERT_EQ(directory_.diverting(), false) << "a diversion that never ended";
+    for (std::size_t rounds = 0; rounds < 2; ++rounds) {  // room has been made: it is told
+      for (auto& node : nodes_) node->shard->run_mailbox(now_);
+    }
+    for (const auto& node : nodes_) {
+      for (const auto& [id, line] : node->wire.lines) ASSERT_FALSE(line->paused) << "for ever";
+    }
+  }
+  std::uint64_t pauses() const {
+    std::uint64_t n = 0;
+    for (const auto& node : nodes_) n += node->counters.get(Counter::inputs_paused);
+    return n;
   }
   std::uint64_t moves() const {
     std::uint64_t n = 0;
@@ -542,7 +557,7 @@ class Schedule {
 
 TEST(Diversion, KeepsEveryFlowInOrderWhateverTheInterleaving) {
   const std::uint64_t schedules = test::long_run() ? 1'000'000 : 10'000;
-  std::uint64_t moves = 0, lost = 0;
+  std::uint64_t moves = 0, lost = 0, pauses = 0;
   for (std::uint64_t seed = 1; seed <= schedules; ++seed) {
     Schedule run(seed);
     run.play(300);
@@ -551,9 +566,11 @@ TEST(Diversion, KeepsEveryFlowInOrderWhateverTheInterleaving) {
     if (HasFatalFailure()) FAIL() << "seed " << seed;
     moves += run.moves();
     lost += run.lost();
+    pauses += run.pauses();
   }
   // The schedules do what they are for.
   EXPECT_GT(moves, schedules / 2);
+  EXPECT_GT(pauses, schedules / 2);
   EXPECT_LT(lost, 10 * schedules);  // of some 140 each, to sinks that are no more
 }
 

@@ -17,7 +17,7 @@ struct Numbered final : Parcel {
 };
 
 TEST(Mailbox, RefusesDataBeyondItsBudgetAndLeavesTheParcelWithTheSender) {
-  Mailbox mailbox(2);
+  Mailbox mailbox({.parcels_max = 2});
   for (int i = 0; i < 2; ++i) {
     Delivery delivery{{}, {}, std::make_unique<Numbered>(0, i), nullptr};
     EXPECT_TRUE(mailbox.post_data(delivery));
@@ -30,8 +30,26 @@ TEST(Mailbox, RefusesDataBeyondItsBudgetAndLeavesTheParcelWithTheSender) {
   EXPECT_TRUE(mailbox.post_data(third));
 }
 
+struct Heavy final : Parcel {
+  std::size_t bytes_held() const override { return 600; }
+};
+
+TEST(Mailbox, CountsBytesTooAndTakesAParcelOfAnySizeAlone) {
+  const auto heavy = [] { return Delivery{{}, {}, std::make_unique<Heavy>(), nullptr}; };
+  Mailbox small({.bytes_max = 500}), larger({.bytes_max = 1200});
+  Delivery one = heavy(), two = heavy(), three = heavy(), four = heavy(), five = heavy();
+  EXPECT_TRUE(small.post_data(one));
+  EXPECT_FALSE(small.post_data(two));
+  EXPECT_TRUE(larger.post_data(three));
+  EXPECT_TRUE(larger.post_data(four));
+  EXPECT_FALSE(larger.post_data(five));
+  std::vector<Letter> letters;
+  larger.drain(letters);
+  EXPECT_TRUE(larger.post_data(five));
+}
+
 TEST(Mailbox, AlwaysHasRoomForControlAndKeepsItInOrderWithData) {
-  Mailbox mailbox(1);
+  Mailbox mailbox({.parcels_max = 1});
   Delivery data{AssociationId{1}, {}, std::make_unique<Numbered>(0, 0), nullptr};
   ASSERT_TRUE(mailbox.post_data(data));
   for (int i = 0; i < 100; ++i) mailbox.post_control(Call{[] {}});
@@ -55,7 +73,7 @@ TEST(Mailbox, WakesItsOwnerOnceForManyLetters) {
 
 TEST(Mailbox, KeepsEachSendersOrderAcrossThreads) {
   constexpr int kSenders = 3, kLetters = 5000;
-  Mailbox mailbox(kSenders * kLetters);
+  Mailbox mailbox({.parcels_max = kSenders * kLetters});
   std::vector<std::thread> senders;
   for (int s = 0; s < kSenders; ++s) {
     senders.emplace_back([&mailbox, s] {

@@ -334,6 +334,27 @@ TEST_F(StreamTransportTest, holds_back_and_tells_congestion_when_the_peer_does_n
   EXPECT_EQ(at, got.size());
 }
 
+TEST_F(StreamTransportTest, a_pause_makes_the_peer_wait_and_loses_nothing) {
+  limits_.send_queue_bytes_max = 200'000;
+  Side side;
+  connect_both(side);
+  side.transport.pause_input(far_);
+  const std::string filler(1000, 'x');
+  std::size_t accepted = 0;
+  for (bool refused = false; !refused; side.loop->run_once(false)) {
+    for (int i = 0; i < 50 && !refused; ++i) {
+      refused = side.send(near_, filler + std::to_string(accepted)) == SendOutcome::refused;
+      if (!refused) ++accepted;
+    }
+  }
+  EXPECT_TRUE(side.log(far_).received.empty());
+  side.transport.resume_input(far_);
+  ASSERT_TRUE(side.until([&] { return side.log(far_).received.size() == accepted; }));
+  for (std::size_t i = 0; i < accepted; ++i) {
+    ASSERT_EQ(side.log(far_).received[i], filler + std::to_string(i));
+  }
+}
+
 TEST_F(StreamTransportTest, closes_gracefully_only_after_everything_was_written) {
   Side side;
   connect_both(side);
