@@ -28,6 +28,7 @@ SctpAssociationBase::SctpAssociationBase(AssociationId id, SctpId stack_id,
 void SctpAssociationBase::change_host(SctpHost& host) {
   host_ = &host;
   dirty = blocked = false;
+  note_congestion();  // what the old host had no time to tell
 }
 
 // --- Sending --------------------------------------------------------------------------------
@@ -45,7 +46,7 @@ SendOutcome SctpAssociationBase::send(Message&& message) {
       host_->flush_at_end_of_turn(*this);
     }
   }
-  tell_congestion();
+  note_congestion();
   return SendOutcome::accepted;
 }
 
@@ -70,7 +71,7 @@ bool SctpAssociationBase::flush() {
     enter(Phase::shutting_down);
     shut_down();
   }
-  tell_congestion();
+  note_congestion();
   return queue.empty() || queue.messages() < before;
 }
 
@@ -103,8 +104,8 @@ void SctpAssociationBase::account_for(const Message& message, Instant now) {
   }
 }
 
-void SctpAssociationBase::tell_congestion() {
-  if (auto change = queue.congestion_change()) host_->tell_congestion_soon(*this, *change);
+void SctpAssociationBase::note_congestion() {
+  if (queue.congestion_changed()) host_->congestion_changed(*this);
 }
 
 std::optional<AssociationUnsent> SctpAssociationBase::returned(

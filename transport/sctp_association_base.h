@@ -27,7 +27,8 @@ class SctpAssociationBase;
 class SctpHost {
  public:
   virtual void flush_at_end_of_turn(SctpAssociationBase& association) = 0;
-  virtual void tell_congestion_soon(SctpAssociationBase& association, bool congested) = 0;
+  // Soon: asks its queue, and tells.
+  virtual void congestion_changed(SctpAssociationBase& association) = 0;
   // The stack takes no more: flush() again when that may have changed.
   virtual void wait_for_room(SctpAssociationBase& association) = 0;
   virtual Counters& counters() = 0;
@@ -155,7 +156,7 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   SendOutcome refuse(std::size_t size);
   void send_sealed();
   bool said_goodbye();
-  void tell_congestion();
+  void note_congestion();
 
   struct Returning {
     std::vector<std::byte> bytes;

@@ -331,9 +331,11 @@ void SctpTransport::flush_at_end_of_turn(SctpAssociationBase& association) {
   soon_.schedule();
 }
 
-void SctpTransport::tell_congestion_soon(SctpAssociationBase& association, bool congested) {
-  soon([this, id = association.id(), congested] {
-    if (find_association(id) != nullptr) emit(id, AssociationCongestion{congested});
+void SctpTransport::congestion_changed(SctpAssociationBase& association) {
+  soon([this, id = association.id()] {
+    SctpAssociation* changed = find_association(id);
+    if (changed == nullptr) return;
+    if (auto now = changed->queue.congestion_change()) emit(id, AssociationCongestion{*now});
   });
 }
 

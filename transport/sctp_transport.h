@@ -91,7 +91,7 @@ class SctpTransport final : public Transport, private SctpHost {
 
   // SctpHost
   void flush_at_end_of_turn(SctpAssociationBase& association) override;
-  void tell_congestion_soon(SctpAssociationBase& association, bool congested) override;
+  void congestion_changed(SctpAssociationBase& association) override;
   void wait_for_room(SctpAssociationBase& association) override;
   Counters& counters() override { return counters_; }
 

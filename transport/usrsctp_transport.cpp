@@ -278,8 +278,8 @@ void UsrsctpTransport::flush_at_end_of_turn(SctpAssociationBase& association) {
   dirty_.push_back(association.id());
 }
 
-void UsrsctpTransport::tell_congestion_soon(SctpAssociationBase& association, bool congested) {
-  congestion_.emplace_back(association.id(), congested);
+void UsrsctpTransport::congestion_changed(SctpAssociationBase& association) {
+  congestion_.push_back(association.id());
   soon_.schedule();
 }
 
@@ -339,9 +339,12 @@ void UsrsctpTransport::attend() {
     if (find_association(id) != nullptr) finish(id);
   }
   for (AssociationId id : std::exchange(adopted_, {})) read_sealed(id);
-  for (const auto& [id, congested] : std::exchange(congestion_, {})) {
-    if (find_association(id) == nullptr) continue;
-    sink_->on_event(id, AssociationCongestion{congested}, loop_.now());
+  for (AssociationId id : std::exchange(congestion_, {})) {
+    UsrsctpAssociation* association = find_association(id);
+    if (association == nullptr) continue;
+    if (auto congested = association->queue.congestion_change()) {
+      sink_->on_event(id, AssociationCongestion{*congested}, loop_.now());
+    }
   }
   read_all();
 }

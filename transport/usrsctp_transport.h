@@ -71,7 +71,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
 
   // SctpHost, UsrsctpHost
   void flush_at_end_of_turn(SctpAssociationBase& association) override;
-  void tell_congestion_soon(SctpAssociationBase& association, bool congested) override;
+  void congestion_changed(SctpAssociationBase& association) override;
   void wait_for_room(SctpAssociationBase& association) override;
   void read_soon(UsrsctpAssociation& association) override;
   Instant now() override { return loop_.now(); }
@@ -130,7 +130,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   std::vector<Source> readable_;        // something arrived, or was left
   std::vector<AssociationId> dirty_;    // to be flushed at the end of this turn
   std::vector<AssociationId> blocked_;  // wait for room in the stack
-  std::vector<std::pair<AssociationId, bool>> congestion_;
+  std::vector<AssociationId> congestion_;
   std::vector<AssociationId> over_;     // ended without a word from the stack
   std::vector<AssociationId> adopted_;  // whose channels may have more to say
   std::vector<Fact> facts_;

@@ -7,10 +7,11 @@ namespace {
 
 struct NoHost final : SctpHost {
   void flush_at_end_of_turn(SctpAssociationBase&) override {}
-  void tell_congestion_soon(SctpAssociationBase&, bool) override {}
+  void congestion_changed(SctpAssociationBase&) override { congestion_changed_seen = true; }
   void wait_for_room(SctpAssociationBase&) override {}
   Counters& counters() override { return counted; }
   Counters counted;
+  bool congestion_changed_seen = false;
 };
 
 // Of a peer with these addresses.
@@ -40,6 +41,24 @@ TEST(SctpAssociation, TellsOfAPathOnlyWhatIsNews) {
   EXPECT_EQ(two.told("192.0.2.1", PathState::reachable), "192.0.2.1 reachable");
   EXPECT_EQ(two.told("192.0.2.1", PathState::reachable), "nothing");
   EXPECT_EQ(two.told("192.0.2.2", PathState::reachable), "192.0.2.2 reachable");
+}
+
+TEST(SctpAssociation, CongestionThatItsOldLoopHadNoTimeToTellIsToldByTheNewOne) {
+  Association one({"192.0.2.1"});
+  SctpAssociation& association = one.association;
+  BufferPool pool;
+  NoHost next, last;
+  for (std::size_t n = 0; n < AssociationLimits{}.send_queue_messages_max / 2; ++n) {
+    EXPECT_FALSE(one.host.congestion_changed_seen);
+    ASSERT_TRUE(association.queue.push({{}, {}, false, {}, Buffer::copy_of({})}));
+    (void)association.flush();  // there is no socket, so all of it stays
+  }
+  EXPECT_TRUE(one.host.congestion_changed_seen);
+  association.move_to(next, pool);
+  EXPECT_TRUE(next.congestion_changed_seen);
+  EXPECT_EQ(association.queue.congestion_change(), true);
+  association.move_to(last, pool);
+  EXPECT_FALSE(last.congestion_changed_seen) << "it was told";
 }
 
 TEST(SctpAssociation, ItsPathsAreSeenToOnceWhenTheyMustHaveBeenConfirmed) {
