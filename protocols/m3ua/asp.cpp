@@ -420,6 +420,11 @@ void AspSession::move(Membership& membership, AspEvent event, Outbox& out) {
   if (membership.state == before) return;
   out.announce(fact::AspStateChanged{name_, server(membership).name,
                                      std::string(m3ua::name_of(membership.state))});
+  // Whose traffic no longer waits here is not congested any more; nobody else would say so.
+  const bool active = membership.state == AspState::active;
+  if (congested_ && (active || before == AspState::active)) {
+    report_congestion({&membership, 1}, active, out);
+  }
 }
 
 void AspSession::leave_all(AspEvent event, Event what, Outbox& out) {

@@ -124,6 +124,7 @@ class AspSession final : public Session {
   void send_data(std::unique_ptr<DataParcel> data, Outbox& out);
   void send_status(const NetworkStatusParcel& status, Instant now, Outbox& out);
   void on_congestion(bool congested, Outbox& out);
+  void report_congestion(std::span<const Membership> of, bool congested, Outbox& out);
   void on_stopping(Outbox& out);
   void on_unsent(AssociationUnsent unsent, Instant now, Outbox& out);
   void on_down(Outbox& out);
@@ -157,6 +158,7 @@ class AspSession final : public Session {
   bool identifier_known_ = true;
   std::uint32_t epoch_ = 0;
   std::vector<Membership> memberships_;
+  bool congested_ = false;
 
   // DATA that came back without having left. Down follows at once where the association is lost,
   // and then its AS gets it; without a Down it was refused, and is lost.

@@ -98,11 +98,18 @@ void AspSession::send_status(const NetworkStatusParcel& status, Instant now, Out
 
 // The SCON of the others says that the destinations behind this association are congested.
 void AspSession::on_congestion(bool congested, Outbox& out) {
+  congested_ = congested;
+  std::vector<Membership> active;
+  std::ranges::copy_if(memberships_, std::back_inserter(active),
+                       [](const Membership& m) { return m.state == AspState::active; });
+  report_congestion(active, congested, out);
+}
+
+void AspSession::report_congestion(std::span<const Membership> of, bool congested, Outbox& out) {
   auto report = std::make_unique<NetworkStatusParcel>();
   report->type = MessageType::scon;
   report->congestion_level = congested ? 1 : 0;
-  for (const Membership& m : memberships_) {
-    if (m.state != AspState::active) continue;
+  for (const Membership& m : of) {
     for (const std::uint32_t dpc : gateway_.rules.destinations_of(m.as)) {
       report->affected.push_back({0, dpc});
     }

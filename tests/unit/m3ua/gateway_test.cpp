@@ -209,6 +209,20 @@ TEST_F(GatewayTest, CongestionOfAnAssociationIsToldToTheOthers) {
   EXPECT_THAT(b.log.network, IsEmpty());
 }
 
+TEST_F(GatewayTest, CongestionIsOverForTheOthersWhenItsAssociationServesNoMore) {
+  SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1, 1}));
+  Asp a(world, 1, client_config(1, {101}));
+  ASSERT_TRUE(wait_until([&] { return a.active(); }));
+  Asp b(world, 2, client_config(2, {102}));
+  ASSERT_TRUE(wait_until([&] { return b.active(); }));
+  world.run_for(5ms);
+  gateway.node.transport.congest(gateway.association_of("asp2"), true);
+  ASSERT_TRUE(wait_until([&] { return a.log.congestion.size() == 1; }));
+  gateway.node.transport.cut(gateway.association_of("asp2"));
+  ASSERT_TRUE(wait_until([&] { return a.log.congestion.size() == 2; }));
+  EXPECT_THAT(a.log.congestion, ElementsAre(1u, 0u));
+}
+
 TEST_F(GatewayTest, DataThatMeetsNobodyAfterRecoveryIsUnroutable) {
   SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1, 1}));
   Asp a(world, 1, client_config(1, {101}));

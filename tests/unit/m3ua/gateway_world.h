@@ -115,6 +115,7 @@ struct UserLog {
   std::vector<Received> data;
   std::vector<Why> returned;
   std::vector<std::pair<MessageType, std::uint32_t>> network;  // with the first point code
+  std::vector<std::uint32_t> congestion;                       // levels, as SCONs said them
 
   std::vector<std::string> texts() const {
     std::vector<std::string> all;
@@ -144,6 +145,7 @@ class TestUser final : public Session {
     } else if (parcel.kind() == ParcelKind::network_status) {
       auto& status = static_cast<NetworkStatusParcel&>(parcel);
       log_.network.emplace_back(status.type, status.affected.front().point_code);
+      if (status.congestion_level) log_.congestion.push_back(*status.congestion_level);
     } else if (parcel.kind() == ParcelKind::data) {
       auto& data = static_cast<DataParcel&>(parcel);
       if (data.returned) {
