@@ -156,8 +156,10 @@ PeerEvent PeerSession::on(Woken&, Instant now, Outbox& out) {
   return PeerEvent::timer;
 }
 
-PeerEvent PeerSession::on(AssociationCongestion&, Instant, Outbox&) {
-  return PeerEvent::other;  // what the queue cannot take comes back Unsent
+// New requests go elsewhere, so that answers still find room in the queue.
+PeerEvent PeerSession::on(AssociationCongestion& congestion, Instant, Outbox&) {
+  congested_ = congestion.congested;
+  return PeerEvent::other;
 }
 
 PeerEvent PeerSession::on(AssociationPathChange&, Instant, Outbox&) {

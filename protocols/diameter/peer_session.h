@@ -139,6 +139,7 @@ class PeerSession final : public Session {
   std::uint16_t streams_out_ = 1;
   Peer peer_;
   bool takes_requests_ = false;  // published as open
+  bool congested_ = false;
   bool violation_announced_ = false;
 };
 

@@ -33,7 +33,7 @@ enum class PeerEvent {
   stop,
   timer,
   disconnected,  // I-Peer-Disc, R-Peer-Disc
-  other          // congestion, path changes: nothing to do
+  other          // congestion, path changes: no other state
 };
 
 struct PeerTransition {

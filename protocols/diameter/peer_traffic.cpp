@@ -271,6 +271,7 @@ PeerEvent PeerSession::on(Submitted& submitted, Instant now, Outbox& out) {
 void PeerSession::send_request(RequestPtr request, AssociationId from, Instant now, Outbox& out) {
   if (request->origin == AssociationId::none) request->origin = from;
   if (!takes_requests_) return out.undelivered(std::move(request), Why::not_open);
+  if (congested_) return out.undelivered(std::move(request), Why::congested);
   const Duration timeout =
       request->timeout > Duration::zero() ? request->timeout : config_.request_timeout;
   const auto hop_by_hop = pending_.add(request, now + timeout);

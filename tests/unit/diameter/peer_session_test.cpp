@@ -523,6 +523,26 @@ TEST_F(PeerSessionTest, AMessageThatComesBackUnsentIsRoutedAgainWithoutTheTBit) 
   EXPECT_FALSE(parsed(again).header().is_retransmitted());
 }
 
+TEST_F(PeerSessionTest, WhileItsConnectionIsCongestedRequestsGoToAnotherPeerAndAnswersDoNot) {
+  open_peer(host_, kPeer, peer_);
+  DiameterConfig twin = node_config("other");
+  twin.origin_realm = peer_.origin_realm;
+  open_peer(host_, kOther, twin);
+  host_.receive(kPeer, ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
+  ASSERT_EQ(application_->requests.size(), 1u);
+  host_.give(kPeer, AssociationCongestion{true});
+  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  EXPECT_FALSE(host_.sent_one(kOther).empty());
+  const RequestPtr request = std::move(application_->requests[0]);
+  auto answer = begin_answer(host_.pool, request->view(), host_.module.config(), result::success);
+  host_.submit(kPeer, make_answer(*request, std::move(answer).finish()), kApplication);
+  EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::success);
+  host_.give(kPeer, AssociationCongestion{false});
+  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  EXPECT_FALSE(host_.sent_one(kPeer).empty());
+}
+
 TEST_F(PeerSessionTest, CountsAnAnswerThatHasNobodyToGoTo) {
   open_peer(host_, kPeer, peer_);
   host_.receive(kPeer, ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
