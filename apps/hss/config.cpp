@@ -1,10 +1,17 @@
 #include "apps/hss/config.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "apps/hss/subscriber_file.h"
 
 namespace siglane::hss {
+namespace {
+
+// So many that flood together fill the store's queue; fewer leave room for all others.
+constexpr std::size_t kConnectionsWithAShare = 16;
+
+}  // namespace
 
 HssConfig read_hss_config(const runtime::ObjectReader& root) {
   const runtime::ObjectReader hss = root.object("hss");
@@ -28,6 +35,8 @@ HssConfig read_hss_config(const runtime::ObjectReader& root) {
   const runtime::ObjectReader store = hss.object("store");
   config.store.queue_max =
       store.number<std::size_t>("queue_max", config.store.queue_max, {.min = 1, .max = 1'000'000});
+  config.application.asked_per_connection_max =
+      std::max<std::size_t>(config.store.queue_max / kConnectionsWithAShare, 1);
   config.store.group_max =
       store.number<std::size_t>("group_max", config.store.group_max, {.min = 1, .max = 100'000});
   config.database.busy_timeout = store.milliseconds("busy_timeout_ms", config.database.busy_timeout,

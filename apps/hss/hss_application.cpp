@@ -124,6 +124,9 @@ void HssApplication::on_request(RequestPtr request, const MessageView& message, 
     const auto imsi = Imsi::parse(user->text());
     if (!imsi) return refuse(in, result::invalid_avp_value, *user, out);
     if (!read(in, operation, out)) return;
+    std::size_t& with_store = asked_[request->origin];
+    if (with_store >= config_.asked_per_connection_max) return answer_too_busy(*request, out);
+    ++with_store;
     auto asked = std::make_unique<StoreRequest>();
     asked->imsi = *imsi;
     asked->operation = std::move(operation);
@@ -259,13 +262,20 @@ bool HssApplication::read_visited(const Incoming& in, Plmn& visited, Outbox& out
 void HssApplication::on_store_completion(ParcelPtr completion, Instant, Outbox& out) {
   auto& asked = static_cast<StoreRequest&>(*completion);
   const auto& request = static_cast<const RequestParcel&>(*asked.cause);
+  if (const auto by = asked_.find(request.origin); by != asked_.end() && --by->second == 0) {
+    asked_.erase(by);
+  }
   const Completed done{request, request.view(), asked.imsi};
   std::visit([&](const auto& result) { answer(done, result, out); }, asked.result);
 }
 
-void HssApplication::answer(const Completed& done, const NotRun&, Outbox& out) {
+void HssApplication::answer_too_busy(const RequestParcel& request, Outbox& out) {
   out.count(Counter::hss_too_busy);
-  reject(done.request, result::too_busy, out);
+  reject(request, result::too_busy, out);
+}
+
+void HssApplication::answer(const Completed& done, const NotRun&, Outbox& out) {
+  answer_too_busy(done.request, out);
 }
 
 void HssApplication::answer(const Completed& done, const StoreFailure& failure, Outbox& out) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "apps/hss/subscriber_store.h"
@@ -18,6 +19,9 @@ struct ServingRealm {
 struct HssApplicationConfig {
   unsigned vectors_max = kVectorsMax;        // in one AIA, whatever was asked for: 1 to kVectorsMax
   std::vector<ServingRealm> serving_realms;  // empty: any realm, any network
+  // Of one connection's requests, so many may be with the store; more are told too_busy. So who
+  // floods takes no more than its share of the store's queue.
+  std::size_t asked_per_connection_max = 512;
 };
 
 // The HSS of TS 29.272: Authentication-Information, Update-Location and Purge-UE towards MMEs over
@@ -48,6 +52,7 @@ class HssApplication final : public diameter::Application {
   bool may_serve(const Incoming& in, const Plmn& visited) const;
 
   // Each answers for its result.
+  void answer_too_busy(const diameter::RequestParcel& request, Outbox& out);
   void answer(const Completed& done, const NotRun& result, Outbox& out);
   void answer(const Completed& done, const StoreFailure& result, Outbox& out);
   void answer(const Completed& done, Denial result, Outbox& out);
@@ -67,6 +72,7 @@ class HssApplication final : public diameter::Application {
   HssApplicationConfig config_;
   std::uint64_t next_session_;
   bool store_failing_ = false;  // as last announced
+  std::unordered_map<AssociationId, std::size_t> asked_;  // with the store, by connection
 };
 
 }  // namespace siglane::hss

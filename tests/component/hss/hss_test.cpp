@@ -439,6 +439,32 @@ TEST_F(HssTest, AStoreWithAFullQueueIsTooBusy) {
   expect_success(hss_.ask(mme1_, air(mme1_, imsi_)));
 }
 
+TEST_F(HssTest, WhoFloodsIsTooBusyAloneAndOnlyWhileItFloods) {
+  PowerCutDisk disk(1);
+  HssApplicationConfig config;
+  config.asked_per_connection_max = 2;
+  HssWorld hss(disk, 1, config);
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
+  std::vector<std::uint32_t> asked;
+  for (int i = 0; i < 20; ++i) {
+    Buffer request = air(*hss.mme1, imsi_).finish();
+    asked.push_back(hss.mme1->last_id());
+    hss.mme1->send(std::move(request));
+  }
+  expect_success(hss.ask(*hss.mme2, air(*hss.mme2, imsi_)));
+  std::vector<std::uint32_t> results;
+  for (const std::uint32_t id : asked) {
+    ASSERT_TRUE(hss.world.run_until([&] { return hss.mme1->answer(id) != nullptr; }, 5s));
+    results.push_back(
+        MessageView::parse(hss.mme1->answer(id)->bytes())->get(avp::result_code).value_or(0));
+  }
+  EXPECT_EQ(results[0], 2001u);
+  EXPECT_EQ(results[1], 2001u);
+  EXPECT_EQ(results[2], 3004u);
+  expect_success(hss.ask(*hss.mme1, air(*hss.mme1, imsi_)));
+}
+
 TEST_F(HssTest, ACommitThatFailsIsNeverASuccessAndIsAnnouncedOnce) {
   import(test_subscriber(1));
   for (int i = 0; i < 2; ++i) {
