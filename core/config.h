@@ -149,8 +149,8 @@ struct PeerConfig {
 // Whom a node talks to, and how long it bears with strangers.
 struct AdmissionConfig {
   bool accept_unknown_peers = false;
-  Duration identification_timeout = 10s;  // from Up to Identify
-  std::size_t unidentified_associations_max = 256;
+  Duration identification_timeout = 10s;            // from Up to Identify
+  std::size_t unidentified_associations_max = 256;  // or as many as peers, if those are more
 };
 
 }  // namespace siglane

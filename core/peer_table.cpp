@@ -13,6 +13,9 @@ PeerTable::PeerTable(std::vector<PeerConfig> peers, AdmissionConfig admission)
     for (const auto& address : peers_[i].addresses) by_address_.emplace(address, i);
     if (peers_[i].addresses.empty()) some_peer_may_be_anywhere_ = true;
   }
+  // All that are configured may come at once, when the node has been restarted.
+  admission_.unidentified_associations_max =
+      std::max(admission_.unidentified_associations_max, peers_.size());
 }
 
 const PeerConfig* PeerTable::find(std::string_view name) const {
