@@ -57,11 +57,15 @@ void M3uaClient::on_submitted(AssociationId from, ParcelPtr parcel, Instant now)
       const auto& data = static_cast<const m3ua::DataParcel&>(received);
       return data.returned ? on_returned(data) : on_data(from, data, now);
     }
-    case m3ua::ParcelKind::network_status:
-      if (static_cast<const m3ua::NetworkStatusParcel&>(received).type == m3ua::MessageType::duna) {
+    case m3ua::ParcelKind::network_status: {
+      const auto& status = static_cast<const m3ua::NetworkStatusParcel&>(received);
+      if (status.type == m3ua::MessageType::duna &&
+          std::ranges::any_of(status.affected,
+                              [this](const auto& pc) { return traffic_.goes_to(pc); })) {
         ++destinations_unavailable_;
       }
       return;
+    }
     case m3ua::ParcelKind::asp_event:
     case m3ua::ParcelKind::as_order:
       return;  // between a gateway's own sessions

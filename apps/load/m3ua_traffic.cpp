@@ -1,5 +1,6 @@
 #include "apps/load/m3ua_traffic.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace siglane::load {
@@ -21,6 +22,11 @@ m3ua::MtpLabel M3uaTraffic::label_of(const Place& place) const {
           .ni = config_.network_indicator,
           .mp = 0,
           .sls = place.sls};
+}
+
+bool M3uaTraffic::goes_to(const m3ua::AffectedPointCode& affected) const {
+  return std::ranges::any_of(config_.point_codes,
+                             [&](std::uint32_t code) { return affected.covers(code); });
 }
 
 std::unique_ptr<m3ua::DataParcel> M3uaTraffic::make(std::size_t sender, std::size_t bytes,

@@ -47,6 +47,9 @@ class M3uaTraffic {
   // Whose it was, of a message that came back unsent.
   std::optional<std::size_t> sender_of(const m3ua::DataParcel& data) const;
 
+  // Does this cover one of the destinations?
+  bool goes_to(const m3ua::AffectedPointCode& affected) const;
+
   // What has not arrived of what `sender` sent.
   std::uint64_t lost(std::size_t sender) const;
 

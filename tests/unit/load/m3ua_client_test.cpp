@@ -236,6 +236,20 @@ TEST_F(M3uaClientTest, CountsWhatComesBackAsLostOnce) {
   EXPECT_EQ(run_->under_way(), 0u);
 }
 
+TEST_F(M3uaClientTest, CountsOnlyDestinationsOfItsOwnAsUnavailable) {
+  make({.mode = PaceMode::closed_loop, .window = 1});
+  all_active();
+  for (const m3ua::AffectedPointCode affected :
+       {m3ua::AffectedPointCode{0, 1004}, m3ua::AffectedPointCode{0, 1003},
+        m3ua::AffectedPointCode{3, 1000}}) {
+    auto duna = std::make_unique<m3ua::NetworkStatusParcel>();
+    duna->type = m3ua::MessageType::duna;
+    duna->affected = {affected};
+    step(Submitted{AssociationId{1}, std::move(duna)});
+  }
+  EXPECT_EQ(client_->destinations_unavailable(), 2u);
+}
+
 TEST_F(M3uaClientTest, SkipsWhatIsDueWhileAnAspIsDown) {
   make({.per_second = 100, .window = 1000});
   all_active();
