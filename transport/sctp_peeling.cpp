@@ -9,6 +9,9 @@
 namespace siglane::transport {
 namespace {
 
+// How long a graceful close may take before it becomes an abort: a peer that does not read would
+// hold it up for as long as it answers probes of its closed window.
+constexpr Duration kCloseTimeout = 5s;
 // Under pressure a window may be short.
 constexpr Duration kPressedWindow = 200ms;
 constexpr std::size_t kKeptSamples = 64;
@@ -199,6 +202,7 @@ void SctpTransport::sample_all(Instant now, Duration window_min) {
   const TrafficThreshold threshold = options_.peeloff.threshold();
   for (auto& [fd, shared] : shared_by_fd_) shared->samples.clear();
   for (auto& [id, association] : associations_) {
+    end_overdue_close(*association, now);
     association->meter.roll(now, window_min, threshold);
     if (association->meter.idle()) association->queue.release_memory();
     Shared* shared = shared_of(*association);
@@ -219,6 +223,14 @@ void SctpTransport::sample_all(Instant now, Duration window_min) {
       samples.shrink_to_fit();
     }
   }
+}
+
+void SctpTransport::end_overdue_close(SctpAssociation& association, Instant now) {
+  using Phase = SctpAssociation::Phase;
+  if (association.phase() != Phase::draining && association.phase() != Phase::shutting_down) return;
+  const auto [since, first] = closing_.try_emplace(association.id(), now);
+  if (now - since->second < kCloseTimeout) return;
+  association.fail(DownCause::local_close, "the peer did not take the rest in time");
 }
 
 void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Instant now) {

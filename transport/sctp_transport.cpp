@@ -274,6 +274,7 @@ std::unique_ptr<SctpAssociation> SctpTransport::remove(AssociationId id) {
   std::unique_ptr<SctpAssociation> owned = std::move(it->second);
   associations_.erase(it);
   by_stack_id_.erase(owned->stack_id());
+  closing_.erase(id);
   if (Shared* shared = shared_of(*owned)) --shared->associations;
   --owned->endpoint().config.pool->associations;
   return owned;

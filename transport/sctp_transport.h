@@ -157,6 +157,7 @@ class SctpTransport final : public Transport, private SctpHost {
   void end_late_handshakes(Instant now);
   SharedPressure pressure_of(Shared& shared, Instant now);
   void sample_all(Instant now, Duration window_min);
+  void end_overdue_close(SctpAssociation& association, Instant now);
   void evaluate(Shared& shared, const SharedPressure& pressure, Instant now);
   bool peel(const PeeloffDecision& decision, Instant now);
   void peel_pinned();
@@ -182,6 +183,7 @@ class SctpTransport final : public Transport, private SctpHost {
   std::vector<std::function<void()>> later_;
   std::vector<AssociationId> pinned_;  // to be peeled at the end of this turn
   std::vector<std::pair<AssociationId, Instant>> handshakes_;  // DTLS: under way, until when
+  std::unordered_map<AssociationId, Instant> closing_;         // gracefully, and seen since when
   bool pressed_ = false;                                       // ask the policy at the next tick
   bool starved_ = false, encapsulation_told_ = false;
   Instant last_sample_{};

@@ -43,6 +43,20 @@ struct Peeled : ::testing::Test {
     ASSERT_TRUE(server.send(theirs, "and back"));
     ASSERT_TRUE(received(client, ours, 1));
   }
+  // The server reads nothing, and the client sends until that has come back to it.
+  std::size_t send_until_congested() {
+    server.transport->pause_input(theirs);
+    const std::string filler(1000, 'x');
+    std::size_t sent = 0;
+    EXPECT_TRUE(world.run_until([&] {
+      for (int i = 0; i < 50 && client.of(ours).congestion.empty(); ++i) {
+        if (client.send(ours, filler + std::to_string(sent))) ++sent;
+      }
+      return !client.of(ours).congestion.empty();
+    }));
+    EXPECT_TRUE(server.of(theirs).received.empty());
+    return sent;
+  }
   bool both_down() {
     return world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); });
   }
@@ -228,6 +242,24 @@ TEST_F(Peeled, APeerThatBeginsAnewStaysOnTheSameSocketUnderANewId) {
   ASSERT_TRUE(received(server, renewed, 1));
   ASSERT_TRUE(server.send(renewed, "answer"));
   ASSERT_TRUE(received(second, again, 1));
+}
+
+TEST_F(Peeled, APauseMakesThePeerWaitAndLosesNothing) {
+  join_and_peel();
+  const std::size_t sent = send_until_congested();
+  server.transport->resume_input(theirs);
+  ASSERT_TRUE(received(server, theirs, sent));
+  EXPECT_EQ(server.of(theirs).received.size(), sent);
+  EXPECT_THAT(client.of(ours).congestion, ElementsAre(true, false));
+}
+
+TEST_F(Peeled, AGracefulCloseDoesNotWaitForEverForAPeerThatDoesNotRead) {
+  join_and_peel();
+  (void)send_until_congested();
+  client.close(ours, CloseMode::graceful);
+  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
+  EXPECT_EQ(client.down_cause(ours), DownCause::local_close);
+  EXPECT_FALSE(client.of(ours).unsent.empty());
 }
 
 TEST_F(Peeled, AGracefulCloseByUsDeliversWhatWasSentBefore) {
