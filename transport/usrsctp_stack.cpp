@@ -19,14 +19,19 @@ constexpr std::size_t kPathsMax = 16384;
 constexpr Duration kPathIdleMax = 60s;
 constexpr Duration kPathIdleWhenFull = 1s;
 // While packets move, the stack's timers (delayed acknowledgement, retransmission) need their
-// resolution; after that, heartbeats do not. A call costs time in proportion to all timers.
+// resolution; after that, heartbeats do not. A call costs time in proportion to all timers, and
+// among a thousand idle associations there is always one whose heartbeat is on its way.
 constexpr Duration kFastTick = 10ms;
 constexpr Duration kSlowTick = 100ms;
 constexpr Duration kHurryAfterPacket = 300ms;
 
 // RFC 9260 §3.1: the common header; then the first chunk's type. A COOKIE ECHO is always first.
 constexpr std::size_t kFirstChunkOffset = 12;
-constexpr std::byte kCookieEcho{10};
+constexpr std::byte kCookieEcho{10}, kHeartbeat{4}, kHeartbeatAck{5};
+
+bool has_timers(std::byte first_chunk) {
+  return first_chunk != kHeartbeat && first_chunk != kHeartbeatAck;
+}
 
 void* as_address(PathId id) {
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>(id));
@@ -40,8 +45,9 @@ PathId last_path = 0;  // over all owners: an old number must never mean a new p
 
 }  // namespace
 
+// Not a power of two apart, or their beginnings would push each other out of the cache.
 struct UsrsctpStack::PacketSpace {
-  std::array<std::array<std::byte, kPacketBytesMax>, kPacketsPerRead> bytes;
+  std::array<std::array<std::byte, kPacketBytesMax + 1536>, kPacketsPerRead> bytes;
 };
 
 // What the C library calls.
@@ -144,12 +150,16 @@ void UsrsctpStack::on_udp(UdpPort port, PollEvents events) {
     getsockopt(udp.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);  // read, it is gone
     udp.poll->watch(true, false);
   }
-  read_packets(port, kReadsPerWake);
-  stir();
-  if (after_input_) after_input_();
+  // What each batch has brought is dealt with while it is still in the cache.
+  for (int round = 0; round < kReadsPerWake; ++round) {
+    const bool more = read_packets(port, 1);
+    if (after_input_) after_input_();
+    if (!more) break;
+  }
 }
 
-void UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
+// true: there may be more.
+bool UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
   const int fd = udp_[port]->fd.get();
   std::array<mmsghdr, kPacketsPerRead> messages;
   std::array<iovec, kPacketsPerRead> parts;
@@ -164,12 +174,13 @@ void UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
       messages[i].msg_hdr.msg_iovlen = 1;
     }
     const int got = ::recvmmsg(fd, messages.data(), kPacketsPerRead, MSG_DONTWAIT, nullptr);
-    if (got <= 0) break;
+    if (got <= 0) return false;
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
       input(port, SocketAddress::from(from[i]), Bytes(space_->bytes[i]).first(messages[i].msg_len));
     }
-    if (static_cast<std::size_t>(got) < kPacketsPerRead) break;
+    if (static_cast<std::size_t>(got) < kPacketsPerRead) return false;
   }
+  return true;
 }
 
 void UsrsctpStack::input(UdpPort port, const SocketAddress& from, Bytes packet) {
@@ -178,7 +189,9 @@ void UsrsctpStack::input(UdpPort port, const SocketAddress& from, Bytes packet) 
   ++packets_in_;
   // The stack looks through all its addresses again and again, so that only who has answered from
   // where it says it is becomes one of them.
-  if (packet[kFirstChunkOffset] == kCookieEcho) register_path(*path);
+  const std::byte first_chunk = packet[kFirstChunkOffset];
+  if (first_chunk == kCookieEcho) register_path(*path);
+  if (has_timers(first_chunk)) stir();
   usrsctp_conninput(as_address(*path), packet.data(), packet.size(), 0);
 }
 
@@ -188,7 +201,8 @@ int UsrsctpStack::output(PathId id, const void* packet, std::size_t size) {
   const Udp& udp = *udp_[it->second.port];
   ++packets_out_;
   it->second.last_used = loop_.now();
-  stir();
+  const auto* bytes = static_cast<const std::byte*>(packet);
+  if (size <= kFirstChunkOffset || has_timers(bytes[kFirstChunkOffset])) stir();
   const SocketAddress& remote = it->second.remote;
   // A full buffer is a lost packet: SCTP knows what to do.
   if (::sendto(udp.fd.get(), packet, size, MSG_DONTWAIT | MSG_NOSIGNAL, remote.raw(),
@@ -274,7 +288,7 @@ void UsrsctpStack::tick() {
   ticked_ += elapsed;  // the fraction counts next time
   // An acknowledgement that waits here must be seen before the timer that waits for it: a loop that
   // is late is no reason to send again, let alone to give the peer up.
-  for (UdpPort port = 0; port < udp_.size(); ++port) read_packets(port, kReadsPerTick);
+  for (UdpPort port = 0; port < udp_.size(); ++port) (void)read_packets(port, kReadsPerTick);
   if (elapsed.count() > 0) usrsctp_handle_timers(static_cast<std::uint32_t>(elapsed.count()));
   if (now - last_sweep_ >= kPathIdleMax) forget_idle_paths(now, kPathIdleMax);
   hurried_ = now - last_packet_ < kHurryAfterPacket;

@@ -78,7 +78,7 @@ class UsrsctpStack {
 
   explicit UsrsctpStack(Loop& loop);
   void on_udp(UdpPort port, PollEvents events);
-  void read_packets(UdpPort port, int rounds_max);
+  bool read_packets(UdpPort port, int rounds_max);
   void input(UdpPort port, const SocketAddress& from, Bytes packet);
   int output(PathId path, const void* packet, std::size_t size);
   void tick();

@@ -13,6 +13,8 @@ namespace {
 // Holds a message of the size that signaling has, or a notification with one that came back.
 constexpr std::size_t kScratchBytes = 256 * 1024;
 constexpr Duration kTick = 250ms;
+// Every socket has so many turns after a batch of packets.
+constexpr int kPassesPerInput = 4;
 // After so much work in one turn, what was answered leaves before the turn is over.
 constexpr unsigned kFlushAfterMessages = 16;
 constexpr Duration kFlushAfterWork = 200us;
@@ -41,7 +43,10 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
     if (!stack) return failure(where + stack.error().what);
     stack_ = std::move(*stack);
     stack_->after_input([this] {
-      read_all();
+      for (int passes = 0; passes < kPassesPerInput; ++passes) {
+        read_all();
+        if (readable_.empty()) break;
+      }
       retry_blocked();
     });
     stack_->after_time([this] {
