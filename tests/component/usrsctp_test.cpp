@@ -291,6 +291,21 @@ TEST_F(UsrsctpTest, a_pause_of_a_peeled_one_makes_its_peer_wait_and_loses_nothin
   EXPECT_THAT(log(near_).congestion, ElementsAre(true, false));
 }
 
+TEST_F(UsrsctpTest, two_connects_at_once_make_one_association) {
+  start();
+  server_ = open(config("one", 5000, 29101, true));
+  client_ = open(config("other", 5001, 29102, true));
+  near_ = connect(client_, peer(5000, 29101));
+  far_ = connect(server_, peer(5001, 29102));
+  ASSERT_TRUE(until([&] { return log(near_).up && log(far_).up; }));
+  EXPECT_TRUE(log(near_).up->initiator);
+  EXPECT_TRUE(log(far_).up->initiator);
+  EXPECT_EQ(send(near_, "there"), SendOutcome::accepted);
+  EXPECT_EQ(send(far_, "and back"), SendOutcome::accepted);
+  ASSERT_TRUE(until([&] { return !log(far_).received.empty() && !log(near_).received.empty(); }));
+  EXPECT_EQ(sink_.logs.size(), 2u) << "more than the two ends of one";
+}
+
 TEST_F(UsrsctpTest, peels_off_the_loud_one_of_many_by_itself) {
   UsrsctpTransportOptions options;
   options.peeloff.messages_per_second_min = 500;

@@ -188,6 +188,13 @@ void Node::on_fact(AssociationId about, Fact fact, Instant) {
   facts.emplace_back(about, std::move(fact));
 }
 
+SlowNetwork::SlowNetwork() {
+  EXPECT_EQ(std::system("tc qdisc add dev lo root netem delay 30ms"), 0);
+}
+SlowNetwork::~SlowNetwork() {
+  EXPECT_EQ(std::system("tc qdisc del dev lo root"), 0);
+}
+
 DeadNetwork::DeadNetwork() {
   EXPECT_EQ(std::system("tc qdisc add dev lo root netem loss 100%"), 0);
 }

@@ -109,6 +109,15 @@ class Node final : public TransportSink {
   NoFraming framing_;
 };
 
+// As long as it lives, every packet takes 30 ms.
+class SlowNetwork {
+ public:
+  SlowNetwork();
+  ~SlowNetwork();
+  SlowNetwork(const SlowNetwork&) = delete;
+  SlowNetwork& operator=(const SlowNetwork&) = delete;
+};
+
 // As long as it lives, the loopback of our network namespace loses every packet.
 class DeadNetwork {
  public:

@@ -45,6 +45,25 @@ TEST_F(SctpTransportTest, BothEndsComeUpAndTellWhoTheyTalkTo) {
   EXPECT_FALSE(status->peeled);
 }
 
+TEST_F(SctpTransportTest, TwoConnectsAtOnceMakeOneAssociation) {
+  const EndpointId here = server.listen("127.0.0.2");
+  const EndpointId there = client.listen("127.0.0.3");
+  AssociationId ours{}, theirs{};
+  {
+    SlowNetwork slow;  // otherwise the first is up before the second begins
+    ours = client.connect(there, server);
+    theirs = server.connect(here, client);
+    ASSERT_TRUE(world.run_until([&] { return client.is_up(ours) && server.is_up(theirs); }));
+  }
+  EXPECT_TRUE(client.of(ours).up->initiator);
+  EXPECT_TRUE(server.of(theirs).up->initiator);
+  ASSERT_TRUE(client.send(ours, "there"));
+  ASSERT_TRUE(server.send(theirs, "and back"));
+  ASSERT_TRUE(world.run_until(
+      [&] { return !server.of(theirs).received.empty() && !client.of(ours).received.empty(); }));
+  EXPECT_EQ(client.opened.size() + server.opened.size(), 2u);
+}
+
 TEST_F(SctpTransportTest, MessagesKeepTheirOrderStreamAndProtocol) {
   server.listen();
   AssociationId ours{}, theirs{};
