@@ -4,7 +4,7 @@ import json
 import pathlib
 import socket
 
-from processes import Failed, patience, wait_until
+from processes import Failed, patience, run, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -56,7 +56,7 @@ class Siglane:
     def start_node(self, program, name, config, *arguments):
         """Starts a daemon and waits until its admin socket answers."""
         admin = self.directory / f"{name}.sock"
-        config = {**config, "admin": {"socket": str(admin)}}
+        config = {**config, "admin": {**config.get("admin", {}), "socket": str(admin)}}
         path = write(self.directory, name, config)
         node = self._programs.start(
             name, [self.binaries / program, "--config", path, *arguments]
@@ -79,6 +79,15 @@ class Siglane:
             [self.binaries / "siglane-load", kind, "--config", path,
              "--json", self.report_path(name), *arguments],
         )
+
+    def ask(self, node, what):
+        """What siglanectl says of a node, "peers" or "stats": name to object, or value."""
+        said = run([self.binaries / "siglanectl", "--socket", self.directory / f"{node.name}.sock",
+                    "--output", "json", "--timeout", 30 * patience(), what])
+        found = json.loads(said)[what]
+        if what == "stats":
+            return {one["name"]: int(one["value"]) for one in found["counter"]}
+        return {one["name"]: one for one in found["peer"]}
 
     def report_path(self, name):
         return self.directory / f"{name}-report.json"
