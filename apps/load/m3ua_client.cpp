@@ -8,6 +8,8 @@ namespace {
 
 // So that a sender that is far behind does not keep the others, and the loop, from their turn.
 constexpr std::size_t kBatchMax = 64;
+// What comes back at once is no reason to send the next at once: that would never end.
+constexpr Duration kHeldAfterReturn = 10ms;
 
 }  // namespace
 
@@ -33,8 +35,9 @@ std::optional<Instant> M3uaClient::deadline() const {
   if (!began_) return std::nullopt;  // an ASP that becomes active wakes us
   std::optional<Instant> earliest = more_due_;
   for (const Sender& sender : senders_) {
-    if (!sender.active) continue;
-    const auto next = sender.pacer.deadline(sender.under_way);
+    if (!sender.active || sender.congested) continue;
+    const auto next =
+        sender.held_until ? sender.held_until : sender.pacer.deadline(sender.under_way);
     if (next) earliest = earliest ? std::min(*earliest, *next) : *next;
   }
   return earliest;
@@ -55,7 +58,7 @@ void M3uaClient::on_submitted(AssociationId from, ParcelPtr parcel, Instant now)
       return on_status(from, static_cast<const m3ua::AspStatusParcel&>(received), now);
     case m3ua::ParcelKind::data: {
       const auto& data = static_cast<const m3ua::DataParcel&>(received);
-      return data.returned ? on_returned(data) : on_data(from, data, now);
+      return data.returned ? on_returned(data, now) : on_data(from, data, now);
     }
     case m3ua::ParcelKind::network_status: {
       const auto& status = static_cast<const m3ua::NetworkStatusParcel&>(received);
@@ -80,6 +83,7 @@ void M3uaClient::on_status(AssociationId from, const m3ua::AspStatusParcel& stat
   const bool down = status.state == m3ua::AspState::down;
   if (down && sender->association != from) return;  // an older association's end
   sender->association = down ? AssociationId::none : from;
+  sender->congested = !down && status.congested;
   const bool active = status.state == m3ua::AspState::active;
   if (active == sender->active) return;
   sender->active = active;
@@ -117,10 +121,11 @@ void M3uaClient::on_data(AssociationId from, const m3ua::DataParcel& data, Insta
 }
 
 // The association could not take it: it is one of the lost, which are counted by their flow.
-void M3uaClient::on_returned(const m3ua::DataParcel& data) {
+void M3uaClient::on_returned(const m3ua::DataParcel& data, Instant now) {
   const auto at = traffic_.sender_of(data);
   if (!at) return;
   ++senders_[*at].config.tally->refused;
+  senders_[*at].held_until = now + kHeldAfterReturn;
   settle(senders_[*at]);
 }
 
@@ -157,6 +162,8 @@ void M3uaClient::send_due(Instant now, Outbox& out) {
       sender.config.tally->skipped += sender.pacer.skip(now);
       continue;
     }
+    if (sender.congested || (sender.held_until && now < *sender.held_until)) continue;
+    sender.held_until.reset();
     for (std::size_t sent = 0;; ++sent) {
       if (sent == kBatchMax) {
         more_due_ = now;

@@ -49,13 +49,15 @@ class M3uaClient final : public Session {
     Pacer pacer;
     AssociationId association = AssociationId::none;  // none: ASP-DOWN
     bool active = false;
+    bool congested = false;                            // by its association's word: sends nothing
+    std::optional<Instant> held_until = std::nullopt;  // one came back
     std::size_t under_way = 0;
   };
 
   void on_submitted(AssociationId from, ParcelPtr parcel, Instant now);
   void on_status(AssociationId from, const m3ua::AspStatusParcel& status, Instant now);
   void on_data(AssociationId from, const m3ua::DataParcel& data, Instant now);
-  void on_returned(const m3ua::DataParcel& data);
+  void on_returned(const m3ua::DataParcel& data, Instant now);
   void begin_if_ready();
   void send_due(Instant now, Outbox& out);
   void send_one(Sender& sender, Instant due, Instant now, Outbox& out);

@@ -18,6 +18,8 @@ constexpr Duration kLookWhileWaiting = 10ms;
 constexpr Duration kLookWhileSending = 100ms;
 // So that a client that is far behind does not keep the others from their turn.
 constexpr std::size_t kBatchMax = 64;
+// What cannot be sent is no reason to send the next at once: that would never end.
+constexpr Duration kHeldAfterReturn = 10ms;
 
 }  // namespace
 
@@ -34,6 +36,7 @@ S6aClient::S6aClient(const diameter::DiameterModule& module, const S6aClientConf
 std::optional<Instant> S6aClient::deadline() const {
   if (more_due_) return more_due_;
   if (!began_ || peer_ == AssociationId::none) return next_look_;
+  if (held_until_) return std::min(*held_until_, next_look_);
   const auto next = pacer_.deadline(under_way_.size());
   return next ? std::min(*next, next_look_) : next_look_;
 }
@@ -79,6 +82,8 @@ void S6aClient::send_due(Instant now, Outbox& out) {
     tally_.skipped += pacer_.skip(now);
     return;
   }
+  if (held_until_ && now < *held_until_) return;
+  held_until_.reset();
   for (std::size_t sent = 0; sent < kBatchMax; ++sent) {
     const auto due = pacer_.take(now, under_way_.size());
     if (!due) return;
@@ -118,6 +123,7 @@ void S6aClient::on_answer(diameter::AnswerPtr answer, const MessageView& message
   run_.settled();
   if (answer->made_here()) {
     unanswered(answer->why);
+    if (answer->why != Why::timed_out) held_until_ = now + kHeldAfterReturn;
     next_look_ = now;  // the peer may be gone: look before anything else is sent
   } else {
     ++tally_.answered;

@@ -70,7 +70,8 @@ class S6aClient final : public diameter::Application {
   AssociationId peer_ = AssociationId::none;  // the session that is open towards the HSS
   Instant next_look_{};
   std::optional<Instant> began_;
-  std::optional<Instant> more_due_;  // a batch was cut short
+  std::optional<Instant> more_due_;    // a batch was cut short
+  std::optional<Instant> held_until_;  // one could not be sent
 };
 
 }  // namespace siglane::load

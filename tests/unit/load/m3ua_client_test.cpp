@@ -46,6 +46,7 @@ class M3uaClientTest : public testing::Test {
     auto parcel = std::make_unique<m3ua::AspStatusParcel>();
     parcel->asp = "asp" + std::to_string(asp);
     parcel->state = state;
+    parcel->congested = congested_;
     parcel->routing_context = static_cast<std::uint32_t>(100 + asp);
     step(Submitted{AssociationId{asp}, std::move(parcel)});
   }
@@ -94,6 +95,7 @@ class M3uaClientTest : public testing::Test {
   std::deque<Sent> sent_;
   Instant now_ = kStart;
   std::uint64_t down_ = 0;  // the ASP that nothing is delivered to
+  bool congested_ = false;  // as every status says
 };
 
 TEST_F(M3uaClientTest, SendsNothingBeforeEveryAspIsActive) {
@@ -234,6 +236,34 @@ TEST_F(M3uaClientTest, CountsWhatComesBackAsLostOnce) {
   EXPECT_EQ(tally_.refused, 1u);
   EXPECT_EQ(tally_.lost, 1u);
   EXPECT_EQ(run_->under_way(), 0u);
+}
+
+TEST_F(M3uaClientTest, SendsNoOtherAtOnceInPlaceOfOneThatCameBack) {
+  make({.mode = PaceMode::closed_loop, .window = 1}, 2);
+  all_active(2);
+  ASSERT_EQ(sent_.size(), 2u);
+  Sent back = std::move(sent_.front());
+  sent_.clear();
+  back.data->returned = Why::refused;
+  step(Submitted{back.by, std::move(back.data)});
+  EXPECT_TRUE(sent_.empty());
+  ASSERT_EQ(client_->deadline(), now_ + 10ms);
+  now_ += 10ms;
+  step(Woken{});
+  EXPECT_EQ(sent_.size(), 1u);
+}
+
+TEST_F(M3uaClientTest, SendsNothingWhileItsAssociationIsCongested) {
+  make({.mode = PaceMode::closed_loop, .window = 1}, 2);
+  all_active(2);
+  congested_ = true;
+  status(1, AspState::active);
+  deliver_all();  // each makes room for one more
+  EXPECT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_.front().by, AssociationId{2});
+  congested_ = false;
+  status(1, AspState::active);
+  EXPECT_EQ(sent_.size(), 2u);
 }
 
 TEST_F(M3uaClientTest, CountsOnlyDestinationsOfItsOwnAsUnavailable) {

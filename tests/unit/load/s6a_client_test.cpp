@@ -266,6 +266,17 @@ TEST_F(S6aClientTest, CountsTimeoutsRefusalsAndBrokenConnectionsAsLost) {
   EXPECT_EQ(tally_.answered, 0u);
 }
 
+TEST_F(S6aClientTest, SendsNoOtherAtOnceInPlaceOfOneThatCouldNotBeSent) {
+  make({.mode = PaceMode::closed_loop, .window = 1});
+  begin();
+  fail_first(Why::congested);
+  EXPECT_TRUE(requests_.empty());
+  ASSERT_LE(client_->deadline(), now_ + 10ms);
+  answering_ = false;
+  run_until(now_ + 10ms);
+  EXPECT_EQ(requests_.size(), 1u);
+}
+
 TEST_F(S6aClientTest, CountsWhatIsStillUnderWayAtTheEndAsLost) {
   make({.mode = PaceMode::closed_loop, .window = 4});
   begin();
