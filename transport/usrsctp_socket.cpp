@@ -132,11 +132,10 @@ UsrsctpSocket::Opened UsrsctpSocket::open_one_to_many(std::uint16_t port,
   struct ::socket* so =
       usrsctp_socket(AF_CONN, SOCK_SEQPACKET, IPPROTO_SCTP, nullptr, nullptr, 0, nullptr);
   if (so == nullptr) return {nullptr, errno, "socket"};
-  opened.socket.reset(new UsrsctpSocket(so));
+  opened.socket.reset(new UsrsctpSocket(so, port, options.nodelay));
   opened.socket->watch();
   opened.step = configure(so, options, opened.error);
   if (!opened.step.empty()) return {nullptr, opened.error, opened.step};
-  opened.socket->port_ = port;
   opened.error = port != 0 ? bind_to(so, port) : bind_to_any(so, opened.socket->port_);
   if (opened.error != 0) return {nullptr, opened.error, "bind"};
   return opened;
@@ -220,7 +219,7 @@ int UsrsctpSocket::send(SctpId id, const SendInfo& how, Bytes bytes) {
 }
 
 void UsrsctpSocket::hold_small(bool on) {
-  const int no_delay = on ? 0 : 1;
+  const int no_delay = nodelay_ && !on ? 1 : 0;
   (void)set(so_, IPPROTO_SCTP, SCTP_NODELAY, no_delay);
 }
 
@@ -239,7 +238,10 @@ int send_flag(struct ::socket* so, SctpId id, std::uint16_t flag) {
 }  // namespace
 
 int UsrsctpSocket::shut_down(SctpId id) {
-  return send_flag(so_, id, SCTP_EOF);
+  const int error = send_flag(so_, id, SCTP_EOF);
+  // With data under way, that has switched SCTP_NODELAY off, for all associations on this socket.
+  hold_small(false);
+  return error;
 }
 
 int UsrsctpSocket::abort(SctpId id) {
@@ -309,8 +311,7 @@ std::unique_ptr<UsrsctpSocket> UsrsctpSocket::peel_off(SctpId id, int& error) {
     error = errno;
     return nullptr;
   }
-  std::unique_ptr<UsrsctpSocket> peeled(new UsrsctpSocket(own));
-  peeled->port_ = port_;
+  std::unique_ptr<UsrsctpSocket> peeled(new UsrsctpSocket(own, port_, nodelay_));
   peeled->watch();
   return peeled;
 }

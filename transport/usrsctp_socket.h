@@ -71,7 +71,7 @@ class UsrsctpSocket {
     return send(id, {message.stream, message.protocol, message.unordered}, message.payload.bytes());
   }
   [[nodiscard]] int send(SctpId id, const SendInfo& info, Bytes bytes);
-  // While on, what is small waits for company if something is in flight.
+  // While on, what is small waits for company if something is in flight. Off: as the options say.
   void hold_small(bool on);
 
   // SCTP-AUTH (RFC 4895), before associations exist. With `require`, DATA chunks of a peer that
@@ -97,11 +97,13 @@ class UsrsctpSocket {
   std::vector<UsrsctpAddress> peers(SctpId id) const;
 
  private:
-  explicit UsrsctpSocket(struct ::socket* so) : so_(so) {}
+  UsrsctpSocket(struct ::socket* so, std::uint16_t port, bool nodelay)
+      : so_(so), port_(port), nodelay_(nodelay) {}
   void watch();
 
   struct ::socket* so_;
-  std::uint16_t port_ = 0;
+  std::uint16_t port_;
+  bool nodelay_;
   std::function<void()> readable_;
 };
 
