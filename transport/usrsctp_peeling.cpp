@@ -123,6 +123,18 @@ void UsrsctpTransport::tick() {
   if (!associations_.empty()) tick_.start_after(std::min(kTick, options_.sample_interval));
 }
 
+void UsrsctpTransport::peel_pinned() {
+  const Instant now = loop_.now();
+  for (const AssociationId id : std::exchange(pinned_, {})) {
+    const UsrsctpAssociation* association = find_association(id);
+    if (association == nullptr || association->peeled() || !association->can_move()) continue;
+    const PeeloffSample sample = association->sample(now);
+    const PeeloffChoice choice = choose_peeloffs({&sample, 1}, {}, options_.peeloff, peeled_);
+    for (const PeeloffDecision& decision : choice.chosen) peel(decision, now);
+    // If there is no room now, the next look at all associations finds it again.
+  }
+}
+
 void UsrsctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   UsrsctpAssociation* association = find_association(decision.id);
   if (association == nullptr) return;

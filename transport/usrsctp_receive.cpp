@@ -128,7 +128,7 @@ void UsrsctpTransport::read_sealed(AssociationId id) {
     switch (security.next(buffers_, message)) {
       case Event::opened:
         association->secured();
-        sink_->on_event(id, association->up_event(), loop_.now());
+        tell_up(*association);
         break;
       case Event::message:
         if (message.payload.size() > association->endpoint().config.limits.message_bytes_max) {
@@ -251,6 +251,11 @@ void UsrsctpTransport::begin(UsrsctpAssociation& association,
   if (association.endpoint().tls != nullptr) {
     return association.secure(association.initiator, restarted);
   }
+  tell_up(association);
+}
+
+void UsrsctpTransport::tell_up(UsrsctpAssociation& association) {
+  pin(association);
   sink_->on_event(association.id(), association.up_event(), loop_.now());
 }
 

@@ -195,7 +195,11 @@ AssociationId UsrsctpTransport::connect(EndpointId local, const PeerConfig& peer
   DownCause cause = DownCause::unreachable;
   UsrsctpSocket::Connected connected;
   const auto path = path_to(endpoint, peer, why);
-  if (path) {
+  if (path && has_peeled(endpoint, {*path, peer.port})) {
+    connected.error = EISCONN;
+    cause = DownCause::already_connected;
+    why = std::strerror(EISCONN);
+  } else if (path) {
     connected = endpoint.socket->connect({*path, peer.port});
     if (connected.error == EISCONN || connected.error == EALREADY) {
       cause = DownCause::already_connected;
@@ -222,6 +226,17 @@ AssociationId UsrsctpTransport::connect(EndpointId local, const PeerConfig& peer
   association.path = *path;
   stack_->hold(*path);
   return id;
+}
+
+// The stack would begin a second association under the numbers of the first, and the peer would
+// take that for a restart.
+bool UsrsctpTransport::has_peeled(const Endpoint& endpoint, UsrsctpAddress peer) const {
+  if (peeled_ == 0) return false;
+  return std::any_of(associations_.begin(), associations_.end(), [&](const auto& one) {
+    const UsrsctpAssociation& association = *one.second;
+    return association.peeled() && association.shared_endpoint() == endpoint.shared &&
+           association.path == peer.path && association.peer_port == peer.port;
+  });
 }
 
 std::optional<PathId> UsrsctpTransport::path_to(const Endpoint& endpoint, const PeerConfig& peer,
@@ -251,6 +266,7 @@ std::optional<PathId> UsrsctpTransport::path_to(const Endpoint& endpoint, const 
 void UsrsctpTransport::bind(AssociationId id, const PeerConfig& peer) {
   if (UsrsctpAssociation* association = find_association(id)) {
     association->placement = peer.placement;
+    pin(*association);
   }
   if (peer.sctp && !std::exchange(options_told_, true)) {
     tell(fact::Notice{"usrsctp gives every peer the SCTP options of its endpoint, also " +
@@ -331,6 +347,13 @@ void UsrsctpTransport::end_of_turn() {
   if (!readable_.empty()) soon_.schedule();
 }
 
+// A peer that is to have a socket of its own need not wait for the next look at all associations.
+void UsrsctpTransport::pin(const UsrsctpAssociation& association) {
+  if (association.placement != Placement::always_peeled || association.peeled()) return;
+  pinned_.push_back(association.id());
+  soon_.schedule();
+}
+
 void UsrsctpTransport::tell(Fact fact) {
   facts_.push_back(std::move(fact));
   soon_.schedule();
@@ -351,6 +374,7 @@ void UsrsctpTransport::attend() {
       sink_->on_event(id, AssociationCongestion{*congested}, loop_.now());
     }
   }
+  peel_pinned();
   read_all();
 }
 

@@ -83,6 +83,8 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   UsrsctpAssociation& add(AssociationId id, SctpId stack_id, Endpoint& endpoint);
   std::unique_ptr<UsrsctpAssociation> remove(AssociationId id);
   std::optional<PathId> path_to(const Endpoint& endpoint, const PeerConfig& peer, std::string& why);
+  bool has_peeled(const Endpoint& endpoint, UsrsctpAddress peer) const;
+  void pin(const UsrsctpAssociation& association);
   void tell(Fact fact);
   void tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices);
   void attend();
@@ -103,6 +105,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   void on_restart(UsrsctpAssociation& old, const notification::AssociationChanged& up);
   void begin(UsrsctpAssociation& association, const notification::AssociationChanged& up,
              bool restarted = false);
+  void tell_up(UsrsctpAssociation& association);
   void deliver(UsrsctpAssociation& association, Message&& message);
   void refuse_oversized(UsrsctpAssociation& association);
   void read_sealed(AssociationId id);
@@ -114,6 +117,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   // usrsctp_peeling.cpp: who sits where
   void tick();
   void peel(const PeeloffDecision& decision, Instant now);
+  void peel_pinned();
   void close_overdue(Instant now);
 
   Loop& loop_;
@@ -131,6 +135,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   std::vector<AssociationId> dirty_;    // to be flushed at the end of this turn
   std::vector<AssociationId> blocked_;  // wait for room in the stack
   std::vector<AssociationId> congestion_;
+  std::vector<AssociationId> pinned_;   // to be peeled off
   std::vector<AssociationId> over_;     // ended without a word from the stack
   std::vector<AssociationId> adopted_;  // whose channels may have more to say
   std::vector<Fact> facts_;
