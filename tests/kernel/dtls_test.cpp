@@ -1,6 +1,10 @@
-// DTLS over the kernel's SCTP (RFC 6083), with its chunks authenticated (RFC 4895).
+// DTLS over the kernel's SCTP, where usrsctp is otherwise: chunks are authenticated also after a
+// restart, and a channel moves to another transport; and what all that looks like on the wire. The
+// rest is in tests/contract.
+#include <array>
 #include <map>
 #include <set>
+#include <span>
 #include <tuple>
 
 #include <arpa/inet.h>
@@ -20,50 +24,24 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Optional;
 
-constexpr const char* kServer = "server.example";
-constexpr const char* kClient = "client.example";
-
-struct DtlsTest : ::testing::Test {
+struct KernelDtls : ::testing::Test {
   siglane::testing::TemporaryDirectory directory;
   siglane::testing::Authority authority;
   World world;
   Node server{world}, client{world};
   AssociationId ours{}, theirs{};
 
-  DtlsTest() {
-    server.tls = authority.issue_files_for(kServer, directory, "server");
-    client.tls = authority.issue_files_for(kClient, directory, "client");
-  }
-  static EndpointConfig impatient(bool listening) {
-    EndpointConfig config = Node::config("127.0.0.1", 0, listening);
-    config.sctp.rto_initial = config.sctp.rto_min = 50ms;
-    config.sctp.rto_max = 100ms;
-    config.sctp.association_retransmissions_max = 3;
-    config.sctp.path_retransmissions_max = 2;
-    return config;
+  KernelDtls() {
+    server.tls = authority.issue_files_for("server.example", directory, "server");
+    client.tls = authority.issue_files_for("client.example", directory, "client");
   }
   void join() {
-    server.open(impatient(true));
-    std::tie(ours, theirs) = client.join(client.open(impatient(false)), server);
+    server.listen();
+    std::tie(ours, theirs) = client.join(client.endpoint(), server);
     ASSERT_NE(theirs, AssociationId::none);
   }
   bool received(Node& node, AssociationId id, std::size_t count) {
     return world.run_until([&] { return node.of(id).received.size() >= count; });
-  }
-  void expect_echo() {
-    ASSERT_TRUE(client.send(ours, "there", 3));
-    ASSERT_TRUE(received(server, theirs, 1));
-    ASSERT_TRUE(server.send(theirs, "and back"));
-    ASSERT_TRUE(received(client, ours, 1));
-  }
-  bool both_down() {
-    return world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); });
-  }
-  // Why the server has turned away somebody of whom nobody else has heard.
-  std::string refusal() {
-    EXPECT_TRUE(world.run_until([&] { return !server.facts_of<fact::PeerRefused>().empty(); }));
-    EXPECT_TRUE(server.opened.empty());
-    return server.facts_of<fact::PeerRefused>().back().why;
   }
 };
 
@@ -111,14 +89,7 @@ class Wire {
   transport::FileDescriptor fd_;
 };
 
-TEST_F(DtlsTest, BothEndsAreUpWhenTheyHaveShownWhoTheyAre) {
-  join();
-  EXPECT_THAT(client.of(ours).up->certificate_names, Optional(ElementsAre(kServer)));
-  EXPECT_THAT(server.of(theirs).up->certificate_names, Optional(ElementsAre(kClient)));
-  expect_echo();
-}
-
-TEST_F(DtlsTest, EveryDataChunkIsAuthenticatedAndNoneIsInClear) {
+TEST_F(KernelDtls, EveryDataChunkIsAuthenticatedAndNoneIsInClear) {
   Wire wire;
   join();
   wire.look();
@@ -150,133 +121,62 @@ TEST_F(DtlsTest, EveryDataChunkIsAuthenticatedAndNoneIsInClear) {
   EXPECT_THAT(wire.bytes, ::testing::Not(HasSubstr("another")));
 }
 
-TEST_F(DtlsTest, WhatDoesNotFitARecordIsRefusedAndTheAssociationGoesOn) {
-  join();
-  EXPECT_FALSE(client.send(ours, std::string(16385, 'x')));
-  EXPECT_EQ(client.counters.get(Counter::tls_messages_too_long), 1u);
-  ASSERT_TRUE(client.send(ours, std::string(16384, 'x')));
-  ASSERT_TRUE(received(server, theirs, 1));
-  EXPECT_EQ(server.of(theirs).received.front().size(), 16384u);
-}
-
-TEST_F(DtlsTest, NobodyTalksToSomebodyElse) {
-  server.tls = authority.issue_files_for("other.example", directory, "other");
+TEST_F(KernelDtls, APeerThatBeginsAnewShowsAnewWhoItIs) {
   server.listen();
-  ours = client.connect(client.endpoint(), server);
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
-  EXPECT_FALSE(client.of(ours).up);
-  EXPECT_EQ(client.down_cause(ours), DownCause::tls_failed);
-  EXPECT_EQ(client.of(ours).down->detail,
-            "DTLS: the peer's certificate is that of other.example, not of server.example");
-  EXPECT_THAT(refusal(), HasSubstr("DTLS: the peer refused"));
-  EXPECT_EQ(server.counters.get(Counter::tls_handshakes_failed), 1u);
-}
-
-TEST_F(DtlsTest, APeerThatSpeaksInClearIsRefused) {
-  server.tls->require_sctp_auth = false;
-  server.listen();
-  client.tls.reset();
-  ours = client.connect(client.endpoint(), server);
-  ASSERT_TRUE(world.run_until([&] { return client.is_up(ours); }));
-  ASSERT_TRUE(client.send(ours, "a capabilities exchange in clear"));
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
-  EXPECT_THAT(refusal(), HasSubstr("does the peer speak DTLS?"));
-}
-
-TEST_F(DtlsTest, APeerWhoseChunksAreNotAuthenticatedIsRefused) {
-  server.listen();
-  client.tls.reset();
-  ours = client.connect(client.endpoint(), server);
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
-  EXPECT_EQ(client.down_cause(ours), DownCause::peer_abort);
-  EXPECT_THAT(refusal(), HasSubstr("SCTP-AUTH, RFC 4895"));
-}
-
-TEST_F(DtlsTest, APeerThatHasNoDtlsIsNotTalkedToInClear) {
-  server.tls.reset();
-  server.listen();
-  client.tls->require_sctp_auth = false;
-  EndpointConfig config = Node::config("127.0.0.1", 0, false);
-  config.sctp.handshake_timeout = 300ms;
-  ours = client.connect(client.open(config), server);
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
-  EXPECT_FALSE(client.of(ours).up);
-  EXPECT_EQ(client.of(ours).down->detail, "DTLS: no handshake within handshake_timeout_ms");
-}
-
-TEST_F(DtlsTest, AGracefulCloseDeliversEverythingAndSaysGoodbye) {
   for (const bool peeled : {false, true}) {
     SCOPED_TRACE(peeled ? "peeled" : "shared");
-    join();
-    if (peeled) {
-      ASSERT_TRUE(server.peel(theirs));
-    }
-    for (int i = 0; i < 50; ++i) ASSERT_TRUE(server.send(theirs, "last words", i % 4));
-    server.close(theirs, CloseMode::graceful);
-    ASSERT_TRUE(both_down());
-    EXPECT_EQ(client.of(ours).received.size(), 50u);
-    EXPECT_EQ(server.down_cause(theirs), DownCause::local_close);
-    EXPECT_EQ(client.down_cause(ours), DownCause::peer_shutdown) << client.of(ours).down->detail;
-  }
-}
-
-TEST_F(DtlsTest, WhatAVanishedPeerDidNotGetIsReturnedInClear) {
-  for (const bool peeled : {false, true}) {
-    SCOPED_TRACE(peeled ? "peeled" : "shared");
-    join();
-    if (peeled) {
-      ASSERT_TRUE(server.peel(theirs));
-    }
-    DeadNetwork dead;
-    std::vector<std::string> sent;
-    for (int i = 0; i < 20; ++i) {
-      sent.push_back(std::string(i % 4 == 0 ? 6000 : 30, 'v') + std::to_string(i));
-      ASSERT_TRUE(server.send(theirs, sent.back()));
-    }
-    ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs); }));
-    EXPECT_EQ(server.down_cause(theirs), DownCause::lost);
-    EXPECT_EQ(server.of(theirs).unsent, sent);
-  }
-}
-
-TEST_F(DtlsTest, APeerThatBeginsAnewShowsAnewWhoItIs) {
-  for (const bool peeled : {false, true}) {
-    SCOPED_TRACE(peeled ? "peeled" : "shared");
-    if (server.port == 0) server.listen();
     const auto port = static_cast<std::uint16_t>(peeled ? 6402 : 6401);
-    auto first = std::make_unique<Node>(world);
-    first->tls = client.tls;
-    std::tie(ours, theirs) = first->join(first->endpoint("127.0.0.21", port), server);
+    PeerProcess first(server, port, directory.path(""));
+    const std::size_t before = server.opened.size();
+    ASSERT_TRUE(world.run_until([&] { return server.opened.size() == before + 1; }));
+    theirs = server.newest();
     if (peeled) {
       ASSERT_TRUE(server.peel(theirs));
     }
-    {
-      DeadNetwork dead;  // nobody hears that it goes
-      first.reset();
-      world.loop().run_once(false);
-    }
-    Node second(world);
-    second.tls = client.tls;
-    AssociationId again{}, renewed{};
-    std::tie(again, renewed) = second.join(second.endpoint("127.0.0.21", port), server);
+    ASSERT_TRUE(received(server, theirs, 1));
+    first.vanish();
+    PeerProcess second(server, port, directory.path(""));
+    ASSERT_TRUE(world.run_until([&] { return server.opened.size() == before + 2; }));
     EXPECT_EQ(server.down_cause(theirs), DownCause::restarted);
+    const AssociationId renewed = server.newest();
     EXPECT_EQ(server.is_peeled(renewed), peeled);
-    EXPECT_THAT(server.of(renewed).up->certificate_names, Optional(ElementsAre(kClient)));
-    ASSERT_TRUE(second.send(again, "new"));
+    EXPECT_THAT(server.of(renewed).up->certificate_names, Optional(ElementsAre("client.example")));
     ASSERT_TRUE(received(server, renewed, 1));
-    ASSERT_TRUE(server.send(renewed, "answer"));
-    ASSERT_TRUE(received(second, again, 1));
   }
 }
 
-TEST_F(DtlsTest, AnotherTransportAdoptsTheChannelToo) {
+// On Linux 6.1 nothing that is authenticated gets through then: each end has shown two random
+// numbers (RFC 4895 §6.1).
+TEST_F(KernelDtls, TwoThatConnectAtOnceFailTogetherAndTheNextTrySucceeds) {
+  const auto listening = [](std::string address) {
+    EndpointConfig config = Node::config(std::move(address), 0, true);
+    config.sctp.handshake_timeout = 1s;
+    return config;
+  };
+  const EndpointId here = client.open(listening("127.0.0.14"));
+  const EndpointId there = server.open(listening("127.0.0.15"));
+  PeerConfig back = client.peer();
+  back.tls_identity = "client.example";
+  {
+    DeadNetwork dead;  // so that neither is there before the other has begun
+    ours = client.connect(here, server);
+    theirs = server.connect(there, back);
+  }
+  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours) && server.is_down(theirs); }));
+  EXPECT_TRUE(client.opened.empty() && server.opened.empty());
+  EXPECT_EQ(client.down_cause(ours), DownCause::tls_failed) << client.of(ours).down->detail;
+  EXPECT_EQ(server.down_cause(theirs), DownCause::tls_failed) << server.of(theirs).down->detail;
+  EXPECT_NE(client.join(here, server).second, AssociationId::none);
+}
+
+TEST_F(KernelDtls, AnotherTransportAdoptsTheChannelToo) {
   join();
   Node other(world);
   ASSERT_TRUE(client.send(ours, "in flight"));
   DetachOutcome outcome = server.transport->detach(theirs);
-  ASSERT_TRUE(std::holds_alternative<siglane::Peeled>(outcome));
+  ASSERT_TRUE(std::holds_alternative<Peeled>(outcome));
   other.on_event(theirs, AssociationUp{}, Instant{});  // told to the transport that it came from
-  other.transport->adopt(std::move(std::get<siglane::Peeled>(outcome).cargo));
+  other.transport->adopt(std::move(std::get<Peeled>(outcome).cargo));
   ASSERT_TRUE(received(other, theirs, 1));
   ASSERT_TRUE(other.send(theirs, "from elsewhere"));
   ASSERT_TRUE(received(client, ours, 1));

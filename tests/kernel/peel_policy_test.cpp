@@ -1,4 +1,6 @@
-// Who is peeled off without being asked for, why, and who is not.
+// The peel policy where it has to do with descriptors and with buffers that associations share:
+// usrsctp's sockets are no descriptors, and its associations have buffers of their own. The rest is
+// in tests/contract.
 #include <tuple>
 
 #include <gmock/gmock.h>
@@ -11,7 +13,6 @@ namespace siglane::kernel_test {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 // A peer is loud from 50 messages a second on, for half a second.
 transport::SctpTransportOptions eager() {
@@ -24,7 +25,7 @@ transport::SctpTransportOptions eager() {
   return options;
 }
 
-struct PeelPolicy : ::testing::Test {
+struct KernelPeelPolicy : ::testing::Test {
   World world;
   Node server{world, eager()}, client{world};
 
@@ -38,13 +39,6 @@ struct PeelPolicy : ::testing::Test {
           return done();
         },
         limit);
-  }
-  bool was_peeled(AssociationId id, PeeloffReason reason) const {
-    for (const auto& [about, fact] : server.facts) {
-      const auto* peeled = std::get_if<fact::AssociationPeeled>(&fact);
-      if (about == id && peeled != nullptr) return peeled->reason == reason;
-    }
-    return false;
   }
 };
 
@@ -62,69 +56,7 @@ class LoweredLimit {
   rlimit before_{};
 };
 
-TEST_F(PeelPolicy, ALoudPeerIsPeeledOffAndQuietOnesAreLeft) {
-  server.on_message = [](AssociationId, const Message&) {};
-  server.listen();
-  AssociationId loud{}, at_loud{};
-  std::tie(loud, at_loud) = client.join(client.endpoint(), server);
-  std::vector<AssociationId> quiet;
-  for (int i = 0; i < 5; ++i) quiet.push_back(client.join(client.endpoint(), server).second);
-  ASSERT_TRUE(talk_until(loud, [&] { return server.is_peeled(at_loud); }));
-  EXPECT_TRUE(was_peeled(at_loud, PeeloffReason::message_rate));
-  const auto fact = server.facts_of<fact::AssociationPeeled>().at(0);
-  EXPECT_GE(fact.messages_per_second, 50);
-  EXPECT_EQ(fact.peeled_now, 1u);
-  const auto status = server.transport->status(at_loud);
-  EXPECT_EQ(status->reason, PeeloffReason::message_rate);
-  EXPECT_GE(status->peeled_at_messages_per_second, 50);
-  EXPECT_NE(status->peeled_at, Instant{});
-  EXPECT_EQ(server.counters.get(Counter::peels), 1u);
-  for (AssociationId id : quiet) EXPECT_FALSE(server.is_peeled(id));
-}
-
-TEST_F(PeelPolicy, APinAlwaysIsPeeledAsSoonAsItIsKnown) {
-  server.listen();
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  EXPECT_FALSE(server.is_peeled(theirs));
-  PeerConfig pinned;
-  pinned.placement = Placement::always_peeled;
-  server.transport->bind(theirs, pinned);
-  EXPECT_FALSE(server.is_peeled(theirs)) << "peeled before bind() returned";
-  ASSERT_TRUE(world.run_until([&] { return server.is_peeled(theirs); }));
-  EXPECT_TRUE(was_peeled(theirs, PeeloffReason::pinned));
-}
-
-TEST_F(PeelPolicy, APeerThatWeConnectToAndPinAlwaysIsPeeledRightAfterUp) {
-  client.listen();
-  const AssociationId id = server.connect(server.endpoint(), client, Placement::always_peeled);
-  ASSERT_TRUE(world.run_until([&] { return server.is_peeled(id); }));
-  ASSERT_TRUE(server.send(id, "hello"));
-  ASSERT_TRUE(world.run_until(
-      [&] { return !client.opened.empty() && !client.of(client.newest()).received.empty(); }));
-}
-
-TEST_F(PeelPolicy, APinNeverStaysHoweverLoudItIs) {
-  server.on_message = [](AssociationId, const Message&) {};
-  server.listen();
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  AssociationId other{}, at_other{};
-  std::tie(other, at_other) = client.join(client.endpoint(), server);
-  PeerConfig pinned;
-  pinned.placement = Placement::never_peeled;
-  server.transport->bind(theirs, pinned);
-  // Both are loud; when the other one is peeled, this one had its chance.
-  ASSERT_TRUE(talk_until(ours, [&] {
-    if (client.transport->status(other)->queued_messages == 0) {
-      for (int i = 0; i < 5; ++i) client.send(other, "chatter");
-    }
-    return server.is_peeled(at_other);
-  }));
-  EXPECT_FALSE(server.is_peeled(theirs));
-}
-
-TEST_F(PeelPolicy, NearTheLimitOfDescriptorsNothingIsPeeledAndNoAssociationIsLost) {
+TEST_F(KernelPeelPolicy, NearTheLimitOfDescriptorsNothingIsPeeledAndNoAssociationIsLost) {
   server.on_message = [](AssociationId, const Message&) {};
   server.listen();
   AssociationId ours{}, theirs{};
@@ -145,55 +77,34 @@ TEST_F(PeelPolicy, NearTheLimitOfDescriptorsNothingIsPeeledAndNoAssociationIsLos
   ASSERT_TRUE(talk_until(ours, [&] { return server.is_peeled(theirs); }));
 }
 
-TEST_F(PeelPolicy, TheCapOnPeeledSocketsHolds) {
-  auto options = eager();
-  options.peeloff.peeled_max = 1;
-  Node capped(world, options);
-  capped.listen();
-  AssociationId first{}, at_first{};
-  std::tie(first, at_first) = client.join(client.endpoint(), capped);
-  AssociationId second{}, at_second{};
-  std::tie(second, at_second) = client.join(client.endpoint(), capped);
-  PeerConfig pinned;
-  pinned.placement = Placement::always_peeled;
-  capped.transport->bind(at_first, pinned);
-  capped.transport->bind(at_second, pinned);
-  ASSERT_TRUE(world.run_until([&] { return !capped.facts_of<fact::PeeloffStarved>().empty(); }));
-  EXPECT_TRUE(capped.is_peeled(at_first));
-  EXPECT_FALSE(capped.is_peeled(at_second));
-  EXPECT_TRUE(capped.is_up(at_second));
-  // Its socket comes free when the first one goes.
-  client.close(first, CloseMode::graceful);
-  ASSERT_TRUE(world.run_until([&] { return capped.is_peeled(at_second); }));
-}
-
-TEST_F(PeelPolicy, AmongPeersThatClogTheSendBufferTheOneThatHoldsMostIsPeeledOff) {
+TEST_F(KernelPeelPolicy, AmongPeersThatClogTheSendBufferTheOneThatHoldsMostIsPeeledOff) {
   // Peers that stop reading; each may hold an eighth of the server's buffer, and eight do.
+  Node sender(world);  // to which nobody is loud
   World elsewhere;
   Node sleepers(elsewhere);
   EndpointConfig config = Node::config("127.0.0.1", 0, true);
   config.sctp.send_buffer_bytes = 128 * 1024;
-  server.open(config);
+  sender.open(config);
   EndpointConfig small = Node::config("127.0.0.1", 0, false);
   small.sctp.receive_buffer_bytes = 16 * 1024;
   for (std::size_t i = 1; i <= 8; ++i) {
-    sleepers.connect(sleepers.open(small), server);
+    sleepers.connect(sleepers.open(small), sender);
     ASSERT_TRUE(world.run_until([&] {
       elsewhere.loop().run_once(false);
-      return server.opened.size() == i && sleepers.opened.size() == i;
+      return sender.opened.size() == i && sleepers.opened.size() == i;
     }));
   }
-  for (AssociationId id : server.opened) {
-    while (server.transport->status(id)->queued_messages < 100) {
-      ASSERT_TRUE(server.send(id, std::string(1000, 'c')));
+  for (AssociationId id : sender.opened) {
+    while (sender.transport->status(id)->queued_messages < 100) {
+      ASSERT_TRUE(sender.send(id, std::string(1000, 'c')));
     }
   }
-  ASSERT_TRUE(world.run_until([&] { return server.transport->peeled_count() > 0; }));
-  EXPECT_EQ(server.facts_of<fact::AssociationPeeled>().at(0).reason, PeeloffReason::clogged);
-  EXPECT_GT(server.facts_of<fact::AssociationPeeled>().at(0).bytes_held, 0u);
+  ASSERT_TRUE(world.run_until([&] { return sender.peeled_count() > 0; }));
+  EXPECT_EQ(sender.facts_of<fact::AssociationPeeled>().at(0).reason, PeeloffReason::clogged);
+  EXPECT_GT(sender.facts_of<fact::AssociationPeeled>().at(0).bytes_held, 0u);
 }
 
-TEST_F(PeelPolicy, AnOvercommittedReceiveBufferDeliversEverythingAllTheSame) {
+TEST_F(KernelPeelPolicy, AnOvercommittedReceiveBufferDeliversEverythingAllTheSame) {
   // Six senders of large messages, and a receiver whose buffer takes half a window of two of them,
   // asleep until it is full: the pieces that would complete a message are dropped.
   World elsewhere;
@@ -225,20 +136,6 @@ TEST_F(PeelPolicy, AnOvercommittedReceiveBufferDeliversEverythingAllTheSame) {
       << got << " of " << ids.size() * kEach << ", stalls "
       << server.counters.get(Counter::receive_stalls);
   for (AssociationId id : server.opened) EXPECT_TRUE(server.is_up(id));
-}
-
-TEST_F(PeelPolicy, APeeledPeerThatComesBackBeginsOnTheSharedSocketAgain) {
-  server.on_message = [](AssociationId, const Message&) {};
-  server.listen();
-  const EndpointId from = client.endpoint();
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(from, server);
-  ASSERT_TRUE(talk_until(ours, [&] { return server.is_peeled(theirs); }));
-  client.close(ours, CloseMode::graceful);
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours) && server.is_down(theirs); }));
-  AssociationId again{}, renewed{};
-  std::tie(again, renewed) = client.join(from, server);
-  EXPECT_FALSE(server.is_peeled(renewed));
 }
 
 }  // namespace

@@ -1,4 +1,6 @@
-// Associations on the shared socket of kernel SCTP: how they begin, talk and end.
+// What only the kernel's SCTP has: several sockets for an endpoint, several addresses for an
+// association, a send buffer that associations share, and moves to another transport. What it has
+// in common with usrsctp is in tests/contract.
 #include <tuple>
 
 #include <gmock/gmock.h>
@@ -9,239 +11,15 @@
 namespace siglane::kernel_test {
 namespace {
 
-using ::testing::AnyOf;
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
-struct SctpTransportTest : ::testing::Test {
+struct KernelTransport : ::testing::Test {
   World world;
   Node server{world}, client{world};
 };
 
-TEST_F(SctpTransportTest, BothEndsComeUpAndTellWhoTheyTalkTo) {
-  const EndpointId listening = server.listen("127.0.0.2");
-  const EndpointId from = client.endpoint("127.0.0.3");
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(from, server);
-  const AssociationUp& up = *client.of(ours).up;
-  EXPECT_EQ(up.local, from);
-  EXPECT_THAT(up.local_addresses, ElementsAre("127.0.0.3"));
-  EXPECT_THAT(up.remote_addresses, ElementsAre("127.0.0.2"));
-  EXPECT_EQ(up.remote_port, server.port);
-  EXPECT_EQ(up.streams_out, 16);
-  EXPECT_EQ(up.peer, "peer");
-  EXPECT_TRUE(up.initiator);
-  const AssociationUp& accepted = *server.of(theirs).up;
-  EXPECT_EQ(accepted.local, listening);
-  EXPECT_THAT(accepted.remote_addresses, ElementsAre("127.0.0.3"));
-  EXPECT_EQ(accepted.remote_port, client.port);
-  EXPECT_FALSE(accepted.initiator);
-  const auto status = server.transport->status(theirs);
-  ASSERT_TRUE(status);
-  EXPECT_EQ(status->local, "127.0.0.2:" + std::to_string(server.port));
-  EXPECT_EQ(status->remote, "127.0.0.3:" + std::to_string(client.port));
-  EXPECT_FALSE(status->peeled);
-}
-
-TEST_F(SctpTransportTest, TwoConnectsAtOnceMakeOneAssociation) {
-  const EndpointId here = server.listen("127.0.0.2");
-  const EndpointId there = client.listen("127.0.0.3");
-  AssociationId ours{}, theirs{};
-  {
-    SlowNetwork slow;  // otherwise the first is up before the second begins
-    ours = client.connect(there, server);
-    theirs = server.connect(here, client);
-    ASSERT_TRUE(world.run_until([&] { return client.is_up(ours) && server.is_up(theirs); }));
-  }
-  EXPECT_TRUE(client.of(ours).up->initiator);
-  EXPECT_TRUE(server.of(theirs).up->initiator);
-  ASSERT_TRUE(client.send(ours, "there"));
-  ASSERT_TRUE(server.send(theirs, "and back"));
-  ASSERT_TRUE(world.run_until(
-      [&] { return !server.of(theirs).received.empty() && !client.of(ours).received.empty(); }));
-  EXPECT_EQ(client.opened.size() + server.opened.size(), 2u);
-}
-
-TEST_F(SctpTransportTest, MessagesKeepTheirOrderStreamAndProtocol) {
-  server.listen();
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  std::vector<Message> got;
-  server.on_message = [&](AssociationId, const Message& message) { got.push_back(message); };
-  for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.send(ours, "message", i % 4));
-  ASSERT_TRUE(world.run_until([&] { return got.size() == 100; }));
-  for (int i = 0; i < 100; ++i) {
-    EXPECT_EQ(got[static_cast<std::size_t>(i)].stream, StreamId(static_cast<std::uint16_t>(i % 4)));
-    EXPECT_EQ(got[static_cast<std::size_t>(i)].protocol, PayloadProtocol::diameter);
-    EXPECT_NE(got[static_cast<std::size_t>(i)].caused_at, Instant{});
-  }
-  server.on_message = nullptr;
-  ASSERT_TRUE(server.send(theirs, "back"));
-  ASSERT_TRUE(world.run_until([&] { return client.of(ours).received.size() == 1; }));
-}
-
-TEST_F(SctpTransportTest, MessagesOfEverySizeArriveWhole) {
-  EndpointConfig config = Node::config("127.0.0.1", 0, true);
-  config.limits.message_bytes_max = 300'000;
-  server.open(config);
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  std::vector<std::string> sent;
-  for (std::size_t size : {1, 1023, 1024, 1025, 1500, 65536, 69631, 69632, 69633, 70656, 300000}) {
-    std::string text(size, 'x');
-    for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 31 % 251);
-    ASSERT_TRUE(client.send(ours, text)) << size;
-    sent.push_back(text);
-  }
-  ASSERT_TRUE(world.run_until([&] { return server.of(theirs).received.size() == sent.size(); }));
-  EXPECT_EQ(server.of(theirs).received, sent);
-}
-
-TEST_F(SctpTransportTest, AMessageBeyondTheLimitEndsItsAssociation) {
-  EndpointConfig config = Node::config("127.0.0.1", 0, true);
-  config.limits.message_bytes_max = 10'000;
-  server.open(config);
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  ASSERT_TRUE(client.send(ours, std::string(10'000, 'a')));
-  ASSERT_TRUE(client.send(ours, std::string(10'001, 'b')));
-  ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); }));
-  EXPECT_EQ(server.of(theirs).received.size(), 1u);
-  EXPECT_EQ(server.down_cause(theirs), DownCause::protocol_error);
-  EXPECT_EQ(client.down_cause(ours), DownCause::peer_abort);
-  EXPECT_EQ(server.counters.get(Counter::messages_oversized), 1u);
-}
-
-TEST_F(SctpTransportTest, AGracefulCloseDeliversWhatWasSentBefore) {
-  server.listen();
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  for (int i = 0; i < 50; ++i) ASSERT_TRUE(client.send(ours, "last words"));
-  client.close(ours, CloseMode::graceful);
-  EXPECT_FALSE(client.send(ours, "too late"));
-  ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); }));
-  EXPECT_EQ(server.of(theirs).received.size(), 50u);
-  EXPECT_EQ(client.down_cause(ours), DownCause::local_close);
-  EXPECT_EQ(server.down_cause(theirs), DownCause::peer_shutdown);
-  EXPECT_EQ(client.transport->find(ours), nullptr);
-}
-
-TEST_F(SctpTransportTest, AnAbortIsToldToThePeerAsOne) {
-  server.listen();
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  client.close(ours, CloseMode::abort);
-  ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); }));
-  EXPECT_EQ(client.down_cause(ours), DownCause::local_close);
-  EXPECT_EQ(server.down_cause(theirs), DownCause::peer_abort);
-}
-
-TEST_F(SctpTransportTest, AConnectThatIsRefusedIsALoneDown) {
-  const EndpointId from = client.endpoint();
-  server.endpoint();  // bound, and not listening
-  const AssociationId id = client.connect(from, server);
-  EXPECT_FALSE(client.is_down(id)) << "told before connect() returned";
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(id); }));
-  EXPECT_EQ(client.down_cause(id), DownCause::refused);
-  EXPECT_FALSE(client.of(id).up);
-}
-
-TEST_F(SctpTransportTest, AConnectThatNobodyAnswersIsUnreachable) {
-  EndpointConfig config = Node::config("127.0.0.1", 0, false);
-  config.sctp.rto_initial = 50ms;
-  config.sctp.rto_min = 50ms;
-  config.sctp.rto_max = 100ms;
-  config.sctp.init_timeout_max = 100ms;
-  config.sctp.init_attempts_max = 2;
-  const EndpointId from = client.open(config);
-  server.listen();
-  DeadNetwork dead;
-  const AssociationId id = client.connect(from, server);
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(id); }));
-  EXPECT_EQ(client.down_cause(id), DownCause::unreachable);
-}
-
-TEST_F(SctpTransportTest, AConnectThatIsAbortedIsALoneDown) {
-  server.listen();
-  const AssociationId id = client.connect(client.endpoint(), server);
-  client.close(id, CloseMode::graceful);
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(id); }));
-  EXPECT_FALSE(client.of(id).up);
-  EXPECT_EQ(client.down_cause(id), DownCause::local_close);
-}
-
-TEST_F(SctpTransportTest, ASecondConnectToTheSamePeerIsAlreadyConnected) {
-  server.listen();
-  const EndpointId from = client.endpoint();
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(from, server);
-  const AssociationId second = client.connect(from, server);
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(second); }));
-  EXPECT_EQ(client.down_cause(second), DownCause::already_connected);
-  EXPECT_TRUE(client.is_up(ours));
-}
-
-TEST_F(SctpTransportTest, BeyondAssociationsMaxNewOnesAreRefused) {
-  EndpointConfig config = Node::config("127.0.0.1", 0, true);
-  config.associations_max = 1;
-  server.open(config);
-  AssociationId first{}, theirs{};
-  std::tie(first, theirs) = client.join(client.endpoint("127.0.0.4"), server);
-  const AssociationId second = client.connect(client.endpoint("127.0.0.5"), server);
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(second); }));
-  EXPECT_EQ(server.opened.size(), 1u);
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_limit), 1u);
-  EXPECT_TRUE(client.is_up(first));
-}
-
-TEST_F(SctpTransportTest, APeerThatVanishesIsLostAndEveryUnsentMessageIsReturnedBeforeDown) {
-  EndpointConfig config = Node::config("127.0.0.1", 0, false);
-  config.sctp.rto_initial = config.sctp.rto_min = 50ms;
-  config.sctp.rto_max = 100ms;
-  config.sctp.association_retransmissions_max = 3;
-  config.sctp.path_retransmissions_max = 2;
-  server.listen();
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(client.open(config), server);
-  DeadNetwork dead;
-  std::vector<std::string> sent;
-  for (int i = 0; i < 40; ++i) {
-    sent.push_back(std::string(i % 4 == 0 ? 5000 : 20, 'a') + std::to_string(i));
-    ASSERT_TRUE(client.send(ours, sent.back()));
-  }
-  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
-  EXPECT_EQ(client.down_cause(ours), DownCause::lost);
-  EXPECT_EQ(client.of(ours).unsent, sent);
-  EXPECT_THAT(client.of(ours).paths,
-              Contains(std::pair(std::string("127.0.0.1"), PathState::unreachable)));
-}
-
-TEST_F(SctpTransportTest, APeerThatBeginsAnewIsDownRestartedAndThenUpUnderANewId) {
-  server.listen();
-  auto first = std::make_unique<Node>(world);
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = first->join(first->endpoint("127.0.0.6", 6305), server);
-  ASSERT_TRUE(first->send(ours, "before"));
-  ASSERT_TRUE(world.run_until([&] { return !server.of(theirs).received.empty(); }));
-  {
-    DeadNetwork dead;  // nobody hears that it goes
-    first.reset();
-    world.loop().run_once(false);
-  }
-  Node second(world);
-  AssociationId again{}, renewed{};
-  std::tie(again, renewed) = second.join(second.endpoint("127.0.0.6", 6305), server);
-  EXPECT_EQ(server.down_cause(theirs), DownCause::restarted);
-  EXPECT_NE(renewed, theirs);
-  ASSERT_TRUE(second.send(again, "after"));
-  ASSERT_TRUE(world.run_until([&] { return !server.of(renewed).received.empty(); }));
-  ASSERT_TRUE(server.send(renewed, "welcome back"));
-  ASSERT_TRUE(world.run_until([&] { return !second.of(again).received.empty(); }));
-}
-
-TEST_F(SctpTransportTest, ASlowPeerIsHeldAtItsCapAndOthersAreNot) {
+TEST_F(KernelTransport, ASlowPeerIsHeldAtItsCapAndOthersAreNot) {
   // The slow one never reads: its window fills, then our share of the send buffer.
   EndpointConfig slow = Node::config("127.0.0.7", 0, true);
   slow.sctp.receive_buffer_bytes = 32 * 1024;
@@ -283,7 +61,7 @@ TEST_F(SctpTransportTest, ASlowPeerIsHeldAtItsCapAndOthersAreNot) {
   EXPECT_THAT(client.of(to_slow).congestion, ElementsAre(true, false));
 }
 
-TEST_F(SctpTransportTest, SeveralSharedSocketsServeOneEndpoint) {
+TEST_F(KernelTransport, SeveralSharedSocketsServeOneEndpoint) {
   EndpointConfig config = Node::config("127.0.0.1", 0, true);
   config.sockets = 4;
   server.open(config);
@@ -297,7 +75,7 @@ TEST_F(SctpTransportTest, SeveralSharedSocketsServeOneEndpoint) {
   }));
 }
 
-TEST_F(SctpTransportTest, SeveralSharedSocketsServeAllAddressesOfOneEndpoint) {
+TEST_F(KernelTransport, SeveralSharedSocketsServeAllAddressesOfOneEndpoint) {
   EndpointConfig config = Node::config("127.0.0.1", 0, true);
   config.addresses = {"127.0.0.1", "127.0.0.9"};
   config.sockets = 3;
@@ -311,7 +89,7 @@ TEST_F(SctpTransportTest, SeveralSharedSocketsServeAllAddressesOfOneEndpoint) {
   }
 }
 
-TEST_F(SctpTransportTest, SeveralAddressesMakeAMultihomedAssociation) {
+TEST_F(KernelTransport, SeveralAddressesMakeAMultihomedAssociation) {
   EndpointConfig config = Node::config("127.0.0.1", 0, true);
   config.addresses = {"127.0.0.1", "127.0.0.9"};
   server.open(config);
@@ -321,56 +99,57 @@ TEST_F(SctpTransportTest, SeveralAddressesMakeAMultihomedAssociation) {
   EXPECT_EQ(server.of(theirs).up->local_addresses.size(), 2u);
 }
 
-TEST_F(SctpTransportTest, AnEndpointWithoutAddressesTakesAnyOfBothFamilies) {
-  EndpointConfig config = Node::config("", 0, true);
-  config.addresses.clear();
-  server.open(config);
-  server.address = "127.0.0.1";
-  AssociationId v4{}, at_v4{};
-  std::tie(v4, at_v4) = client.join(client.endpoint("127.0.0.11"), server);
-  EXPECT_THAT(server.of(at_v4).up->remote_addresses, ElementsAre("127.0.0.11"));
-  server.address = "::1";
-  AssociationId v6{}, at_v6{};
-  std::tie(v6, at_v6) = client.join(client.endpoint("::1"), server);
-  EXPECT_THAT(server.of(at_v6).up->remote_addresses, ElementsAre("::1"));
-}
-
-TEST_F(SctpTransportTest, AnAddressInUseIsNamedInTheError) {
+TEST_F(KernelTransport, AnAddressInUseIsNamedInTheError) {
   server.listen("127.0.0.12", 6306);
-  NoFraming framing;
-  auto taken = client.transport->open(Node::config("192.0.2.1", 6306, true), framing);
-  ASSERT_FALSE(taken);
-  EXPECT_THAT(taken.error().what, HasSubstr("192.0.2.1"));
-  EXPECT_THAT(taken.error().what, HasSubstr("endpoint test"));
+  const std::string why = client.open_in_vain(Node::config("192.0.2.1", 6306, true));
+  EXPECT_THAT(why, HasSubstr("192.0.2.1"));
+  EXPECT_THAT(why, HasSubstr("endpoint test"));
 }
 
-TEST_F(SctpTransportTest, AResidenceTimeIsCountedForWhatAnswersAMessage) {
+TEST_F(KernelTransport, AnotherTransportAdoptsAndGoesOn) {
   server.listen();
   AssociationId ours{}, theirs{};
   std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  server.on_message = [&](AssociationId id, const Message& message) {
+  ASSERT_TRUE(server.peel(theirs));
+  Node other(world);
+  ASSERT_TRUE(client.send(ours, "in flight"));
+  DetachOutcome outcome = server.transport->detach(theirs);
+  ASSERT_TRUE(std::holds_alternative<Peeled>(outcome));
+  EXPECT_EQ(server.transport->find(theirs), nullptr);
+  other.on_message = [&](AssociationId id, const Message& message) {
+    EXPECT_EQ(id, theirs);
+    EXPECT_EQ(as_text(message.payload.bytes()), "in flight");
     Message answer;
-    answer.payload = message.payload;
-    answer.caused_at = message.caused_at;
-    EXPECT_EQ(server.transport->find(id)->send(std::move(answer)), SendOutcome::accepted);
+    answer.payload = Buffer::copy_of(as_bytes("from elsewhere"));
+    EXPECT_EQ(other.send(id, std::move(answer)), SendOutcome::accepted);
   };
-  EXPECT_EQ(server.transport->residence(theirs), nullptr);
-  for (int i = 0; i < 10; ++i) ASSERT_TRUE(client.send(ours, "ping"));
-  ASSERT_TRUE(world.run_until([&] { return client.of(ours).received.size() == 10; }));
-  ASSERT_NE(server.transport->residence(theirs), nullptr);
-  EXPECT_EQ(server.transport->residence(theirs)->count(), 10u);
+  // It told Up to the transport that it came from.
+  other.on_event(theirs, AssociationUp{}, Instant{});
+  other.transport->adopt(std::move(std::get<Peeled>(outcome).cargo));
+  ASSERT_TRUE(world.run_until([&] { return !client.of(ours).received.empty(); }));
+  other.close(theirs, CloseMode::graceful);
+  ASSERT_TRUE(world.run_until([&] { return other.is_down(theirs) && client.is_down(ours); }));
 }
 
-TEST_F(SctpTransportTest, WhatCannotBeSentIsRefusedAndLeftWithTheCaller) {
+// usrsctp reads all that came before anybody can ask it for a peel.
+TEST_F(KernelTransport, APeerThatAbortedBeforeThePeelIsGoneAndItsDownIsOnItsWay) {
+  World elsewhere;  // so that the server's loop does not turn while the peer goes
+  Node leaver(elsewhere);
   server.listen();
-  AssociationId ours{}, theirs{};
-  std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  Message message;
-  message.stream = StreamId{16};  // of 16
-  message.payload = Buffer::copy_of(as_bytes("here"));
-  EXPECT_EQ(client.transport->find(ours)->send(std::move(message)), SendOutcome::refused);
-  EXPECT_EQ(as_text(message.payload.bytes()), "here");
-  EXPECT_FALSE(client.send(ours, ""));
+  const AssociationId ours = leaver.connect(leaver.endpoint(), server);
+  ASSERT_TRUE(world.run_until([&] {
+    elsewhere.loop().run_once(false);
+    return leaver.is_up(ours) && !server.opened.empty();
+  }));
+  const AssociationId theirs = server.newest();
+  ASSERT_TRUE(leaver.send(ours, "last word"));
+  elsewhere.loop().run_once(false);
+  leaver.close(ours, CloseMode::abort);
+  ASSERT_TRUE(elsewhere.run_until([&] { return leaver.is_down(ours); }));
+  EXPECT_TRUE(std::holds_alternative<Gone>(server.transport->detach(theirs)));
+  EXPECT_FALSE(server.is_down(theirs));
+  ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs); }));
+  EXPECT_EQ(server.down_cause(theirs), DownCause::peer_abort);
 }
 
 }  // namespace
