@@ -23,8 +23,9 @@ struct ShardConfig {
   ShardId id{};
   std::uint64_t seed = 1;  // all randomness of this shard and its sessions
   BackoffConfig reconnect;
-  DataBudget mailbox;   // of what waits for this shard
-  DataBudget outbound;  // of what waits here for room in another's mailbox, for each of them
+  DataBudget mailbox;  // of what waits for this shard
+  // Of what waits here for room in another's mailbox, for each of them.
+  DataBudget outbound{.parcels_max = 16384, .bytes_max = std::size_t{8} << 20};
 };
 
 // A session and what the shard knows about it, for the operator.

@@ -8,8 +8,9 @@
 namespace siglane {
 namespace {
 
-// Of a diversion's flow, for the few loop turns that it takes. From half of it on, senders wait.
-constexpr std::size_t kHeldMax = 65536;
+// Of a diversion's flow, for the few loop turns that it takes. Long before that, senders wait: what
+// is held must find room all at once between shards, when it is released.
+constexpr std::size_t kHeldMax = 65536, kHeldBack = 4096;
 
 }  // namespace
 
@@ -148,7 +149,7 @@ bool Shard::is_held(const Delivery& delivery, Fresh fresh) const {
 
 void Shard::hold(Delivery delivery) {
   const Carriage carriage = delivery.parcel->carriage();
-  if (diversion_->held.size() >= kHeldMax / 2) hold_back(delivery.from);
+  if (diversion_->held.size() >= kHeldBack) hold_back(delivery.from);
   if (diversion_->held.size() < kHeldMax || carriage == Carriage::control) {
     diversion_->held.push_back(std::move(delivery));
   } else if (carriage == Carriage::ordered) {

@@ -129,9 +129,12 @@ Result<void> Node::make_shard(ShardId id, std::uint64_t seed,
   auto loop = transport::Loop::create();
   if (!loop) return tl::unexpected(loop.error());
   auto made = std::make_unique<ShardRuntime>(std::move(*loop), config_, options);
-  made->shard = std::make_unique<Shard>(ShardConfig{id, seed, config_.runtime.reconnect, {}, {}},
-                                        made->transports, peers_, directory_, *facts_, store_.get(),
-                                        made->buffers, made->counters);
+  ShardConfig of_shard;
+  of_shard.id = id;
+  of_shard.seed = seed;
+  of_shard.reconnect = config_.runtime.reconnect;
+  made->shard = std::make_unique<Shard>(of_shard, made->transports, peers_, directory_, *facts_,
+                                        store_.get(), made->buffers, made->counters);
   made->transports.set_sink(*made->shard);
   made->driver = std::make_unique<transport::ShardLoop>(*made->loop, *made->shard);
   shards_.push_back(std::move(made));
