@@ -141,14 +141,14 @@ class Pauses(threading.Thread):
     def __init__(self, process):
         super().__init__(daemon=True)
         self._process, self._over, self._random = process, threading.Event(), random.Random(1)
-        self.count = 0
 
     def run(self):
+        pause = 15  # the longest first: what that costs must be seen before memory is compared
         while not self._over.wait(self._random.uniform(1, 4)):
             self._process.send_signal(signal.SIGSTOP)
-            self.count += 1
-            self._over.wait(self._random.choice([1, 5, 15]))
+            self._over.wait(pause)
             self._process.send_signal(signal.SIGCONT)
+            pause = self._random.choice([1, 5, 15])
 
     def stop(self):
         self._over.set()
