@@ -71,7 +71,7 @@ class HssApplication final : public diameter::Application {
 
   HssApplicationConfig config_;
   std::uint64_t next_session_;
-  bool store_failing_ = false;  // as last announced
+  bool store_failing_ = false;                            // as last announced
   std::unordered_map<AssociationId, std::size_t> asked_;  // with the store, by connection
 };
 
