@@ -7,6 +7,8 @@
 #include <new>
 #include <thread>
 
+#include <malloc.h>
+
 namespace siglane {
 namespace detail {
 namespace {
@@ -28,8 +30,27 @@ void free_block(Block* block) {
 
 }  // namespace
 
+// Blocks of one size, kept for reuse.
+struct FreeList {
+  Block* first = nullptr;
+  std::size_t blocks = 0;
+  std::size_t unused = 0;  // were there all the time since the last release_unused()
+
+  void push(Block* block) {
+    block->next = first;
+    first = block;
+    ++blocks;
+  }
+  // Precondition: not empty.
+  Block* pop() {
+    Block* block = std::exchange(first, first->next);
+    unused = std::min(unused, --blocks);
+    return block;
+  }
+};
+
 struct PoolState {
-  std::array<Block*, kClassBytes.size()> free{};  // owner's thread only
+  std::array<FreeList, kClassBytes.size()> free{};  // owner's thread only
   std::size_t cached_bytes = 0;
   std::size_t cached_bytes_max = 0;
   std::uint64_t heap_allocations = 0;
@@ -40,15 +61,13 @@ struct PoolState {
   std::atomic<std::uint64_t> orphans{0};  // after the pool is gone: blocks still out
 
   void keep(Block* block) {
-    if (cached_bytes + block->capacity > cached_bytes_max) {
-      free_block(block);
-      ++heap_frees;
-      return;
-    }
-    auto& list = free[class_of(block->capacity)];
-    block->next = list;
-    list = block;
+    if (cached_bytes + block->capacity > cached_bytes_max) return give_back(block);
+    free[class_of(block->capacity)].push(block);
     cached_bytes += block->capacity;
+  }
+  void give_back(Block* block) {
+    free_block(block);
+    ++heap_frees;
   }
 
   void take_returned() {
@@ -68,9 +87,9 @@ Block* allocate_block(PoolState* home, std::size_t capacity) {
     return new (raw) Block{1, static_cast<std::uint32_t>(capacity), nullptr, nullptr};
   }
   assert(home->owner == std::this_thread::get_id());
-  if (home->free[index] == nullptr) home->take_returned();
-  if (Block* block = home->free[index]; block != nullptr) {
-    home->free[index] = block->next;
+  if (home->free[index].first == nullptr) home->take_returned();
+  if (home->free[index].first != nullptr) {
+    Block* block = home->free[index].pop();
     home->cached_bytes -= block->capacity;
     block->holders.store(1, std::memory_order_relaxed);
     return block;
@@ -132,11 +151,8 @@ BufferPool::BufferPool(std::size_t cached_bytes_max) : state_(new detail::PoolSt
 BufferPool::~BufferPool() {
   state_->orphaned = true;
   state_->cached_bytes_max = 0;  // keep() now frees
-  for (auto* list : state_->free) {
-    while (list != nullptr) {
-      detail::free_block(std::exchange(list, list->next));
-      ++state_->heap_frees;
-    }
+  for (auto& list : state_->free) {
+    while (list.first != nullptr) state_->give_back(list.pop());
   }
   // One more than are out, so that the state lives until this function is done with it.
   state_->orphans.store(state_->heap_allocations - state_->heap_frees + 1,
@@ -152,6 +168,23 @@ BufferPool::~BufferPool() {
 
 void BufferPool::bind_to_this_thread() {
   state_->owner = std::this_thread::get_id();
+}
+
+void BufferPool::release_unused() {
+  // Returning pages to the system is worth a look at the whole heap from so many bytes on.
+  constexpr std::size_t kTrimBytes = std::size_t{1} << 20;
+  state_->take_returned();
+  std::size_t released = 0;
+  for (detail::FreeList& list : state_->free) {
+    for (std::size_t n = (list.unused + 1) / 2; n > 0; --n) {
+      detail::Block* block = list.pop();
+      released += block->capacity;
+      state_->give_back(block);
+    }
+    list.unused = list.blocks;
+  }
+  state_->cached_bytes -= released;
+  if (released >= kTrimBytes) ::malloc_trim(0);
 }
 
 std::uint64_t BufferPool::heap_allocations() const {

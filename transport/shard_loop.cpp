@@ -44,6 +44,7 @@ void ShardLoop::measure() {
   const Duration idle = loop_.idle_time();
   const double blocked = seconds(idle - std::exchange(idle_until_then_, idle)) /
                          seconds(now - std::exchange(measured_at_, now));
+  shard_.release_unused_memory();
   shard_.balance(std::clamp(1 - blocked, 0.0, 1.0), loop_.now());
   if (!stopping_) measure_.start_after(kMeasureInterval);
 }

@@ -49,6 +49,36 @@ TEST(BufferPool, KeepsNoMoreThanItsCap) {
   EXPECT_LE(pool.cached_bytes(), 10000u);
 }
 
+TEST(BufferPool, ForgetsAPeakAndKeepsWhatIsNeeded) {
+  BufferPool pool;
+  const auto use = [&](std::size_t blocks) {
+    std::vector<Buffer> at_once;
+    for (std::size_t i = 0; i < blocks; ++i) at_once.push_back(filled(pool, 1000, std::byte{1}));
+  };
+  use(64);
+  pool.release_unused();  // they were needed since it began
+  EXPECT_EQ(pool.cached_bytes(), 64u * 1024);
+  for (int second = 0; second < 20; ++second) {
+    use(8);
+    pool.release_unused();
+  }
+  EXPECT_EQ(pool.cached_bytes(), 8u * 1024);
+  const std::uint64_t before = pool.heap_allocations();
+  use(8);
+  EXPECT_EQ(pool.heap_allocations(), before);
+}
+
+TEST(BufferPool, ForgetsWhatComesBackFromOtherThreadsWhileItsOwnDoesNothing) {
+  BufferPool pool;
+  {
+    std::vector<Buffer> elsewhere;
+    for (int i = 0; i < 64; ++i) elsewhere.push_back(filled(pool, 1000, std::byte{1}));
+    std::thread([there = std::move(elsewhere)]() mutable { there.clear(); }).join();
+  }
+  for (int second = 0; second < 10; ++second) pool.release_unused();
+  EXPECT_EQ(pool.cached_bytes(), 0u);
+}
+
 TEST(BufferPool, TakesBackBlocksThatAnotherThreadFreed) {
   BufferPool pool;
   for (int round = 0; round < 20; ++round) {
