@@ -75,11 +75,29 @@ void wedge() {
   std::printf("\"peeled\": %s}\n", ours.peeled ? "true" : "false");
 }
 
+void gaps() {
+  constexpr Duration kMeasured = 8s;
+  std::printf("{\"disease\": \"wedge\"");
+  const auto print = [](const char* arm, Server server) {
+    const WedgedRun run = exchange_beside_gaps(server, kMeasured);
+    std::printf(
+        ", \"%s_answers\": %zu, \"%s_longest_silence_s\": %.3f, \"%s_stalls\": %llu, "
+        "\"%s_peeled\": %s, \"%s_enlarged\": %s, \"%s_gaps_filled\": %s",
+        arm, run.answers, arm, seconds(run.longest_silence), arm,
+        static_cast<unsigned long long>(run.stalls), arm, run.peeled ? "true" : "false", arm,
+        run.enlarged ? "true" : "false", arm, run.gaps_filled ? "true" : "false");
+  };
+  print("bare", Server::bare);
+  print("shared", Server::node_without_peeling);
+  print("node", Server::node);
+  std::printf("}\n");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::fprintf(stderr, "usage: transport_bench loud|curve|clogged|wedge\n");
+    std::fprintf(stderr, "usage: transport_bench loud|curve|clogged|wedge|gaps\n");
     return 2;
   }
   const std::string_view what = argv[1];
@@ -88,6 +106,7 @@ int main(int argc, char** argv) {
     if (what == "curve") curve();
     if (what == "clogged") clogged();
     if (what == "wedge") wedge();
+    if (what == "gaps") gaps();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "transport_bench: %s\n", error.what());
     return 1;

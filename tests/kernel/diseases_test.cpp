@@ -31,7 +31,24 @@ TEST(SharedSocketDiseases, APeerThatStopsReadingStopsABareServerAndNotANode) {
   EXPECT_GT(node.kept(), 0.2);
 }
 
-TEST(SharedSocketDiseases, AWedgedReceiveBufferIsFreedByPeelingWithoutLoss) {
+TEST(SharedSocketDiseases, AWedgeSilencesABareServerAndANodePeelsWhoHoldsTheMemory) {
+  const WedgedRun bare = exchange_beside_gaps(Server::bare, 4s);
+  EXPECT_GE(bare.longest_silence, 3s);
+  const WedgedRun shared = exchange_beside_gaps(Server::node_without_peeling, 4s);
+  EXPECT_GE(shared.stalls, 1u);
+  EXPECT_FALSE(shared.peeled);
+  EXPECT_TRUE(shared.enlarged);
+  EXPECT_TRUE(shared.gaps_filled);
+  const WedgedRun node = exchange_beside_gaps(Server::node, 4s);
+  EXPECT_GE(node.stalls, 1u);
+  EXPECT_TRUE(node.peeled);
+  EXPECT_FALSE(node.enlarged);
+  EXPECT_TRUE(node.gaps_filled);
+  EXPECT_GT(node.answers, 0u);
+  EXPECT_LE(node.longest_silence, 3s);
+}
+
+TEST(SharedSocketDiseases, SixTwoWaySendersAgainstLittleReceiveBufferLoseNothing) {
   const TwoWayRun peeled = exchange_with_little_receive_buffer(true, 1500, 20s);
   EXPECT_EQ(peeled.arrived, 6u * 1500u);
   EXPECT_EQ(peeled.wrong, 0u);

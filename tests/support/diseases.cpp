@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <memory>
 #include <thread>
 #include <vector>
 
 #include "core/random.h"
 #include "tests/support/busy_node.h"
+#include "tests/support/gap_peer.h"
 #include "tests/support/raw_peer.h"
 #include "transport/sctp_socket.h"
 
@@ -154,8 +156,7 @@ std::array<std::byte, kQuestionBytes> question(std::uint16_t answer_bytes) {
 // socket takes no more, it waits until it does, and the answer that did not fit stands first.
 class BareServer {
  public:
-  BareServer() {
-    SctpOptions options;
+  explicit BareServer(const SctpOptions& options = {}) {
     const auto address = *transport::SocketAddress::parse("127.0.0.1", 0);
     const auto opened = transport::open_one_to_many({&address, 1}, options, false);
     if (opened.error != 0 || transport::listen_on(opened.fd) != 0) {
@@ -250,6 +251,8 @@ ExchangeRates exchange_beside_a_stopped_peer(Server server, Duration measured) {
 
 namespace {
 
+constexpr std::size_t kLittleMemory = 200'000;  // which the kernel doubles
+
 // One of the six, on a thread of its own: sends numbered messages, and checks what comes back.
 class TwoWay {
  public:
@@ -310,7 +313,7 @@ class TwoWay {
 TwoWayRun exchange_with_little_receive_buffer(bool peels, std::size_t messages_each,
                                               Duration silence_max) {
   constexpr std::size_t kPeers = 6;
-  BusyNode server({.peels = peels, .receive_buffer_bytes = 200'000});
+  BusyNode server({.peels = peels, .receive_buffer_bytes = kLittleMemory});
   std::vector<std::unique_ptr<TwoWay>> peers;
   for (std::size_t i = 0; i < kPeers; ++i) {
     peers.push_back(std::make_unique<TwoWay>(server.port(), i + 1, messages_each));
@@ -332,6 +335,95 @@ TwoWayRun exchange_with_little_receive_buffer(bool peels, std::size_t messages_e
   }
   run.stalls = server.node().count(Counter::receive_stalls);
   run.peeled = server.said("association_peeled");
+  return run;
+}
+
+namespace {
+
+// As long as it lives, this kernel takes SCTP in UDP.
+class UdpEncapsulation {
+ public:
+  UdpEncapsulation() { set(kPort); }
+  ~UdpEncapsulation() { set(0); }
+  UdpEncapsulation(const UdpEncapsulation&) = delete;
+  UdpEncapsulation& operator=(const UdpEncapsulation&) = delete;
+
+  static constexpr std::uint16_t kPort = 9899;
+
+ private:
+  static void set(std::uint16_t port) {
+    std::ofstream("/proc/sys/net/sctp/udp_port") << port << std::flush;
+  }
+};
+
+WedgedRun exchange_beside_gaps_with(std::uint16_t port, Duration measured) {
+  constexpr std::size_t kExchanging = 6, kGaps = 6;
+  constexpr std::uint16_t kAnswerBytes = 200;
+  // Within the window of each, and together more than the memory.
+  constexpr std::size_t kBehindEach = 120, kBytesEach = 1400;
+  std::atomic<std::uint64_t> answers = 0;
+  Background exchanging([&answers, port](const std::atomic<bool>& stop) {
+    auto peers = connect(kExchanging, port);
+    const auto ask = question(kAnswerBytes);
+    for (auto& peer : peers) (void)peer->send(ask);
+    while (!stop) {
+      wait_for_any(peers, 50ms);
+      for (auto& peer : peers) {
+        while (peer->receive()) {
+          ++answers;
+          (void)peer->send(ask);
+        }
+      }
+    }
+  });
+  if (!within(10s, [&] { return answers > 100; })) throw std::runtime_error("nobody answers");
+  std::vector<std::unique_ptr<GapPeer>> gaps;
+  for (std::size_t i = 0; i < kGaps; ++i) {
+    gaps.push_back(std::make_unique<GapPeer>(UdpEncapsulation::kPort, port));
+    gaps.back()->send_behind_a_gap(kBehindEach, kBytesEach,
+                                   std::byte{static_cast<int>(Demand::work)});
+  }
+  WedgedRun run;
+  const Instant begin = Loop::fresh_now();
+  const std::uint64_t before = answers;
+  std::uint64_t seen = before;
+  for (Instant now = begin, last = begin; now - begin < measured; now = Loop::fresh_now()) {
+    if (std::exchange(seen, answers) != answers) last = now;
+    run.longest_silence = std::max(run.longest_silence, now - last);
+    std::this_thread::sleep_for(5ms);
+  }
+  run.answers = seen - before;
+  run.gaps_filled = within(5s, [&] {
+    bool all = true;
+    for (auto& peer : gaps) {
+      if (peer->all_acknowledged()) continue;
+      peer->fill_the_gap();
+      all = false;
+    }
+    return all;
+  });
+  return run;
+}
+
+}  // namespace
+
+WedgedRun exchange_beside_gaps(Server server, Duration measured) {
+  const UdpEncapsulation encapsulation;
+  if (server == Server::bare) {
+    SctpOptions options;
+    options.receive_buffer_bytes = kLittleMemory;
+    BareServer bare(options);
+    return exchange_beside_gaps_with(bare.port(), measured);
+  }
+  // Nobody is loud: a wedge alone peels.
+  BusyNode node({.peels = server == Server::node,
+                 .loud_per_second = 1e9,
+                 .receive_buffer_bytes = kLittleMemory,
+                 .work = {}});
+  WedgedRun run = exchange_beside_gaps_with(node.port(), measured);
+  run.stalls = node.node().count(Counter::receive_stalls);
+  run.peeled = node.said("association_peeled");
+  run.enlarged = node.said("notice");
   return run;
 }
 

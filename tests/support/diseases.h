@@ -45,4 +45,15 @@ struct TwoWayRun {
 TwoWayRun exchange_with_little_receive_buffer(bool peels, std::size_t messages_each,
                                               Duration silence_max);
 
+// The same, brought about by hand (gap_peer.h): six peers, of whose messages the first is missing,
+// hold all of the receive memory with what nobody can read, while six others exchange.
+struct WedgedRun {
+  std::size_t answers = 0;  // to the six, once the memory was full
+  Duration longest_silence{};
+  bool gaps_filled = false;  // at last they sent what was missing, and all of it was taken
+  std::uint64_t stalls = 0;  // that the node has noticed
+  bool peeled = false, enlarged = false;
+};
+WedgedRun exchange_beside_gaps(Server server, Duration measured);
+
 }  // namespace siglane::test
