@@ -152,6 +152,26 @@ std::array<std::byte, kQuestionBytes> question(std::uint16_t answer_bytes) {
   return bytes;
 }
 
+// So many peers, each with one question under way all the time; counts the answers.
+std::unique_ptr<Background> keep_asking(std::size_t count, std::uint16_t port,
+                                        std::uint16_t answer_bytes,
+                                        std::atomic<std::uint64_t>& answers) {
+  return std::make_unique<Background>([=, &answers](const std::atomic<bool>& stop) {
+    auto peers = connect(count, port);
+    const auto ask = question(answer_bytes);
+    for (auto& peer : peers) (void)peer->send(ask);
+    while (!stop) {
+      wait_for_any(peers, 50ms);
+      for (auto& peer : peers) {
+        while (peer->receive()) {
+          ++answers;
+          (void)peer->send(ask);
+        }
+      }
+    }
+  });
+}
+
 // The usual loop on a one-to-many socket, with the buffers that an endpoint of ours has: when the
 // socket takes no more, it waits until it does, and the answer that did not fit stands first.
 class BareServer {
@@ -197,20 +217,7 @@ ExchangeRates exchange_with(std::uint16_t port, Duration measured) {
   constexpr std::size_t kExchanging = 15;
   constexpr std::uint16_t kAnswerBytes = 1000, kClogBytes = 20000;
   std::atomic<std::uint64_t> answers = 0;
-  Background exchanging([&answers, port](const std::atomic<bool>& stop) {
-    auto peers = connect(kExchanging, port);
-    const auto ask = question(kAnswerBytes);
-    for (auto& peer : peers) (void)peer->send(ask);
-    while (!stop) {
-      wait_for_any(peers, 50ms);
-      for (auto& peer : peers) {
-        while (peer->receive()) {
-          ++answers;
-          (void)peer->send(ask);
-        }
-      }
-    }
-  });
+  const auto exchanging = keep_asking(kExchanging, port, kAnswerBytes, answers);
   const auto rate = [&] {
     const Instant begin = Loop::fresh_now();
     const std::uint64_t before = answers;
@@ -362,20 +369,7 @@ WedgedRun exchange_beside_gaps_with(std::uint16_t port, Duration measured) {
   // Within the window of each, and together more than the memory.
   constexpr std::size_t kBehindEach = 120, kBytesEach = 1400;
   std::atomic<std::uint64_t> answers = 0;
-  Background exchanging([&answers, port](const std::atomic<bool>& stop) {
-    auto peers = connect(kExchanging, port);
-    const auto ask = question(kAnswerBytes);
-    for (auto& peer : peers) (void)peer->send(ask);
-    while (!stop) {
-      wait_for_any(peers, 50ms);
-      for (auto& peer : peers) {
-        while (peer->receive()) {
-          ++answers;
-          (void)peer->send(ask);
-        }
-      }
-    }
-  });
+  const auto exchanging = keep_asking(kExchanging, port, kAnswerBytes, answers);
   if (!within(10s, [&] { return answers > 100; })) throw std::runtime_error("nobody answers");
   std::vector<std::unique_ptr<GapPeer>> gaps;
   for (std::size_t i = 0; i < kGaps; ++i) {
