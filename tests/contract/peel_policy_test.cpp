@@ -1,28 +1,16 @@
 // Who is peeled off without being asked for, why, and who is not.
+#include "tests/support/peel_policy.h"
+
 #include <tuple>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/support/sctp_node.h"
-
 namespace siglane::sctp_test {
 namespace {
 
-// A peer is loud from 50 messages a second on, for half a second.
-transport::SctpTransportOptions eager() {
-  transport::SctpTransportOptions options;
-  options.sample_interval = 250ms;
-  options.peeloff.messages_per_second_min = 50;
-  options.peeloff.bytes_per_second_min = 0;
-  options.peeloff.sustained_min = 500ms;
-  options.peeloff.age_min = 100ms;
-  return options;
-}
-
-struct PeelPolicy : ::testing::Test {
-  World world;
-  Node server{world, eager()}, client{world, eager()};
+struct PeelPolicy : EagerServerTest {
+  PeelPolicy() : EagerServerTest(eager()) {}
 
   // The client's ends stay where they are.
   std::pair<AssociationId, AssociationId> join() { return join(client.endpoint(), server); }
@@ -30,17 +18,6 @@ struct PeelPolicy : ::testing::Test {
     return client.join(from, to, Placement::never_peeled);
   }
 
-  // Keeps `loud` talking until `done`.
-  bool talk_until(AssociationId loud, const std::function<bool()>& done, Duration limit = 20s) {
-    return world.run_until(
-        [&] {
-          if (client.is_up(loud) && client.transport->status(loud)->queued_messages == 0) {
-            for (int i = 0; i < 10; ++i) client.send(loud, "chatter");
-          }
-          return done();
-        },
-        limit);
-  }
   bool was_peeled(AssociationId id, PeeloffReason reason) const {
     for (const auto& [about, fact] : server.facts) {
       const auto* peeled = std::get_if<fact::AssociationPeeled>(&fact);

@@ -1,6 +1,8 @@
 // The peel policy where it has to do with descriptors and with buffers that associations share:
 // usrsctp's sockets are no descriptors, and its associations have buffers of their own. The rest is
 // in tests/contract.
+#include "tests/support/peel_policy.h"
+
 #include <tuple>
 
 #include <gmock/gmock.h>
@@ -14,33 +16,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// A peer is loud from 50 messages a second on, for half a second.
-transport::SctpTransportOptions eager() {
-  transport::SctpTransportOptions options;
-  options.sample_interval = 250ms;
-  options.peeloff.messages_per_second_min = 50;
-  options.peeloff.bytes_per_second_min = 0;
-  options.peeloff.sustained_min = 500ms;
-  options.peeloff.age_min = 100ms;
-  return options;
-}
-
-struct KernelPeelPolicy : ::testing::Test {
-  World world;
-  Node server{world, eager()}, client{world};
-
-  // Keeps `loud` talking until `done`.
-  bool talk_until(AssociationId loud, const std::function<bool()>& done, Duration limit = 20s) {
-    return world.run_until(
-        [&] {
-          if (client.is_up(loud) && client.transport->status(loud)->queued_messages == 0) {
-            for (int i = 0; i < 10; ++i) client.send(loud, "chatter");
-          }
-          return done();
-        },
-        limit);
-  }
-};
+using KernelPeelPolicy = EagerServerTest;
 
 // Lowers RLIMIT_NOFILE as long as it lives.
 class LoweredLimit {
