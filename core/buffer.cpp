@@ -53,6 +53,7 @@ struct PoolState {
   std::array<FreeList, kClassBytes.size()> free{};  // owner's thread only
   std::size_t cached_bytes = 0;
   std::size_t cached_bytes_max = 0;
+  std::size_t released_bytes = 0;  // since the heap was trimmed
   std::uint64_t heap_allocations = 0;
   std::uint64_t heap_frees = 0;  // by the owner
   std::thread::id owner;
@@ -172,7 +173,7 @@ void BufferPool::bind_to_this_thread() {
 
 void BufferPool::release_unused() {
   // Returning pages to the system is worth a look at the whole heap from so many bytes on.
-  constexpr std::size_t kTrimBytes = std::size_t{1} << 20;
+  constexpr std::size_t kTrimBytes = std::size_t{256} << 10;
   state_->take_returned();
   std::size_t released = 0;
   for (detail::FreeList& list : state_->free) {
@@ -184,7 +185,10 @@ void BufferPool::release_unused() {
     list.unused = list.blocks;
   }
   state_->cached_bytes -= released;
-  if (released >= kTrimBytes) ::malloc_trim(0);
+  state_->released_bytes += released;
+  if (state_->released_bytes < kTrimBytes) return;
+  state_->released_bytes = 0;
+  ::malloc_trim(0);
 }
 
 std::uint64_t BufferPool::heap_allocations() const {

@@ -55,9 +55,19 @@ struct Settled {
 };
 // A mailbox that was full for us has been emptied.
 struct RoomAgain {};
+// `claimant` says that it is a peer that has an association, which lives here: is that still there,
+// once this shard has read what waits for it? The answer is that it has been asked.
+struct Inquiry {
+  AssociationId holder{}, claimant{};
+  ShardId asker{};
+  unsigned turns = 0;  // of this shard's loop, until the answer
+};
+struct Inquired {
+  AssociationId claimant{};
+};
 
-using Letter =
-    std::variant<Delivery, Call, Arrival, Diverted, Mark, Passed, Gathered, Settled, RoomAgain>;
+using Letter = std::variant<Delivery, Call, Arrival, Diverted, Mark, Passed, Gathered, Settled,
+                            RoomAgain, Inquiry, Inquired>;
 
 // How much data may wait in one place, on its way between two shards. Not much: what waits longer
 // than a shard takes for a few turns of its loop only makes everything later, control too.
@@ -132,10 +142,22 @@ class Mailbox {
     {
       std::lock_guard lock(mutex_);
       waiting_.swap(out);
+      most_ = std::max(most_, out.size());
       data_ = {};
       waiters.swap(waiters_);
     }
     for (Mailbox* waiter : waiters) waiter->post_control(RoomAgain{});
+  }
+
+  // Every second or so: the memory that neither this box nor `spare`, which it is drained into, has
+  // needed since the last call. The shard's thread.
+  void release_unused(std::vector<Letter>& spare) {
+    constexpr std::size_t kNotWorthIt = 256;
+    std::lock_guard lock(mutex_);
+    const std::size_t enough = std::max(kNotWorthIt, 2 * std::exchange(most_, 0));
+    for (std::vector<Letter>* letters : {&waiting_, &spare}) {
+      if (letters->empty() && letters->capacity() > enough) std::vector<Letter>().swap(*letters);
+    }
   }
 
  private:
@@ -146,6 +168,7 @@ class Mailbox {
   std::function<void()> wake_;
   mutable std::mutex mutex_;
   std::vector<Letter> waiting_;
+  std::size_t most_ = 0;  // that waited at once, since the last release_unused()
   std::vector<Mailbox*> waiters_;
   DataWaiting data_;
   DataBudget budget_;

@@ -5,6 +5,15 @@
 #include "core/shard_parts.h"
 
 namespace siglane {
+namespace {
+
+// Of a loop: in the first the shard may have had its mail before its sockets.
+constexpr unsigned kTurnsToReadAll = 2;
+// From one that waits to hear that it may be who it says: more than any protocol lets it send.
+constexpr std::size_t kHeldOfClaimantMax = 64;
+
+}  // namespace
+
 Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, Directory& directory,
              FactSink& facts, AskSink* asks, BufferPool& buffers, Counters& counters)
     : config_(config),
@@ -192,7 +201,9 @@ void Shard::drain_work(Instant now) {
     }
     SessionInput& input = std::get<SessionInput>(work.what);
     Entry* entry = find(work.id);
-    if (entry != nullptr && entry->session != nullptr) {
+    if (entry != nullptr && entry->claiming()) {
+      hold(*entry, std::move(input), now);
+    } else if (entry != nullptr && entry->session != nullptr) {
       step(work.id, std::move(input), now);
     } else if (auto* submitted = std::get_if<Submitted>(&input)) {
       fail(submitted->from, work.id, std::move(submitted->parcel), Why::no_such_association,
@@ -274,7 +285,12 @@ void Shard::close_transport(AssociationId id, CloseMode mode) {
 void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   Entry* entry = find(id);
   if (entry == nullptr) return;
-  if (std::string objection = objection_to(*entry, peer); !objection.empty()) {
+  std::string objection = objection_to(*entry, peer);
+  if (objection.empty() && !entry->identified() && !directory_.bind_peer(entry->module, peer, id)) {
+    if (inquire(*entry, peer)) return;
+    objection = "has an association already";
+  }
+  if (!objection.empty()) {
     counters_.add(Counter::associations_refused_identity);
     facts_.on_fact(config_.id, id, fact::PeerRefused{peer, objection}, now);
     entry->identity = std::make_unique<SessionInput>(IdentityRefused{std::move(objection)});
@@ -291,7 +307,7 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   entry->identity = std::make_unique<SessionInput>(Identified{});
 }
 
-// Why this association may not be that peer; empty: it may, and the peer is bound to it.
+// Why this association may not be that peer, whether or not that has another; empty: it may.
 std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
   if (entry.identified()) {
     return entry.peer == peer ? std::string() : "was identified as " + entry.peer + " before";
@@ -312,8 +328,54 @@ std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
       return "its certificate does not name " + identity;
     }
   }
-  if (!directory_.bind_peer(entry.module, peer, entry.id)) return "has an association already";
   return {};
+}
+
+// A peer that has been restarted may be here again before the shard where it was has seen the end
+// of that association, which waits there to be read. So that shard is asked first. (On one and the
+// same shard the end comes before the beginning.) false: no need to ask.
+bool Shard::inquire(Entry& entry, const std::string& peer) {
+  if (entry.claiming()) return false;  // that was asked
+  const auto holder = directory_.association_of(entry.module, peer);
+  if (holder && find(*holder) != nullptr) return false;
+  entry.newcomer->claims = peer;
+  const auto home = holder ? home_of(*holder) : std::nullopt;
+  if (home && *home != config_.id) {
+    tell(*home, Inquiry{*holder, entry.id, config_.id, kTurnsToReadAll});
+  } else {
+    tell(config_.id, Inquired{entry.id});  // it has just ended
+  }
+  return true;
+}
+
+void Shard::on_inquiry(Inquiry inquiry) {
+  if (inquiry.turns == 0 || find(inquiry.holder) == nullptr) {
+    return tell(inquiry.asker, Inquired{inquiry.claimant});
+  }
+  --inquiry.turns;
+  tell(config_.id, inquiry);
+}
+
+void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
+  auto& held = claimant.newcomer->held;
+  if (held.size() < kHeldOfClaimantMax || std::holds_alternative<AssociationDown>(input)) {
+    return held.push_back(std::move(input));
+  }
+  if (claimant.closing) return;
+  refuse(claimant, Counter::associations_refused_identity, claimant.newcomer->claims,
+         "sent more before it was let in than it may", now);
+}
+
+// If the other association was still there when its shard had read all, it stays.
+void Shard::settle_claim(AssociationId id, Instant now) {
+  Entry* entry = find(id);
+  if (entry == nullptr || !entry->claiming()) return;
+  std::vector<SessionInput> held = std::move(entry->newcomer->held);
+  const std::string peer = entry->newcomer->claims;
+  identify(id, peer, now);
+  if (!entry->identified()) entry->newcomer->claims.clear();
+  push(id, std::move(*std::exchange(entry->identity, nullptr)));
+  for (SessionInput& input : held) push(id, std::move(input));
 }
 
 // A parcel did not get on at `failed`: its module decides what next, unless it has been everywhere.

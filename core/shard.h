@@ -81,7 +81,7 @@ class Shard final : public TransportSink {
   // no room). `why`: for the operator.
   bool move(AssociationId id, ShardId to, Instant now, std::string why = {});
   // Every second or so: memory that a peak has left.
-  void release_unused_memory() { buffers_.release_unused(); }
+  void release_unused_memory();
   // Every second or so, where there are several shards. `busy`: the part of the time since the last
   // call that this shard has worked. Tells the others, and sends a loud association to one of them
   // if that lets all others wait less (balance.h).
@@ -127,6 +127,10 @@ class Shard final : public TransportSink {
   void close_transport(AssociationId id, CloseMode mode);
   void identify(AssociationId id, const std::string& peer, Instant now);
   std::string objection_to(const Entry& entry, const std::string& peer);
+  bool inquire(Entry& entry, const std::string& peer);
+  void on_inquiry(Inquiry inquiry);
+  void hold(Entry& claimant, SessionInput input, Instant now);
+  void settle_claim(AssociationId id, Instant now);
   void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
             ProtocolModule* module);
   void arm(Entry& entry);

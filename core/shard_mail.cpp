@@ -89,11 +89,22 @@ void Shard::run_mailbox(Instant now, std::size_t letters_max) {
                    [&](const Gathered& gathered) { on_gathered(gathered.diversion, now); },
                    [&](const Settled& settled) { on_settled(settled.diversion, now); },
                    [&](RoomAgain) { send_waiting(); },
+                   [&](const Inquiry& inquiry) { on_inquiry(inquiry); },
+                   [&](const Inquired& inquired) { settle_claim(inquired.claimant, now); },
                },
                letter);
     drain_work(now);
   }
   mail_waits_ = !fetched || letters_read_ < letters_.size();
+}
+
+void Shard::release_unused_memory() {
+  if (letters_read_ == letters_.size()) {
+    letters_.clear();
+    letters_read_ = 0;
+    mailbox_.release_unused(letters_);
+  }
+  buffers_.release_unused();
 }
 
 void Shard::take(Delivery delivery) {
@@ -231,7 +242,8 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
   Entry* entry = find(id);
   Mailbox* target = directory_.mailbox_of(to);
   if (entry == nullptr || entry->coordinator || entry->session == nullptr || entry->closing ||
-      to == config_.id || target == nullptr || stopping_ || transport_.seat(id) == Seat::bound) {
+      entry->claiming() || to == config_.id || target == nullptr || stopping_ ||
+      transport_.seat(id) == Seat::bound) {
     return false;
   }
   // What it has sent must be out of this shard before it can send from another; and this shard must
@@ -284,7 +296,7 @@ void Shard::arrive(Arrival& arrival, Instant now) {
   begin(arrival.diversion);
   Entry& entry =
       *entries_.emplace(arrival.diversion.flow, std::move(traveller.entry)).first->second;
-  entry.arrived = now;
+  entry.stay.begin(now);
   ++associations_;
   if (traveller.link) {
     auto link = std::make_shared<Link>(std::move(*traveller.link));
@@ -296,10 +308,7 @@ void Shard::arrive(Arrival& arrival, Instant now) {
   if (stopping_) push(entry.id, Stopping{});
 }
 
-// An association that has just come stays for a while, as the measures need time to tell what that
-// has changed.
 void Shard::balance(double busy, Instant now) {
-  constexpr Duration kStay = 10s;
   std::uint64_t messages_all = 0;
   std::vector<MoveCandidate> candidates;
   for (auto& [id, entry] : entries_) {
@@ -307,7 +316,7 @@ void Shard::balance(double busy, Instant now) {
     const std::uint64_t so_far = entry->messages_received + entry->messages_sent;
     const std::uint64_t messages = so_far - std::exchange(entry->messages_balanced, so_far);
     messages_all += messages;
-    if (busy < kBusyEnoughToMove || messages == 0 || now - entry->arrived < kStay) continue;
+    if (busy < kBusyEnoughToMove || messages == 0 || !entry->stay.over(now)) continue;
     if (transport_.seat(id) == Seat::own) candidates.push_back({id, static_cast<double>(messages)});
   }
   directory_.report_load(config_.id, {busy, associations_});

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/shard.h"
+#include "core/stay.h"
 
 // What Shard is made of, for its own source files.
 namespace siglane {
@@ -24,8 +25,12 @@ struct Shard::Entry {
     Instant identify_by{};
     std::vector<std::string> remote_addresses;
     std::optional<std::vector<std::string>> certificate_names;
+    // While another shard is asked whether the association is still there that this peer has.
+    std::string claims = {};
+    std::vector<SessionInput> held = {};
   };
   bool identified() const { return newcomer == nullptr; }
+  bool claiming() const { return newcomer != nullptr && !newcomer->claims.empty(); }
 
   AssociationId id{};
   ProtocolModule* module = nullptr;
@@ -40,7 +45,7 @@ struct Shard::Entry {
   Instant since{};
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
   std::uint64_t messages_balanced = 0;  // received and sent by the last balance()
-  Instant arrived{};                    // from another shard
+  Stay stay;                            // on this shard
 };
 
 // Connected or connecting (`current`), or going to be (`retry_at`); else it rests, as another

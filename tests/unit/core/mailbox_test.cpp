@@ -71,6 +71,20 @@ TEST(Mailbox, WakesItsOwnerOnceForManyLetters) {
   EXPECT_EQ(wakes, 2);
 }
 
+TEST(Mailbox, ForgetsTheRoomThatAPeakNeeded) {
+  Mailbox mailbox;
+  for (int i = 0; i < 1000; ++i) mailbox.post_control(Call{[] {}});
+  std::vector<Letter> letters;
+  mailbox.drain(letters);
+  letters.clear();
+  const std::size_t room = letters.capacity();
+  ASSERT_GE(room, 1000u);
+  mailbox.release_unused(letters);  // it was needed since the last time
+  EXPECT_EQ(letters.capacity(), room);
+  mailbox.release_unused(letters);
+  EXPECT_EQ(letters.capacity(), 0u);
+}
+
 TEST(Mailbox, KeepsEachSendersOrderAcrossThreads) {
   constexpr int kSenders = 3, kLetters = 5000;
   Mailbox mailbox({.parcels_max = kSenders * kLetters});

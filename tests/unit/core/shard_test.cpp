@@ -16,6 +16,7 @@ using sim::SimNode;
 using sim::SimTransport;
 using sim::SimWorld;
 using testing::ElementsAre;
+using testing::IsEmpty;
 
 // A protocol of text lines. Whoever connects says "iam NAME", if it has one; "to N text" is routed
 // to the session with id N, or to the echo application for 0; everything else is kept.
@@ -322,6 +323,88 @@ TEST_F(ShardTest, RefusesASecondAssociationOfOnePeer) {
   twin.shard.keep_connected(local, peer("server", "10.0.0.1"), world.now());
   ASSERT_TRUE(world.run_until([&] { return server_module.log.size() >= 2; }));
   EXPECT_EQ(server_module.log[1], "refused has an association already");
+}
+
+// A node with a second shard, to which alice comes back, restarted, while the first has still to
+// read that her association has ended.
+class ReturnTest : public ShardTest {
+ protected:
+  ReturnTest()
+      : transport(world),
+        second(second_of_two(), transport, server.peers, server.directory, server.facts, nullptr,
+               server.buffers, server.counters) {
+    transport.set_sink(second);
+    local = second.open(endpoint("in", "10.0.0.9", true), server_module).value();
+    connect_and_wait();
+    first_association = server_module.opened.back();
+    server_module.log.clear();
+    AssociationUp up;
+    up.local = local;
+    up.remote_addresses = {"10.0.0.2"};
+    second.on_event(again, std::move(up), world.now());
+    says("iam alice");
+  }
+
+  static ShardConfig second_of_two() {
+    ShardConfig config;
+    config.id = ShardId{1};
+    return config;
+  }
+  void says(const std::string& text) {
+    Message message;
+    message.payload = Buffer::copy_of(as_bytes(text));
+    second.on_event(again, AssociationReceived{std::move(message)}, world.now());
+  }
+  // A loop's turn of the first shard, without what its transport has for it, and of the second.
+  void turn() {
+    server.shard.run_mailbox(world.now());
+    second.run_mailbox(world.now());
+  }
+  void the_first_reads_the_end() {
+    server.shard.on_event(first_association, AssociationDown{DownCause::lost, {}}, world.now());
+  }
+
+  SimTransport transport;
+  Shard second;
+  EndpointId local{};
+  AssociationId first_association{};
+  const AssociationId again = next_association_id();
+};
+
+TEST_F(ReturnTest, WaitsUntilTheOtherShardHasReadThatThePeerWasGone) {
+  says("hello");
+  turn();
+  EXPECT_THAT(server_module.log, IsEmpty());
+  the_first_reads_the_end();
+  turn();
+  turn();
+  EXPECT_THAT(server_module.log, ElementsAre("down lost", "identified alice", "hello"));
+  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 0u);
+  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
+}
+
+TEST_F(ReturnTest, IsRefusedIfThePeerIsStillThereThen) {
+  for (int i = 0; i < 4; ++i) turn();
+  ASSERT_FALSE(server_module.log.empty());
+  EXPECT_EQ(server_module.log.front(), "refused has an association already");
+  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), first_association);
+}
+
+TEST_F(ReturnTest, MayEndMeanwhile) {
+  second.on_event(again, AssociationDown{DownCause::peer_abort, {}}, world.now());
+  the_first_reads_the_end();
+  for (int i = 0; i < 4; ++i) turn();
+  EXPECT_THAT(server_module.log, ElementsAre("down lost", "identified alice", "down peer_abort"));
+  EXPECT_FALSE(server.directory.association_of(&server_module, "alice"));
+  EXPECT_EQ(server.directory.associations(), 0u);
+}
+
+TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
+  for (int i = 0; i < 1000; ++i) says("hello");
+  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
+  ASSERT_NE(server.facts.last<fact::PeerRefused>(), nullptr);
+  EXPECT_EQ(server.facts.last<fact::PeerRefused>()->why,
+            "sent more before it was let in than it may");
 }
 
 TEST_F(ShardTest, BoundsTheAssociationsThatHaveNotIdentifiedThemselves) {
