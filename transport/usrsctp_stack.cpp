@@ -1,9 +1,11 @@
 #include "transport/usrsctp_stack.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <usrsctp.h>
 
@@ -35,6 +37,23 @@ bool has_timers(std::byte first_chunk) {
 
 void* as_address(PathId id) {
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>(id));
+}
+
+// What recvmmsg says beside a datagram: the size of the packets that it was glued from.
+union SegmentControl {
+  std::array<char, CMSG_SPACE(sizeof(int))> bytes;
+  cmsghdr aligned;
+};
+
+// 0: it is one packet.
+std::size_t segment_of(msghdr& header) {
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level != IPPROTO_UDP || part->cmsg_type != UDP_GRO) continue;
+    int segment = 0;
+    std::memcpy(&segment, CMSG_DATA(part), sizeof segment);
+    return static_cast<std::size_t>(std::max(segment, 0));
+  }
+  return 0;
 }
 
 // The one stack of the process, and who has it. It is never finished: what was closed on it may
@@ -92,6 +111,7 @@ UsrsctpStack::UsrsctpStack(Loop& loop)
 }
 
 UsrsctpStack::~UsrsctpStack() {
+  send_packets();
   owner = nullptr;
   for (const auto& [id, path] : paths_) {
     if (path.registered) usrsctp_deregister_address(as_address(id));
@@ -100,9 +120,11 @@ UsrsctpStack::~UsrsctpStack() {
 
 // --- UDP ------------------------------------------------------------------------------------
 
-Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local) {
+Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local, bool offload) {
   for (UdpPort port = 0; port < udp_.size(); ++port) {
-    if (udp_[port]->local == local) return port;
+    if (udp_[port]->local != local) continue;
+    if (!offload) set_offload(*udp_[port], false);
+    return port;
   }
   const auto fail = [&](int error) {
     return failure("UDP port " + local.text_with_port() + ": " + std::strerror(error) +
@@ -116,8 +138,8 @@ Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local)
       ::socket(local.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
   const int fd = udp->fd.get();
   if (fd < 0) return fail(errno);
+  const int on = 1;
   if (local.family() == AF_INET6) {
-    const int on = 1;
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   }
   const int wanted = kUdpBufferBytes;
@@ -133,6 +155,8 @@ Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local)
   // Linux doubles what it grants.
   if (got / 2 < wanted) udp->clipped = static_cast<std::size_t>(got / 2);
   if (::bind(fd, local.raw(), local.size()) != 0) return fail(errno);
+  udp->out.emplace(fd);
+  set_offload(*udp, offload);
   const UdpPort port = udp_.size();
   auto poll = loop_.poll(fd, [this, port](PollEvents events) { on_udp(port, events); });
   if (!poll) return tl::unexpected(poll.error());
@@ -140,6 +164,12 @@ Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local)
   udp->poll = std::move(*poll);
   udp_.push_back(std::move(udp));
   return port;
+}
+
+void UsrsctpStack::set_offload(Udp& udp, bool on) {
+  if (!on) udp.out->send_singly();
+  const int glued = on ? 1 : 0;
+  (void)setsockopt(udp.fd.get(), IPPROTO_UDP, UDP_GRO, &glued, sizeof glued);
 }
 
 void UsrsctpStack::on_udp(UdpPort port, PollEvents events) {
@@ -156,6 +186,7 @@ void UsrsctpStack::on_udp(UdpPort port, PollEvents events) {
     if (after_input_) after_input_();
     if (!more) break;
   }
+  send_packets();
 }
 
 // true: there may be more.
@@ -164,6 +195,7 @@ bool UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
   std::array<mmsghdr, kPacketsPerRead> messages;
   std::array<iovec, kPacketsPerRead> parts;
   std::array<sockaddr_storage, kPacketsPerRead> from;
+  std::array<SegmentControl, kPacketsPerRead> controls;
   for (int round = 0; round < rounds_max; ++round) {
     for (std::size_t i = 0; i < kPacketsPerRead; ++i) {
       parts[i] = {space_->bytes[i].data(), kPacketBytesMax};
@@ -172,44 +204,52 @@ bool UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
       messages[i].msg_hdr.msg_namelen = sizeof from[i];
       messages[i].msg_hdr.msg_iov = &parts[i];
       messages[i].msg_hdr.msg_iovlen = 1;
+      messages[i].msg_hdr.msg_control = controls[i].bytes.data();
+      messages[i].msg_hdr.msg_controllen = controls[i].bytes.size();
     }
     const int got = ::recvmmsg(fd, messages.data(), kPacketsPerRead, MSG_DONTWAIT, nullptr);
     if (got <= 0) return false;
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
-      input(port, SocketAddress::from(from[i]), Bytes(space_->bytes[i]).first(messages[i].msg_len));
+      input(port, SocketAddress::from(from[i]), Bytes(space_->bytes[i]).first(messages[i].msg_len),
+            segment_of(messages[i].msg_hdr));
     }
     if (static_cast<std::size_t>(got) < kPacketsPerRead) return false;
   }
   return true;
 }
 
-void UsrsctpStack::input(UdpPort port, const SocketAddress& from, Bytes packet) {
+// `segment`: the size of each of them but the last, which may be shorter; 0: there is one.
+void UsrsctpStack::input(UdpPort port, const SocketAddress& from, Bytes packets,
+                         std::size_t segment) {
   const auto path = find_path(port, from);
-  if (!path || packet.size() <= kFirstChunkOffset) return;
-  ++packets_in_;
-  // The stack looks through all its addresses again and again, so that only who has answered from
-  // where it says it is becomes one of them.
-  const std::byte first_chunk = packet[kFirstChunkOffset];
-  if (first_chunk == kCookieEcho) register_path(*path);
-  if (has_timers(first_chunk)) stir();
-  usrsctp_conninput(as_address(*path), packet.data(), packet.size(), 0);
+  while (path && packets.size() > kFirstChunkOffset) {
+    const Bytes packet =
+        packets.first(segment == 0 ? packets.size() : std::min(segment, packets.size()));
+    packets = packets.subspan(packet.size());
+    if (packet.size() <= kFirstChunkOffset) return;
+    ++packets_in_;
+    // The stack looks through all its addresses again and again, so that only who has answered from
+    // where it says it is becomes one of them.
+    const std::byte first_chunk = packet[kFirstChunkOffset];
+    if (first_chunk == kCookieEcho) register_path(*path);
+    if (has_timers(first_chunk)) stir();
+    usrsctp_conninput(as_address(*path), packet.data(), packet.size(), 0);
+  }
 }
 
 int UsrsctpStack::output(PathId id, const void* packet, std::size_t size) {
   const auto it = paths_.find(id);
   if (it == paths_.end()) return EHOSTUNREACH;
-  const Udp& udp = *udp_[it->second.port];
   ++packets_out_;
   it->second.last_used = loop_.now();
   const auto* bytes = static_cast<const std::byte*>(packet);
   if (size <= kFirstChunkOffset || has_timers(bytes[kFirstChunkOffset])) stir();
-  const SocketAddress& remote = it->second.remote;
-  // A full buffer is a lost packet: SCTP knows what to do.
-  if (::sendto(udp.fd.get(), packet, size, MSG_DONTWAIT | MSG_NOSIGNAL, remote.raw(),
-               remote.size()) < 0) {
-    return errno == EAGAIN ? ENOBUFS : errno;
-  }
+  udp_[it->second.port]->out->add(it->second.remote, Bytes(bytes, size));
   return 0;
+}
+
+void UsrsctpStack::send_packets() {
+  for (const auto& udp : udp_) udp->out->send();
 }
 
 // --- Paths ----------------------------------------------------------------------------------
@@ -294,6 +334,7 @@ void UsrsctpStack::tick() {
   hurried_ = now - last_packet_ < kHurryAfterPacket;
   timer_.start_after(hurried_ ? kFastTick : kSlowTick);
   if (after_time_) after_time_();
+  send_packets();
 }
 
 }  // namespace siglane::transport

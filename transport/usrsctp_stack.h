@@ -10,6 +10,7 @@
 
 #include "core/result.h"
 #include "transport/address.h"
+#include "transport/datagram_batch.h"
 #include "transport/file_descriptor.h"
 #include "transport/loop.h"
 #include "transport/usrsctp_socket.h"
@@ -32,9 +33,11 @@ class UsrsctpStack {
   void after_input(std::function<void()> callback) { after_input_ = std::move(callback); }
   void after_time(std::function<void()> callback) { after_time_ = std::move(callback); }
 
-  // Binds a UDP port, once for each address and port. The error names both.
+  // Binds a UDP port, once for each address and port. The error names both. `offload`: packets of
+  // one size to or from one peer pass the kernel as one (UDP_SEGMENT, UDP_GRO); once refused,
+  // never.
   using UdpPort = std::size_t;
-  Result<UdpPort> open_udp(const SocketAddress& local);
+  Result<UdpPort> open_udp(const SocketAddress& local, bool offload = true);
   const SocketAddress& udp_address(UdpPort port) const { return udp_[port]->local; }
   // What the kernel let us have for receiving, if that is less than we asked for.
   std::optional<std::size_t> clipped_buffer(UdpPort port) const { return udp_[port]->clipped; }
@@ -48,6 +51,10 @@ class UsrsctpStack {
   void hold(PathId path);
   void drop(PathId path);
 
+  // Sends the packets that the stack has made because its sockets were used. Those that it made
+  // because of input or time are sent without it, and all of them at the end.
+  void send_packets();
+
   std::uint64_t packets_in() const { return packets_in_; }
   std::uint64_t packets_out() const { return packets_out_; }
 
@@ -56,6 +63,7 @@ class UsrsctpStack {
     FileDescriptor fd;
     SocketAddress local;
     std::optional<std::size_t> clipped;
+    std::optional<DatagramBatch> out;
     std::optional<Poll> poll;
   };
   struct Path {
@@ -77,9 +85,10 @@ class UsrsctpStack {
   friend struct UsrsctpCallbacks;
 
   explicit UsrsctpStack(Loop& loop);
+  static void set_offload(Udp& udp, bool on);
   void on_udp(UdpPort port, PollEvents events);
   bool read_packets(UdpPort port, int rounds_max);
-  void input(UdpPort port, const SocketAddress& from, Bytes packet);
+  void input(UdpPort port, const SocketAddress& from, Bytes packets, std::size_t segment);
   int output(PathId path, const void* packet, std::size_t size);
   void tick();
   void stir();

@@ -137,7 +137,7 @@ Result<std::vector<UsrsctpStack::UdpPort>> UsrsctpTransport::open_udp(
   }
   std::vector<UsrsctpStack::UdpPort> ports;
   for (const SocketAddress& address : addresses) {
-    auto port = stack_->open_udp(address);
+    auto port = stack_->open_udp(address, config.udp_segmentation_offload);
     if (port) {
       ports.push_back(*port);
     } else if (!any || ports.empty()) {  // a machine without IPv6 is no error
@@ -338,12 +338,14 @@ void UsrsctpTransport::flush_dirty() {
     association->dirty = false;
     if (!association->blocked) association->flush();
   }
+  if (stack_) stack_->send_packets();
 }
 
 void UsrsctpTransport::end_of_turn() {
   flush_dirty();
   graves_.clear();
   closing_.clear();
+  if (stack_) stack_->send_packets();
   if (!readable_.empty()) soon_.schedule();
 }
 

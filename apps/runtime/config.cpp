@@ -216,6 +216,7 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
   if (const auto udp = from.optional_object("udp_encapsulation")) {
     endpoint.udp_encapsulation_port = udp->required_number<std::uint16_t>("local_port", {.min = 1});
     read_field(*udp, "remote_port", endpoint.peers_udp_port, {1, 65535});
+    read_field(*udp, "segmentation_offload", endpoint.udp_segmentation_offload);
   }
   read_field(from, "associations_max", endpoint.associations_max, {1, 1'000'000});
   endpoint.limits = read_limits(from.object("limits"));

@@ -1,0 +1,139 @@
+#include "transport/datagram_batch.h"
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+
+#include "transport/file_descriptor.h"
+
+namespace siglane::transport {
+namespace {
+
+using testing::ElementsAre;
+
+// A UDP socket on loopback.
+class Udp {
+ public:
+  explicit Udp(const char* address = "127.0.0.1") {
+    const SocketAddress any_port = SocketAddress::parse(address, 0).value();
+    fd_ = FileDescriptor(::socket(any_port.family(), SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_UDP));
+    EXPECT_EQ(::bind(fd(), any_port.raw(), any_port.size()), 0);
+    sockaddr_storage bound{};
+    socklen_t size = sizeof bound;
+    EXPECT_EQ(::getsockname(fd(), reinterpret_cast<sockaddr*>(&bound), &size), 0);
+    address_ = SocketAddress::from(bound);
+    set(SOL_SOCKET, SO_RCVBUF, 1 << 20);
+  }
+  int fd() const { return fd_.get(); }
+  const SocketAddress& address() const { return address_; }
+  void set(int level, int option, int value) {
+    EXPECT_EQ(::setsockopt(fd(), level, option, &value, sizeof value), 0);
+  }
+  // What each read has brought; with UDP_GRO, several datagrams.
+  std::vector<std::string> read_all() {
+    std::vector<std::string> all;
+    std::vector<char> space(1 << 16);
+    for (;;) {
+      const ssize_t got = ::recv(fd(), space.data(), space.size(), 0);
+      if (got < 0) return all;
+      all.emplace_back(space.data(), static_cast<std::size_t>(got));
+    }
+  }
+
+ private:
+  FileDescriptor fd_;
+  SocketAddress address_;
+};
+
+void add(DatagramBatch& batch, const Udp& to, const std::string& packet) {
+  batch.add(to.address(), as_bytes(packet));
+}
+
+class DatagramBatchTest : public testing::TestWithParam<const char*> {
+ protected:
+  Udp sender{GetParam()}, one{GetParam()}, other{GetParam()};
+  DatagramBatch batch{sender.fd()};
+};
+INSTANTIATE_TEST_SUITE_P(Families, DatagramBatchTest, testing::Values("127.0.0.1", "::1"));
+
+TEST_P(DatagramBatchTest, SendsEachInOrder) {
+  for (const char* packet : {"aaaa", "bbbb", "cc", "dddd", "eeeeee", "ffffff"}) {
+    add(batch, one, packet);
+  }
+  add(batch, other, "gggggg");
+  add(batch, one, "hhhhhh");
+  EXPECT_FALSE(batch.empty());
+  EXPECT_THAT(one.read_all(), ElementsAre());
+  batch.send();
+  EXPECT_TRUE(batch.empty());
+  EXPECT_THAT(one.read_all(),
+              ElementsAre("aaaa", "bbbb", "cc", "dddd", "eeeeee", "ffffff", "hhhhhh"));
+  EXPECT_THAT(other.read_all(), ElementsAre("gggggg"));
+}
+
+TEST_P(DatagramBatchTest, SendsThoseOfOneSizeAsOne) {
+  one.set(IPPROTO_UDP, UDP_GRO, 1);
+  for (const char* packet : {"aaaa", "bbbb", "cc", "dddd", "eeeeee"}) add(batch, one, packet);
+  batch.send();
+  EXPECT_THAT(one.read_all(), ElementsAre("aaaabbbbcc", "dddd", "eeeeee"));
+}
+
+TEST_P(DatagramBatchTest, SendsSinglyOnceItIsTold) {
+  one.set(IPPROTO_UDP, UDP_GRO, 1);
+  batch.send_singly();
+  for (const char* packet : {"aaaa", "bbbb", "cc"}) add(batch, one, packet);
+  batch.send();
+  EXPECT_THAT(one.read_all(), ElementsAre("aaaa", "bbbb", "cc"));
+}
+
+// As with an interface that cannot split them.
+TEST(DatagramBatchRefused, SendsSinglyFromThenOn) {
+  Udp sender, receiver;
+  DatagramBatch batch(sender.fd());
+  sender.set(SOL_SOCKET, SO_NO_CHECK, 1);
+  for (const char* packet : {"aaaa", "bbbb", "cc", "dddd"}) add(batch, receiver, packet);
+  batch.send();
+  EXPECT_THAT(receiver.read_all(), ElementsAre("aaaa", "bbbb", "cc", "dddd"));
+  receiver.set(IPPROTO_UDP, UDP_GRO, 1);
+  sender.set(SOL_SOCKET, SO_NO_CHECK, 0);  // it has learnt
+  for (const char* packet : {"aaaa", "bbbb"}) add(batch, receiver, packet);
+  batch.send();
+  EXPECT_THAT(receiver.read_all(), ElementsAre("aaaa", "bbbb"));
+}
+
+TEST_P(DatagramBatchTest, SendsWhatItHasNoRoomFor) {
+  const auto packet = [](int number) {
+    return std::to_string(number) + std::string(1400 - std::to_string(number).size(), '.');
+  };
+  std::vector<std::string> sent;
+  for (int i = 0; i < 300; ++i) {
+    sent.push_back(packet(i));
+    add(batch, one, sent.back());
+  }
+  batch.send();
+  EXPECT_EQ(one.read_all(), sent);
+}
+
+TEST_P(DatagramBatchTest, SendsToManyAtOnce) {
+  std::vector<Udp> many;
+  for (int i = 0; i < 100; ++i) many.emplace_back(GetParam());
+  for (const Udp& to : many) add(batch, to, to.address().text_with_port());
+  batch.send();
+  for (Udp& to : many) EXPECT_THAT(to.read_all(), ElementsAre(to.address().text_with_port()));
+}
+
+// One that cannot be sent is lost, and no other.
+TEST_P(DatagramBatchTest, GoesOnBehindOneThatIsTooLarge) {
+  add(batch, one, "before");
+  add(batch, one, std::string(65'535, 'x'));
+  add(batch, one, "after");
+  batch.send();
+  EXPECT_THAT(one.read_all(), ElementsAre("before", "after"));
+}
+
+}  // namespace
+}  // namespace siglane::transport
