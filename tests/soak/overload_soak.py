@@ -8,11 +8,13 @@ TCP lets them, towards some that read slowly, or never, that come and go, or who
 seconds. Beside them good peers of siglane-load, over TCP and usrsctp, that must lose nothing.
 
 SIGLANE_SOAK_SECONDS (default 600, which is for SIGLANE_LONG) says for how long. The resident memory
-of each node is sampled every second; its median around the end may be 2 % above that after a fifth.
+of each node is sampled every second. What waits in its queues comes and goes, tens of MiB within
+seconds, so peaks are compared: that of the last minute may be 2 % above that of the minute around
+the second one. (Of ten; a tenth around the end of the first fifth.)
 """
+import itertools
 import os
 import pathlib
-import random
 import signal
 import statistics
 import sys
@@ -136,19 +138,22 @@ def raw_peers():
 
 
 class Pauses(threading.Thread):
-    """Stops a process for some seconds, again and again: its peers do not know why."""
+    """Stops a process for some seconds, again and again: its peers do not know why. Each minute has
+    the same of them, or no two could be compared."""
+
+    SECONDS = [(3, 15), (2, 5), (4, 1)]  # running, stopped
 
     def __init__(self, process):
         super().__init__(daemon=True)
-        self._process, self._over, self._random = process, threading.Event(), random.Random(1)
+        self._process, self._over = process, threading.Event()
 
     def run(self):
-        pause = 15  # the longest first: what that costs must be seen before memory is compared
-        while not self._over.wait(self._random.uniform(1, 4)):
+        for running, stopped in itertools.cycle(self.SECONDS):
+            if self._over.wait(running):
+                return
             self._process.send_signal(signal.SIGSTOP)
-            self._over.wait(pause)
+            self._over.wait(stopped)
             self._process.send_signal(signal.SIGCONT)
-            pause = self._random.choice([1, 5, 15])
 
     def stop(self):
         self._over.set()
@@ -178,14 +183,13 @@ class Memory(threading.Thread):
     def judge(self, process):
         """Prints the curve; what is wrong with it, or nothing."""
         samples = self.samples[process]
-        part = max(1, len(samples) // 20)
+        tenth = max(1, len(samples) // 10)
+        part = max(1, tenth // 2)
         curve = [round(statistics.median(samples[at:at + part]) / 1024, 1)
                  for at in range(0, len(samples) - part + 1, part)]
-        around = len(samples) // 5
-        early = statistics.median(samples[around - part // 2:around + part // 2 + 1])
-        late = statistics.median(samples[-part:])
-        print(f"{process.name}: resident MiB, by twentieths: {curve}; "
-              f"late over early {late / early:.4f}", flush=True)
+        early, late = max(samples[tenth * 3 // 2:][:tenth]), max(samples[-tenth:])
+        print(f"{process.name}: resident MiB, medians of twentieths: {curve}; peaks: early "
+              f"{early / 1024:.1f}, late {late / 1024:.1f}, ratio {late / early:.4f}", flush=True)
         if late > early * GROWTH_MAX:
             return [f"{process.name} grew from {early} KiB to {late} KiB"]
         return []
