@@ -91,7 +91,7 @@ class BufferPool {
   // The thread that allocates from now on. Constructed: the constructing thread.
   void bind_to_this_thread();
 
-  // Every second or so, on the pool's own thread: gives half of what nobody has needed since the
+  // Now and then, on the pool's own thread: gives half of what nobody has needed since the
   // last call back to the heap, so that a peak, or traffic that moved elsewhere, is forgotten.
   void release_unused();
 

@@ -55,8 +55,8 @@ struct Settled {
 };
 // A mailbox that was full for us has been emptied.
 struct RoomAgain {};
-// `claimant` says that it is a peer that has an association, which lives here: is that still there,
-// once this shard has read what waits for it? The answer is that it has been asked.
+// `claimant` says that it is a peer that has an association, `holder`, which lives here: is that
+// still there, once this shard has read what waits for it? The answer says only that it has.
 struct Inquiry {
   AssociationId holder{}, claimant{};
   ShardId asker{};
@@ -130,6 +130,10 @@ class Mailbox {
     }
     wake_if(was_empty);
   }
+  bool empty() const {
+    std::lock_guard lock(mutex_);
+    return waiting_.empty();
+  }
   bool full() const {
     std::lock_guard lock(mutex_);
     return !data_.has_room(budget_, 0);
@@ -149,7 +153,7 @@ class Mailbox {
     for (Mailbox* waiter : waiters) waiter->post_control(RoomAgain{});
   }
 
-  // Every second or so: the memory that neither this box nor `spare`, which it is drained into, has
+  // Now and then: the memory that neither this box nor `spare`, which it is drained into, has
   // needed since the last call. The shard's thread.
   void release_unused(std::vector<Letter>& spare) {
     constexpr std::size_t kNotWorthIt = 256;

@@ -7,9 +7,11 @@
 namespace siglane {
 namespace {
 
-// Of a loop: in the first the shard may have had its mail before its sockets.
-constexpr unsigned kTurnsToReadAll = 2;
-// From one that waits to hear that it may be who it says: more than any protocol lets it send.
+// Of a loop that has nothing else to do, microseconds. Each reads only a part of what waits in a
+// socket (of TCP, 64 KiB), and the end is behind all of it.
+constexpr unsigned kTurnsToReadAll = 64;
+// From one that waits to hear that it may be who it says, and is not read meanwhile, if it has a
+// socket of its own.
 constexpr std::size_t kHeldOfClaimantMax = 64;
 
 }  // namespace
@@ -201,7 +203,7 @@ void Shard::drain_work(Instant now) {
     }
     SessionInput& input = std::get<SessionInput>(work.what);
     Entry* entry = find(work.id);
-    if (entry != nullptr && entry->claiming()) {
+    if (entry != nullptr && entry->claiming() && !std::holds_alternative<Submitted>(input)) {
       hold(*entry, std::move(input), now);
     } else if (entry != nullptr && entry->session != nullptr) {
       step(work.id, std::move(input), now);
@@ -331,29 +333,31 @@ std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
   return {};
 }
 
-// A peer that has been restarted may be here again before the shard where it was has seen the end
-// of that association, which waits there to be read. So that shard is asked first. (On one and the
-// same shard the end comes before the beginning.) false: no need to ask.
+// A peer that has been restarted may be here again before the end of its old association was read,
+// which waits in another socket, perhaps of another shard. So that shard is asked first. false:
+// that has been done.
 bool Shard::inquire(Entry& entry, const std::string& peer) {
-  if (entry.claiming()) return false;  // that was asked
-  const auto holder = directory_.association_of(entry.module, peer);
-  if (holder && find(*holder) != nullptr) return false;
+  if (entry.claiming()) return false;
   entry.newcomer->claims = peer;
-  const auto home = holder ? home_of(*holder) : std::nullopt;
-  if (home && *home != config_.id) {
-    tell(*home, Inquiry{*holder, entry.id, config_.id, kTurnsToReadAll});
-  } else {
-    tell(config_.id, Inquired{entry.id});  // it has just ended
-  }
+  transport_.pause_input(entry.id);
+  // None: it has just ended.
+  const auto holder = directory_.association_of(entry.module, peer).value_or(AssociationId::none);
+  on_inquiry({holder, entry.id, config_.id, kTurnsToReadAll});
   return true;
 }
 
 void Shard::on_inquiry(Inquiry inquiry) {
-  if (inquiry.turns == 0 || find(inquiry.holder) == nullptr) {
-    return tell(inquiry.asker, Inquired{inquiry.claimant});
+  if (find(inquiry.holder) != nullptr && inquiry.turns > 0) {
+    --inquiry.turns;
+    return tell(config_.id, inquiry);
   }
-  --inquiry.turns;
-  tell(config_.id, inquiry);
+  // Where it moved to, or has been all the time.
+  const auto home = home_of(inquiry.holder).value_or(config_.id);
+  if (home != config_.id && inquiry.turns > 0) {
+    --inquiry.turns;
+    return tell(home, inquiry);
+  }
+  tell(inquiry.asker, Inquired{inquiry.claimant});
 }
 
 void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
@@ -366,13 +370,19 @@ void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
          "sent more before it was let in than it may", now);
 }
 
-// If the other association was still there when its shard had read all, it stays.
+// If the other association was still there when its shard had read all, it stays. Who has gone away
+// meanwhile, or was sent, is nobody.
 void Shard::settle_claim(AssociationId id, Instant now) {
   Entry* entry = find(id);
   if (entry == nullptr || !entry->claiming()) return;
   std::vector<SessionInput> held = std::move(entry->newcomer->held);
-  const std::string peer = entry->newcomer->claims;
-  identify(id, peer, now);
+  if (entry->closing || (!held.empty() && std::holds_alternative<AssociationDown>(held.back()))) {
+    entry->identity = std::make_unique<SessionInput>(IdentityRefused{"has gone away"});
+  } else {
+    const std::string peer = entry->newcomer->claims;
+    identify(id, peer, now);
+    transport_.resume_input(id);
+  }
   if (!entry->identified()) entry->newcomer->claims.clear();
   push(id, std::move(*std::exchange(entry->identity, nullptr)));
   for (SessionInput& input : held) push(id, std::move(input));

@@ -80,7 +80,7 @@ class Shard final : public TransportSink {
   // doubled or reordered. false: not now, and it stays where it is (gone, another move under way,
   // no room). `why`: for the operator.
   bool move(AssociationId id, ShardId to, Instant now, std::string why = {});
-  // Every second or so: memory that a peak has left.
+  // Now and then: memory that a peak has left.
   void release_unused_memory();
   // Every second or so, where there are several shards. `busy`: the part of the time since the last
   // call that this shard has worked. Tells the others, and sends a loud association to one of them

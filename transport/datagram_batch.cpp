@@ -23,36 +23,52 @@ constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 }  // namespace
 
-void DatagramBatch::add(const SocketAddress& to, Bytes packet) {
-  const bool extends = extend_last(to, packet.size());
-  if (bytes_.size() + packet.size() > kBytesMax || (!extends && runs_.size() == kRunsMax)) {
+bool DatagramBatch::add(const SocketAddress& to, Bytes packet) {
+  if (!has_room(to, packet.size())) {
     send();
-    return add(to, packet);
+    if (!has_room(to, packet.size())) return false;
   }
-  if (extends) {
+  if (extends_last(to, packet.size())) {
     runs_.back().bytes += packet.size();
     runs_.back().ended = packet.size() < runs_.back().segment;
   } else {
     runs_.push_back({to, bytes_.size(), packet.size(), packet.size(), packet.empty()});
   }
   bytes_.insert(bytes_.end(), packet.begin(), packet.end());
+  return true;
 }
 
 // Whether a datagram of that size can join those that wait last.
-bool DatagramBatch::extend_last(const SocketAddress& to, std::size_t size) const {
+bool DatagramBatch::extends_last(const SocketAddress& to, std::size_t size) const {
   if (!segments_ || runs_.empty()) return false;
   const Run& last = runs_.back();
   return !last.ended && size != 0 && size <= last.segment && last.bytes + size <= kRunBytesMax &&
          last.bytes / last.segment < kSegmentsMax && last.to == to;
 }
 
-void DatagramBatch::send() {
-  for (std::size_t done = 0; done < runs_.size();) done += send_from(done);
-  runs_.clear();
-  bytes_.clear();
+bool DatagramBatch::has_room(const SocketAddress& to, std::size_t size) const {
+  if (bytes_.size() + size > kBytesMax) return false;
+  return runs_.size() < kRunsMax || extends_last(to, size);
 }
 
-// How many runs from `first` on need nothing more.
+void DatagramBatch::send() {
+  std::size_t done = 0;
+  while (done < runs_.size()) {
+    const std::size_t sent = send_from(done);
+    if (sent == 0) break;
+    done += sent;
+  }
+  remove(done);
+}
+
+void DatagramBatch::remove(std::size_t runs) {
+  const std::size_t bytes = runs == runs_.size() ? bytes_.size() : runs_[runs].offset;
+  bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(bytes));
+  runs_.erase(runs_.begin(), runs_.begin() + static_cast<std::ptrdiff_t>(runs));
+  for (Run& run : runs_) run.offset -= bytes;
+}
+
+// How many runs from `first` on need nothing more; 0: the socket has no room for the first.
 std::size_t DatagramBatch::send_from(std::size_t first) {
   union Control {
     std::array<char, CMSG_SPACE(sizeof(std::uint16_t))> bytes;
@@ -81,13 +97,17 @@ std::size_t DatagramBatch::send_from(std::size_t first) {
     const auto size = static_cast<std::uint16_t>(run.segment);
     std::memcpy(CMSG_DATA(segment), &size, sizeof size);
   }
-  const int sent = ::sendmmsg(fd_, messages.data(), static_cast<unsigned>(count), kFlags);
+  int sent = 0;
+  do {
+    sent = ::sendmmsg(fd_, messages.data(), static_cast<unsigned>(count), kFlags);
+  } while (sent < 0 && errno == EINTR);
   if (sent > 0) return static_cast<std::size_t>(sent);
-  if (errno == EINTR) return 0;
-  // The interface does not split (EIO), or each of them is too large for its MTU (EINVAL).
+  if (errno == EAGAIN || errno == ENOBUFS) return 0;
   const Run& refused = runs_[first];
-  if (refused.bytes != refused.segment && (errno == EIO || errno == EINVAL)) {
-    send_singly();
+  if (refused.bytes != refused.segment) {
+    // The interface does not split; or each of them is longer than the way to this peer allows
+    // (EINVAL, EMSGSIZE), and needs fragments.
+    if (errno == EIO) send_singly();
     send_one_by_one(refused);
   }
   return 1;

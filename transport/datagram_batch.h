@@ -9,14 +9,16 @@ namespace siglane::transport {
 
 // Datagrams on their way out of one UDP socket, sent together: one system call for all of them, and
 // one trip through the kernel for those of one size that follow each other to one address
-// (UDP_SEGMENT, udp(7)). What the socket has no room for is lost, as on a network.
+// (UDP_SEGMENT, udp(7)). What the socket has no room for now waits, as far as there is room here.
 class DatagramBatch {
  public:
   // `fd` must outlive the batch, which sends nothing by itself at its end.
   explicit DatagramBatch(int fd) : fd_(fd) {}
 
-  // Copies `packet`; sends first what waits, if that leaves no room for it.
-  void add(const SocketAddress& to, Bytes packet);
+  // Copies `packet`; sends first what waits, if that leaves no room for it. false: nor does that
+  // help, and the packet is lost, as on a network.
+  bool add(const SocketAddress& to, Bytes packet);
+  // What still waits then is for when the socket is writable.
   void send();
   bool empty() const { return runs_.empty(); }
 
@@ -31,8 +33,10 @@ class DatagramBatch {
     std::size_t segment = 0;  // bytes
     bool ended = false;
   };
-  bool extend_last(const SocketAddress& to, std::size_t size) const;
+  bool extends_last(const SocketAddress& to, std::size_t size) const;
+  bool has_room(const SocketAddress& to, std::size_t size) const;
   std::size_t send_from(std::size_t first);
+  void remove(std::size_t runs);
   void send_one_by_one(const Run& run);
 
   int fd_;

@@ -7,6 +7,8 @@ namespace siglane::transport {
 namespace {
 
 constexpr Duration kMeasureInterval = 1s;
+// Traffic has its ups and downs: what one of them needs is kept for the next.
+constexpr Duration kReleaseInterval = 30s;
 
 }  // namespace
 
@@ -19,6 +21,10 @@ ShardLoop::ShardLoop(Loop& loop, Shard& shard)
       })),
       grace_over_(loop.timer([this] { give_up(); })),
       measure_(loop.timer([this] { measure(); })),
+      release_(loop.timer([this] {
+        shard_.release_unused_memory();
+        release_.start_after(kReleaseInterval);
+      })),
       mail_(loop.async([this] {
         shard_.run_mailbox(loop_.now());
         if (shard_.mail_waits()) mail_.send();
@@ -26,6 +32,7 @@ ShardLoop::ShardLoop(Loop& loop, Shard& shard)
       end_of_turn_(loop.at_end_of_turn([this] { at_end_of_turn(); })) {
   shard_.mailbox().on_wake([this] { mail_.send(); });
   mail_.send();  // for what was posted before anyone listened
+  release_.start_after(kReleaseInterval);
 }
 
 ShardLoop::~ShardLoop() {
@@ -44,7 +51,6 @@ void ShardLoop::measure() {
   const Duration idle = loop_.idle_time();
   const double blocked = seconds(idle - std::exchange(idle_until_then_, idle)) /
                          seconds(now - std::exchange(measured_at_, now));
-  shard_.release_unused_memory();
   shard_.balance(std::clamp(1 - blocked, 0.0, 1.0), loop_.now());
   if (!stopping_) measure_.start_after(kMeasureInterval);
 }

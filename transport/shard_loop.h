@@ -38,6 +38,7 @@ class ShardLoop {
   std::optional<Instant> armed_for_;
   Timer grace_over_;
   Timer measure_;
+  Timer release_;
   Instant measured_at_{};
   Duration idle_until_then_{};
   Async mail_;

@@ -178,7 +178,7 @@ void UsrsctpStack::on_udp(UdpPort port, PollEvents events) {
     int error = 0;
     socklen_t size = sizeof error;
     getsockopt(udp.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);  // read, it is gone
-    udp.poll->watch(true, false);
+    udp.poll->watch(true, !udp.out->empty());
   }
   // What each batch has brought is dealt with while it is still in the cache.
   for (int round = 0; round < kReadsPerWake; ++round) {
@@ -221,6 +221,7 @@ bool UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
 // `segment`: the size of each of them but the last, which may be shorter; 0: there is one.
 void UsrsctpStack::input(UdpPort port, const SocketAddress& from, Bytes packets,
                          std::size_t segment) {
+  if (from.port() == 0) return;  // nobody can be answered there
   const auto path = find_path(port, from);
   while (path && packets.size() > kFirstChunkOffset) {
     const Bytes packet =
@@ -244,12 +245,14 @@ int UsrsctpStack::output(PathId id, const void* packet, std::size_t size) {
   it->second.last_used = loop_.now();
   const auto* bytes = static_cast<const std::byte*>(packet);
   if (size <= kFirstChunkOffset || has_timers(bytes[kFirstChunkOffset])) stir();
-  udp_[it->second.port]->out->add(it->second.remote, Bytes(bytes, size));
-  return 0;
+  return udp_[it->second.port]->out->add(it->second.remote, Bytes(bytes, size)) ? 0 : ENOBUFS;
 }
 
 void UsrsctpStack::send_packets() {
-  for (const auto& udp : udp_) udp->out->send();
+  for (const auto& udp : udp_) {
+    udp->out->send();
+    udp->poll->watch(true, !udp->out->empty());
+  }
 }
 
 // --- Paths ----------------------------------------------------------------------------------

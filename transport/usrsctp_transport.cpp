@@ -345,7 +345,7 @@ void UsrsctpTransport::end_of_turn() {
   flush_dirty();
   graves_.clear();
   closing_.clear();
-  if (stack_) stack_->send_packets();
+  if (stack_) stack_->send_packets();  // what those have said at their end
   if (!readable_.empty()) soon_.schedule();
 }
 

@@ -17,7 +17,11 @@ Duration SimWorld::draw_latency() {
 
 // The earliest thing of all: an event, or a shard's deadline. False: nothing before `until`.
 bool SimWorld::run_one(Instant until) {
-  for (SimNode* node : nodes_) node->shard.run_mailbox(now_);
+  for (SimNode* node : nodes_) {
+    do {
+      node->shard.run_mailbox(now_);
+    } while (!node->shard.mailbox().empty());
+  }
   SimNode* due = nullptr;
   Instant earliest = until;
   for (SimNode* node : nodes_) {

@@ -360,6 +360,9 @@ class ReturnTest : public ShardTest {
     server.shard.run_mailbox(world.now());
     second.run_mailbox(world.now());
   }
+  void many_turns() {
+    for (int i = 0; i < 100; ++i) turn();
+  }
   void the_first_reads_the_end() {
     server.shard.on_event(first_association, AssociationDown{DownCause::lost, {}}, world.now());
   }
@@ -373,7 +376,7 @@ class ReturnTest : public ShardTest {
 
 TEST_F(ReturnTest, WaitsUntilTheOtherShardHasReadThatThePeerWasGone) {
   says("hello");
-  turn();
+  for (int i = 0; i < 50; ++i) turn();
   EXPECT_THAT(server_module.log, IsEmpty());
   the_first_reads_the_end();
   turn();
@@ -384,19 +387,28 @@ TEST_F(ReturnTest, WaitsUntilTheOtherShardHasReadThatThePeerWasGone) {
 }
 
 TEST_F(ReturnTest, IsRefusedIfThePeerIsStillThereThen) {
-  for (int i = 0; i < 4; ++i) turn();
+  many_turns();
   ASSERT_FALSE(server_module.log.empty());
   EXPECT_EQ(server_module.log.front(), "refused has an association already");
   EXPECT_EQ(server.directory.association_of(&server_module, "alice"), first_association);
 }
 
-TEST_F(ReturnTest, MayEndMeanwhile) {
+TEST_F(ReturnTest, IsNobodyIfItHasEndedMeanwhile) {
   second.on_event(again, AssociationDown{DownCause::peer_abort, {}}, world.now());
   the_first_reads_the_end();
-  for (int i = 0; i < 4; ++i) turn();
-  EXPECT_THAT(server_module.log, ElementsAre("down lost", "identified alice", "down peer_abort"));
+  many_turns();
+  EXPECT_THAT(server_module.log,
+              ElementsAre("down lost", "refused has gone away", "down peer_abort"));
   EXPECT_FALSE(server.directory.association_of(&server_module, "alice"));
   EXPECT_EQ(server.directory.associations(), 0u);
+}
+
+TEST_F(ReturnTest, IsFoundWhereTheOldOneHasMoved) {
+  ASSERT_TRUE(server.shard.move(first_association, ShardId{1}, world.now()));
+  many_turns();
+  ASSERT_FALSE(server_module.log.empty());
+  EXPECT_EQ(server_module.log.front(), "refused has an association already");
+  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), first_association);
 }
 
 TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
@@ -405,6 +417,9 @@ TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
   ASSERT_NE(server.facts.last<fact::PeerRefused>(), nullptr);
   EXPECT_EQ(server.facts.last<fact::PeerRefused>()->why,
             "sent more before it was let in than it may");
+  the_first_reads_the_end();
+  many_turns();
+  EXPECT_FALSE(server.directory.association_of(&server_module, "alice"));
 }
 
 TEST_F(ShardTest, BoundsTheAssociationsThatHaveNotIdentifiedThemselves) {
