@@ -1,5 +1,6 @@
 #include "transport/datagram_batch.h"
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -126,6 +127,56 @@ TEST_P(DatagramBatchTest, SendsToManyAtOnce) {
   for (const Udp& to : many) add(batch, to, to.address().text_with_port());
   batch.send();
   for (Udp& to : many) EXPECT_THAT(to.read_all(), ElementsAre(to.address().text_with_port()));
+}
+
+// Between two sockets that count what nobody has read, which UDP on loopback does not.
+class FullSocket : public testing::Test {
+ protected:
+  FullSocket() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends.data()), 0);
+    near_ = FileDescriptor(ends[0]);
+    far_ = FileDescriptor(ends[1]);
+    const int smallest = 1;
+    EXPECT_EQ(::setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest), 0);
+  }
+  void read_all() {
+    std::vector<char> space(4096);
+    for (ssize_t got = 0; (got = ::recv(far_.get(), space.data(), space.size(), 0)) > 0;) {
+      came_.emplace_back(space.data(), static_cast<std::size_t>(got));
+    }
+  }
+
+  FileDescriptor near_, far_;
+  const SocketAddress anywhere_ = SocketAddress::parse("127.0.0.1", 7000).value();
+  std::vector<std::string> came_;
+};
+
+TEST_F(FullSocket, IsGivenTheRestWhenItHasRoom) {
+  DatagramBatch batch(near_.get());
+  std::vector<std::string> sent;
+  for (std::size_t i = 0; i < 40; ++i) {
+    sent.emplace_back(1000 + i, static_cast<char>('A' + i));
+    ASSERT_TRUE(batch.add(anywhere_, as_bytes(sent.back())));
+  }
+  batch.send();
+  EXPECT_FALSE(batch.empty());
+  for (int rounds = 0; rounds < 40 && !batch.empty(); ++rounds) {
+    read_all();
+    batch.send();
+  }
+  read_all();
+  EXPECT_EQ(came_, sent);
+}
+
+TEST_F(FullSocket, LosesWhatThereIsNoRoomForHereEither) {
+  DatagramBatch batch(near_.get());
+  batch.send_singly();
+  const std::string packet(1400, 'x');
+  std::size_t accepted = 0;
+  while (accepted < 1000 && batch.add(anywhere_, as_bytes(packet))) ++accepted;
+  EXPECT_GT(accepted, 60u);
+  EXPECT_LT(accepted, 200u);
 }
 
 // One that cannot be sent is lost, and no other.
