@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cassert>
 #include <cstring>
 #include <new>
@@ -13,12 +14,19 @@ namespace siglane {
 namespace detail {
 namespace {
 
-constexpr std::array<std::size_t, 6> kClassBytes = {256, 1024, 4096, 16384, 65536, 262144};
+// The powers of two from 256 bytes to 256 KiB.
+constexpr std::size_t kSmallestShift = 8, kClasses = 11;
 
-std::size_t class_of(std::size_t bytes) {
-  return static_cast<std::size_t>(std::lower_bound(kClassBytes.begin(), kClassBytes.end(), bytes) -
-                                  kClassBytes.begin());
+constexpr std::size_t bytes_of_class(std::size_t index) {
+  return std::size_t{1} << (kSmallestShift + index);
 }
+// kClasses, or more: of none.
+constexpr std::size_t class_of(std::size_t bytes) {
+  const auto shift = static_cast<std::size_t>(std::bit_width(bytes == 0 ? 0 : bytes - 1));
+  return shift <= kSmallestShift ? 0 : shift - kSmallestShift;
+}
+static_assert(class_of(0) == 0 && class_of(256) == 0 && class_of(257) == 1 && class_of(512) == 1);
+static_assert(class_of(262144) == kClasses - 1 && class_of(262145) == kClasses);
 
 // Marks a return stack whose pool is gone.
 Block* const kClosed = reinterpret_cast<Block*>(std::uintptr_t{1});
@@ -50,7 +58,7 @@ struct FreeList {
 };
 
 struct PoolState {
-  std::array<FreeList, kClassBytes.size()> free{};  // owner's thread only
+  std::array<FreeList, kClasses> free{};  // owner's thread only
   std::size_t cached_bytes = 0;
   std::size_t cached_bytes_max = 0;
   std::size_t released_bytes = 0;  // since the heap was trimmed
@@ -83,7 +91,7 @@ struct PoolState {
 
 Block* allocate_block(PoolState* home, std::size_t capacity) {
   const std::size_t index = class_of(capacity);
-  if (home == nullptr || index == kClassBytes.size()) {
+  if (home == nullptr || index >= kClasses) {
     void* raw = ::operator new(sizeof(Block) + capacity);
     return new (raw) Block{1, static_cast<std::uint32_t>(capacity), nullptr, nullptr};
   }
@@ -95,9 +103,10 @@ Block* allocate_block(PoolState* home, std::size_t capacity) {
     block->holders.store(1, std::memory_order_relaxed);
     return block;
   }
-  void* raw = ::operator new(sizeof(Block) + kClassBytes[index]);
+  const std::size_t bytes = bytes_of_class(index);
+  void* raw = ::operator new(sizeof(Block) + bytes);
   ++home->heap_allocations;
-  return new (raw) Block{1, static_cast<std::uint32_t>(kClassBytes[index]), home, nullptr};
+  return new (raw) Block{1, static_cast<std::uint32_t>(bytes), home, nullptr};
 }
 
 void release_block(Block* block) {

@@ -72,8 +72,8 @@ using Letter = std::variant<Delivery, Call, Arrival, Diverted, Mark, Passed, Gat
 // How much data may wait in one place, on its way between two shards. Not much: what waits longer
 // than a shard takes for a few turns of its loop only makes everything later, control too.
 struct DataBudget {
-  std::size_t parcels_max = 8192;
-  std::size_t bytes_max = std::size_t{4} << 20;
+  std::size_t parcels_max = 2048;
+  std::size_t bytes_max = std::size_t{1} << 20;
 };
 // What does wait. A parcel of any size may wait alone.
 struct DataWaiting {

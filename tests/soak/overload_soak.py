@@ -9,8 +9,8 @@ seconds. Beside them good peers of siglane-load, over TCP and usrsctp, that must
 
 SIGLANE_SOAK_SECONDS (default 600, which is for SIGLANE_LONG) says for how long. The resident memory
 of each node is sampled every second. What waits in its queues comes and goes, tens of MiB within
-seconds, so peaks are compared: that of the last minute may be 2 % above that of the minute around
-the second one. (Of ten; a tenth around the end of the first fifth.)
+seconds, so peaks are compared: that of the last tenth may be 2 % above that of the tenth around the
+end of the first fifth. (Minutes, of ten. Below five there is too little to compare.)
 """
 import itertools
 import os
@@ -28,6 +28,7 @@ from raw_peers import Asp, Mme, RawPeer
 
 ADDRESS = "127.0.0.1"
 GROWTH_MAX = 1.02
+JUDGED_SECONDS_MIN = 300
 FIRST_CONTEXT, FIRST_POINT_CODE = 101, 1001
 IMSIS = [f"0010100000{n:05}" for n in range(1, 1001)]
 
@@ -187,10 +188,11 @@ class Memory(threading.Thread):
         part = max(1, tenth // 2)
         curve = [round(statistics.median(samples[at:at + part]) / 1024, 1)
                  for at in range(0, len(samples) - part + 1, part)]
-        early, late = max(samples[tenth * 3 // 2:][:tenth]), max(samples[-tenth:])
+        early = max(samples[tenth * 3 // 2:tenth * 5 // 2 + 1])
+        late = max(samples[-tenth:])
         print(f"{process.name}: resident MiB, medians of twentieths: {curve}; peaks: early "
               f"{early / 1024:.1f}, late {late / 1024:.1f}, ratio {late / early:.4f}", flush=True)
-        if late > early * GROWTH_MAX:
+        if len(samples) >= JUDGED_SECONDS_MIN * 0.9 and late > early * GROWTH_MAX:
             return [f"{process.name} grew from {early} KiB to {late} KiB"]
         return []
 
