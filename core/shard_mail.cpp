@@ -309,6 +309,8 @@ void Shard::arrive(Arrival& arrival, Instant now) {
 }
 
 void Shard::balance(double busy, Instant now) {
+  // Many come for a moment only, and the first second of those that stay tells nothing of the rest.
+  constexpr Duration kAgeMin = 3s;
   std::uint64_t messages_all = 0;
   std::vector<MoveCandidate> candidates;
   for (auto& [id, entry] : entries_) {
@@ -316,7 +318,8 @@ void Shard::balance(double busy, Instant now) {
     const std::uint64_t so_far = entry->messages_received + entry->messages_sent;
     const std::uint64_t messages = so_far - std::exchange(entry->messages_balanced, so_far);
     messages_all += messages;
-    if (busy < kBusyEnoughToMove || messages == 0 || !entry->stay.over(now)) continue;
+    if (busy < kBusyEnoughToMove || messages == 0) continue;
+    if (now - entry->since < kAgeMin || !entry->stay.over(now)) continue;
     if (transport_.seat(id) == Seat::own) candidates.push_back({id, static_cast<double>(messages)});
   }
   directory_.report_load(config_.id, {busy, associations_});
