@@ -61,18 +61,16 @@ GapPeer::GapPeer(std::uint16_t udp_port, std::uint16_t port)
   store_u16(init.data() + 8, 1);        // streams out, and in
   store_u16(init.data() + 10, 1);
   store_u32(init.data() + 12, first_tsn_);
-  send(chunk(kInit, 0, init));
-  const auto answer = wait_for(kInitAck);
+  const auto answer = ask(chunk(kInit, 0, init), kInitAck);
   peer_tag_ = load_u32(answer.data());
   for (std::size_t at = 16; at + kChunkHeaderBytes <= answer.size();) {
     const std::size_t length = load_u16(answer.data() + at + 2);
     need(length >= kChunkHeaderBytes && at + length <= answer.size(), "INIT ACK");
     if (load_u16(answer.data() + at) == kStateCookie) {
-      send(chunk(kCookieEcho, 0, Bytes(answer).subspan(at + 4, length - 4)));
+      (void)ask(chunk(kCookieEcho, 0, Bytes(answer).subspan(at + 4, length - 4)), kCookieAck);
     }
     at += (length + 3) / 4 * 4;
   }
-  (void)wait_for(kCookieAck);
   acknowledged_ = first_tsn_ - 1;
 }
 
@@ -131,15 +129,17 @@ bool GapPeer::all_acknowledged() {
   return acknowledged_ + 1 == first_tsn_ + count_;
 }
 
-std::vector<std::byte> GapPeer::wait_for(std::uint8_t type) {
-  constexpr int kPatienceMs = 5000;
+std::vector<std::byte> GapPeer::ask(const Chunk& question, std::uint8_t answer) {
+  constexpr int kTries = 10, kPatienceMs = 500;
   std::vector<std::byte> value;
-  for (bool found = false; !found;) {
+  bool found = false;
+  for (int tries = 0; tries < kTries && !found; ++tries) {
+    send(question);
     pollfd one{socket_.get(), POLLIN, 0};
-    errno = ETIMEDOUT;
-    need(::poll(&one, 1, kPatienceMs) == 1, "no answer");
-    (void)read_packet(type, value, found);
+    while (!found && ::poll(&one, 1, kPatienceMs) == 1) (void)read_packet(answer, value, found);
   }
+  errno = ETIMEDOUT;
+  need(found, "no answer");
   return value;
 }
 

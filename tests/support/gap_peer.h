@@ -33,8 +33,9 @@ class GapPeer {
   static Chunk chunk(std::uint8_t type, std::uint8_t flags, Bytes value);
   void send(const Chunk& chunk);
   void send_data(std::size_t number);
-  // The value of the next chunk of that type, within five seconds.
-  std::vector<std::byte> wait_for(std::uint8_t type);
+  // The value of the next chunk of type `answer`, within five seconds. What is asked may be lost:
+  // it is repeated.
+  std::vector<std::byte> ask(const Chunk& question, std::uint8_t answer);
   // Reads one packet, if one is there. false: none is.
   bool read_packet(std::uint8_t wanted, std::vector<std::byte>& value, bool& found);
 
