@@ -122,7 +122,7 @@ struct EndpointConfig {
   std::uint16_t sockets = 0;  // shared one-to-many sockets by SO_REUSEPORT; 0: as many as needed
   std::uint16_t udp_encapsulation_port = 0;  // RFC 6951, ours; 0: none
   std::uint16_t peers_udp_port = 0;          // of peers that have none of their own
-  bool udp_segmentation_offload = true;      // usrsctp's packets by UDP_SEGMENT and UDP_GRO
+  bool udp_segmentation_offload = false;     // usrsctp's packets by UDP_SEGMENT and UDP_GRO
   std::size_t associations_max = 16384;      // beyond: new ones are refused
   AssociationLimits limits;
   SctpOptions sctp;

@@ -37,7 +37,7 @@ class UsrsctpStack {
   // one size to or from one peer pass the kernel as one (UDP_SEGMENT, UDP_GRO); once refused,
   // never.
   using UdpPort = std::size_t;
-  Result<UdpPort> open_udp(const SocketAddress& local, bool offload = true);
+  Result<UdpPort> open_udp(const SocketAddress& local, bool offload);
   const SocketAddress& udp_address(UdpPort port) const { return udp_[port]->local; }
   // What the kernel let us have for receiving, if that is less than we asked for.
   std::optional<std::size_t> clipped_buffer(UdpPort port) const { return udp_[port]->clipped; }

@@ -164,6 +164,22 @@ TEST_F(Usrsctp, AFullSendBufferIsTriedAgainUntilAllIsOut) {
   }
 }
 
+TEST_F(Usrsctp, PacketsMayPassTheKernelTogether) {
+  EndpointConfig there = Node::config("127.0.0.1", 0, true);
+  EndpointConfig here = Node::config("127.0.0.1", 0, false);
+  there.udp_segmentation_offload = here.udp_segmentation_offload = true;
+  server.open(there);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.open(here), server);
+  std::vector<std::string> sent;
+  for (int i = 0; i < 500; ++i) {
+    sent.push_back(std::to_string(i) + std::string(1000, 'x'));
+    ASSERT_TRUE(client.send(ours, sent.back()));
+  }
+  ASSERT_TRUE(world.run_until([&] { return server.of(theirs).received.size() == sent.size(); }));
+  EXPECT_EQ(server.of(theirs).received, sent);
+}
+
 TEST_F(Usrsctp, ThereIsOneInAProcess) {
   server.listen();
   {

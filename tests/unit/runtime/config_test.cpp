@@ -46,7 +46,7 @@ TEST(Config, ReadsEverySharedKey) {
       "name": "main", "module": "echo", "transport": "usrsctp",
       "addresses": ["127.0.0.1", "::ffff:127.0.0.2", "0:0::1"], "port": 3868, "listen": true,
       "sockets": 2, "udp_encapsulation": {
-        "local_port": 9899, "remote_port": 9898, "segmentation_offload": false},
+        "local_port": 9899, "remote_port": 9898, "segmentation_offload": true},
       "associations_max": 7,
       "limits": {"message_bytes_max": 70000, "send_queue_bytes_max": 80000,
                  "send_queue_messages_max": 5},
@@ -89,7 +89,7 @@ TEST(Config, ReadsEverySharedKey) {
   EXPECT_TRUE(endpoint.listening);
   EXPECT_EQ(endpoint.sockets, 2);
   EXPECT_EQ(endpoint.udp_encapsulation_port, 9899);
-  EXPECT_FALSE(endpoint.udp_segmentation_offload);
+  EXPECT_TRUE(endpoint.udp_segmentation_offload);
   EXPECT_EQ(endpoint.associations_max, 7u);
   EXPECT_EQ(endpoint.limits.message_bytes_max, 70000u);
   EXPECT_EQ(endpoint.limits.send_queue_bytes_max, 80000u);
