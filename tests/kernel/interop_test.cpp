@@ -1,38 +1,22 @@
 // The kernel's SCTP and usrsctp talk to each other, in UDP (RFC 6951), under full two-way load,
 // whoever connects, and while both peel the association off. SIGLANE_LONG: 50,000 messages each
 // way.
-#include <fstream>
-
 #include <gtest/gtest.h>
 
 #include "tests/kernel/harness.h"
 #include "tests/support/certificates.h"
 #include "tests/support/sctp_flow.h"
 #include "tests/support/seeds.h"
+#include "tests/support/udp_encapsulation.h"
 #include "transport/sctp_security.h"
 
 namespace siglane::kernel_test {
 namespace {
 
-constexpr std::uint16_t kKernelUdp = 9899;
-
-// As long as it lives, the SCTP of our network namespace is to be had in UDP, too.
-class Encapsulation {
- public:
-  Encapsulation() { set(kKernelUdp); }
-  ~Encapsulation() { set(0); }
-  Encapsulation(const Encapsulation&) = delete;
-  Encapsulation& operator=(const Encapsulation&) = delete;
-
- private:
-  static void set(int port) {
-    std::ofstream("/proc/sys/net/sctp/udp_port") << port << std::flush;
-    EXPECT_EQ(transport::udp_encapsulation_port(), port);
-  }
-};
+using test::UdpEncapsulation;
 
 struct Interop : ::testing::Test {
-  Encapsulation encapsulation;
+  UdpEncapsulation encapsulation;
   World world;
   FlowEnd kernel{world, Stack::kernel}, user{world, Stack::usrsctp};
   siglane::testing::TemporaryDirectory directory;
@@ -40,7 +24,7 @@ struct Interop : ::testing::Test {
 
   void exchange(FlowEnd& client, FlowEnd& server, std::uint32_t messages,
                 std::size_t size_max = 20000) {
-    kernel.node.udp_port = kKernelUdp;
+    kernel.node.udp_port = UdpEncapsulation::kPort;
     server.node.listen();
     const auto [ours, theirs] = client.node.join(client.node.endpoint(), server.node);
     ASSERT_NE(theirs, AssociationId::none);

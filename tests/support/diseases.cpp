@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <fstream>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "tests/support/busy_node.h"
 #include "tests/support/gap_peer.h"
 #include "tests/support/raw_peer.h"
+#include "tests/support/udp_encapsulation.h"
 #include "transport/sctp_socket.h"
 
 namespace siglane::test {
@@ -346,22 +346,6 @@ TwoWayRun exchange_with_little_receive_buffer(bool peels, std::size_t messages_e
 }
 
 namespace {
-
-// As long as it lives, this kernel takes SCTP in UDP.
-class UdpEncapsulation {
- public:
-  UdpEncapsulation() { set(kPort); }
-  ~UdpEncapsulation() { set(0); }
-  UdpEncapsulation(const UdpEncapsulation&) = delete;
-  UdpEncapsulation& operator=(const UdpEncapsulation&) = delete;
-
-  static constexpr std::uint16_t kPort = 9899;
-
- private:
-  static void set(std::uint16_t port) {
-    std::ofstream("/proc/sys/net/sctp/udp_port") << port << std::flush;
-  }
-};
 
 WedgedRun exchange_beside_gaps_with(std::uint16_t port, Duration measured) {
   constexpr std::size_t kExchanging = 6, kGaps = 6;
