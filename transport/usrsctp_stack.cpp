@@ -138,8 +138,8 @@ Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local,
       ::socket(local.family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP));
   const int fd = udp->fd.get();
   if (fd < 0) return fail(errno);
-  const int on = 1;
   if (local.family() == AF_INET6) {
+    const int on = 1;
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
   }
   const int wanted = kUdpBufferBytes;
