@@ -83,8 +83,10 @@ std::size_t DatagramBatch::send_from(std::size_t first) {
     parts[i] = {bytes_.data() + run.offset, run.bytes};
     messages[i] = {};
     msghdr& header = messages[i].msg_hdr;
-    header.msg_name = const_cast<sockaddr*>(run.to.raw());
-    header.msg_namelen = run.to.size();
+    if (!connected_) {
+      header.msg_name = const_cast<sockaddr*>(run.to.raw());
+      header.msg_namelen = run.to.size();
+    }
     header.msg_iov = &parts[i];
     header.msg_iovlen = 1;
     if (run.bytes == run.segment) continue;
@@ -97,10 +99,15 @@ std::size_t DatagramBatch::send_from(std::size_t first) {
     const auto size = static_cast<std::uint16_t>(run.segment);
     std::memcpy(CMSG_DATA(segment), &size, sizeof size);
   }
+  // A connected socket says once what ICMP has told of an earlier datagram, and sends nothing then.
+  int told = connected_ ? 1 : 0;
+  const auto worth_another = [&] {
+    return errno == EINTR || (errno != EAGAIN && errno != ENOBUFS && told-- > 0);
+  };
   int sent = 0;
   do {
     sent = ::sendmmsg(fd_, messages.data(), static_cast<unsigned>(count), kFlags);
-  } while (sent < 0 && errno == EINTR);
+  } while (sent < 0 && worth_another());
   if (sent > 0) return static_cast<std::size_t>(sent);
   if (errno == EAGAIN || errno == ENOBUFS) return 0;
   const Run& refused = runs_[first];
@@ -116,7 +123,8 @@ std::size_t DatagramBatch::send_from(std::size_t first) {
 void DatagramBatch::send_one_by_one(const Run& run) {
   for (std::size_t at = 0; at < run.bytes; at += run.segment) {
     const std::size_t size = std::min(run.segment, run.bytes - at);
-    (void)::sendto(fd_, bytes_.data() + run.offset + at, size, kFlags, run.to.raw(), run.to.size());
+    (void)::sendto(fd_, bytes_.data() + run.offset + at, size, kFlags,
+                   connected_ ? nullptr : run.to.raw(), connected_ ? 0 : run.to.size());
   }
 }
 

@@ -24,6 +24,8 @@ class DatagramBatch {
 
   // From now on each datagram makes its own way.
   void send_singly() { segments_ = false; }
+  // From now on the socket is connected, and all datagrams are for that peer.
+  void socket_is_connected() { connected_ = true; }
 
  private:
   // Datagrams of one size to one address; the last may be shorter.
@@ -40,7 +42,7 @@ class DatagramBatch {
   void send_one_by_one(const Run& run);
 
   int fd_;
-  bool segments_ = true;
+  bool segments_ = true, connected_ = false;
   std::vector<std::byte> bytes_;
   std::vector<Run> runs_;
 };

@@ -66,6 +66,7 @@ void UsrsctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   readable_.push_back(source);
   soon_.schedule();
   association.sit_on(std::move(ours->socket));
+  stack_->give_own_socket(association.path);
   association.paused = false;
   associations_[association.id()] = std::move(owned);
   ++endpoints_.at(source.endpoint).associations;

@@ -56,6 +56,12 @@ std::size_t segment_of(msghdr& header) {
   return 0;
 }
 
+// May another socket of ours be bound to the same port? For the moment in which it is.
+void share_port(int fd, bool on) {
+  const int value = on ? 1 : 0;
+  (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value);
+}
+
 // The one stack of the process, and who has it. It is never finished: what was closed on it may
 // linger, and its next owner goes on with it.
 UsrsctpStack* owner = nullptr;
@@ -121,11 +127,23 @@ UsrsctpStack::~UsrsctpStack() {
 // --- UDP ------------------------------------------------------------------------------------
 
 Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local, bool offload) {
-  for (UdpPort port = 0; port < udp_.size(); ++port) {
-    if (udp_[port]->local != local) continue;
-    if (!offload) set_offload(*udp_[port], false);
-    return port;
+  for (const auto& udp : udp_) {
+    if (udp->local != local) continue;
+    if (!offload) set_offload(*udp, false);
+    return udp->port;
   }
+  auto bound = bind_udp(local);
+  if (!bound) return tl::unexpected(bound.error());
+  Udp& udp = **bound;
+  udp.port = udp_.size();
+  set_offload(udp, offload);
+  if (auto good = watch(udp); !good) return tl::unexpected(good.error());
+  udp_.push_back(std::move(*bound));
+  return udp.port;
+}
+
+Result<std::unique_ptr<UsrsctpStack::Udp>> UsrsctpStack::bind_udp(const SocketAddress& local,
+                                                                  bool shares_port) {
   const auto fail = [&](int error) {
     return failure("UDP port " + local.text_with_port() + ": " + std::strerror(error) +
                    (error == EADDRINUSE ? " (does another node run here, or the kernel's own SCTP "
@@ -154,35 +172,73 @@ Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local,
   getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &got, &size);
   // Linux doubles what it grants.
   if (got / 2 < wanted) udp->clipped = static_cast<std::size_t>(got / 2);
+  share_port(fd, shares_port);
   if (::bind(fd, local.raw(), local.size()) != 0) return fail(errno);
   udp->out.emplace(fd);
-  set_offload(*udp, offload);
-  const UdpPort port = udp_.size();
-  auto poll = loop_.poll(fd, [this, port](PollEvents events) { on_udp(port, events); });
+  return udp;
+}
+
+Result<void> UsrsctpStack::watch(Udp& udp) {
+  auto poll = loop_.poll(udp.fd.get(), [this, &udp](PollEvents events) { on_udp(udp, events); });
   if (!poll) return tl::unexpected(poll.error());
-  poll->watch(true, false);
-  udp->poll = std::move(*poll);
-  udp_.push_back(std::move(udp));
-  return port;
+  udp.poll = std::move(*poll);
+  udp.poll->watch(true, false);
+  return {};
 }
 
 void UsrsctpStack::set_offload(Udp& udp, bool on) {
+  udp.offload = on;
   if (!on) udp.out->send_singly();
   const int glued = on ? 1 : 0;
   (void)setsockopt(udp.fd.get(), IPPROTO_UDP, UDP_GRO, &glued, sizeof glued);
 }
 
-void UsrsctpStack::on_udp(UdpPort port, PollEvents events) {
-  Udp& udp = *udp_[port];
+void UsrsctpStack::give_own_socket(PathId id) {
+  const auto it = paths_.find(id);
+  if (it == paths_.end() || own_.contains(id)) return;
+  Path& path = it->second;
+  const Udp& shared = *path.udp;
+  // Both have to agree, but only while the second is bound: a port that is taken is an error.
+  share_port(shared.fd.get(), true);
+  auto bound = bind_udp(shared.local, true);
+  share_port(shared.fd.get(), false);
+  if (!bound) return;
+  Udp& own = **bound;
+  share_port(own.fd.get(), false);
+  if (::connect(own.fd.get(), path.remote.raw(), path.remote.size()) != 0) return;
+  own.port = shared.port;
+  set_offload(own, shared.offload);
+  if (!watch(own)) return;
+  own.out->socket_is_connected();
+  path.udp = &own;
+  own_.emplace(id, std::move(*bound));
+  // Until it was connected, it got everybody's packets.
+  (void)read_packets(own, kReadsPerTick);
+  own.path = id;
+}
+
+// What waits to be sent from it is, what waits to be read is lost, as on a network.
+void UsrsctpStack::close_own_socket(PathId id) {
+  const auto it = own_.find(id);
+  if (it == own_.end()) return;
+  Udp& own = *it->second;
+  send_from(own);
+  if (own.unsent) std::erase(unsent_, &own);
+  paths_.at(id).udp = udp_[own.port].get();
+  closing_.push_back(std::move(it->second));
+  own_.erase(it);
+}
+
+void UsrsctpStack::on_udp(Udp& udp, PollEvents events) {
   if (events.error != 0) {
     int error = 0;
     socklen_t size = sizeof error;
     getsockopt(udp.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);  // read, it is gone
-    udp.poll->watch(true, !udp.out->empty());
   }
+  if (events.error != 0 || events.writable) send_from(udp);
   // What each batch has brought is dealt with while it is still in the cache.
   for (int round = 0; round < kReadsPerWake; ++round) {
-    const bool more = read_packets(port, 1);
+    const bool more = read_packets(udp, 1);
     if (after_input_) after_input_();
     if (!more) break;
   }
@@ -190,8 +246,7 @@ void UsrsctpStack::on_udp(UdpPort port, PollEvents events) {
 }
 
 // true: there may be more.
-bool UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
-  const int fd = udp_[port]->fd.get();
+bool UsrsctpStack::read_packets(Udp& udp, int rounds_max) {
   std::array<mmsghdr, kPacketsPerRead> messages;
   std::array<iovec, kPacketsPerRead> parts;
   std::array<sockaddr_storage, kPacketsPerRead> from;
@@ -200,18 +255,31 @@ bool UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
     for (std::size_t i = 0; i < kPacketsPerRead; ++i) {
       parts[i] = {space_->bytes[i].data(), kPacketBytesMax};
       messages[i] = {};
-      messages[i].msg_hdr.msg_name = &from[i];
-      messages[i].msg_hdr.msg_namelen = sizeof from[i];
       messages[i].msg_hdr.msg_iov = &parts[i];
       messages[i].msg_hdr.msg_iovlen = 1;
-      messages[i].msg_hdr.msg_control = controls[i].bytes.data();
-      messages[i].msg_hdr.msg_controllen = controls[i].bytes.size();
+      if (udp.path == 0) {
+        messages[i].msg_hdr.msg_name = &from[i];
+        messages[i].msg_hdr.msg_namelen = sizeof from[i];
+      }
+      if (udp.offload) {
+        messages[i].msg_hdr.msg_control = controls[i].bytes.data();
+        messages[i].msg_hdr.msg_controllen = controls[i].bytes.size();
+      }
     }
-    const int got = ::recvmmsg(fd, messages.data(), kPacketsPerRead, MSG_DONTWAIT, nullptr);
+    const int got =
+        ::recvmmsg(udp.fd.get(), messages.data(), kPacketsPerRead, MSG_DONTWAIT, nullptr);
     if (got <= 0) return false;
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
-      input(port, SocketAddress::from(from[i]), Bytes(space_->bytes[i]).first(messages[i].msg_len),
-            segment_of(messages[i].msg_hdr));
+      const Bytes packets = Bytes(space_->bytes[i]).first(messages[i].msg_len);
+      const std::size_t segment = udp.offload ? segment_of(messages[i].msg_hdr) : 0;
+      if (udp.path != 0) {
+        input(udp.path, packets, segment);
+        continue;
+      }
+      const SocketAddress sender = SocketAddress::from(from[i]);
+      if (sender.port() == 0) continue;  // nobody can be answered there
+      const auto path = find_path(*udp_[udp.port], sender);
+      if (path) input(*path, packets, segment);
     }
     if (static_cast<std::size_t>(got) < kPacketsPerRead) return false;
   }
@@ -219,11 +287,8 @@ bool UsrsctpStack::read_packets(UdpPort port, int rounds_max) {
 }
 
 // `segment`: the size of each of them but the last, which may be shorter; 0: there is one.
-void UsrsctpStack::input(UdpPort port, const SocketAddress& from, Bytes packets,
-                         std::size_t segment) {
-  if (from.port() == 0) return;  // nobody can be answered there
-  const auto path = find_path(port, from);
-  while (path && packets.size() > kFirstChunkOffset) {
+void UsrsctpStack::input(PathId path, Bytes packets, std::size_t segment) {
+  while (packets.size() > kFirstChunkOffset) {
     const Bytes packet =
         packets.first(segment == 0 ? packets.size() : std::min(segment, packets.size()));
     packets = packets.subspan(packet.size());
@@ -232,40 +297,49 @@ void UsrsctpStack::input(UdpPort port, const SocketAddress& from, Bytes packets,
     // The stack looks through all its addresses again and again, so that only who has answered from
     // where it says it is becomes one of them.
     const std::byte first_chunk = packet[kFirstChunkOffset];
-    if (first_chunk == kCookieEcho) register_path(*path);
+    if (first_chunk == kCookieEcho) register_path(path);
     if (has_timers(first_chunk)) stir();
-    usrsctp_conninput(as_address(*path), packet.data(), packet.size(), 0);
+    usrsctp_conninput(as_address(path), packet.data(), packet.size(), 0);
   }
 }
 
 int UsrsctpStack::output(PathId id, const void* packet, std::size_t size) {
   const auto it = paths_.find(id);
   if (it == paths_.end()) return EHOSTUNREACH;
+  Path& path = it->second;
   ++packets_out_;
-  it->second.last_used = loop_.now();
+  path.last_used = loop_.now();
   const auto* bytes = static_cast<const std::byte*>(packet);
   if (size <= kFirstChunkOffset || has_timers(bytes[kFirstChunkOffset])) stir();
-  return udp_[it->second.port]->out->add(it->second.remote, Bytes(bytes, size)) ? 0 : ENOBUFS;
+  Udp& udp = *path.udp;
+  if (!std::exchange(udp.unsent, true)) unsent_.push_back(&udp);
+  return udp.out->add(path.remote, Bytes(bytes, size)) ? 0 : ENOBUFS;
 }
 
 void UsrsctpStack::send_packets() {
-  for (const auto& udp : udp_) {
-    udp->out->send();
-    udp->poll->watch(true, !udp->out->empty());
+  for (Udp* udp : unsent_) {
+    udp->unsent = false;
+    send_from(*udp);
   }
+  unsent_.clear();
+}
+
+void UsrsctpStack::send_from(Udp& udp) {
+  udp.out->send();
+  udp.poll->watch(true, !udp.out->empty());
 }
 
 // --- Paths ----------------------------------------------------------------------------------
 
 std::optional<PathId> UsrsctpStack::path_to(UdpPort port, const SocketAddress& remote) {
-  const auto id = find_path(port, remote);
+  const auto id = find_path(*udp_[port], remote);
   if (id) register_path(*id);
   return id;
 }
 
-std::optional<PathId> UsrsctpStack::find_path(UdpPort port, const SocketAddress& remote) {
+std::optional<PathId> UsrsctpStack::find_path(Udp& udp, const SocketAddress& remote) {
   const Instant now = loop_.now();
-  if (auto it = path_ids_.find({port, remote}); it != path_ids_.end()) {
+  if (auto it = path_ids_.find({udp.port, remote}); it != path_ids_.end()) {
     paths_.at(it->second).last_used = now;
     return it->second;
   }
@@ -274,8 +348,8 @@ std::optional<PathId> UsrsctpStack::find_path(UdpPort port, const SocketAddress&
     if (paths_.size() >= kPathsMax) return std::nullopt;
   }
   const PathId id = ++last_path;
-  paths_[id] = {port, remote, 0, false, now};
-  path_ids_[{port, remote}] = id;
+  paths_[id] = {&udp, remote, 0, false, now};
+  path_ids_[{udp.port, remote}] = id;
   return id;
 }
 
@@ -291,7 +365,7 @@ SocketAddress UsrsctpStack::remote_of(PathId path) const {
 
 SocketAddress UsrsctpStack::local_of(PathId path) const {
   const auto it = paths_.find(path);
-  return it == paths_.end() ? SocketAddress{} : udp_[it->second.port]->local;
+  return it == paths_.end() ? SocketAddress{} : it->second.udp->local;
 }
 
 void UsrsctpStack::hold(PathId path) {
@@ -299,9 +373,9 @@ void UsrsctpStack::hold(PathId path) {
 }
 
 void UsrsctpStack::drop(PathId path) {
-  if (auto it = paths_.find(path); it != paths_.end() && it->second.holders > 0) {
-    --it->second.holders;
-  }
+  const auto it = paths_.find(path);
+  if (it == paths_.end() || it->second.holders == 0) return;
+  if (--it->second.holders == 0) close_own_socket(path);
 }
 
 void UsrsctpStack::forget_idle_paths(Instant now, Duration idle_max) {
@@ -313,7 +387,7 @@ void UsrsctpStack::forget_idle_paths(Instant now, Duration idle_max) {
       continue;
     }
     if (path.registered) usrsctp_deregister_address(as_address(it->first));
-    path_ids_.erase({path.port, path.remote});
+    path_ids_.erase({path.udp->port, path.remote});
     it = paths_.erase(it);
   }
 }
@@ -326,12 +400,14 @@ void UsrsctpStack::stir() {
 }
 
 void UsrsctpStack::tick() {
+  closing_.clear();
   const Instant now = loop_.now();
   const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(now - ticked_);
   ticked_ += elapsed;  // the fraction counts next time
   // An acknowledgement that waits here must be seen before the timer that waits for it: a loop that
   // is late is no reason to send again, let alone to give the peer up.
-  for (UdpPort port = 0; port < udp_.size(); ++port) (void)read_packets(port, kReadsPerTick);
+  for (const auto& udp : udp_) (void)read_packets(*udp, kReadsPerTick);
+  for (const auto& [path, udp] : own_) (void)read_packets(*udp, kReadsPerTick);
   if (elapsed.count() > 0) usrsctp_handle_timers(static_cast<std::uint32_t>(elapsed.count()));
   if (now - last_sweep_ >= kPathIdleMax) forget_idle_paths(now, kPathIdleMax);
   hurried_ = now - last_packet_ < kHurryAfterPacket;

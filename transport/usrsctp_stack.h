@@ -50,6 +50,10 @@ class UsrsctpStack {
   // A path that nobody holds is forgotten some time after its last packet.
   void hold(PathId path);
   void drop(PathId path);
+  // A UDP socket for this path alone, connected to the peer, on the same port, until nobody holds
+  // the path: the kernel looks up the route once and not for each packet, and no other peer's
+  // packets fill its buffer. Where there cannot be one, nothing changes.
+  void give_own_socket(PathId path);
 
   // Sends the packets that the stack has made because its sockets were used. Those that it made
   // because of input or time are sent without it, and all of them at the end.
@@ -62,12 +66,16 @@ class UsrsctpStack {
   struct Udp {
     FileDescriptor fd;
     SocketAddress local;
+    UdpPort port = 0;
+    PathId path = 0;  // the only one; 0: all that have none of their own
+    bool offload = false;
     std::optional<std::size_t> clipped;
     std::optional<DatagramBatch> out;
     std::optional<Poll> poll;
+    bool unsent = false;  // is in unsent_
   };
   struct Path {
-    UdpPort port = 0;
+    Udp* udp = nullptr;
     SocketAddress remote;
     unsigned holders = 0;
     bool registered = false;  // with the stack, as an address of ours
@@ -85,20 +93,27 @@ class UsrsctpStack {
   friend struct UsrsctpCallbacks;
 
   explicit UsrsctpStack(Loop& loop);
+  Result<std::unique_ptr<Udp>> bind_udp(const SocketAddress& local, bool shares_port = false);
+  Result<void> watch(Udp& udp);
   static void set_offload(Udp& udp, bool on);
-  void on_udp(UdpPort port, PollEvents events);
-  bool read_packets(UdpPort port, int rounds_max);
-  void input(UdpPort port, const SocketAddress& from, Bytes packets, std::size_t segment);
+  void on_udp(Udp& udp, PollEvents events);
+  bool read_packets(Udp& udp, int rounds_max);
+  void input(PathId path, Bytes packets, std::size_t segment);
   int output(PathId path, const void* packet, std::size_t size);
+  static void send_from(Udp& udp);
+  void close_own_socket(PathId path);
   void tick();
   void stir();
-  std::optional<PathId> find_path(UdpPort port, const SocketAddress& remote);
+  std::optional<PathId> find_path(Udp& udp, const SocketAddress& remote);
   void register_path(PathId id);
   void forget_idle_paths(Instant now, Duration idle_max);
 
   Loop& loop_;
   std::function<void()> after_input_, after_time_;
-  std::vector<std::unique_ptr<Udp>> udp_;
+  std::vector<std::unique_ptr<Udp>> udp_;  // by UdpPort
+  std::unordered_map<PathId, std::unique_ptr<Udp>> own_;
+  std::vector<std::unique_ptr<Udp>> closing_;  // outside their callbacks
+  std::vector<Udp*> unsent_;
   std::unordered_map<PathId, Path> paths_;
   std::unordered_map<PathKey, PathId, PathKeyHash> path_ids_;
   std::unique_ptr<PacketSpace> space_;

@@ -2,8 +2,11 @@
 // that peers cannot have. What it has in common with the kernel's SCTP is in tests/contract.
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
+#include <string>
 #include <tuple>
 #include <vector>
 
@@ -23,6 +26,20 @@ using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+
+// How many UDP sockets with this port, on IPv4, are connected to a peer.
+std::size_t connected_sockets(std::uint16_t port) {
+  std::ifstream table("/proc/self/net/udp");
+  std::string line;
+  std::getline(table, line);  // what the columns are
+  std::size_t found = 0;
+  while (std::getline(table, line)) {
+    unsigned local_port = 0, remote = 0;
+    const int fields = std::sscanf(line.c_str(), " %*u: %*8x:%4x %8x:", &local_port, &remote);
+    if (fields == 2 && local_port == port && remote != 0) ++found;
+  }
+  return found;
+}
 
 struct Usrsctp : ::testing::Test {
   World world;
@@ -141,6 +158,43 @@ TEST_F(Usrsctp, AnInitDoesNotOfferEcn) {
   }
   EXPECT_THAT(offered, Not(IsEmpty()));
   EXPECT_THAT(offered, Not(Contains(kEcnCapable)));
+}
+
+TEST_F(Usrsctp, APeeledAssociationHasAUdpSocketOfItsOwnAsLongAsItLives) {
+  Node sporadic{world};
+  server.listen();
+  AssociationId ours{}, theirs{}, sporadic_ours{}, sporadic_theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
+  std::tie(sporadic_ours, sporadic_theirs) = sporadic.join(sporadic.endpoint(), server);
+  EXPECT_EQ(connected_sockets(server.udp_port), 0u);
+  ASSERT_TRUE(server.peel(theirs));
+  EXPECT_EQ(connected_sockets(server.udp_port), 1u);
+
+  // Both are served, and nobody else gets the port.
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(client.send(ours, "to the peeled one"));
+    ASSERT_TRUE(sporadic.send(sporadic_ours, "to the shared one"));
+    ASSERT_TRUE(server.send(theirs, "from the peeled one"));
+    ASSERT_TRUE(server.send(sporadic_theirs, "from the shared one"));
+  }
+  EXPECT_TRUE(world.run_until([&] {
+    return server.of(theirs).received.size() == 100 && client.of(ours).received.size() == 100 &&
+           server.of(sporadic_theirs).received.size() == 100 &&
+           sporadic.of(sporadic_ours).received.size() == 100;
+  }));
+  transport::FileDescriptor another(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(another.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+  const auto address = transport::SocketAddress::parse("127.0.0.1", server.udp_port).value();
+  EXPECT_NE(::bind(another.get(), address.raw(), address.size()), 0);
+
+  client.close(ours, CloseMode::graceful);
+  ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); }));
+  EXPECT_TRUE(world.run_until([&] { return connected_sockets(server.udp_port) == 0; }));
+  ASSERT_TRUE(sporadic.send(sporadic_ours, "still there"));
+  EXPECT_TRUE(
+      world.run_until([&] { return server.of(sporadic_theirs).received.back() == "still there"; }));
+  EXPECT_NE(client.join(client.endpoint(), server).second, AssociationId::none);
 }
 
 // The stack never says that a socket of many associations may be written to again.

@@ -1,6 +1,7 @@
 #include "transport/datagram_batch.h"
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,10 @@ using testing::ElementsAre;
 // A UDP socket on loopback.
 class Udp {
  public:
-  explicit Udp(const char* address = "127.0.0.1") {
-    const SocketAddress any_port = SocketAddress::parse(address, 0).value();
-    fd_ = FileDescriptor(::socket(any_port.family(), SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_UDP));
-    EXPECT_EQ(::bind(fd(), any_port.raw(), any_port.size()), 0);
+  explicit Udp(const char* address = "127.0.0.1") : Udp(SocketAddress::parse(address, 0).value()) {}
+  explicit Udp(const SocketAddress& at) {
+    fd_ = FileDescriptor(::socket(at.family(), SOCK_DGRAM | SOCK_NONBLOCK, IPPROTO_UDP));
+    EXPECT_EQ(::bind(fd(), at.raw(), at.size()), 0);
     sockaddr_storage bound{};
     socklen_t size = sizeof bound;
     EXPECT_EQ(::getsockname(fd(), reinterpret_cast<sockaddr*>(&bound), &size), 0);
@@ -186,6 +187,22 @@ TEST_P(DatagramBatchTest, GoesOnBehindOneThatIsTooLarge) {
   add(batch, one, "after");
   batch.send();
   EXPECT_THAT(one.read_all(), ElementsAre("before", "after"));
+}
+
+// The kernel says so at the next call, which sends nothing.
+TEST_P(DatagramBatchTest, LosesNothingMoreToAPeerThatWasAway) {
+  auto peer = std::make_unique<Udp>(GetParam());
+  const SocketAddress at = peer->address();
+  ASSERT_EQ(::connect(sender.fd(), at.raw(), at.size()), 0);
+  batch.socket_is_connected();
+  peer.reset();
+  ASSERT_TRUE(batch.add(at, as_bytes("lost")));
+  batch.send();
+  peer = std::make_unique<Udp>(at);
+  for (const char* packet : {"one", "another"}) ASSERT_TRUE(batch.add(at, as_bytes(packet)));
+  batch.send_singly();
+  batch.send();
+  EXPECT_THAT(peer->read_all(), ElementsAre("one", "another"));
 }
 
 }  // namespace
