@@ -83,7 +83,7 @@ class Buffer {
 class BufferPool {
  public:
   // `cached_bytes_max`: free blocks kept beyond it go back to the heap.
-  explicit BufferPool(std::size_t cached_bytes_max = std::size_t{32} << 20);
+  explicit BufferPool(std::size_t cached_bytes_max = std::size_t{4} << 20);
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;

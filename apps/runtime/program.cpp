@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <unistd.h>
 
 namespace siglane::runtime {
@@ -18,6 +19,10 @@ void occupy_standard_descriptors() {
     // open() takes the lowest number that is free: this one, for those below are taken by now.
     (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
+}
+
+void use_one_heap() {
+  (void)mallopt(M_ARENA_MAX, 1);
 }
 
 }  // namespace siglane::runtime

@@ -11,4 +11,9 @@ const char* version();
 // on which every read or write fails, as on a closed one. Before anything is opened.
 void occupy_standard_descriptors();
 
+// All threads allocate from one heap. glibc gives each its own, and what a shard gave back when its
+// traffic moved to another shard would not serve there. They seldom meet at its lock: what the
+// data path needs is kept. Before a second thread.
+void use_one_heap();
+
 }  // namespace siglane::runtime
