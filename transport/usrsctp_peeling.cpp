@@ -102,7 +102,9 @@ void UsrsctpTransport::tick() {
     std::vector<PeeloffSample> samples;
     for (auto& [id, association] : associations_) {
       association->meter.roll(now, options_.sample_interval / 2, threshold);
-      if (!association->peeled() && association->can_move()) {
+      if (association->peeled()) {
+        stack_->give_own_socket(association->path);  // if it got none for want of descriptors
+      } else if (association->can_move()) {
         samples.push_back(association->sample(now));
       }
     }

@@ -26,6 +26,7 @@ constexpr Duration kPathIdleWhenFull = 1s;
 constexpr Duration kFastTick = 10ms;
 constexpr Duration kSlowTick = 100ms;
 constexpr Duration kHurryAfterPacket = 300ms;
+constexpr Duration kLate = 5ms;
 
 // RFC 9260 §3.1: the common header; then the first chunk's type. A COOKIE ECHO is always first.
 constexpr std::size_t kFirstChunkOffset = 12;
@@ -56,8 +57,8 @@ std::size_t segment_of(msghdr& header) {
   return 0;
 }
 
-// May another socket of ours be bound to the same port? For the moment in which it is.
-void share_port(int fd, bool on) {
+// May other sockets that allow it too be bound to its address and port?
+void allow_others(int fd, bool on) {
   const int value = on ? 1 : 0;
   (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value);
 }
@@ -129,7 +130,12 @@ UsrsctpStack::~UsrsctpStack() {
 Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local, bool offload) {
   for (const auto& udp : udp_) {
     if (udp->local != local) continue;
-    if (!offload) set_offload(*udp, false);
+    if (!offload) {
+      set_offload(*udp, false);
+      for (const auto& [path, own] : own_) {
+        if (own->port == udp->port) set_offload(*own, false);
+      }
+    }
     return udp->port;
   }
   auto bound = bind_udp(local);
@@ -142,8 +148,11 @@ Result<UsrsctpStack::UdpPort> UsrsctpStack::open_udp(const SocketAddress& local,
   return udp.port;
 }
 
+// `beside`: that one has the same address and port. Two may have one as long as both allow it,
+// which the first does for this moment only, so that a port that is taken is an error for everybody
+// else.
 Result<std::unique_ptr<UsrsctpStack::Udp>> UsrsctpStack::bind_udp(const SocketAddress& local,
-                                                                  bool shares_port) {
+                                                                  const Udp* beside) {
   const auto fail = [&](int error) {
     return failure("UDP port " + local.text_with_port() + ": " + std::strerror(error) +
                    (error == EADDRINUSE ? " (does another node run here, or the kernel's own SCTP "
@@ -172,8 +181,13 @@ Result<std::unique_ptr<UsrsctpStack::Udp>> UsrsctpStack::bind_udp(const SocketAd
   getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &got, &size);
   // Linux doubles what it grants.
   if (got / 2 < wanted) udp->clipped = static_cast<std::size_t>(got / 2);
-  share_port(fd, shares_port);
-  if (::bind(fd, local.raw(), local.size()) != 0) return fail(errno);
+  if (beside != nullptr) {
+    allow_others(fd, true);
+    allow_others(beside->fd.get(), true);
+  }
+  const int error = ::bind(fd, local.raw(), local.size()) != 0 ? errno : 0;
+  if (beside != nullptr) allow_others(beside->fd.get(), false);
+  if (error != 0) return fail(error);
   udp->out.emplace(fd);
   return udp;
 }
@@ -195,35 +209,34 @@ void UsrsctpStack::set_offload(Udp& udp, bool on) {
 
 void UsrsctpStack::give_own_socket(PathId id) {
   const auto it = paths_.find(id);
-  if (it == paths_.end() || own_.contains(id)) return;
+  if (it == paths_.end() || own_.contains(id) || reserve_.give_up_spare()) return;
   Path& path = it->second;
-  const Udp& shared = *path.udp;
-  // Both have to agree, but only while the second is bound: a port that is taken is an error.
-  share_port(shared.fd.get(), true);
-  auto bound = bind_udp(shared.local, true);
-  share_port(shared.fd.get(), false);
+  Udp& shared = *path.udp;
+  // What waits there is older than what the other one will get.
+  (void)read_packets(shared, kReadsPerTick);
+  auto bound = bind_udp(shared.local, &shared);
+  reserve_.restore();
   if (!bound) return;
   Udp& own = **bound;
-  share_port(own.fd.get(), false);
   if (::connect(own.fd.get(), path.remote.raw(), path.remote.size()) != 0) return;
   own.port = shared.port;
+  own.path = id;
+  own.remote = path.remote;
+  own.out->socket_is_connected();
   set_offload(own, shared.offload);
   if (!watch(own)) return;
-  own.out->socket_is_connected();
   path.udp = &own;
   own_.emplace(id, std::move(*bound));
-  // Until it was connected, it got everybody's packets.
-  (void)read_packets(own, kReadsPerTick);
-  own.path = id;
 }
 
-// What waits to be sent from it is, what waits to be read is lost, as on a network.
 void UsrsctpStack::close_own_socket(PathId id) {
   const auto it = own_.find(id);
   if (it == own_.end()) return;
   Udp& own = *it->second;
   send_from(own);
   if (own.unsent) std::erase(unsent_, &own);
+  own.path = 0;
+  own.remote = {};
   paths_.at(id).udp = udp_[own.port].get();
   closing_.push_back(std::move(it->second));
   own_.erase(it);
@@ -247,6 +260,7 @@ void UsrsctpStack::on_udp(Udp& udp, PollEvents events) {
 
 // true: there may be more.
 bool UsrsctpStack::read_packets(Udp& udp, int rounds_max) {
+  udp.more = false;
   std::array<mmsghdr, kPacketsPerRead> messages;
   std::array<iovec, kPacketsPerRead> parts;
   std::array<sockaddr_storage, kPacketsPerRead> from;
@@ -257,33 +271,28 @@ bool UsrsctpStack::read_packets(Udp& udp, int rounds_max) {
       messages[i] = {};
       messages[i].msg_hdr.msg_iov = &parts[i];
       messages[i].msg_hdr.msg_iovlen = 1;
-      if (udp.path == 0) {
-        messages[i].msg_hdr.msg_name = &from[i];
-        messages[i].msg_hdr.msg_namelen = sizeof from[i];
-      }
-      if (udp.offload) {
-        messages[i].msg_hdr.msg_control = controls[i].bytes.data();
-        messages[i].msg_hdr.msg_controllen = controls[i].bytes.size();
-      }
+      messages[i].msg_hdr.msg_name = &from[i];
+      messages[i].msg_hdr.msg_namelen = sizeof from[i];
+      messages[i].msg_hdr.msg_control = controls[i].bytes.data();
+      messages[i].msg_hdr.msg_controllen = controls[i].bytes.size();
     }
     const int got =
         ::recvmmsg(udp.fd.get(), messages.data(), kPacketsPerRead, MSG_DONTWAIT, nullptr);
+    if (got < 0 && errno != EAGAIN) continue;  // what ICMP has told; there may be packets behind it
     if (got <= 0) return false;
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
-      const Bytes packets = Bytes(space_->bytes[i]).first(messages[i].msg_len);
-      const std::size_t segment = udp.offload ? segment_of(messages[i].msg_hdr) : 0;
-      if (udp.path != 0) {
-        input(udp.path, packets, segment);
-        continue;
-      }
       const SocketAddress sender = SocketAddress::from(from[i]);
       if (sender.port() == 0) continue;  // nobody can be answered there
-      const auto path = find_path(*udp_[udp.port], sender);
-      if (path) input(*path, packets, segment);
+      // Before it was connected, a path's own socket may have got what others sent.
+      const auto path = udp.path != 0 && sender == udp.remote ? std::optional(udp.path)
+                                                              : find_path(udp.port, sender);
+      if (!path) continue;
+      input(*path, Bytes(space_->bytes[i]).first(messages[i].msg_len),
+            segment_of(messages[i].msg_hdr));
     }
     if (static_cast<std::size_t>(got) < kPacketsPerRead) return false;
   }
-  return true;
+  return udp.more = true;
 }
 
 // `segment`: the size of each of them but the last, which may be shorter; 0: there is one.
@@ -332,14 +341,14 @@ void UsrsctpStack::send_from(Udp& udp) {
 // --- Paths ----------------------------------------------------------------------------------
 
 std::optional<PathId> UsrsctpStack::path_to(UdpPort port, const SocketAddress& remote) {
-  const auto id = find_path(*udp_[port], remote);
+  const auto id = find_path(port, remote);
   if (id) register_path(*id);
   return id;
 }
 
-std::optional<PathId> UsrsctpStack::find_path(Udp& udp, const SocketAddress& remote) {
+std::optional<PathId> UsrsctpStack::find_path(UdpPort port, const SocketAddress& remote) {
   const Instant now = loop_.now();
-  if (auto it = path_ids_.find({udp.port, remote}); it != path_ids_.end()) {
+  if (auto it = path_ids_.find({port, remote}); it != path_ids_.end()) {
     paths_.at(it->second).last_used = now;
     return it->second;
   }
@@ -348,8 +357,8 @@ std::optional<PathId> UsrsctpStack::find_path(Udp& udp, const SocketAddress& rem
     if (paths_.size() >= kPathsMax) return std::nullopt;
   }
   const PathId id = ++last_path;
-  paths_[id] = {&udp, remote, 0, false, now};
-  path_ids_[{udp.port, remote}] = id;
+  paths_[id] = {udp_[port].get(), remote, 0, false, now};
+  path_ids_[{port, remote}] = id;
   return id;
 }
 
@@ -400,14 +409,18 @@ void UsrsctpStack::stir() {
 }
 
 void UsrsctpStack::tick() {
-  closing_.clear();
   const Instant now = loop_.now();
   const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(now - ticked_);
   ticked_ += elapsed;  // the fraction counts next time
   // An acknowledgement that waits here must be seen before the timer that waits for it: a loop that
   // is late is no reason to send again, let alone to give the peer up.
+  const bool late = elapsed > (hurried_ ? kFastTick : kSlowTick) + kLate;
+  for (const auto& udp : closing_) (void)read_packets(*udp, kReadsPerTick);
+  closing_.clear();
   for (const auto& udp : udp_) (void)read_packets(*udp, kReadsPerTick);
-  for (const auto& [path, udp] : own_) (void)read_packets(*udp, kReadsPerTick);
+  for (const auto& [path, udp] : own_) {
+    if (late || udp->more) (void)read_packets(*udp, kReadsPerTick);
+  }
   if (elapsed.count() > 0) usrsctp_handle_timers(static_cast<std::uint32_t>(elapsed.count()));
   if (now - last_sweep_ >= kPathIdleMax) forget_idle_paths(now, kPathIdleMax);
   hurried_ = now - last_packet_ < kHurryAfterPacket;

@@ -11,6 +11,7 @@
 #include "core/result.h"
 #include "transport/address.h"
 #include "transport/datagram_batch.h"
+#include "transport/descriptor_reserve.h"
 #include "transport/file_descriptor.h"
 #include "transport/loop.h"
 #include "transport/usrsctp_socket.h"
@@ -52,7 +53,7 @@ class UsrsctpStack {
   void drop(PathId path);
   // A UDP socket for this path alone, connected to the peer, on the same port, until nobody holds
   // the path: the kernel looks up the route once and not for each packet, and no other peer's
-  // packets fill its buffer. Where there cannot be one, nothing changes.
+  // packets fill its buffer. Where there cannot be one now, nothing changes.
   void give_own_socket(PathId path);
 
   // Sends the packets that the stack has made because its sockets were used. Those that it made
@@ -67,12 +68,14 @@ class UsrsctpStack {
     FileDescriptor fd;
     SocketAddress local;
     UdpPort port = 0;
-    PathId path = 0;  // the only one; 0: all that have none of their own
+    PathId path = 0;  // the only one, to `remote`; 0: all that have none of their own
+    SocketAddress remote;
     bool offload = false;
     std::optional<std::size_t> clipped;
     std::optional<DatagramBatch> out;
     std::optional<Poll> poll;
     bool unsent = false;  // is in unsent_
+    bool more = false;    // the last read left something
   };
   struct Path {
     Udp* udp = nullptr;
@@ -93,7 +96,7 @@ class UsrsctpStack {
   friend struct UsrsctpCallbacks;
 
   explicit UsrsctpStack(Loop& loop);
-  Result<std::unique_ptr<Udp>> bind_udp(const SocketAddress& local, bool shares_port = false);
+  Result<std::unique_ptr<Udp>> bind_udp(const SocketAddress& local, const Udp* beside = nullptr);
   Result<void> watch(Udp& udp);
   static void set_offload(Udp& udp, bool on);
   void on_udp(Udp& udp, PollEvents events);
@@ -104,7 +107,7 @@ class UsrsctpStack {
   void close_own_socket(PathId path);
   void tick();
   void stir();
-  std::optional<PathId> find_path(Udp& udp, const SocketAddress& remote);
+  std::optional<PathId> find_path(UdpPort port, const SocketAddress& remote);
   void register_path(PathId id);
   void forget_idle_paths(Instant now, Duration idle_max);
 
@@ -112,7 +115,8 @@ class UsrsctpStack {
   std::function<void()> after_input_, after_time_;
   std::vector<std::unique_ptr<Udp>> udp_;  // by UdpPort
   std::unordered_map<PathId, std::unique_ptr<Udp>> own_;
-  std::vector<std::unique_ptr<Udp>> closing_;  // outside their callbacks
+  std::vector<std::unique_ptr<Udp>> closing_;  // at the next tick, outside their callbacks
+  DescriptorReserve reserve_;
   std::vector<Udp*> unsent_;
   std::unordered_map<PathId, Path> paths_;
   std::unordered_map<PathKey, PathId, PathKeyHash> path_ids_;

@@ -12,8 +12,8 @@ const char* version();
 void occupy_standard_descriptors();
 
 // All threads allocate from one heap. glibc gives each its own, and what a shard gave back when its
-// traffic moved to another shard would not serve there. They seldom meet at its lock: what the
-// data path needs is kept. Before a second thread.
+// traffic moved to another shard would not serve there. They seldom meet at its lock: what messages
+// need is kept in pools. Before a second thread.
 void use_one_heap();
 
 }  // namespace siglane::runtime

@@ -2,16 +2,19 @@
 // that peers cannot have. What it has in common with the kernel's SCTP is in tests/contract.
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "tests/support/sctp_node.h"
@@ -161,40 +164,70 @@ TEST_F(Usrsctp, AnInitDoesNotOfferEcn) {
 }
 
 TEST_F(Usrsctp, APeeledAssociationHasAUdpSocketOfItsOwnAsLongAsItLives) {
-  Node sporadic{world};
   server.listen();
-  AssociationId ours{}, theirs{}, sporadic_ours{}, sporadic_theirs{};
-  std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  std::tie(sporadic_ours, sporadic_theirs) = sporadic.join(sporadic.endpoint(), server);
+  constexpr std::size_t kMessages = 100;
+  struct Peer {
+    explicit Peer(World& world) : node(world) {}
+    Node node;
+    AssociationId ours{}, theirs{};
+  };
+  std::vector<std::unique_ptr<Peer>> peers;
+  for (int i = 0; i < 3; ++i) {
+    Peer& peer = *peers.emplace_back(std::make_unique<Peer>(world));
+    std::tie(peer.ours, peer.theirs) = peer.node.join(peer.node.endpoint(), server);
+  }
   EXPECT_EQ(connected_sockets(server.udp_port), 0u);
-  ASSERT_TRUE(server.peel(theirs));
-  EXPECT_EQ(connected_sockets(server.udp_port), 1u);
+  for (const std::size_t peeled : {1u, 2u}) {  // and the third stays
+    ASSERT_TRUE(server.peel(peers[peeled]->theirs));
+    EXPECT_EQ(connected_sockets(server.udp_port), peeled);
+  }
 
-  // Both are served, and nobody else gets the port.
-  for (int i = 0; i < 100; ++i) {
-    ASSERT_TRUE(client.send(ours, "to the peeled one"));
-    ASSERT_TRUE(sporadic.send(sporadic_ours, "to the shared one"));
-    ASSERT_TRUE(server.send(theirs, "from the peeled one"));
-    ASSERT_TRUE(server.send(sporadic_theirs, "from the shared one"));
+  for (const auto& peer : peers) {
+    for (std::size_t i = 0; i < kMessages; ++i) {
+      ASSERT_TRUE(peer->node.send(peer->ours, "to the server"));
+      ASSERT_TRUE(server.send(peer->theirs, "from the server"));
+    }
   }
   EXPECT_TRUE(world.run_until([&] {
-    return server.of(theirs).received.size() == 100 && client.of(ours).received.size() == 100 &&
-           server.of(sporadic_theirs).received.size() == 100 &&
-           sporadic.of(sporadic_ours).received.size() == 100;
+    return std::ranges::all_of(peers, [&](const auto& peer) {
+      return server.of(peer->theirs).received.size() == kMessages &&
+             peer->node.of(peer->ours).received.size() == kMessages;
+    });
   }));
+
+  // The port is as taken as before, also for who would share it.
   transport::FileDescriptor another(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   ASSERT_EQ(::setsockopt(another.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
   const auto address = transport::SocketAddress::parse("127.0.0.1", server.udp_port).value();
-  EXPECT_NE(::bind(another.get(), address.raw(), address.size()), 0);
+  EXPECT_EQ(::bind(another.get(), address.raw(), address.size()), -1);
+  EXPECT_EQ(errno, EADDRINUSE);
 
-  client.close(ours, CloseMode::graceful);
-  ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); }));
-  EXPECT_TRUE(world.run_until([&] { return connected_sockets(server.udp_port) == 0; }));
-  ASSERT_TRUE(sporadic.send(sporadic_ours, "still there"));
-  EXPECT_TRUE(
-      world.run_until([&] { return server.of(sporadic_theirs).received.back() == "still there"; }));
-  EXPECT_NE(client.join(client.endpoint(), server).second, AssociationId::none);
+  Peer& first = *peers[1];
+  first.node.close(first.ours, CloseMode::graceful);
+  ASSERT_TRUE(world.run_until(
+      [&] { return server.is_down(first.theirs) && first.node.is_down(first.ours); }));
+  EXPECT_TRUE(world.run_until([&] { return connected_sockets(server.udp_port) == 1; }));
+  std::tie(first.ours, first.theirs) = first.node.join(first.node.endpoint(), server);
+  ASSERT_NE(first.theirs, AssociationId::none);
+  ASSERT_TRUE(server.peel(first.theirs));
+  EXPECT_EQ(connected_sockets(server.udp_port), 2u);
+}
+
+TEST_F(Usrsctp, WithoutADescriptorAPeelStaysOnTheSharedUdpSocketUntilThereIsOne) {
+  server.listen();
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{32, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  EXPECT_TRUE(server.peel(theirs));
+  EXPECT_EQ(connected_sockets(server.udp_port), 0u);
+  ASSERT_TRUE(client.send(ours, "hello"));
+  EXPECT_TRUE(world.run_until([&] { return server.of(theirs).received.size() == 1; }));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(world.run_until([&] { return connected_sockets(server.udp_port) == 1; }));
 }
 
 // The stack never says that a socket of many associations may be written to again.

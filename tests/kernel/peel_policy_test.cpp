@@ -1,5 +1,5 @@
 // The peel policy where it has to do with descriptors and with buffers that associations share:
-// usrsctp's sockets are no descriptors, and its associations have buffers of their own. The rest is
+// usrsctp peels without descriptors, and its associations have buffers of their own. The rest is
 // in tests/contract.
 #include "tests/support/peel_policy.h"
 
