@@ -141,57 +141,7 @@ void SctpTransport::take_data(Source source, const ReceivedPiece& piece) {
         break;
     }
   }
-  if (association->security() == nullptr) return deliver(*association, std::move(message));
-  association->security()->receive(message);
-  read_sealed(association->id());
-}
-
-void SctpTransport::deliver(SctpAssociation& association, Message&& message) {
-  association.meter.count_in(message.payload.size());
-  message.caused_at = loop_.now();
-  emit(association.id(), AssociationReceived{std::move(message)});
-}
-
-// All that the channel has to say. Whoever hears it may move the association away: what it has not
-// said yet goes along.
-void SctpTransport::read_sealed(AssociationId id) {
-  using Event = SctpSecurity::Event;
-  for (;;) {
-    SctpAssociation* association = find_association(id);
-    if (association == nullptr || association->phase() == SctpAssociation::Phase::aborting ||
-        association->phase() == SctpAssociation::Phase::over) {
-      return;
-    }
-    SctpSecurity& security = *association->security();
-    Message message;
-    switch (security.next(buffers_, message)) {
-      case Event::opened:
-        association->secured();
-        tell_up(*association, peer_addresses(association->fd(), association->stack_id()));
-        break;
-      case Event::message:
-        if (message.payload.size() > association->endpoint().config.limits.message_bytes_max) {
-          return refuse_oversized(*association);
-        }
-        deliver(*association, std::move(message));
-        break;
-      case Event::ended:
-        return association->peer_said_goodbye();
-      case Event::failed:
-        return association->security_failed();
-      case Event::nothing:
-        if (security.has_own_record()) association->flush_soon();
-        return;
-    }
-  }
-}
-
-void SctpTransport::refuse_oversized(SctpAssociation& association) {
-  counters_.add(Counter::messages_oversized);
-  association.fail(DownCause::protocol_error,
-                   "a message longer than message_bytes_max (" +
-                       std::to_string(association.endpoint().config.limits.message_bytes_max) +
-                       ")");
+  take_whole(*association, std::move(message));
 }
 
 // --- Notifications --------------------------------------------------------------------------
@@ -336,6 +286,11 @@ void SctpTransport::begin(SctpAssociation& association, const notification::Asso
                            loop_.now() + association.endpoint().config.sctp.handshake_timeout);
 }
 
+void SctpTransport::tell_secured(SctpAssociationBase& of) {
+  SctpAssociation& association = *find_association(of.id());
+  tell_up(association, peer_addresses(association.fd(), association.stack_id()));
+}
+
 void SctpTransport::tell_up(SctpAssociation& association, std::span<const SocketAddress> remote) {
   if (association.placement == Placement::always_peeled && !association.peeled()) {
     pinned_.push_back(association.id());
@@ -349,7 +304,7 @@ void SctpTransport::tell_up(SctpAssociation& association, std::span<const Socket
 // socket. To us that is another association.
 void SctpTransport::on_restart(SctpAssociation& old, const notification::AssociationChanged& up) {
   const AssociationId old_id = old.id();
-  while (!old.queue.empty()) emit(old_id, AssociationUnsent{old.queue.pop(), false});
+  tell_unsent(old);
 
   Shared* shared = shared_of(old);
   std::unique_ptr<SctpAssociation> ended = remove(old_id);
@@ -398,9 +353,7 @@ void SctpTransport::finish_over(Source source) {
 void SctpTransport::finish(AssociationId id) {
   SctpAssociation* association = find_association(id);
   if (association == nullptr) return;
-  while (!association->queue.empty()) {
-    emit(id, AssociationUnsent{association->queue.pop(), false});
-  }
+  tell_unsent(*association);
   WatchedSocket* own = association->own_socket();
   if (own == nullptr) {
     const auto ended = remove(id);
@@ -413,18 +366,6 @@ void SctpTransport::finish(AssociationId id) {
     const auto ended = remove(id);
     tell_down(*ended);
   });
-}
-
-void SctpTransport::tell_down(const SctpAssociation& ended) {
-  AssociationDown down = ended.down_event();
-  if (!ended.was_up() && down.cause == DownCause::tls_failed) {
-    counters_.add(Counter::tls_handshakes_failed);
-  }
-  if (ended.known_above()) return emit(ended.id(), std::move(down));
-  // Nobody knows of it, but who knocked, and why in vain, is worth a line.
-  if (down.cause == DownCause::local_close) return;
-  sink_->on_fact(AssociationId::none,
-                 fact::PeerRefused{ended.remote_text(), std::move(down.detail)}, loop_.now());
 }
 
 }  // namespace siglane::transport

@@ -52,9 +52,7 @@ DownCause cause_of_connect_error(int error) {
 
 SctpTransport::SctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
                              SctpTransportOptions options)
-    : loop_(loop),
-      buffers_(buffers),
-      counters_(counters),
+    : SctpTransportBase(loop, buffers, counters),
       options_(options),
       reader_(buffers),
       reserve_(options.descriptors_kept_free),
@@ -291,22 +289,7 @@ std::optional<AssociationStatus> SctpTransport::status(AssociationId id) const {
   return association->status();
 }
 
-const Histogram* SctpTransport::residence(AssociationId id) const {
-  const SctpAssociation* association = find_association(id);
-  if (association == nullptr || association->residence.count() == 0) return nullptr;
-  return &association->residence;
-}
-
-std::size_t SctpTransport::partial_bytes(AssociationId id) const {
-  const SctpAssociation* association = find_association(id);
-  return association == nullptr ? 0 : association->reassembly.bytes();
-}
-
 // --- The turn of the loop -------------------------------------------------------------------
-
-void SctpTransport::emit(AssociationId id, AssociationEvent event) {
-  sink_->on_event(id, std::move(event), loop_.now());
-}
 
 void SctpTransport::soon(std::function<void()> what) {
   later_.push_back(std::move(what));

@@ -15,6 +15,7 @@
 #include "transport/peeloff_policy.h"
 #include "transport/sctp_association.h"
 #include "transport/sctp_reader.h"
+#include "transport/sctp_transport_base.h"
 
 namespace siglane::transport {
 
@@ -31,14 +32,13 @@ struct SctpTransportOptions {
 // The kernel's SCTP. Associations begin on the shared one-to-many socket of their endpoint,
 // accepted and connected ones alike; those that the peeloff policy chooses get a socket of their
 // own, and nobody above notices.
-class SctpTransport final : public Transport, private SctpHost {
+class SctpTransport final : public SctpTransportBase, private SctpHost {
  public:
-  // All must outlive the transport. set_sink() before the loop runs.
+  // All must outlive the transport.
   SctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
                 SctpTransportOptions options = {});
   // Aborts every association; nobody is told.
   ~SctpTransport() override;
-  void set_sink(TransportSink& sink) { sink_ = &sink; }
 
   Result<EndpointId> open(const EndpointConfig& endpoint, const Framing& framing) override;
   AssociationId connect(EndpointId local, const PeerConfig& peer) override;
@@ -53,7 +53,6 @@ class SctpTransport final : public Transport, private SctpHost {
   void resume_input(AssociationId id) override;
 
   std::optional<AssociationStatus> status(AssociationId id) const override;
-  const Histogram* residence(AssociationId id) const override;
 
   void reload_credentials();
   bool owns(EndpointId id) const { return endpoints_.contains(id); }
@@ -61,8 +60,6 @@ class SctpTransport final : public Transport, private SctpHost {
   static bool made(const DetachedAssociation& cargo);
 
   std::size_t peeled_count() const { return peeled_.size(); }
-  // Bytes of half-received messages of one association.
-  std::size_t partial_bytes(AssociationId id) const;
 
  private:
   // One of an endpoint's one-to-many sockets.
@@ -96,7 +93,7 @@ class SctpTransport final : public Transport, private SctpHost {
   Counters& counters() override { return counters_; }
 
   // sctp_transport.cpp: the tables, set-up, and the turn of the loop
-  SctpAssociation* find_association(AssociationId id) const;
+  SctpAssociation* find_association(AssociationId id) const override;
   SctpAssociation* find_by_stack(SctpId id) const;
   Shared* shared_of(const SctpAssociation& association) const;
   SctpAssociation& add(AssociationId id, SctpId stack_id, Shared& shared);
@@ -105,7 +102,6 @@ class SctpTransport final : public Transport, private SctpHost {
   Result<std::unique_ptr<Shared>> open_shared(const std::shared_ptr<const SctpEndpoint>& endpoint,
                                               std::span<const SocketAddress> addresses);
   void end_soon(SctpAssociation& association, DownCause cause, std::string detail);
-  void emit(AssociationId id, AssociationEvent event);
   void tell(AssociationId about, Fact fact);  // soon
   void tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices);
   void soon(std::function<void()> what);
@@ -131,9 +127,6 @@ class SctpTransport final : public Transport, private SctpHost {
   // On a peeled socket there is only one, whatever the id.
   SctpAssociation* association_of(const Source& source, SctpId stack_id) const;
   void take_data(Source source, const ReceivedPiece& piece);
-  void deliver(SctpAssociation& association, Message&& message);
-  void read_sealed(AssociationId id);
-  void refuse_oversized(SctpAssociation& association);
   void take_notification(Source source, const ReceivedPiece& piece);
   void on_path(Source source, const notification::PathChanged& path);
   void tell_path(SctpAssociation& association, const std::string& address, PathState state);
@@ -142,13 +135,13 @@ class SctpTransport final : public Transport, private SctpHost {
   void on_up(Source source, const notification::AssociationChanged& up);
   void begin(SctpAssociation& association, const notification::AssociationChanged& up,
              bool restarted = false);
+  void tell_secured(SctpAssociationBase& association) override;
   void tell_up(SctpAssociation& association, std::span<const SocketAddress> remote);
   void on_restart(SctpAssociation& old, const notification::AssociationChanged& up);
   void on_end(Source source, SctpAssociation& association, DownCause cause, std::string detail);
   bool has_over(const Source& source) const;
   void finish_over(Source source);
   void finish(AssociationId id);
-  void tell_down(const SctpAssociation& ended);
 
   // sctp_peeling.cpp: who sits where
   DetachOutcome peel_off(SctpAssociation& association);
@@ -164,11 +157,7 @@ class SctpTransport final : public Transport, private SctpHost {
   void starve(AssociationId id, std::string why);
   void enlarge_receive_buffer(Shared& shared);
 
-  Loop& loop_;
-  BufferPool& buffers_;
-  Counters& counters_;
   SctpTransportOptions options_;
-  TransportSink* sink_ = nullptr;
   SctpReader reader_;
   DescriptorReserve reserve_;
 

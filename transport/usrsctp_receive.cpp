@@ -71,6 +71,7 @@ bool UsrsctpTransport::read_batch(const Source& source, unsigned messages_max) {
       take_notification(source, bytes);
     } else {
       take_data(source, piece, bytes);
+      after_message();
     }
   }
   return false;
@@ -94,57 +95,7 @@ void UsrsctpTransport::take_data(const Source& source, const UsrsctpSocket::Piec
     case Reassembly::Outcome::whole:
       break;
   }
-  if (association->security() == nullptr) return deliver(*association, std::move(message));
-  association->security()->receive(message);
-  read_sealed(association->id());
-}
-
-void UsrsctpTransport::refuse_oversized(UsrsctpAssociation& association) {
-  counters_.add(Counter::messages_oversized);
-  association.fail(DownCause::protocol_error,
-                   "a message exceeds message_bytes_max " +
-                       std::to_string(association.endpoint().config.limits.message_bytes_max));
-}
-
-void UsrsctpTransport::deliver(UsrsctpAssociation& association, Message&& message) {
-  message.caused_at = loop_.now();
-  association.meter.count_in(message.payload.size());
-  sink_->on_event(association.id(), AssociationReceived{std::move(message)}, loop_.now());
-  after_message();
-}
-
-// All that the channel has to say. Whoever hears it may take the association away: what it has not
-// said yet goes along.
-void UsrsctpTransport::read_sealed(AssociationId id) {
-  using Event = SctpSecurity::Event;
-  for (;;) {
-    UsrsctpAssociation* association = find_association(id);
-    if (association == nullptr || association->phase() == Phase::aborting ||
-        association->phase() == Phase::over) {
-      return;
-    }
-    SctpSecurity& security = *association->security();
-    Message message;
-    switch (security.next(buffers_, message)) {
-      case Event::opened:
-        association->secured();
-        tell_up(*association);
-        break;
-      case Event::message:
-        if (message.payload.size() > association->endpoint().config.limits.message_bytes_max) {
-          return refuse_oversized(*association);
-        }
-        deliver(*association, std::move(message));
-        break;
-      case Event::ended:
-        return association->peer_said_goodbye();
-      case Event::failed:
-        return association->security_failed();
-      case Event::nothing:
-        if (security.has_own_record()) association->flush_soon();
-        return;
-    }
-  }
+  take_whole(*association, std::move(message));
 }
 
 void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {
@@ -166,13 +117,13 @@ void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {
     if (!reachable && path->state != notification::PathState::unreachable) return;
     if (auto change = association->path_changed(
             path->address, reachable ? PathState::reachable : PathState::unreachable)) {
-      sink_->on_event(association->id(), std::move(*change), loop_.now());
+      emit(association->id(), std::move(*change));
     }
   } else if (const auto* failed = std::get_if<notification::SendFailed>(&*parsed)) {
     UsrsctpAssociation* association = association_of(source, failed->id);
     if (association == nullptr) return;
     if (auto unsent = association->returned(*failed)) {
-      sink_->on_event(association->id(), std::move(*unsent), loop_.now());
+      emit(association->id(), std::move(*unsent));
     }
   } else if (const auto* shutdown = std::get_if<notification::PeerShutdown>(&*parsed)) {
     if (UsrsctpAssociation* association = association_of(source, shutdown->id)) {
@@ -254,9 +205,13 @@ void UsrsctpTransport::begin(UsrsctpAssociation& association,
   tell_up(association);
 }
 
+void UsrsctpTransport::tell_secured(SctpAssociationBase& association) {
+  tell_up(*find_association(association.id()));
+}
+
 void UsrsctpTransport::tell_up(UsrsctpAssociation& association) {
   pin(association);
-  sink_->on_event(association.id(), association.up_event(), loop_.now());
+  emit(association.id(), association.up_event());
 }
 
 // RFC 9260 §5.2.4.1: the peer lost its state and began anew. Ours is worth nothing either.
@@ -299,24 +254,9 @@ void UsrsctpTransport::finish(AssociationId id) {
   UsrsctpAssociation& association = *owned;
   if (auto own = association.take_socket()) closing_.push_back(std::move(own));
   stack_->drop(association.path);
-  const Instant now = loop_.now();
-  while (!association.queue.empty()) {
-    sink_->on_event(id, AssociationUnsent{association.queue.pop(), false}, now);
-  }
+  tell_unsent(association);
   graves_.push_back(std::move(owned));
   tell_down(association);
-}
-
-void UsrsctpTransport::tell_down(const UsrsctpAssociation& ended) {
-  AssociationDown down = ended.down_event();
-  if (!ended.was_up() && down.cause == DownCause::tls_failed) {
-    counters_.add(Counter::tls_handshakes_failed);
-  }
-  if (ended.known_above()) return sink_->on_event(ended.id(), std::move(down), loop_.now());
-  // Nobody knows of it, but who knocked, and why in vain, is worth a line.
-  if (down.cause == DownCause::local_close) return;
-  sink_->on_fact(AssociationId::none,
-                 fact::PeerRefused{ended.remote_text(), std::move(down.detail)}, loop_.now());
 }
 
 }  // namespace siglane::transport

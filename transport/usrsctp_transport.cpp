@@ -23,9 +23,7 @@ constexpr Duration kFlushAfterWork = 200us;
 
 UsrsctpTransport::UsrsctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
                                    UsrsctpTransportOptions options)
-    : loop_(loop),
-      buffers_(buffers),
-      counters_(counters),
+    : SctpTransportBase(loop, buffers, counters),
       options_(options),
       scratch_(kScratchBytes),
       soon_(loop.soon([this] { attend(); })),
@@ -279,17 +277,6 @@ std::optional<AssociationStatus> UsrsctpTransport::status(AssociationId id) cons
   const UsrsctpAssociation* association = find_association(id);
   if (association == nullptr) return std::nullopt;
   return association->status();
-}
-
-const Histogram* UsrsctpTransport::residence(AssociationId id) const {
-  const UsrsctpAssociation* association = find_association(id);
-  if (association == nullptr || association->residence.count() == 0) return nullptr;
-  return &association->residence;
-}
-
-std::size_t UsrsctpTransport::partial_bytes(AssociationId id) const {
-  const UsrsctpAssociation* association = find_association(id);
-  return association == nullptr ? 0 : association->reassembly.bytes();
 }
 
 // --- Turns ----------------------------------------------------------------------------------

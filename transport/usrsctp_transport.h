@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "transport/sctp_transport_base.h"
 #include "transport/usrsctp_association.h"
 
 namespace siglane::transport {
@@ -22,14 +23,13 @@ struct UsrsctpTransportOptions {
 // one-to-many socket of their endpoint, and the peeloff policy gives sockets to loud ones. One for
 // a process. An endpoint has one path, its first address of each family; endpoints may share a UDP
 // port, and need SCTP ports of their own.
-class UsrsctpTransport final : public Transport, private UsrsctpHost {
+class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
  public:
-  // All must outlive the transport. set_sink() before the loop runs.
+  // All must outlive the transport.
   UsrsctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
                    UsrsctpTransportOptions options = {});
   // Aborts every association; nobody is told.
   ~UsrsctpTransport() override;
-  void set_sink(TransportSink& sink) { sink_ = &sink; }
 
   Result<EndpointId> open(const EndpointConfig& endpoint, const Framing& framing) override;
   AssociationId connect(EndpointId local, const PeerConfig& peer) override;
@@ -45,14 +45,11 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   void pause_input(AssociationId id) override;
   void resume_input(AssociationId id) override;
   std::optional<AssociationStatus> status(AssociationId id) const override;
-  const Histogram* residence(AssociationId id) const override;
 
   void reload_credentials();
   static bool made(const DetachedAssociation& cargo);
 
   std::size_t peeled_count() const { return peeled_; }
-  // Bytes of half-received messages of one association.
-  std::size_t partial_bytes(AssociationId id) const;
 
  private:
   struct Endpoint {
@@ -79,7 +76,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
 
   // usrsctp_transport.cpp: the tables, set-up, and the turn of the loop
   Result<std::vector<UsrsctpStack::UdpPort>> open_udp(const EndpointConfig& config);
-  UsrsctpAssociation* find_association(AssociationId id) const;
+  UsrsctpAssociation* find_association(AssociationId id) const override;
   UsrsctpAssociation& add(AssociationId id, SctpId stack_id, Endpoint& endpoint);
   std::unique_ptr<UsrsctpAssociation> remove(AssociationId id);
   std::optional<PathId> path_to(const Endpoint& endpoint, const PeerConfig& peer, std::string& why);
@@ -105,12 +102,9 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   void on_restart(UsrsctpAssociation& old, const notification::AssociationChanged& up);
   void begin(UsrsctpAssociation& association, const notification::AssociationChanged& up,
              bool restarted = false);
+  void tell_secured(SctpAssociationBase& association) override;
   void tell_up(UsrsctpAssociation& association);
-  void deliver(UsrsctpAssociation& association, Message&& message);
-  void refuse_oversized(UsrsctpAssociation& association);
-  void read_sealed(AssociationId id);
   void finish(AssociationId id);
-  void tell_down(const UsrsctpAssociation& ended);
   void retry_blocked();
   void after_message();
 
@@ -120,11 +114,7 @@ class UsrsctpTransport final : public Transport, private UsrsctpHost {
   void peel_pinned();
   void close_overdue(Instant now);
 
-  Loop& loop_;
-  BufferPool& buffers_;
-  Counters& counters_;
   UsrsctpTransportOptions options_;
-  TransportSink* sink_ = nullptr;
   std::unique_ptr<UsrsctpStack> stack_;  // from the first open() on
 
   std::map<EndpointId, Endpoint> endpoints_;

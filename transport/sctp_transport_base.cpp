@@ -1,0 +1,91 @@
+#include "transport/sctp_transport_base.h"
+
+#include <string>
+
+namespace siglane::transport {
+
+const Histogram* SctpTransportBase::residence(AssociationId id) const {
+  const SctpAssociationBase* association = find_association(id);
+  if (association == nullptr || association->residence.count() == 0) return nullptr;
+  return &association->residence;
+}
+
+std::size_t SctpTransportBase::partial_bytes(AssociationId id) const {
+  const SctpAssociationBase* association = find_association(id);
+  return association == nullptr ? 0 : association->reassembly.bytes();
+}
+
+// --- What was received ------------------------------------------------------------------------
+
+void SctpTransportBase::take_whole(SctpAssociationBase& association, Message&& message) {
+  if (association.security() == nullptr) return deliver(association, std::move(message));
+  association.security()->receive(message);
+  read_sealed(association.id());
+}
+
+void SctpTransportBase::deliver(SctpAssociationBase& association, Message&& message) {
+  association.meter.count_in(message.payload.size());
+  message.caused_at = loop_.now();
+  emit(association.id(), AssociationReceived{std::move(message)});
+}
+
+void SctpTransportBase::read_sealed(AssociationId id) {
+  using Phase = SctpAssociationBase::Phase;
+  using Event = SctpSecurity::Event;
+  for (;;) {
+    SctpAssociationBase* association = find_association(id);
+    if (association == nullptr || association->phase() == Phase::aborting ||
+        association->phase() == Phase::over) {
+      return;
+    }
+    SctpSecurity& security = *association->security();
+    Message message;
+    switch (security.next(buffers_, message)) {
+      case Event::opened:
+        association->secured();
+        tell_secured(*association);
+        break;
+      case Event::message:
+        if (message.payload.size() > association->endpoint().config.limits.message_bytes_max) {
+          return refuse_oversized(*association);
+        }
+        deliver(*association, std::move(message));
+        break;
+      case Event::ended:
+        return association->peer_said_goodbye();
+      case Event::failed:
+        return association->security_failed();
+      case Event::nothing:
+        if (security.has_own_record()) association->flush_soon();
+        return;
+    }
+  }
+}
+
+void SctpTransportBase::refuse_oversized(SctpAssociationBase& association) {
+  counters_.add(Counter::messages_oversized);
+  association.fail(DownCause::protocol_error,
+                   "a message longer than message_bytes_max (" +
+                       std::to_string(association.endpoint().config.limits.message_bytes_max) +
+                       ")");
+}
+
+// --- Ends -------------------------------------------------------------------------------------
+
+void SctpTransportBase::tell_unsent(SctpAssociationBase& ended) {
+  while (!ended.queue.empty()) emit(ended.id(), AssociationUnsent{ended.queue.pop(), false});
+}
+
+void SctpTransportBase::tell_down(const SctpAssociationBase& ended) {
+  AssociationDown down = ended.down_event();
+  if (!ended.was_up() && down.cause == DownCause::tls_failed) {
+    counters_.add(Counter::tls_handshakes_failed);
+  }
+  if (ended.known_above()) return emit(ended.id(), std::move(down));
+  // Nobody knows of it, but who knocked, and why in vain, is worth a line.
+  if (down.cause == DownCause::local_close) return;
+  sink_->on_fact(AssociationId::none,
+                 fact::PeerRefused{ended.remote_text(), std::move(down.detail)}, loop_.now());
+}
+
+}  // namespace siglane::transport

@@ -1,0 +1,50 @@
+#pragma once
+#include <utility>
+
+#include "transport/loop.h"
+#include "transport/sctp_association_base.h"
+
+namespace siglane::transport {
+
+// A transport on either SCTP stack, as far as they are alike: what it tells of what its
+// associations have received, and of their end.
+class SctpTransportBase : public Transport {
+ public:
+  // Before the loop runs; must outlive the transport.
+  void set_sink(TransportSink& sink) { sink_ = &sink; }
+
+  const Histogram* residence(AssociationId id) const final;
+  // Bytes of half-received messages of one association.
+  std::size_t partial_bytes(AssociationId id) const;
+
+ protected:
+  SctpTransportBase(Loop& loop, BufferPool& buffers, Counters& counters)
+      : loop_(loop), buffers_(buffers), counters_(counters) {}
+
+  void emit(AssociationId id, AssociationEvent event) {
+    sink_->on_event(id, std::move(event), loop_.now());
+  }
+  // A whole message, as the stack had it. Whoever hears of it may take the association away.
+  void take_whole(SctpAssociationBase& association, Message&& message);
+  // All that its channel has to say. Whoever hears it may take the association away: what it has
+  // not said yet goes along.
+  void read_sealed(AssociationId id);
+  void refuse_oversized(SctpAssociationBase& association);
+  // At its end: what was not sent, and then that it is over.
+  void tell_unsent(SctpAssociationBase& ended);
+  void tell_down(const SctpAssociationBase& ended);
+
+  Loop& loop_;
+  BufferPool& buffers_;
+  Counters& counters_;
+  TransportSink* sink_ = nullptr;
+
+ private:
+  virtual SctpAssociationBase* find_association(AssociationId id) const = 0;
+  // Its channel is open.
+  virtual void tell_secured(SctpAssociationBase& association) = 0;
+
+  void deliver(SctpAssociationBase& association, Message&& message);
+};
+
+}  // namespace siglane::transport
