@@ -24,7 +24,8 @@ namespace siglane::test {
 // What both processes see.
 struct Shared {
   std::atomic<std::uint16_t> port;
-  Allocations allocations;  // of the server
+  std::atomic<std::size_t> sessions;  // where the server counts them
+  Allocations allocations;            // of the server
 };
 inline Shared* shared = nullptr;
 

@@ -53,7 +53,8 @@ int main(int argc, char** argv) {
       [&] {
         BusyNode::serve_here({.peels = false,
                               .tune_kernel = tuned,
-                              .sockets = static_cast<std::uint16_t>(tuned ? 1 : 0)},
+                              .sockets = static_cast<std::uint16_t>(tuned ? 1 : 0),
+                              .sessions = &shared->sessions},
                              [](std::uint16_t port) { shared->port = port; });
       },
       [&](const EchoServer& server) {
@@ -80,9 +81,7 @@ int main(int argc, char** argv) {
             static_cast<double>(after - before) / static_cast<double>(many - kFew);
         const Storm going = storm(server, many - kFew, [&] {
           peers.resize(kFew);
-          // Until the node has forgotten all but a hundredth of them.
-          const std::uint64_t few_left = before + (after - before) / 100;
-          for (int waits = 0; server.bytes_in_use() > few_left; ++waits) {
+          for (int waits = 0; shared->sessions > kFew; ++waits) {
             if (waits == 60'000) throw std::runtime_error("the node did not forget who left");
             std::this_thread::sleep_for(1ms);
           }

@@ -1,5 +1,7 @@
 #pragma once
 #include <array>
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,8 +27,10 @@ enum class Demand : std::uint8_t {
 // Does what it is asked to, and takes its time for it.
 class BusyModule final : public ProtocolModule {
  public:
-  explicit BusyModule(Duration work, Duration echo_work = {})
-      : work_(work), echo_work_(echo_work) {}
+  // `sessions`, if any: how many there are.
+  explicit BusyModule(Duration work, Duration echo_work = {},
+                      std::atomic<std::size_t>* sessions = nullptr)
+      : work_(work), echo_work_(echo_work), sessions_(sessions) {}
 
   std::string_view name() const override { return "busy"; }
   std::span<const PayloadProtocol> payload_protocols() const override { return kProtocols; }
@@ -46,7 +50,14 @@ class BusyModule final : public ProtocolModule {
   class Busy final : public Session {
    public:
     Busy(AssociationId id, const BusyModule& module)
-        : name_("peer" + std::to_string(static_cast<std::uint64_t>(id))), module_(module) {}
+        : name_("peer" + std::to_string(static_cast<std::uint64_t>(id))), module_(module) {
+      if (module_.sessions_ != nullptr) ++*module_.sessions_;
+    }
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+    ~Busy() override {
+      if (module_.sessions_ != nullptr) --*module_.sessions_;
+    }
     void step(SessionInput input, Instant, Outbox& out) override {
       if (std::holds_alternative<AssociationUp>(input)) return out.identify(name_);
       if (std::holds_alternative<Stopping>(input)) return out.close(CloseMode::abort);
@@ -84,6 +95,7 @@ class BusyModule final : public ProtocolModule {
   };
 
   Duration work_, echo_work_;
+  std::atomic<std::size_t>* sessions_;
 };
 
 struct BusyNodeOptions {
@@ -94,6 +106,7 @@ struct BusyNodeOptions {
   double loud_per_second = 1000;  // what makes a peer loud
   std::size_t receive_buffer_bytes = std::size_t{4} << 20;
   Duration work = 100us, echo_work{};
+  std::atomic<std::size_t>* sessions = nullptr;  // as BusyModule's
 };
 
 // A node that listens on one shared socket of kernel SCTP, on threads of its own.
@@ -149,7 +162,8 @@ class BusyNode {
     config.endpoints = {endpoint};
     runtime::NodeBuilder builder(std::move(config));
     builder.embed();
-    builder.add_module(std::make_unique<BusyModule>(options.work, options.echo_work));
+    builder.add_module(
+        std::make_unique<BusyModule>(options.work, options.echo_work, options.sessions));
     auto node = std::move(builder).build();
     if (!node) throw std::runtime_error(node.error().what);
     return std::move(*node);
