@@ -26,6 +26,7 @@ constexpr Duration kPathIdleWhenFull = 1s;
 constexpr Duration kFastTick = 10ms;
 constexpr Duration kSlowTick = 100ms;
 constexpr Duration kHurryAfterPacket = 300ms;
+// A tick that comes so much later finds packets that wait for the loop, not for the network.
 constexpr Duration kLate = 5ms;
 
 // RFC 9260 §3.1: the common header; then the first chunk's type. A COOKIE ECHO is always first.

@@ -117,7 +117,7 @@ class UsrsctpStack {
   std::unordered_map<PathId, std::unique_ptr<Udp>> own_;
   std::vector<std::unique_ptr<Udp>> closing_;  // at the next tick, outside their callbacks
   DescriptorReserve reserve_;
-  std::vector<Udp*> unsent_;
+  std::vector<Udp*> unsent_;  // have got packets since send_packets()
   std::unordered_map<PathId, Path> paths_;
   std::unordered_map<PathKey, PathId, PathKeyHash> path_ids_;
   std::unique_ptr<PacketSpace> space_;
