@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -65,9 +66,14 @@ struct Inquiry {
 struct Inquired {
   AssociationId claimant{};
 };
+// The peer has no association any more: who keeps it connected, and rests, connects again.
+struct PeerFree {
+  const ProtocolModule* module = nullptr;
+  std::string peer;
+};
 
 using Letter = std::variant<Delivery, Call, Arrival, Diverted, Mark, Passed, Gathered, Settled,
-                            RoomAgain, Inquiry, Inquired>;
+                            RoomAgain, Inquiry, Inquired, PeerFree>;
 
 // How much data may wait in one place, on its way between two shards. Not much: what waits longer
 // than a shard takes for a few turns of its loop only makes everything later, control too.

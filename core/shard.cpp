@@ -173,6 +173,7 @@ void Shard::forget(AssociationId id, Instant now) {
     const PeerKey peer{entry.module, entry.peer};
     directory_.release_peer(peer.first, peer.second);
     wake_links(peer, now);
+    tell_others(PeerFree{peer.first, peer.second});
   }
   directory_.forget(id);
   entries_.erase(it);
@@ -441,7 +442,7 @@ void Shard::run_due(Instant now) {
     link.armed.reset();
     if (!link.retry_at || stopping_) continue;
     if (*link.retry_at <= now) {
-      connect(alive, now);
+      connect(alive);
     } else {
       reconnects_.want(alive, link.armed, link.retry_at);
     }

@@ -55,7 +55,7 @@ class Shard final : public TransportSink {
   // Connects now, and again after every Down, with back-off, until stop(). While another
   // association is that peer, this one would be refused: then it is given up, and tried again when
   // the other is Down. `local` is one of this shard's.
-  void keep_connected(EndpointId local, const PeerConfig& peer, Instant now);
+  void keep_connected(EndpointId local, const PeerConfig& peer);
   // A session without an association. Its module answers for what it fails to forward.
   AssociationId add_coordinator(std::unique_ptr<Session> session, ProtocolModule& module,
                                 Instant now);
@@ -110,6 +110,7 @@ class Shard final : public TransportSink {
     bool holding = false;
     std::size_t awaited = 0;  // shards that have not passed our mark
     std::vector<Delivery> held;
+    DataWaiting held_data;
   };
 
   Entry* find(AssociationId id);
@@ -154,6 +155,13 @@ class Shard final : public TransportSink {
   void tell_all(const L& letter) {
     for (std::size_t i = 0; i < directory_.shards(); ++i) tell(static_cast<ShardId>(i), letter);
   }
+  template <class L>
+  void tell_others(const L& letter) {
+    for (std::size_t i = 0; i < directory_.shards(); ++i) {
+      const auto shard = static_cast<ShardId>(i);
+      if (shard != config_.id) tell(shard, letter);
+    }
+  }
   void once_all_is_out(std::function<void()> what);
   void on_passed(std::uint64_t diversion);
   void followed(const Diversion& diversion);
@@ -163,7 +171,7 @@ class Shard final : public TransportSink {
   void arrive(Arrival& arrival, Instant now);
 
   // shard_links.cpp
-  void connect(const std::shared_ptr<Link>& link, Instant now);
+  void connect(const std::shared_ptr<Link>& link);
   void retry(const std::shared_ptr<Link>& link, Instant now);
   void rest_links(const PeerKey& peer, AssociationId holder);
   void wake_links(const PeerKey& peer, Instant now);

@@ -1,23 +1,24 @@
 #include "core/shard_parts.h"
 
 // Shard: the peers that it keeps connected.
+//
+// A link rests while the directory has another association for its peer, on whichever shard. No
+// wake-up is lost: the peer is released first, and then its shard wakes its own links and posts
+// PeerFree to the others. Who looked before the release reads that letter later, and rests by then,
+// since a look and the rest are one step of its shard. Who looks after it finds the peer free, or
+// with a new holder, of whom the same is true. A wake-up too many only makes a link look again.
 namespace siglane {
 
-void Shard::keep_connected(EndpointId local, const PeerConfig& peer, Instant now) {
+void Shard::keep_connected(EndpointId local, const PeerConfig& peer) {
   const auto it =
       links_.emplace(PeerKey{modules_.at(local), peer.name},
                      std::make_shared<Link>(Link{local, peer, Backoff(config_.reconnect)}));
-  connect(it->second, now);
+  connect(it->second);
 }
 
-void Shard::connect(const std::shared_ptr<Link>& link, Instant now) {
+void Shard::connect(const std::shared_ptr<Link>& link) {
   link->retry_at.reset();
-  const PeerKey peer{modules_.at(link->local), link->peer.name};
-  if (const auto holder = directory_.association_of(peer.first, peer.second)) {
-    // It rests. Of an association on another shard it is not told that it went down, and looks.
-    if (find(*holder) == nullptr) retry(link, now);
-    return;
-  }
+  if (directory_.association_of(modules_.at(link->local), link->peer.name)) return;  // it rests
   link->current = transport_.connect(link->local, link->peer);
   link_of_[link->current] = link;
 }
@@ -71,9 +72,8 @@ void Shard::link_down(AssociationId id, const AssociationDown& down, bool was_up
   link->current = AssociationId::none;
   if (stopping_) return;
   const auto holder = directory_.association_of(modules_.at(link->local), link->peer.name);
-  if (holder && *holder != id && find(*holder) != nullptr) return;  // it rests
+  if (holder && *holder != id) return;  // it rests
   retry(link, now);
-  if (holder && *holder != id) return;
   if (!was_up) {
     counters_.add(Counter::connects_failed);
     facts_.on_fact(

@@ -10,7 +10,8 @@ namespace {
 
 // Of a diversion's flow, for the few loop turns that it takes. Long before that, senders wait: what
 // is held must find room all at once between shards, when it is released.
-constexpr std::size_t kHeldMax = 65536, kHeldBack = 4096;
+constexpr DataBudget kHeldMax{.parcels_max = 65536, .bytes_max = std::size_t{8} << 20};
+constexpr DataBudget kHeldBack{.parcels_max = 4096, .bytes_max = std::size_t{1} << 20};
 
 }  // namespace
 
@@ -91,6 +92,9 @@ void Shard::run_mailbox(Instant now, std::size_t letters_max) {
                    [&](RoomAgain) { send_waiting(); },
                    [&](const Inquiry& inquiry) { on_inquiry(inquiry); },
                    [&](const Inquired& inquired) { settle_claim(inquired.claimant, now); },
+                   [&](const PeerFree& it) {
+                     wake_links({it.module, it.peer}, now);
+                   },
                },
                letter);
     drain_work(now);
@@ -134,7 +138,7 @@ void Shard::reroute(ProtocolModule& module, AssociationId coordinator) {
 
 // The announcement has come: holds the flow, and marks what went by the old path.
 void Shard::begin(const Diversion& diversion) {
-  diversion_ = Following{diversion, false, 0, {}};
+  diversion_ = Following{diversion, false, 0, {}, {}};
   if (diversion.rerouted == nullptr) {
     diversion_->holding = diversion.from != config_.id;
     if (!diversion_->holding) return;
@@ -160,8 +164,11 @@ bool Shard::is_held(const Delivery& delivery, Fresh fresh) const {
 
 void Shard::hold(Delivery delivery) {
   const Carriage carriage = delivery.parcel->carriage();
-  if (diversion_->held.size() >= kHeldBack) hold_back(delivery.from);
-  if (diversion_->held.size() < kHeldMax || carriage == Carriage::control) {
+  const std::size_t bytes = delivery.parcel->bytes_held();
+  DataWaiting& data = diversion_->held_data;
+  if (!data.has_room(kHeldBack, bytes)) hold_back(delivery.from);
+  if (data.has_room(kHeldMax, bytes) || carriage == Carriage::control) {
+    data.add(bytes);
     diversion_->held.push_back(std::move(delivery));
   } else if (carriage == Carriage::ordered) {
     counters_.add(Counter::parcels_lost);

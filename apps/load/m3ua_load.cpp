@@ -42,7 +42,7 @@ Result<void> M3uaLoad::set_up(const runtime::ShardSetUp& at, LoadRun& run) {
     if (!endpoint) return tl::unexpected(endpoint.error());
     PeerConfig gateway = config_.load.target;
     gateway.name = asp;
-    at.shard.keep_connected(*endpoint, gateway, at.now);
+    at.shard.keep_connected(*endpoint, gateway);
   }
   return {};
 }

@@ -47,7 +47,7 @@ Result<void> S6aLoad::add_mme(const std::string& origin_host, const S6aGroupConf
   const std::size_t number = modules_.size() - 1;
   auto endpoint = at.shard.open(config_.load.endpoint_of(number, origin_host), module);
   if (!endpoint) return tl::unexpected(endpoint.error());
-  at.shard.keep_connected(*endpoint, config_.load.target, at.now);
+  at.shard.keep_connected(*endpoint, config_.load.target);
   return {};
 }
 

@@ -173,7 +173,11 @@ Result<void> Node::open_endpoints() {
 Result<EndpointId> Node::open_everywhere(EndpointConfig endpoint, ProtocolModule& module) {
   const std::size_t shards = shards_of(endpoint);
   std::size_t sockets = std::max<std::size_t>(endpoint.sockets, 1);
-  if (endpoint.sockets == 0) sockets = std::max(shards, sockets_for_a_crowd(endpoint));
+  if (endpoint.sockets == 0) {
+    const std::size_t for_a_crowd = sockets_for_a_crowd(endpoint);
+    sockets = std::max(shards, for_a_crowd);
+    if (for_a_crowd > 1) warn_of_a_crowd(endpoint.name, sockets);
+  }
   const bool listening = endpoint.listening;
   endpoint.pool = std::make_shared<EndpointPool>();
   endpoint.pool->several = shards > 1;
@@ -198,6 +202,16 @@ std::size_t Node::sockets_for_a_crowd(const EndpointConfig& endpoint) const {
       config_.admission.accept_unknown_peers ? endpoint.associations_max : config_.peers.size());
 }
 
+void Node::warn_of_a_crowd(const std::string& endpoint, std::size_t sockets) {
+  const std::string text = fmt::format(
+      "endpoint {}: spread over {} sockets, because with net.sctp.sndbuf_policy=0 many "
+      "associations "
+      "on one make every message dear: sysctl -w net.sctp.sndbuf_policy=1 and restart, or "
+      "runtime.tune_kernel",
+      endpoint, sockets);
+  facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{text, true}, loop().now());
+}
+
 Result<void> Node::connect_peers() {
   std::size_t next = 0;
   for (const NodePeer& peer : config_.peers) {
@@ -208,7 +222,7 @@ Result<void> Node::connect_peers() {
                                  peer.peer.name, peer.connect_from));
     }
     const std::size_t shards = shards_of(config_.endpoint(peer.connect_from)->endpoint);
-    shards_[next++ % shards]->shard->keep_connected(*from, peer.peer, loop().now());
+    shards_[next++ % shards]->shard->keep_connected(*from, peer.peer);
   }
   return {};
 }

@@ -150,6 +150,7 @@ class Node {
   Result<EndpointId> open_everywhere(EndpointConfig endpoint, ProtocolModule& module);
   std::size_t shards_of(const EndpointConfig& endpoint) const;
   std::size_t sockets_for_a_crowd(const EndpointConfig& endpoint) const;
+  void warn_of_a_crowd(const std::string& endpoint, std::size_t sockets);
   Result<void> connect_peers();
   Result<void> start_admin();
   Result<void> watch_signals();

@@ -17,7 +17,7 @@ namespace siglane::m3ua {
 //   AspClientModule module(config);
 //   AssociationId user = shard.add_coordinator(std::make_unique<MyUser>(), module, now);
 //   module.set_user(user);                        // before the first connect
-//   shard.keep_connected(endpoint, peer, now);    // peer.name is an AspClientConfig's name
+//   shard.keep_connected(endpoint, peer);         // peer.name is an AspClientConfig's name
 //
 // The user is Submitted, from the association's id:
 //   AspStatusParcel      ASP-ACTIVE (in each routing context), ASP-INACTIVE, ASP-DOWN

@@ -266,7 +266,7 @@ class Network {
     client->module->set_user(client->user_id);
     auto local = client->node->shard.open(endpoint_at(plan.address, false), *client->module);
     EXPECT_TRUE(local);
-    client->node->shard.keep_connected(*local, stp_peer, world.now());
+    client->node->shard.keep_connected(*local, stp_peer);
     clients.push_back(std::move(client));
   }
 

@@ -22,7 +22,7 @@ class RawMme {
     endpoint.transport = TransportKind::simulated;
     endpoint.addresses = {address};
     const EndpointId id = node_.shard.open(endpoint, module_).value();
-    node_.shard.keep_connected(id, hss, world.now());
+    node_.shard.keep_connected(id, hss);
   }
 
   const std::string& host() const { return host_; }

@@ -191,9 +191,7 @@ class ShardTest : public testing::Test {
     return config;
   }
 
-  void connect() {
-    client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.1"), world.now());
-  }
+  void connect() { client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.1")); }
   void connect_and_wait() {
     connect();
     ASSERT_TRUE(world.run_until([&] { return !server_module.log.empty(); }));
@@ -256,7 +254,7 @@ TEST_F(ShardTest, WithoutAStoreEveryAskComesBackToTheAsker) {
 TEST_F(ShardTest, RefusesAnAddressThatNoPeerHas) {
   SimNode stranger(world, PeerTable({peer("server", "10.0.0.1")}));
   auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
-  stranger.shard.keep_connected(local, peer("server", "10.0.0.1"), world.now());
+  stranger.shard.keep_connected(local, peer("server", "10.0.0.1"));
   ASSERT_TRUE(world.run_until(
       [&] { return server.counters.get(Counter::associations_refused_address) == 1; }));
   EXPECT_TRUE(server_module.opened.empty());
@@ -310,7 +308,7 @@ TEST_F(ShardTest, ChecksTheCertificateAgainstTheIdentityThatIsConfigured) {
   SimNode strict(world, PeerTable({alice}));
   ASSERT_TRUE(strict.shard.open(endpoint("in", "10.0.0.4", true), server_module));
   client.transport.show_certificate({"*.epc.example"});
-  client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.4"), world.now());
+  client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.4"));
   ASSERT_TRUE(world.run_until([&] { return !server_module.log.empty(); }));
   EXPECT_EQ(server_module.log.front(), "identified alice");
 }
@@ -320,29 +318,20 @@ TEST_F(ShardTest, RefusesASecondAssociationOfOnePeer) {
   SimNode twin(world, PeerTable({peer("server", "10.0.0.1")}));
   TextModule twin_module;
   auto local = twin.shard.open(endpoint("out", "10.0.0.2", false), twin_module).value();
-  twin.shard.keep_connected(local, peer("server", "10.0.0.1"), world.now());
+  twin.shard.keep_connected(local, peer("server", "10.0.0.1"));
   ASSERT_TRUE(world.run_until([&] { return server_module.log.size() >= 2; }));
   EXPECT_EQ(server_module.log[1], "refused has an association already");
 }
 
-// A node with a second shard, to which alice comes back, restarted, while the first has still to
-// read that her association has ended.
-class ReturnTest : public ShardTest {
+// A node with a second shard, which does nothing by itself: the test drives it.
+class TwoShardTest : public ShardTest {
  protected:
-  ReturnTest()
+  TwoShardTest()
       : transport(world),
         second(second_of_two(), transport, server.peers, server.directory, server.facts, nullptr,
                server.buffers, server.counters) {
     transport.set_sink(second);
     local = second.open(endpoint("in", "10.0.0.9", true), server_module).value();
-    connect_and_wait();
-    first_association = server_module.opened.back();
-    server_module.log.clear();
-    AssociationUp up;
-    up.local = local;
-    up.remote_addresses = {"10.0.0.2"};
-    second.on_event(again, std::move(up), world.now());
-    says("iam alice");
   }
 
   static ShardConfig second_of_two() {
@@ -350,10 +339,21 @@ class ReturnTest : public ShardTest {
     config.id = ShardId{1};
     return config;
   }
-  void says(const std::string& text) {
+  // Alice connects to the second shard.
+  void comes(AssociationId id) {
+    AssociationUp up;
+    up.local = local;
+    up.remote_addresses = {"10.0.0.2"};
+    second.on_event(id, std::move(up), world.now());
+    sends(id, "iam alice");
+  }
+  void sends(AssociationId id, const std::string& text) {
     Message message;
     message.payload = Buffer::copy_of(as_bytes(text));
-    second.on_event(again, AssociationReceived{std::move(message)}, world.now());
+    second.on_event(id, AssociationReceived{std::move(message)}, world.now());
+  }
+  void ends(AssociationId id) {
+    second.on_event(id, AssociationDown{DownCause::lost, {}}, world.now());
   }
   // A loop's turn of the first shard, without what its transport has for it, and of the second.
   void turn() {
@@ -363,13 +363,28 @@ class ReturnTest : public ShardTest {
   void many_turns() {
     for (int i = 0; i < 100; ++i) turn();
   }
-  void the_first_reads_the_end() {
-    server.shard.on_event(first_association, AssociationDown{DownCause::lost, {}}, world.now());
-  }
 
   SimTransport transport;
   Shard second;
   EndpointId local{};
+};
+
+// Alice comes back to the second shard, restarted, while the first has still to read that her
+// association has ended.
+class ReturnTest : public TwoShardTest {
+ protected:
+  ReturnTest() {
+    connect_and_wait();
+    first_association = server_module.opened.back();
+    server_module.log.clear();
+    comes(again);
+  }
+
+  void says(const std::string& text) { sends(again, text); }
+  void the_first_reads_the_end() {
+    server.shard.on_event(first_association, AssociationDown{DownCause::lost, {}}, world.now());
+  }
+
   AssociationId first_association{};
   const AssociationId again = next_association_id();
 };
@@ -468,7 +483,7 @@ TEST_F(ShardTest, TellsASessionWhatItsAssociationRefused) {
 TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
   SimNode late_client(world, PeerTable({peer("later", "10.0.0.9")}));
   auto local = late_client.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
-  late_client.shard.keep_connected(local, peer("later", "10.0.0.9"), world.now());
+  late_client.shard.keep_connected(local, peer("later", "10.0.0.9"));
   world.run_for(20s);
   const auto failed = late_client.counters.get(Counter::connects_failed);
   EXPECT_GE(failed, 5u);
@@ -490,7 +505,7 @@ TEST_F(ShardTest, ReconnectsAfterALoss) {
 
 TEST_F(ShardTest, ALinkRestsWhileItsPeerIsConnectedByTheOtherSideAndResumesWhenThatIsDown) {
   connect_and_wait();
-  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"), world.now());
+  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));
   world.run_for(60s);
   EXPECT_EQ(server.counters.get(Counter::connects_failed), 0u);
   EXPECT_EQ(server.counters.get(Counter::associations_opened), 1u);
@@ -506,7 +521,7 @@ TEST_F(ShardTest, ALinkIsGivenUpWhenItsPeerIsIdentifiedOnAnotherAssociation) {
   TextModule mute;
   ASSERT_TRUE(elsewhere.shard.open(endpoint("in", "10.0.0.9", true), mute));
   server_module.own_name.clear();
-  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.9"), world.now());
+  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.9"));
   ASSERT_TRUE(world.run_until([&] { return mute.opened.size() == 1; }));
   connect_and_wait();
   EXPECT_EQ(server_module.log.back(), "identified alice");
@@ -515,6 +530,63 @@ TEST_F(ShardTest, ALinkIsGivenUpWhenItsPeerIsIdentifiedOnAnotherAssociation) {
   EXPECT_EQ(mute.opened.size(), 1u);
   client.shard.stop(world.now());
   EXPECT_TRUE(world.run_until([&] { return mute.opened.size() == 2; }, 1s));
+}
+
+// The first shard keeps alice connected, who has come to us by herself, and is on the second.
+class RestTest : public TwoShardTest {
+ protected:
+  void keep_connected() { server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2")); }
+  // All fail: nobody listens there.
+  std::uint64_t connects() const { return server.counters.get(Counter::connects_failed); }
+  void expect_rest_for(Duration span) {
+    world.run_for(span);
+    EXPECT_EQ(connects(), 0u);
+    EXPECT_FALSE(server.shard.next_deadline()) << "nor does it look now and then";
+  }
+  void expect_connect_soon() {
+    EXPECT_TRUE(world.run_until([&] { return connects() == 1; }, BackoffConfig{}.first + 1ms));
+  }
+
+  const AssociationId hers = next_association_id();
+};
+
+TEST_F(RestTest, EndsWhenTheAssociationIsDownOnTheShardThatItMovedTo) {
+  connect_and_wait();
+  keep_connected();
+  ASSERT_TRUE(server.shard.move(server_module.opened.back(), ShardId{1}, world.now()));
+  many_turns();
+  ASSERT_EQ(transport.association_count(), 1u);
+  expect_rest_for(60s);
+  client.shard.stop(world.now());
+  ASSERT_TRUE(world.run_until([&] { return server.shard.idle(); }));
+  expect_connect_soon();
+}
+
+TEST_F(RestTest, EndsSoonHoweverLongTheAssociationWasOnTheOtherShard) {
+  comes(hers);
+  keep_connected();
+  expect_rest_for(5min);
+  ends(hers);
+  expect_connect_soon();
+}
+
+TEST_F(RestTest, BeginsWhenAConnectFailsWhileThePeerIsOnTheOtherShard) {
+  keep_connected();
+  comes(hers);
+  expect_rest_for(5min);
+  ends(hers);
+  expect_connect_soon();
+}
+
+TEST_F(RestTest, GoesOnIfThePeerIsBackBeforeItsEndIsHeardOf) {
+  comes(hers);
+  keep_connected();
+  ends(hers);
+  const AssociationId again = next_association_id();
+  comes(again);
+  expect_rest_for(60s);
+  ends(again);
+  expect_connect_soon();
 }
 
 TEST_F(ShardTest, AnnouncesWhatBecomesOfAPath) {

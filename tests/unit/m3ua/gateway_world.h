@@ -184,7 +184,7 @@ class Asp {
     module.set_user(user_);
     const auto endpoint =
         node.shard.open(endpoint_at(asp_address(number), 0, false, streams), module);
-    node.shard.keep_connected(*endpoint, *node.peers.find("sg"), world.now());
+    node.shard.keep_connected(*endpoint, *node.peers.find("sg"));
   }
   bool active() const { return log.state == AspState::active; }
   void send(const MtpLabel& label, std::string_view text) {
@@ -295,7 +295,7 @@ class RawPeer {
       : node(world, PeerTable({peer_at("sg", kGatewayAddress, kM3uaPort)})), world_(world) {
     const auto endpoint =
         node.shard.open(endpoint_at(asp_address(number), 0, false, streams), module);
-    node.shard.keep_connected(*endpoint, *node.peers.find("sg"), world.now());
+    node.shard.keep_connected(*endpoint, *node.peers.find("sg"));
     world.run_until([&] { return !module.down; }, 1s);
   }
   // Says it, waits until all is quiet, and gives what was heard since.

@@ -88,8 +88,7 @@ class ShardLoopTest : public ::testing::Test {
     config.name = "client";
     const EndpointId client = shard_.open(config, module_).value();
     shard_.keep_connected(
-        client, PeerConfig{.name = "server", .addresses = {"127.0.0.1"}, .port = facts_.port},
-        loop_->now());
+        client, PeerConfig{.name = "server", .addresses = {"127.0.0.1"}, .port = facts_.port});
     turn_until([&] { return module_.opened == 2; });
   }
 
