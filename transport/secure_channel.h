@@ -61,8 +61,9 @@ class SecureChannel {
   // Of the message that was read last.
   std::uint64_t tag() const { return tag_; }
 
-  // Encrypts all of `bytes`; in messages mode as one record. false: not open, or a message of more
-  // than kMessageBytesMax bytes. Nothing is sent for no bytes.
+  // Encrypts all of `bytes`; in messages mode as one record. false: not open, a message of more
+  // than kMessageBytesMax bytes, or more output than kOutputBytesMax, which fails the channel.
+  // Nothing is sent for no bytes.
   [[nodiscard]] bool write(Bytes bytes);
   // Says close_notify, once.
   void close();

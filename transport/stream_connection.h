@@ -33,10 +33,10 @@ struct StreamState {
   FileDescriptor fd;
   SocketAddress local, remote;
   SendQueue queue;
-  std::size_t front_sent = 0;              // bytes of the queue's front that are written already
-  std::vector<std::byte> input;            // the beginning of a message
+  std::size_t sealed = 0;        // messages of the queue's front that end in the channel's output
+  std::size_t front_sent = 0;    // bytes of the first one behind these that are written, or sealed
+  std::vector<std::byte> input;  // the beginning of a message
   std::unique_ptr<SecureChannel> channel;  // null: in clear
-  std::size_t sealed = 0;  // messages of the queue's front that are in the channel's output
   Histogram residence;
   RateWindow in, out;
 };

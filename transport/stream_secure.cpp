@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include <sys/socket.h>
 
@@ -11,7 +10,9 @@
 namespace siglane::transport {
 namespace {
 
-constexpr std::size_t kSealedBytesMax = 65536;  // encrypted ahead of the socket
+// Encrypted ahead of the socket. Far below what the channel may hold: the rest is for what the peer
+// makes it send.
+constexpr std::size_t kSealedBytesMax = 65536;
 
 }  // namespace
 
@@ -80,23 +81,26 @@ void StreamConnection::write_sealed() {
   }
 }
 
-// Encrypts from the front of the queue, several small messages into one record.
+// Encrypts from the front of the queue, several small messages into one record. A large message
+// goes in parts, each when the socket has taken the one before: it may be more than is ever held.
 void StreamConnection::seal_some() {
   std::array<std::byte, SecureChannel::kMessageBytesMax> record;
   std::size_t filled = 0, total = 0;
   bool good = true;
   while (good && state_.sealed < state_.queue.messages() && total < kSealedBytesMax) {
-    Bytes rest = state_.queue.at(state_.sealed++).payload.bytes();
-    total += rest.size();
-    while (good && !rest.empty()) {
-      const std::size_t part = std::min(rest.size(), record.size() - filled);
-      std::memcpy(record.data() + filled, rest.data(), part);
-      filled += part;
-      rest = rest.subspan(part);
-      if (filled < record.size()) continue;
-      good = state_.channel->write(record);
-      filled = 0;
+    const Bytes rest = state_.queue.at(state_.sealed).payload.bytes().subspan(state_.front_sent);
+    const Bytes part = rest.first(std::min(rest.size(), record.size() - filled));
+    std::copy(part.begin(), part.end(), record.begin() + static_cast<std::ptrdiff_t>(filled));
+    filled += part.size();
+    total += part.size();
+    state_.front_sent += part.size();
+    if (part.size() == rest.size()) {
+      ++state_.sealed;
+      state_.front_sent = 0;
     }
+    if (filled < record.size()) continue;
+    good = state_.channel->write(record);
+    filled = 0;
   }
   if (good) good = state_.channel->write(Bytes(record).first(filled));
   if (!good) secure_failed(state_.channel->problem());

@@ -1,6 +1,7 @@
 #pragma once
 // What the tests of the stream transport share: a framing, a sink that records, a loop.
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,12 +15,16 @@
 
 namespace siglane::transport {
 
-// Two bytes of length, which count themselves, then text.
+// Two bytes of length, which count themselves, then text. Zeros in them: four more have the length.
 class ShortFraming final : public Framing {
  public:
   Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
     if (head.size() < 2) return std::optional<std::size_t>{};
-    const std::size_t length = load_u16(head.data());
+    std::size_t length = load_u16(head.data());
+    if (length == 0) {
+      if (head.size() < 6) return std::optional<std::size_t>{};
+      length = load_u32(head.data() + 2);
+    }
     if (length < 2) return failure("length " + std::to_string(length) + " is less than the header");
     return std::optional<std::size_t>{length};
   }
@@ -27,10 +32,15 @@ class ShortFraming final : public Framing {
 };
 
 inline std::string framed(std::string_view text) {
-  std::string frame(2, '\0');
-  frame[0] = static_cast<char>((text.size() + 2) >> 8);
-  frame[1] = static_cast<char>(text.size() + 2);
-  return frame + std::string(text);
+  std::array<std::byte, 6> header{};
+  std::size_t used = 2;
+  if (text.size() + 2 <= 0xffff) {
+    store_u16(header.data(), static_cast<std::uint16_t>(text.size() + 2));
+  } else {
+    used = header.size();
+    store_u32(header.data() + 2, static_cast<std::uint32_t>(text.size() + used));
+  }
+  return std::string(as_text(Bytes(header).first(used))) + std::string(text);
 }
 
 inline Message message_of(std::string_view text, Instant caused_at = {}) {
@@ -42,7 +52,8 @@ inline Message message_of(std::string_view text, Instant caused_at = {}) {
 }
 
 inline std::string text_of(const Message& message) {
-  return std::string(as_text(message.payload.bytes().subspan(2)));
+  const Bytes frame = message.payload.bytes();
+  return std::string(as_text(frame.subspan(load_u16(frame.data()) == 0 ? 6 : 2)));
 }
 
 // Records what a transport says, and checks the order that every transport promises.

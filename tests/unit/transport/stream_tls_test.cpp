@@ -35,6 +35,14 @@ class ClearPeer {
   FileDescriptor fd_;
 };
 
+// No part of it is like another.
+std::string numbered(std::size_t bytes) {
+  std::string text;
+  while (text.size() < bytes) text += std::to_string(text.size()) + ' ';
+  text.resize(bytes);
+  return text;
+}
+
 class StreamTlsTest : public ::testing::Test {
  protected:
   EndpointConfig endpoint(bool listening) {
@@ -70,6 +78,30 @@ class StreamTlsTest : public ::testing::Test {
       far_ = side.sink.other_than({near_});
       return far_ != AssociationId::none && side.log(near_).up.has_value();
     }));
+  }
+  // One end on each side, so that one can stand still.
+  void connect_apart(Side& server, Side& client) {
+    listen(server);
+    client_ = client.transport.open(endpoint(false), framing_).value();
+    near_ = client.connect(client_, peer());
+    ASSERT_TRUE(
+        both(server, client, [&] { return !server.sink.logs.empty() && client.log(near_).up; }));
+    far_ = server.sink.other_than({});
+  }
+  template <class Done>
+  [[nodiscard]] static bool both(Side& one, Side& other, Done done) {
+    return one.spin_until([&] {
+      other.loop->run_once(false);
+      return done();
+    });
+  }
+  // Messages of many times what a channel may hold.
+  void allow_large_messages() {
+    limits_.message_bytes_max = limits_.send_queue_bytes_max = std::size_t{16} << 20;
+  }
+  // Until the socket takes no more: the other side stands still.
+  [[nodiscard]] static bool write_until_blocked(Side& side) {
+    return side.spin_until([&] { return side.counters.get(Counter::send_blocked) > 0; });
   }
   std::string refusal(Side& side) {
     EXPECT_TRUE(side.until([&] { return side.sink.fact<fact::PeerRefused>() != nullptr; }));
@@ -130,6 +162,29 @@ TEST_F(StreamTlsTest, carries_messages_larger_than_a_record) {
   EXPECT_EQ(side.log(far_).received[1], "small");
 }
 
+TEST_F(StreamTlsTest, carries_messages_larger_than_its_channel_may_hold_both_ways_in_order) {
+  allow_large_messages();
+  Side side;
+  connect_both(side);
+  const std::vector<std::string> sent = {"before", numbered(5 * SecureChannel::kOutputBytesMax),
+                                         "between", numbered(2 * SecureChannel::kOutputBytesMax),
+                                         "behind"};
+  for (const std::string& text : sent) {
+    ASSERT_EQ(side.send(near_, text), SendOutcome::accepted);
+    ASSERT_EQ(side.send(far_, text), SendOutcome::accepted);
+  }
+  ASSERT_TRUE(side.until(
+      [&] {
+        return side.log(near_).received.size() == sent.size() &&
+               side.log(far_).received.size() == sent.size();
+      },
+      20s));
+  // Not EXPECT_EQ, which would print them.
+  EXPECT_TRUE(side.log(near_).received == sent);
+  EXPECT_TRUE(side.log(far_).received == sent);
+  EXPECT_EQ(side.transport.status(near_)->queued_bytes, 0u);
+}
+
 TEST_F(StreamTlsTest, counts_residence_when_the_stack_has_all_of_a_message) {
   Side side;
   connect_both(side);
@@ -148,6 +203,21 @@ TEST_F(StreamTlsTest, ends_well_with_close_notify_after_everything_was_written) 
   side.close(near_, CloseMode::graceful);
   ASSERT_TRUE(side.until([&] { return side.log(near_).down && side.log(far_).down; }));
   EXPECT_EQ(side.log(far_).received.size(), 10u);
+  EXPECT_EQ(side.log(far_).down->cause, DownCause::peer_shutdown);
+  EXPECT_EQ(side.log(far_).down->detail, "");
+  EXPECT_EQ(side.log(near_).down->cause, DownCause::local_close);
+  EXPECT_EQ(side.log(near_).down->detail, "");
+}
+
+TEST_F(StreamTlsTest, says_close_notify_behind_all_of_a_large_message) {
+  allow_large_messages();
+  Side side;
+  connect_both(side);
+  const std::string large = numbered(5 * SecureChannel::kOutputBytesMax);
+  ASSERT_EQ(side.send(near_, large), SendOutcome::accepted);
+  side.close(near_, CloseMode::graceful);
+  ASSERT_TRUE(side.until([&] { return side.log(near_).down && side.log(far_).down; }));
+  EXPECT_TRUE(side.log(far_).received == std::vector{large});
   EXPECT_EQ(side.log(far_).down->cause, DownCause::peer_shutdown);
   EXPECT_EQ(side.log(far_).down->detail, "");
   EXPECT_EQ(side.log(near_).down->cause, DownCause::local_close);
@@ -286,19 +356,47 @@ TEST_F(StreamTlsTest, gives_back_what_the_socket_did_not_take) {
   EXPECT_EQ(side.log(near_).unsent.size(), accepted);
 }
 
+TEST_F(StreamTlsTest, tells_of_a_message_given_back_whether_a_part_of_it_was_sent) {
+  allow_large_messages();
+  Side side, peer_side;
+  connect_apart(side, peer_side);
+  const std::string large = numbered(15 * SecureChannel::kOutputBytesMax);
+  ASSERT_EQ(side.send(far_, large), SendOutcome::accepted);
+  ASSERT_EQ(side.send(far_, "behind"), SendOutcome::accepted);
+  ASSERT_TRUE(write_until_blocked(side));
+  side.close(far_, CloseMode::abort);
+  ASSERT_TRUE(side.until([&] { return side.log(far_).down.has_value(); }));
+  const auto& unsent = side.log(far_).unsent;
+  ASSERT_EQ(unsent.size(), 2u);
+  EXPECT_TRUE(unsent[0] == std::pair(large, true));
+  EXPECT_EQ(unsent[1], std::pair(std::string("behind"), false));
+}
+
+TEST_F(StreamTlsTest, moves_in_the_middle_of_a_message_that_it_writes) {
+  allow_large_messages();
+  Side from, to, peer_side;
+  connect_apart(from, peer_side);
+  const std::vector<std::string> sent = {"before", numbered(15 * SecureChannel::kOutputBytesMax),
+                                         "behind"};
+  for (const std::string& text : sent) ASSERT_EQ(from.send(far_, text), SendOutcome::accepted);
+  ASSERT_TRUE(write_until_blocked(from));
+  ASSERT_GE(from.transport.status(far_)->queued_messages, 2u);
+  auto outcome = from.quietly([&] { return from.transport.detach(far_); });
+  ASSERT_TRUE(std::holds_alternative<Peeled>(outcome));
+  to.quietly([&] {
+    to.transport.adopt(std::move(std::get<Peeled>(outcome).cargo));
+    return 0;
+  });
+  ASSERT_TRUE(
+      both(to, peer_side, [&] { return peer_side.log(near_).received.size() == sent.size(); }));
+  EXPECT_TRUE(peer_side.log(near_).received == sent);
+  EXPECT_TRUE(from.log(far_).unsent.empty());
+  EXPECT_EQ(to.transport.status(far_)->queued_bytes, 0u);
+}
+
 TEST_F(StreamTlsTest, survives_a_move_to_another_thread_in_the_middle_of_a_read) {
   Side from, peer_side;
-  listen(from);
-  client_ = peer_side.transport.open(endpoint(false), framing_).value();
-  near_ = peer_side.connect(client_, peer());
-  const auto both = [&](auto done) {
-    return from.spin_until([&] {
-      peer_side.loop->run_once(false);
-      return done();
-    });
-  };
-  ASSERT_TRUE(both([&] { return !from.sink.logs.empty() && peer_side.log(near_).up; }));
-  far_ = from.sink.other_than({});
+  connect_apart(from, peer_side);
   constexpr std::size_t kMessages = 2000;
   std::unique_ptr<DetachedAssociation> cargo;
   from.sink.on_received = [&](AssociationId, const Message& message) {
@@ -312,7 +410,7 @@ TEST_F(StreamTlsTest, survives_a_move_to_another_thread_in_the_middle_of_a_read)
   for (std::size_t i = 0; i < kMessages; ++i) {
     ASSERT_EQ(peer_side.send(near_, std::to_string(i)), SendOutcome::accepted);
   }
-  ASSERT_TRUE(both([&] { return cargo != nullptr; }));
+  ASSERT_TRUE(both(from, peer_side, [&] { return cargo != nullptr; }));
   EXPECT_EQ(from.log(far_).received.size(), 100u);
 
   std::vector<std::string> received = from.log(far_).received;
