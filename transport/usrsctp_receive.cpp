@@ -9,7 +9,11 @@ namespace siglane::transport {
 using Phase = UsrsctpAssociation::Phase;
 
 void UsrsctpTransport::read_all() {
-  for (const Source& source : std::exchange(readable_, {})) {
+  // What becomes readable meanwhile, or was not read to its end, is for the next time. The vector
+  // is not taken away, so that it keeps its memory.
+  const std::size_t count = readable_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const Source source = readable_[i];
     UsrsctpSocket* socket = socket_of(source);
     if (socket == nullptr) continue;
     socket->noted = false;
@@ -22,6 +26,7 @@ void UsrsctpTransport::read_all() {
     socket = socket_of(source);
     if (socket != nullptr && !std::exchange(socket->noted, true)) readable_.push_back(source);
   }
+  readable_.erase(readable_.begin(), readable_.begin() + static_cast<std::ptrdiff_t>(count));
   if (!readable_.empty()) soon_.schedule();
 }
 
@@ -85,6 +90,19 @@ void UsrsctpTransport::take_data(const Source& source, const UsrsctpSocket::Piec
     return;
   }
   Message message;
+  // Most are whole, and a list of one would cost an allocation.
+  if (piece.ends && association->reassembly.empty()) {
+    if (bytes.size() > association->endpoint().received_bytes_max) {
+      return refuse_oversized(*association);
+    }
+    message.stream = piece.stream;
+    message.protocol = piece.protocol;
+    message.unordered = piece.unordered;
+    BufferBuilder whole(buffers_, bytes.size());
+    whole.append(bytes);
+    message.payload = std::move(whole).finish();
+    return take_whole(*association, std::move(message));
+  }
   const MessagePiece part{piece.stream, piece.protocol, piece.unordered, piece.ends, bytes};
   switch (association->reassembly.add(part, buffers_, message)) {
     case Reassembly::Outcome::partial:

@@ -319,12 +319,16 @@ void UsrsctpTransport::after_message() {
 
 void UsrsctpTransport::flush_dirty() {
   worked_ = 0;
-  for (AssociationId id : std::exchange(dirty_, {})) {
-    UsrsctpAssociation* association = find_association(id);
+  // flush() may make its association dirty once more (DTLS): that is for the next time. The vector
+  // is not taken away, so that it keeps its memory.
+  const std::size_t count = dirty_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    UsrsctpAssociation* association = find_association(dirty_[i]);
     if (association == nullptr) continue;
     association->dirty = false;
     if (!association->blocked) association->flush();
   }
+  dirty_.erase(dirty_.begin(), dirty_.begin() + static_cast<std::ptrdiff_t>(count));
   if (stack_) stack_->send_packets();
 }
 

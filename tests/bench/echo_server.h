@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "tests/bench/counting_new.h"
 #include "tests/support/busy_node.h"
+#include "tests/support/counting_new.h"
 #include "tests/support/raw_peer.h"
 
 // An echo server in a process of its own, whose time and memory are measured from outside.

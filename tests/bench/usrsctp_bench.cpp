@@ -176,14 +176,14 @@ double bare_oneway(std::size_t bytes, std::size_t messages) {
 
   const std::vector<char> message(bytes, 'x');
   std::vector<char> space(1 << 16);
+  sctp_sndinfo info{};
+  info.snd_assoc_id = usrsctp_getassocid(sender, reinterpret_cast<sockaddr*>(&remote));
   std::size_t sent = 0, received = 0;
   const double began = cpu_seconds();
   Instant ticked = Loop::fresh_now();
   while (received < messages) {
     bool progress = false;
     while (sent < messages) {
-      sctp_sndinfo info{};
-      info.snd_assoc_id = usrsctp_getassocid(sender, reinterpret_cast<sockaddr*>(&remote));
       if (usrsctp_sendv(sender, message.data(), bytes, nullptr, 0, &info, sizeof info,
                         SCTP_SENDV_SNDINFO, 0) < 0) {
         break;

@@ -1,11 +1,11 @@
-#include "tests/bench/counting_new.h"
+#include "tests/support/counting_new.h"
 
 #include <cstdlib>
 #include <new>
 
 #include <malloc.h>
 
-Allocations* allocations_counted_in = nullptr;
+constinit thread_local Allocations* allocations_counted_in = nullptr;
 
 void* operator new(std::size_t size) {
   void* memory = std::malloc(size);
