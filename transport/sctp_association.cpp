@@ -74,8 +74,8 @@ void SctpAssociation::move_to(SctpHost& host, BufferPool& pool) {
   reassembly.move_to(pool);
 }
 
-bool SctpAssociation::paths_due(Instant now, Duration patience) {
-  if (paths_seen_to_ || phase() != Phase::up || now - up_since() < patience) return false;
+bool SctpAssociation::paths_due(Instant now) {
+  if (paths_seen_to_ || phase() != Phase::up || now - up_since() < paths_patience) return false;
   paths_seen_to_ = true;
   return has_several_paths();
 }
@@ -91,7 +91,7 @@ AssociationStatus SctpAssociation::status() const {
   return status;
 }
 
-PeeloffSample SctpAssociation::sample(Instant now, std::optional<std::size_t> window_full) {
+PeeloffSample SctpAssociation::sample(Instant now, bool receive_memory_full) {
   PeeloffSample sample = sample_of_traffic(now);
   sample.bytes_held = held_bytes_;
   std::uint32_t unacknowledged = 0;
@@ -105,9 +105,9 @@ PeeloffSample SctpAssociation::sample(Instant now, std::optional<std::size_t> wi
     }
   }
   last_unacknowledged_ = unacknowledged;
-  if (window_full) {
-    const std::size_t left = offered_window(fd(), stack_id()).value_or(*window_full);
-    sample.bytes_undelivered = *window_full > left ? *window_full - left : 0;
+  if (receive_memory_full) {
+    const std::size_t left = offered_window(fd(), stack_id()).value_or(window_);
+    sample.bytes_undelivered = window_ > left ? window_ - left : 0;
   }
   return sample;
 }

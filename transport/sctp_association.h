@@ -13,8 +13,12 @@ class SctpAssociation final : public SctpAssociationBase {
  public:
   using SctpAssociationBase::SctpAssociationBase;
 
-  // Where it sits. `fd` of a shared socket, or an own socket.
-  void sit_on_shared(int fd) { shared_fd_ = fd; }
+  // Where it sits. `fd` of a shared socket, or an own socket. On the shared one, its peer was
+  // offered `window` bytes, for all its life.
+  void sit_on_shared(int fd, std::size_t window) {
+    shared_fd_ = fd;
+    window_ = window;
+  }
   void sit_on(WatchedSocket own);
   bool peeled() const { return own_.has_value(); }
   int fd() const { return own_ ? own_->fd() : shared_fd_; }
@@ -26,15 +30,17 @@ class SctpAssociation final : public SctpAssociationBase {
   // As the stack's notifications say.
   void dry();
   // Once, when paths that work must have been confirmed (RFC 9260 §5.4).
-  bool paths_due(Instant now, Duration patience);
+  bool paths_due(Instant now);
+  Duration paths_patience{};  // how long after Up that is
 
   std::uint64_t held_bytes() const { return held_bytes_; }
   // Half of what it may hold on a shared socket, or more.
   bool near_cap() const { return held_bytes_ * 2 >= held_bytes_max(); }
   AssociationStatus status() const;
-  // Asks the stack whether what is held moves, and, where `window_full` (the window that the peer
-  // is offered while we hold nothing of it) is given, what we hold of it.
-  PeeloffSample sample(Instant now, std::optional<std::size_t> window_full);
+  // Asks the stack whether what is held moves and, if the receive memory is full, what it holds of
+  // that: by how much less than all of the window its peer is offered.
+  PeeloffSample sample(Instant now, bool receive_memory_full);
+  std::size_t window() const { return window_; }
 
  private:
   void send_queued() override;
@@ -62,6 +68,7 @@ class SctpAssociation final : public SctpAssociationBase {
 
   std::optional<WatchedSocket> own_;
   int shared_fd_ = -1;
+  std::size_t window_ = 0;
   std::uint32_t last_unacknowledged_ = 0;
   std::uint64_t held_bytes_ = 0;  // accepted by the stack since it was last known to be dry
   bool dry_subscribed_ = false, paths_seen_to_ = false;

@@ -184,7 +184,7 @@ SharedPressure SctpTransport::pressure_of(Shared& shared, Instant now) {
   pressure.receive_memory_share = share(memory->receive_used, memory->receive_max);
   pressure.send_memory_share = share(memory->send_used, memory->send_max);
 
-  const bool read = std::exchange(shared.read_since_tick, false);
+  const bool read = std::exchange(shared.data_since_tick, false);
   if (pressure.receive_memory_share < kReceiveMemoryFull || read) {
     shared.full_since.reset();
     shared.wedge_counted = false;
@@ -212,10 +212,7 @@ void SctpTransport::sample_all(Instant now, Duration window_min) {
         association->placement != Placement::always_peeled) {
       continue;
     }
-    // Linux offers each peer half of SO_RCVBUF.
-    std::optional<std::size_t> window_full;
-    if (shared->full_since) window_full = shared->receive_memory_max / 2;
-    shared->samples.push_back(association->sample(now, window_full));
+    shared->samples.push_back(association->sample(now, shared->full_since.has_value()));
   }
   for (auto& [fd, shared] : shared_by_fd_) {
     auto& samples = shared->samples;
@@ -235,9 +232,8 @@ void SctpTransport::end_overdue_close(SctpAssociation& association, Instant now)
 
 void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Instant now) {
   const bool wedged = pressure.since_progress >= kWedgedAfter;
-  if (wedged && !std::exchange(shared.wedge_counted, true)) {
-    counters_.add(Counter::receive_stalls);
-  }
+  const bool newly_wedged = wedged && !std::exchange(shared.wedge_counted, true);
+  if (newly_wedged) counters_.add(Counter::receive_stalls);
   const PeeloffChoice choice =
       choose_peeloffs(shared.samples, pressure, options_.peeloff, *options_.peeled);
   bool relieved = false;
@@ -251,7 +247,16 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
                                     ") is reached, and " + std::to_string(choice.starved) +
                                     " more earned a socket");
   }
-  if (wedged && !relieved) enlarge_receive_buffer(shared);
+  if (!wedged || relieved) return;
+  const std::string why_not = enlarge_receive_buffer(shared);
+  if (why_not.empty() || !newly_wedged) return;
+  sink_->on_fact(AssociationId::none,
+                 fact::Notice{"endpoint " + shared.endpoint->config.name +
+                                  ": receive buffer wedged; nothing that fills it may be peeled "
+                                  "off, and the buffer " +
+                                  why_not,
+                              true},
+                 now);
 }
 
 bool SctpTransport::peel(const PeeloffDecision& decision, Instant now) {
@@ -281,7 +286,7 @@ void SctpTransport::peel_pinned() {
   for (const AssociationId id : pinned) {
     SctpAssociation* association = find_association(id);
     if (association == nullptr || association->peeled() || !association->can_move()) continue;
-    const PeeloffSample sample = association->sample(loop_.now(), std::nullopt);
+    const PeeloffSample sample = association->sample(loop_.now(), false);
     const PeeloffChoice choice =
         choose_peeloffs({&sample, 1}, {}, options_.peeloff, *options_.peeled);
     for (const PeeloffDecision& decision : choice.chosen) peel(decision, loop_.now());
@@ -296,16 +301,23 @@ void SctpTransport::starve(AssociationId id, std::string why) {
 }
 
 // The other cure of a wedged receive buffer, where nothing can be peeled.
-void SctpTransport::enlarge_receive_buffer(Shared& shared) {
+std::string SctpTransport::enlarge_receive_buffer(Shared& shared) {
   // What is read back is the double of what was set, so setting it doubles it.
   const std::size_t bytes = shared.receive_memory_max;
-  if (bytes == 0 || bytes > kReceiveBufferMax / 2) return;
-  if (force_receive_buffer(shared.socket.fd(), bytes) != 0) return;
+  if (bytes == 0 || bytes > kReceiveBufferMax / 2) {
+    return "has " + std::to_string(bytes) + " bytes already";
+  }
+  if (const int error = force_receive_buffer(shared.socket.fd(), bytes); error != 0) {
+    return std::string("cannot be doubled (") + std::strerror(error) +
+           "): that needs CAP_NET_ADMIN";
+  }
+  shared.window = bytes;
   sink_->on_fact(
       AssociationId::none,
       fact::Notice{"endpoint " + shared.endpoint->config.name +
                    ": receive buffer wedged, doubled to " + std::to_string(2 * bytes) + " bytes"},
       loop_.now());
+  return {};
 }
 
 }  // namespace siglane::transport

@@ -9,9 +9,6 @@
 namespace siglane::transport {
 namespace {
 
-// Beyond so many on one socket, net.sctp.sndbuf_policy=0 makes every message dear.
-constexpr std::size_t kCrowd = 500;
-
 template <class... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
@@ -75,10 +72,10 @@ bool SctpTransport::read_batch(Source source, unsigned messages_max) {
       }
       return true;
     }
-    if (source.shared != nullptr) source.shared->read_since_tick = true;
     if (piece.is_notification) {
       take_notification(source, piece);
     } else {
+      if (source.shared != nullptr) source.shared->data_since_tick = true;
       take_data(source, piece);
     }
     if (!still_there(source)) return true;
@@ -265,21 +262,16 @@ void SctpTransport::on_up(Source source, const notification::AssociationChanged&
                    loop_.now());
     return;
   }
-  SctpAssociation& association = add(next_association_id(), up.id, shared);
-  if (shared.associations > kCrowd && !shared.crowd_told && sndbuf_policy() == 0) {
-    shared.crowd_told = true;
-    tell(AssociationId::none,
-         fact::Notice{"endpoint " + config.name + ": more than " + std::to_string(kCrowd) +
-                      " associations on one socket cost much with net.sctp.sndbuf_policy=0: "
-                      "sysctl -w net.sctp.sndbuf_policy=1 and restart, or a larger `sockets`"});
-  }
-  begin(association, up);
+  begin(add(next_association_id(), up.id, shared), up);
 }
 
 void SctpTransport::begin(SctpAssociation& association, const notification::AssociationChanged& up,
                           bool restarted) {
   const auto remote = peer_addresses(association.fd(), up.id);
   association.came_up(up, remote, loop_.now());
+  if (association.paths_patience == Duration{}) {
+    association.paths_patience = paths_patience(association.endpoint().config.sctp);
+  }
   if (association.endpoint().tls == nullptr) return tell_up(association, remote);
   association.secure(association.initiator, restarted);
   handshakes_.emplace_back(association.id(),
@@ -314,7 +306,7 @@ void SctpTransport::on_restart(SctpAssociation& old, const notification::Associa
   SctpAssociation& begun = *fresh;
   if (shared != nullptr) {
     ++shared->associations;
-    begun.sit_on_shared(shared->socket.fd());
+    begun.sit_on_shared(shared->socket.fd(), ended->window());
   } else {
     peeled_[ended->fd()] = &begun;
     begun.sit_on(std::move(*ended->own_socket()));

@@ -48,6 +48,11 @@ Result<void> SctpEndpoint::set_up(const Framing& framing) {
   return {};
 }
 
+void SctpEndpoint::send_buffer_is(std::size_t bytes) {
+  config.sctp.send_buffer_bytes = bytes;
+  sent_bytes_max = std::min(sent_bytes_max, bytes);
+}
+
 std::unique_ptr<SctpSecurity> SctpEndpoint::new_security(SctpSecurity::Stack& stack,
                                                          bool connecting, std::string expected_peer,
                                                          bool restarted) const {

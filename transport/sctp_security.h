@@ -139,6 +139,8 @@ struct SctpEndpoint {
   // The rest, once the first two are there. The error, without the endpoint's name, is that of its
   // certificates.
   Result<void> set_up(const Framing& framing);
+  // The stack gave less than the config asks for.
+  void send_buffer_is(std::size_t bytes);
   bool needs_auth() const { return tls != nullptr && config.tls->require_sctp_auth; }
   std::unique_ptr<SctpSecurity> new_security(SctpSecurity::Stack& stack, bool connecting,
                                              std::string expected_peer, bool restarted) const;

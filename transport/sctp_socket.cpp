@@ -44,9 +44,9 @@ std::vector<SocketAddress> unpacked(const sockaddr* list, int count) {
   return addresses;
 }
 
-// Asks for `bytes`, beyond the sysctl's limit if we are allowed to. Linux doubles what it is given,
-// for its own overhead, and reports the double.
-int set_buffer(int fd, int option, int force_option, std::size_t bytes, std::string_view sysctl,
+// Asks for `bytes`, beyond the sysctl's limit if we are allowed to, and says there how many it got.
+// Linux doubles what it is given, for its own overhead, and reports the double.
+int set_buffer(int fd, int option, int force_option, std::size_t& bytes, std::string_view sysctl,
                std::vector<ClippedBuffer>& clipped) {
   const int wanted = static_cast<int>(std::min<std::size_t>(bytes, std::size_t{1} << 30));
   if (set_option(fd, SOL_SOCKET, force_option, wanted) == 0) return 0;
@@ -55,6 +55,7 @@ int set_buffer(int fd, int option, int force_option, std::size_t bytes, std::str
   if (const int error = get_option(fd, SOL_SOCKET, option, got)) return error;
   if (got / 2 < wanted) {
     clipped.push_back({sysctl, bytes, static_cast<std::size_t>(got) / 2});
+    bytes = clipped.back().got;
   }
   return 0;
 }
@@ -110,11 +111,13 @@ int set_up(int fd, std::span<const SocketAddress> addresses, const SctpOptions& 
     const int off = 0;
     if (const int error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, off)) return error;
   }
-  if (const int error = set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, options.receive_buffer_bytes,
+  out.receive_buffer_bytes = options.receive_buffer_bytes;
+  if (const int error = set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, out.receive_buffer_bytes,
                                    "net.core.rmem_max", out.clipped)) {
     return error;
   }
-  if (const int error = set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, options.send_buffer_bytes,
+  out.send_buffer_bytes = options.send_buffer_bytes;
+  if (const int error = set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, out.send_buffer_bytes,
                                    "net.core.wmem_max", out.clipped)) {
     return error;
   }

@@ -55,6 +55,7 @@ struct OpenedSocket {
   int error = 0;
   std::string step;  // what failed
   std::vector<ClippedBuffer> clipped;
+  std::size_t receive_buffer_bytes = 0, send_buffer_bytes = 0;  // as much as was asked for, or got
 };
 // `addresses` all have one port; empty is not allowed. With `pooled`, others may bind the same.
 OpenedSocket open_one_to_many(std::span<const SocketAddress> addresses, const SctpOptions& options,

@@ -14,6 +14,8 @@ namespace {
 // A turn that lasts longer flushes what it has: the first answer must not wait for the last.
 constexpr Duration kFlushAfter = 200us;
 constexpr Duration kTick = 250ms;
+// Beyond so many on one socket, net.sctp.sndbuf_policy=0 makes every message dear.
+constexpr std::size_t kCrowd = 500;
 
 std::string joined(std::span<const SocketAddress> addresses) {
   std::string text;
@@ -84,7 +86,7 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
   EndpointPool& pool = join_pool(shared->config);
   shared->id = pool.id;
   if (auto good = shared->set_up(framing); !good) return failure(who + good.error().what);
-  const std::size_t count = config.listening ? std::max<std::size_t>(1, config.sockets) : 1;
+  const std::size_t count = std::max<std::size_t>(1, config.sockets);
 
   Endpoint endpoint;
   endpoint.shared = shared;
@@ -120,7 +122,7 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
 }
 
 Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
-    const std::shared_ptr<const SctpEndpoint>& endpoint, std::span<const SocketAddress> addresses) {
+    const std::shared_ptr<SctpEndpoint>& endpoint, std::span<const SocketAddress> addresses) {
   const EndpointConfig& config = endpoint->config;
   OpenedSocket opened = open_one_to_many(addresses, config.sctp, reuses_port(config));
   if (opened.error == 0 && endpoint->tls != nullptr) {
@@ -166,6 +168,8 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
   }
   auto shared = std::make_unique<Shared>(std::move(*socket));
   shared->endpoint = endpoint;
+  shared->window = opened.receive_buffer_bytes;
+  endpoint->send_buffer_is(opened.send_buffer_bytes);
   return shared;
 }
 
@@ -199,7 +203,8 @@ AssociationId SctpTransport::connect(EndpointId local, const PeerConfig& peer) {
   // The first address is the primary path, and the first to be asked.
   std::stable_partition(addresses->begin(), addresses->end(),
                         [&](const auto& a) { return a.text() == peer.primary_address; });
-  Shared& shared = *endpoint->second.sockets.front();
+  Shared& shared = **std::ranges::min_element(endpoint->second.sockets, {},
+                                              [](const auto& one) { return one->associations; });
   const int fd = shared.socket.fd();
   const SctpOptions& of_all = shared.endpoint->config.sctp;
   const auto options = peer.sctp.value_or(SctpPeerOptions{}).over(of_all);
@@ -253,12 +258,24 @@ SctpTransport::Shared* SctpTransport::shared_of(const SctpAssociation& associati
 SctpAssociation& SctpTransport::add(AssociationId id, SctpId stack_id, Shared& shared) {
   SctpHost& host = *this;
   auto owned = std::make_unique<SctpAssociation>(id, stack_id, shared.endpoint, host, loop_.now());
-  owned->sit_on_shared(shared.socket.fd());
+  owned->sit_on_shared(shared.socket.fd(), shared.window);
   ++shared.associations;
   ++shared.endpoint->config.pool->associations;
   by_stack_id_[stack_id] = owned.get();
   keep_ticking();
+  if (shared.associations > kCrowd && !shared.crowd_told) tell_crowd(shared);
   return *associations_.emplace(id, std::move(owned)).first->second;
+}
+
+void SctpTransport::tell_crowd(Shared& shared) {
+  shared.crowd_told = true;
+  if (sndbuf_policy() != 0) return;
+  tell(AssociationId::none,
+       fact::Notice{
+           "endpoint " + shared.endpoint->config.name + ": more than " + std::to_string(kCrowd) +
+               " associations on one socket cost much with net.sctp.sndbuf_policy=0: sysctl "
+               "-w net.sctp.sndbuf_policy=1 and restart, or a larger `sockets`",
+           true});
 }
 
 void SctpTransport::keep_ticking() {

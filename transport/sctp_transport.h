@@ -70,9 +70,10 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
     std::size_t associations = 0;
     std::vector<AssociationId> blocked;  // by EAGAIN; the first one's packet may be corked
     std::vector<AssociationId> over;     // their Unsent are being read
-    bool read_since_tick = false;
-    std::optional<Instant> full_since;  // receive memory full, nothing read
+    bool data_since_tick = false;  // was read
+    std::optional<Instant> full_since;  // receive memory full, no data read
     std::size_t receive_memory_max = 0;
+    std::size_t window = 0;  // that Linux offers to who comes now: half of SO_RCVBUF, as it reads it
     bool wedge_counted = false, crowd_told = false;
     std::vector<PeeloffSample> samples;
   };
@@ -97,9 +98,10 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   SctpAssociation* find_by_stack(SctpId id) const;
   Shared* shared_of(const SctpAssociation& association) const;
   SctpAssociation& add(AssociationId id, SctpId stack_id, Shared& shared);
+  void tell_crowd(Shared& shared);
   void keep_ticking();
   std::unique_ptr<SctpAssociation> remove(AssociationId id);
-  Result<std::unique_ptr<Shared>> open_shared(const std::shared_ptr<const SctpEndpoint>& endpoint,
+  Result<std::unique_ptr<Shared>> open_shared(const std::shared_ptr<SctpEndpoint>& endpoint,
                                               std::span<const SocketAddress> addresses);
   void end_soon(SctpAssociation& association, DownCause cause, std::string detail);
   void tell(AssociationId about, Fact fact);  // soon
@@ -112,7 +114,8 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
 
   // sctp_tuning.cpp: what the config asks of the kernel
   static Duration connect_patience(const SctpAssociationOptions& options);
-  void apply_options(const SctpAssociation& association, const PeerConfig& peer);
+  static Duration paths_patience(const SctpAssociationOptions& options);
+  void apply_options(SctpAssociation& association, const PeerConfig& peer);
   void choose_primary(const SctpAssociation& association, const PeerConfig& peer);
   void tell_encapsulation(const EndpointConfig& config);
   void tell_unconfirmed_paths(Instant now);
@@ -155,7 +158,8 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   bool peel(const PeeloffDecision& decision, Instant now);
   void peel_pinned();
   void starve(AssociationId id, std::string why);
-  void enlarge_receive_buffer(Shared& shared);
+  // An error, or nothing.
+  std::string enlarge_receive_buffer(Shared& shared);
 
   SctpTransportOptions options_;
   SctpReader reader_;

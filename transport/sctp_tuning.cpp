@@ -28,13 +28,16 @@ Duration SctpTransport::connect_patience(const SctpAssociationOptions& options) 
   return waits(options, options.init_attempts_max, options.init_timeout_max);
 }
 
+// A path that works has been confirmed by then: a probe may be lost so many times.
+Duration SctpTransport::paths_patience(const SctpAssociationOptions& options) {
+  return waits(options, options.path_retransmissions_max + 1, options.rto_max);
+}
+
 // A path that never worked: Linux tells only of those that were confirmed once, so we ask.
 void SctpTransport::tell_unconfirmed_paths(Instant now) {
   std::vector<std::pair<AssociationId, std::string>> unconfirmed;
   for (auto& [id, association] : associations_) {
-    const SctpOptions& options = association->endpoint().config.sctp;
-    const int losses = options.path_retransmissions_max + 1;
-    if (!association->paths_due(now, waits(options, losses, options.rto_max))) continue;
+    if (!association->paths_due(now)) continue;
     const int fd = association->fd();
     for (const SocketAddress& path : peer_addresses(fd, association->stack_id())) {
       if (path_unconfirmed(fd, association->stack_id(), path)) {
@@ -50,12 +53,13 @@ void SctpTransport::tell_unconfirmed_paths(Instant now) {
 
 // What the peer has otherwise than its endpoint. It stays with the association, also when that is
 // peeled off.
-void SctpTransport::apply_options(const SctpAssociation& association, const PeerConfig& peer) {
+void SctpTransport::apply_options(SctpAssociation& association, const PeerConfig& peer) {
   if (!peer.sctp) return;
+  const SctpAssociationOptions options = peer.sctp->over(association.endpoint().config.sctp);
+  association.paths_patience = paths_patience(options);
   const int fd = association.fd();
   const SctpId id = association.stack_id();
-  const OptionOutcome set =
-      set_association_options(fd, id, peer.sctp->over(association.endpoint().config.sctp));
+  const OptionOutcome set = set_association_options(fd, id, options);
   if (set.error == 0 || !stack_status(fd, id)) return;  // done, or it has ended
   tell(association.id(),
        fact::Notice{"peer " + peer.name + ": not all of its own SCTP options could be set: " +

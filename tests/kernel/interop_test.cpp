@@ -71,5 +71,11 @@ TEST_F(Interop, BothUnderstandEachOthersDtlsAndAuthentication) {
   exchange(user, kernel, 400, transport::SctpSecurity::kMessageBytesMax);
 }
 
+TEST_F(Interop, AlsoWhereTheKernelConnects) {
+  kernel.node.tls = authority.issue_files_for("client.example", directory, "client");
+  user.node.tls = authority.issue_files_for("server.example", directory, "server");
+  exchange(kernel, user, 400, transport::SctpSecurity::kMessageBytesMax);
+}
+
 }  // namespace
 }  // namespace siglane::kernel_test

@@ -1,5 +1,7 @@
 // What a config has of its own for a peer, and what the kernel must be asked for.
 #include <fstream>
+#include <set>
+#include <sstream>
 #include <tuple>
 
 #include <gmock/gmock.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/kernel/harness.h"
+#include "transport/transport_set.h"
 
 namespace siglane::kernel_test {
 namespace {
@@ -147,9 +150,73 @@ TEST_F(SctpTuning, AClippedBufferIsAWarningThatNamesTheSysctl) {
                 Field(&fact::Notice::warning, true))));
 }
 
+// What counts is what the kernel gave.
+TEST_F(SctpTuning, AClippedSendBufferBoundsWhatOnePeerMayHoldOfIt) {
+  const WithoutNetAdmin plain;
+  World elsewhere;  // a loop that nobody turns
+  Node sleeper(elsewhere);
+  EndpointConfig slow = Node::config("127.0.0.7", 0, true);
+  slow.sctp.receive_buffer_bytes = 32 * 1024;
+  sleeper.open(slow);
+  EndpointConfig config = Node::config("127.0.0.8", 0, false);
+  config.limits.message_bytes_max = config.limits.send_queue_bytes_max = 512 * 1024;
+  const EndpointId from = client.open(config);
+  const AssociationId to_slow = client.connect(from, sleeper);
+  ASSERT_TRUE(elsewhere.run_until([&] { return sleeper.opened.size() == 1; }));
+  ASSERT_TRUE(world.run_until([&] { return client.is_up(to_slow); }));
+  while (client.send(to_slow, std::string(1000, 's'))) world.loop().run_once(false);
+  EXPECT_EQ(client.counters.get(Counter::send_blocked), 0u);
+
+  config.addresses = {"127.0.0.9"};
+  config.listening = true;
+  server.open(config);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(from, server);
+  EXPECT_FALSE(client.send(ours, std::string(500'000, 'l'))) << "it could never leave";
+  EXPECT_TRUE(client.send(ours, std::string(200'000, 'l')));
+  ASSERT_TRUE(world.run_until([&] { return !server.of(theirs).received.empty(); }));
+}
+
 TEST_F(SctpTuning, WhoMayExceedTheSysctlsGetsTheBuffersAskedFor) {
   server.listen();
   EXPECT_THAT(server.facts_of<fact::Notice>(), IsEmpty());
+}
+
+// The sockets of the associations in our network namespace.
+std::set<std::string> sockets_of_associations() {
+  std::ifstream table("/proc/net/sctp/assocs");
+  std::string line, association, socket;
+  std::getline(table, line);  // what the columns are
+  std::set<std::string> sockets;
+  while (std::getline(table, line)) {
+    if (std::istringstream(line) >> association >> socket) sockets.insert(socket);
+  }
+  return sockets;
+}
+
+TEST_F(SctpTuning, ConnectedPeersAreSpreadOverAnEndpointsSockets) {
+  server.listen();
+  Node other(world);
+  other.listen("127.0.0.4");
+  Node third(world);
+  third.listen("127.0.0.5");
+  EndpointConfig config = Node::config("127.0.0.6", 0, false);
+  config.sockets = 3;
+  const EndpointId from = client.open(config);
+  for (Node* node : {&server, &other, &third}) client.join(from, *node);
+  EXPECT_EQ(sockets_of_associations().size(), 6u);
+}
+
+TEST(SndbufPolicy, ACrowdGetsMoreSocketsUnlessTheKernelIsTuned) {
+  ASSERT_EQ(transport::set_sndbuf_policy(0), 0);
+  EXPECT_EQ(transport::sockets_wanted(1), 1u);
+  EXPECT_EQ(transport::sockets_wanted(250), 1u);
+  EXPECT_EQ(transport::sockets_wanted(251), 2u);
+  EXPECT_EQ(transport::sockets_wanted(1'000'000), 24u);
+  EXPECT_THAT(transport::tune_kernel(), HasSubstr("is 1 from now on"));
+  EXPECT_EQ(transport::sockets_wanted(1'000'000), 1u);
+  EXPECT_THAT(transport::tune_kernel(), IsEmpty());
+  ASSERT_EQ(transport::set_sndbuf_policy(0), 0);
 }
 
 TEST_F(SctpTuning, AUdpPortThatTheKernelDoesNotHaveIsToldOnceWithItsSysctl) {

@@ -63,11 +63,13 @@ TEST(SctpAssociation, CongestionThatItsOldLoopHadNoTimeToTellIsToldByTheNewOne) 
 
 TEST(SctpAssociation, ItsPathsAreSeenToOnceWhenTheyMustHaveBeenConfirmed) {
   Association two({"192.0.2.1", "192.0.2.2"});  // up at 1 s
-  EXPECT_FALSE(two.association.paths_due(Instant(2999ms), 2s));
-  EXPECT_TRUE(two.association.paths_due(Instant(3s), 2s));
-  EXPECT_FALSE(two.association.paths_due(Instant(4s), 2s));
+  two.association.paths_patience = 2s;
+  EXPECT_FALSE(two.association.paths_due(Instant(2999ms)));
+  EXPECT_TRUE(two.association.paths_due(Instant(3s)));
+  EXPECT_FALSE(two.association.paths_due(Instant(4s)));
   Association one({"192.0.2.1"});
-  EXPECT_FALSE(one.association.paths_due(Instant(3s), 2s)) << "it is up, so its only path works";
+  one.association.paths_patience = 2s;
+  EXPECT_FALSE(one.association.paths_due(Instant(3s))) << "it is up, so its only path works";
 }
 
 TEST(SctpAssociation, ASinglePathThatMayHaveFailedIsNoNewsForThereIsNoOther) {
