@@ -319,6 +319,16 @@ void check_sctp(const ObjectReader& from, const NodePeer& config, const NodeConf
   }
 }
 
+// What is said in INIT, and how often, is for who connects.
+void check_not_connecting(const ObjectReader& from) {
+  const auto sctp = from.optional_object("sctp");
+  if (!sctp) return;
+  for (const auto* key :
+       {"streams_out", "streams_in_max", "init_attempts_max", "init_timeout_max_ms"}) {
+    if (sctp->has(key)) sctp->complain(key, "is of no use: the peer has no \"connect\"");
+  }
+}
+
 void check_connect(const ObjectReader& from, NodePeer& config, const NodeConfig& node) {
   const auto connect = from.object("connect");
   const NodeEndpoint* local = node.endpoint(config.connect_from);
@@ -478,6 +488,8 @@ NodePeer& read_peer(const ObjectReader& from, std::string_view module, std::uint
   if (const auto connect = from.optional_object("connect")) {
     config.connect_from = connect->required_string("endpoint");
     check_connect(from, config, node);
+  } else {
+    check_not_connecting(from);
   }
   check_sctp(from, config, node);
   return node.peers.emplace_back(std::move(config));

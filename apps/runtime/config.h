@@ -44,7 +44,7 @@ struct RuntimeConfig {
   bool tune_kernel = false;  // may the node set sysctls of its network namespace?
   Duration stop_grace = 5s;  // for goodbyes; then what is left is aborted
   BackoffConfig reconnect;
-  std::size_t cached_buffer_bytes_max = std::size_t{32} << 20;  // for each shard
+  std::size_t cached_buffer_bytes_max = std::size_t{4} << 20;  // for each shard
   std::optional<std::uint64_t> seed;  // not in the file: for tests; none: the system's randomness
 };
 

@@ -368,7 +368,8 @@ TEST(Config, WhatAPeerHasOfItsOwnStandsOverItsEndpoints) {
               "init_timeout_max_ms": 6000, "rto_initial_ms": 700, "rto_min_ms": 600,
               "heartbeat_interval_ms": 9000, "association_retransmissions_max": 11,
               "path_retransmissions_max": 10, "potentially_failed_retransmissions_max": 2,
-              "sack_delay_ms": 13, "path_mtu_discovery": false, "path_mtu_bytes": 1300}},
+              "sack_delay_ms": 13, "path_mtu_discovery": false, "path_mtu_bytes": 1300},
+     "connect": {"endpoint": "e"}},
     {"name": "q"})"));
   EXPECT_EQ(got.errors, "");
   const PeerConfig& peer = got.node.peers.at(0).peer;
@@ -426,6 +427,15 @@ TEST(Config, JudgesAPeersOwnOptionsTogetherWithItsEndpoints) {
     "rto_min_ms": 601}})"))
                 .errors,
             "c.json:4: /peers/0/sctp/rto_min_ms: is more than \"rto_max_ms\", at endpoint \"e\"");
+}
+
+TEST(Config, RefusesWhatIsForConnectingOfAPeerThatConnectsToUs) {
+  EXPECT_EQ(read(with_sctp("", R"({"name": "p", "sctp": {"streams_out": 3, "rto_max_ms": 3000,
+    "init_attempts_max": 2}})"))
+                .errors,
+            "c.json:3: /peers/0/sctp/streams_out: is of no use: the peer has no \"connect\"\n"
+            "c.json:4: /peers/0/sctp/init_attempts_max: is of no use: the peer has no "
+            "\"connect\"");
 }
 
 TEST(Config, RefusesWhatWouldKeepSeveralPathsFromWorking) {
