@@ -15,6 +15,7 @@ constexpr Duration kCloseTimeout = 5s;
 // All but the last wait for company, so that small messages share packets.
 void UsrsctpAssociation::send_queued() {
   const Instant now = Loop::fresh_now();
+  if (!queue.empty()) host_.about_to_send();
   while (!queue.empty()) {
     hold_small(queue.messages() > 1);
     const int error = socket().send(stack_id(), queue.front());
@@ -26,6 +27,7 @@ void UsrsctpAssociation::send_queued() {
 }
 
 int UsrsctpAssociation::send_record(const SendInfo& info, Bytes record, bool more) {
+  host_.about_to_send();
   hold_small(more);
   return socket().send(stack_id(), info, record);
 }

@@ -14,6 +14,7 @@ class UsrsctpHost : public SctpHost {
  public:
   // The stack may have said something that it did not tell of.
   virtual void read_soon(UsrsctpAssociation& association) = 0;
+  virtual void about_to_send() = 0;
   virtual Instant now() = 0;
 
  protected:

@@ -28,6 +28,8 @@ constexpr Duration kSlowTick = 100ms;
 constexpr Duration kHurryAfterPacket = 300ms;
 // A tick that comes so much later finds packets that wait for the loop, not for the network.
 constexpr Duration kLate = 5ms;
+// Older than that, the stack's time is no time to start a timer at.
+constexpr Duration kStale = kFastTick + kLate;
 
 // RFC 9260 §3.1: the common header; then the first chunk's type. A COOKIE ECHO is always first.
 constexpr std::size_t kFirstChunkOffset = 12;
@@ -115,7 +117,7 @@ UsrsctpStack::UsrsctpStack(Loop& loop)
       last_packet_(ticked_),
       last_sweep_(ticked_),
       timer_(loop.timer([this] { tick(); })) {
-  timer_.start_after(kSlowTick);
+  start_timer(kSlowTick);
 }
 
 UsrsctpStack::~UsrsctpStack() {
@@ -308,7 +310,10 @@ void UsrsctpStack::input(PathId path, Bytes packets, std::size_t segment) {
     // where it says it is becomes one of them.
     const std::byte first_chunk = packet[kFirstChunkOffset];
     if (first_chunk == kCookieEcho) register_path(path);
-    if (has_timers(first_chunk)) stir();
+    if (has_timers(first_chunk)) {
+      catch_up();
+      stir();
+    }
     usrsctp_conninput(as_address(path), packet.data(), packet.size(), 0);
   }
 }
@@ -404,28 +409,49 @@ void UsrsctpStack::forget_idle_paths(Instant now, Duration idle_max) {
 
 // --- Time -----------------------------------------------------------------------------------
 
+void UsrsctpStack::start_timer(Duration after) {
+  due_ = loop_.now() + after;
+  timer_.start_after(after);
+}
+
 void UsrsctpStack::stir() {
   last_packet_ = loop_.now();
-  if (!std::exchange(hurried_, true)) timer_.start_after(kFastTick);
+  if (!std::exchange(hurried_, true)) start_timer(kFastTick);
+}
+
+// How many milliseconds the stack is to be told of. Not those by which the loop is late: nothing
+// could be read in them, so they are no silence of a peer's. And what the stack started meanwhile,
+// at the time that it knew, would end at once: it sends again what nobody could have acknowledged,
+// and has then been seen (0.9.5) to forget what else it was to send again.
+std::uint32_t UsrsctpStack::take_time(Instant now) {
+  const Duration passed = std::max(std::min(now, due_ + kLate) - ticked_, Duration{});
+  const auto whole = std::chrono::floor<std::chrono::milliseconds>(passed);
+  ticked_ = now - (passed - whole);  // the fraction counts next time
+  return static_cast<std::uint32_t>(whole.count());
+}
+
+void UsrsctpStack::catch_up() {
+  const Instant now = loop_.now();
+  if (now - ticked_ <= kStale) return;
+  if (const std::uint32_t passed = take_time(now)) usrsctp_handle_timers(passed);
 }
 
 void UsrsctpStack::tick() {
   const Instant now = loop_.now();
-  const auto elapsed = std::chrono::duration_cast<std::chrono::milliseconds>(now - ticked_);
-  ticked_ += elapsed;  // the fraction counts next time
+  const bool late = now - due_ > kLate;
+  const std::uint32_t passed = take_time(now);
   // An acknowledgement that waits here must be seen before the timer that waits for it: a loop that
   // is late is no reason to send again, let alone to give the peer up.
-  const bool late = elapsed > (hurried_ ? kFastTick : kSlowTick) + kLate;
   for (const auto& udp : closing_) (void)read_packets(*udp, kReadsPerTick);
   closing_.clear();
   for (const auto& udp : udp_) (void)read_packets(*udp, kReadsPerTick);
   for (const auto& [path, udp] : own_) {
     if (late || udp->more) (void)read_packets(*udp, kReadsPerTick);
   }
-  if (elapsed.count() > 0) usrsctp_handle_timers(static_cast<std::uint32_t>(elapsed.count()));
+  if (passed > 0) usrsctp_handle_timers(passed);
   if (now - last_sweep_ >= kPathIdleMax) forget_idle_paths(now, kPathIdleMax);
   hurried_ = now - last_packet_ < kHurryAfterPacket;
-  timer_.start_after(hurried_ ? kFastTick : kSlowTick);
+  start_timer(hurried_ ? kFastTick : kSlowTick);
   if (after_time_) after_time_();
   send_packets();
 }

@@ -56,6 +56,10 @@ class UsrsctpStack {
   // packets fill its buffer. Where there cannot be one now, nothing changes.
   void give_own_socket(PathId path);
 
+  // The stack is told the time now and then, seldom while nothing moves. Before it is to send: so
+  // that what it starts then is counted from now.
+  void catch_up();
+
   // Sends the packets that the stack has made because its sockets were used. Those that it made
   // because of input or time are sent without it, and all of them at the end.
   void send_packets();
@@ -106,6 +110,8 @@ class UsrsctpStack {
   static void send_from(Udp& udp);
   void close_own_socket(PathId path);
   void tick();
+  std::uint32_t take_time(Instant now);
+  void start_timer(Duration after);
   void stir();
   std::optional<PathId> find_path(UdpPort port, const SocketAddress& remote);
   void register_path(PathId id);
@@ -124,6 +130,7 @@ class UsrsctpStack {
   std::uint64_t packets_in_ = 0, packets_out_ = 0;
 
   Instant ticked_{};       // up to here the stack was told the time
+  Instant due_{};          // the next tick
   Instant last_packet_{};  // in or out
   Instant last_sweep_{};
   bool hurried_ = false;  // the timer runs at its fast pace

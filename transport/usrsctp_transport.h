@@ -71,6 +71,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   void congestion_changed(SctpAssociationBase& association) override;
   void wait_for_room(SctpAssociationBase& association) override;
   void read_soon(UsrsctpAssociation& association) override;
+  void about_to_send() override { stack_->catch_up(); }
   Instant now() override { return loop_.now(); }
   Counters& counters() override { return counters_; }
 

@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <usrsctp.h>
 
 #include "tests/support/sctp_node.h"
 #include "transport/file_descriptor.h"
@@ -228,6 +229,39 @@ TEST_F(Usrsctp, WithoutADescriptorAPeelStaysOnTheSharedUdpSocketUntilThereIsOne)
   EXPECT_TRUE(world.run_until([&] { return server.of(theirs).received.size() == 1; }));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_TRUE(world.run_until([&] { return connected_sockets(server.udp_port) == 1; }));
+}
+
+// Retransmission timers that have ended, of all associations of this process.
+std::uint32_t timeouts() {
+  sctpstat counts{};
+  usrsctp_get_stat(&counts);
+  return counts.sctps_timodata;
+}
+
+// What leaves within a long turn was not under way before it.
+TEST_F(Usrsctp, ALateLoopIsNoReasonToSendAgain) {
+  EndpointConfig there = Node::config("127.0.0.1", 0, true);
+  there.sctp.rto_initial = there.sctp.rto_min = 100ms;
+  there.sctp.sack_delay = 20ms;
+  EndpointConfig here = there;
+  here.listening = false;
+  server.open(there);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.open(here), server);
+  std::size_t questions = 0;
+  server.on_message = [&](AssociationId id, const Message&) {
+    if (++questions % 2 != 0) return;
+    for (const Instant end = transport::Loop::fresh_now() + 400ms;
+         transport::Loop::fresh_now() < end;) {
+    }
+    EXPECT_TRUE(server.send(id, "answer"));
+  };
+  const std::uint32_t before = timeouts();
+  for (std::size_t answers = 1; answers <= 3; ++answers) {
+    for (int i = 0; i < 2; ++i) ASSERT_TRUE(client.send(ours, "question"));
+    ASSERT_TRUE(world.run_until([&] { return client.of(ours).received.size() == answers; }));
+  }
+  EXPECT_EQ(timeouts(), before);
 }
 
 // The stack never says that a socket of many associations may be written to again.
