@@ -70,10 +70,11 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
     std::size_t associations = 0;
     std::vector<AssociationId> blocked;  // by EAGAIN; the first one's packet may be corked
     std::vector<AssociationId> over;     // their Unsent are being read
-    bool data_since_tick = false;  // was read
-    std::optional<Instant> full_since;  // receive memory full, no data read
+    bool data_since_tick = false;        // was read
+    std::optional<Instant> full_since;   // receive memory full, no data read
     std::size_t receive_memory_max = 0;
-    std::size_t window = 0;  // that Linux offers to who comes now: half of SO_RCVBUF, as it reads it
+    std::size_t window =
+        0;  // that Linux offers to who comes now: half of SO_RCVBUF, as it reads it
     bool wedge_counted = false, crowd_told = false;
     std::vector<PeeloffSample> samples;
   };

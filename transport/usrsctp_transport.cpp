@@ -311,6 +311,7 @@ void UsrsctpTransport::retry_blocked() {
 }
 
 void UsrsctpTransport::after_message() {
+  if (dirty_.empty()) return;  // it was not answered
   if (worked_++ == 0) work_began_ = Loop::fresh_now();
   if (worked_ >= kFlushAfterMessages || Loop::fresh_now() - work_began_ >= kFlushAfterWork) {
     flush_dirty();
