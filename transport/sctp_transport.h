@@ -73,8 +73,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
     bool data_since_tick = false;        // was read
     std::optional<Instant> full_since;   // receive memory full, no data read
     std::size_t receive_memory_max = 0;
-    std::size_t window =
-        0;  // that Linux offers to who comes now: half of SO_RCVBUF, as it reads it
+    std::size_t window = 0;  // offered to who comes now: half of the memory
     bool wedge_counted = false, crowd_told = false;
     std::vector<PeeloffSample> samples;
   };

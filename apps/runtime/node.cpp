@@ -205,9 +205,8 @@ std::size_t Node::sockets_for_a_crowd(const EndpointConfig& endpoint) const {
 void Node::warn_of_a_crowd(const std::string& endpoint, std::size_t sockets) {
   const std::string text = fmt::format(
       "endpoint {}: spread over {} sockets, because with net.sctp.sndbuf_policy=0 many "
-      "associations "
-      "on one make every message dear: sysctl -w net.sctp.sndbuf_policy=1 and restart, or "
-      "runtime.tune_kernel",
+      "associations on one make every message dear: sysctl -w net.sctp.sndbuf_policy=1 and "
+      "restart, or runtime.tune_kernel",
       endpoint, sockets);
   facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{text, true}, loop().now());
 }
