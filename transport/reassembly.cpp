@@ -18,6 +18,15 @@ Reassembly::Outcome Reassembly::add(const MessagePiece& piece, BufferPool& pool,
     if (partial != partials_.end()) partials_.erase(partial);
     return Outcome::oversized;
   }
+  if (partial == partials_.end() && piece.ends) {
+    BufferBuilder whole(pool, piece.bytes.size());
+    whole.append(piece.bytes);
+    out.stream = piece.stream;
+    out.protocol = piece.protocol;
+    out.unordered = piece.unordered;
+    out.payload = std::move(whole).finish();
+    return Outcome::whole;
+  }
   if (partial == partials_.end()) {
     partials_.push_back(
         {piece.stream, piece.protocol, piece.unordered, BufferBuilder(pool, piece.bytes.size())});

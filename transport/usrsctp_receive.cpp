@@ -90,19 +90,6 @@ void UsrsctpTransport::take_data(const Source& source, const UsrsctpSocket::Piec
     return;
   }
   Message message;
-  // Most are whole, and a list of one would cost an allocation.
-  if (piece.ends && association->reassembly.empty()) {
-    if (bytes.size() > association->endpoint().received_bytes_max) {
-      return refuse_oversized(*association);
-    }
-    message.stream = piece.stream;
-    message.protocol = piece.protocol;
-    message.unordered = piece.unordered;
-    BufferBuilder whole(buffers_, bytes.size());
-    whole.append(bytes);
-    message.payload = std::move(whole).finish();
-    return take_whole(*association, std::move(message));
-  }
   const MessagePiece part{piece.stream, piece.protocol, piece.unordered, piece.ends, bytes};
   switch (association->reassembly.add(part, buffers_, message)) {
     case Reassembly::Outcome::partial:
