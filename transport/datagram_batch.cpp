@@ -16,15 +16,19 @@ namespace {
 // have.
 constexpr std::size_t kSegmentsMax = 64;
 constexpr std::size_t kRunBytesMax = 65'000;
-// Enough for what one turn of a loop sends to one peer, and small enough for the cache.
-constexpr std::size_t kBytesMax = std::size_t{128} << 10;
+// Two dozen packets: a system call costs little for each of them, and they and the sockets' copies
+// are still in the cache when the other end reads them.
+constexpr std::size_t kBurstBytes = std::size_t{32} << 10;
+constexpr std::size_t kBytesMax = 4 * kBurstBytes;  // while the socket has no room
 constexpr std::size_t kRunsMax = 64;
 constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 }  // namespace
 
 bool DatagramBatch::add(const SocketAddress& to, Bytes packet) {
-  if (!has_room(to, packet.size())) {
+  const bool fills_burst =
+      (bytes_.size() + packet.size()) / kBurstBytes != bytes_.size() / kBurstBytes;
+  if (fills_burst || !has_room(to, packet.size())) {
     send();
     if (!has_room(to, packet.size())) return false;
   }

@@ -15,8 +15,8 @@ class DatagramBatch {
   // `fd` must outlive the batch, which sends nothing by itself at its end.
   explicit DatagramBatch(int fd) : fd_(fd) {}
 
-  // Copies `packet`; sends first what waits, if that leaves no room for it. false: nor does that
-  // help, and the packet is lost, as on a network.
+  // Copies `packet`; sends first what waits, if that is a burst already. false: nor does that make
+  // room, and the packet is lost, as on a network.
   bool add(const SocketAddress& to, Bytes packet);
   // What still waits then is for when the socket is writable.
   void send();

@@ -112,7 +112,7 @@ Result<std::unique_ptr<UsrsctpStack>> UsrsctpStack::claim(Loop& loop) {
 
 UsrsctpStack::UsrsctpStack(Loop& loop)
     : loop_(loop),
-      space_(std::make_unique<PacketSpace>()),
+      space_(std::make_unique_for_overwrite<PacketSpace>()),
       ticked_(Loop::fresh_now()),
       last_packet_(ticked_),
       last_sweep_(ticked_),
@@ -445,8 +445,10 @@ void UsrsctpStack::tick() {
   for (const auto& udp : closing_) (void)read_packets(*udp, kReadsPerTick);
   closing_.clear();
   for (const auto& udp : udp_) (void)read_packets(*udp, kReadsPerTick);
+  // A heavy link's own socket holds its data too, which would only get cold in the stack: as much
+  // as in any turn is enough, because in so many turns as a timer lasts all of it is read.
   for (const auto& [path, udp] : own_) {
-    if (late || udp->more) (void)read_packets(*udp, kReadsPerTick);
+    if (late || udp->more) (void)read_packets(*udp, kReadsPerWake);
   }
   if (passed > 0) usrsctp_handle_timers(passed);
   if (now - last_sweep_ >= kPathIdleMax) forget_idle_paths(now, kPathIdleMax);

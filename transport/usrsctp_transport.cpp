@@ -13,8 +13,9 @@ namespace {
 // Holds a message of the size that signaling has, or a notification with one that came back.
 constexpr std::size_t kScratchBytes = 256 * 1024;
 constexpr Duration kTick = 250ms;
-// Every socket has so many turns after a batch of packets.
-constexpr int kPassesPerInput = 4;
+// Every socket has so many turns after a batch of packets: as many as a link takes that sends
+// bundles of 200-byte messages, or what is left of them gets cold.
+constexpr int kPassesPerInput = 8;
 // After so much work in one turn, what was answered leaves before the turn is over.
 constexpr unsigned kFlushAfterMessages = 16;
 constexpr Duration kFlushAfterWork = 200us;
