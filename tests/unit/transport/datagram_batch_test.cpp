@@ -122,6 +122,18 @@ TEST_P(DatagramBatchTest, SendsWhatItHasNoRoomFor) {
   EXPECT_EQ(one.read_all(), sent);
 }
 
+TEST_P(DatagramBatchTest, LetsABurstGoBeforeItIsTold) {
+  const std::string packet(1400, 'x');
+  std::size_t added = 0;
+  while (added < 100 && one.read_all().empty()) {
+    add(batch, one, packet);
+    ++added;
+  }
+  EXPECT_EQ(added, 24u);  // 32 KiB hold 23
+  batch.send();
+  EXPECT_EQ(one.read_all().size(), 1u);
+}
+
 TEST_P(DatagramBatchTest, SendsToManyAtOnce) {
   std::vector<Udp> many;
   for (int i = 0; i < 100; ++i) many.emplace_back(GetParam());
