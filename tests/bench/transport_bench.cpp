@@ -76,7 +76,7 @@ void wedge() {
 }
 
 void gaps() {
-  constexpr Duration kMeasured = 8s;
+  static constexpr Duration kMeasured = 8s;
   std::printf("{\"disease\": \"wedge\"");
   const auto print = [](const char* arm, Server server) {
     const WedgedRun run = exchange_beside_gaps(server, kMeasured);
