@@ -20,11 +20,12 @@ constexpr std::size_t kEarlyBytesMax = std::size_t{256} << 10;
 // Above it OpenSSL splits a large flight in the middle of a record, and the handshake hangs.
 constexpr long kHandshakeMtu = 4096;
 
-void drop_used(std::vector<std::byte>& bytes, std::size_t& used) {
-  if (used < bytes.size()) return;
+template <class T>
+void drop_used(std::vector<T>& all, std::size_t& used) {
+  if (used < all.size()) return;
   used = 0;
-  bytes.clear();
-  if (bytes.capacity() > kKeptBytes) bytes.shrink_to_fit();
+  all.clear();
+  if (all.capacity() * sizeof(T) > kKeptBytes) all.shrink_to_fit();
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -173,7 +174,10 @@ SecureChannel::SecureChannel(std::shared_ptr<const TlsContext> context, Role rol
   SSL_set_bio(ssl_, bio, bio);
   SSL_set_app_data(ssl_, this);
   SSL_set_info_callback(ssl_, Callbacks::info);
-  SSL_set_verify(ssl_, SSL_get_verify_mode(ssl_), Callbacks::verify);
+  // Who is expected has to show who he is, also where others need not, and also as the client,
+  // which he becomes by connecting at the same time.
+  const int expecting = expected_peer_.empty() ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  SSL_set_verify(ssl_, SSL_get_verify_mode(ssl_) | expecting, Callbacks::verify);
   if (messages()) {
     order_ = std::make_unique<DtlsOrder>(kEarlyBytesMax, kHeldBytesMax);
     SSL_set_mtu(ssl_, kHandshakeMtu);
@@ -231,7 +235,7 @@ void SecureChannel::handshake() {
   const int result = SSL_do_handshake(ssl_);
   if (result != 1) {
     const int error = SSL_get_error(ssl_, result);
-    if (error == SSL_ERROR_WANT_READ && !overflow_) return drop_used(in_, in_used_);
+    if (error == SSL_ERROR_WANT_READ && !overflow_) return drop_used_input();
     return fail(reason_of_failure());
   }
   state_ = State::open;
@@ -267,7 +271,12 @@ void SecureChannel::read_failed(int result) {
     // SCTP loses nothing, so this was no accident of the network.
     return fail("a DTLS record came twice, or was forged");
   }
+  drop_used_input();
+}
+
+void SecureChannel::drop_used_input() {
   drop_used(in_, in_used_);
+  drop_used(in_tags_, in_tags_used_);
 }
 
 // --- Out --------------------------------------------------------------------------------------
@@ -338,6 +347,10 @@ std::string SecureChannel::reason_of_failure() {
     }
   }
   return reason;
+}
+
+std::size_t SecureChannel::kept_bytes() const {
+  return in_.capacity() + out_.capacity() + in_tags_.capacity() * sizeof in_tags_[0];
 }
 
 std::string SecureChannel::description() const {

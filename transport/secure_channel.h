@@ -72,6 +72,9 @@ class SecureChannel {
   Bytes output() const;
   void sent(std::size_t bytes);
 
+  // The memory that input and output take, also while there are none.
+  std::size_t kept_bytes() const;
+
   // From open on: what the verified certificate calls its holder. Nothing: it showed none.
   const std::optional<std::vector<std::string>>& peer_names() const { return peer_names_; }
   // "TLSv1.3 TLS_AES_256_GCM_SHA384"
@@ -89,6 +92,7 @@ class SecureChannel {
   void handshake();
   void add_messages(Bytes bytes, std::uint64_t tag);
   void read_failed(int result);
+  void drop_used_input();
   void fail(std::string problem);
   std::string reason_of_failure();
 

@@ -79,6 +79,28 @@ class SecureChannelTest : public ::testing::Test {
     return all;
   }
 
+  // A client of OpenSSL alone, that has none, with server_.
+  void try_without_certificate() {
+    SSL_CTX* bare = SSL_CTX_new(TLS_client_method());
+    SSL* ssl = SSL_new(bare);
+    BIO* to_ssl = BIO_new(BIO_s_mem());
+    BIO* from_ssl = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl, to_ssl, from_ssl);
+    SSL_set_connect_state(ssl);
+    for (int i = 0; i < 10; ++i) {
+      SSL_do_handshake(ssl);
+      std::array<std::byte, 20000> space;
+      if (const int got = BIO_read(from_ssl, space.data(), space.size()); got > 0) {
+        server_->receive(Bytes(space).first(static_cast<std::size_t>(got)));
+      }
+      const Bytes out = server_->output();
+      BIO_write(to_ssl, out.data(), static_cast<int>(out.size()));
+      server_->sent(out.size());
+    }
+    SSL_free(ssl);
+    SSL_CTX_free(bare);
+  }
+
   TemporaryDirectory directory_;
   Authority authority_;
   int hosts_ = 0;
@@ -210,26 +232,9 @@ TEST_F(SecureChannelTest, refuses_a_certificate_that_has_expired) {
 
 TEST_F(SecureChannelTest, refuses_a_peer_that_shows_no_certificate) {
   begin();
-  SSL_CTX* bare = SSL_CTX_new(TLS_client_method());
-  SSL* ssl = SSL_new(bare);
-  BIO* to_ssl = BIO_new(BIO_s_mem());
-  BIO* from_ssl = BIO_new(BIO_s_mem());
-  SSL_set_bio(ssl, to_ssl, from_ssl);
-  SSL_set_connect_state(ssl);
-  for (int i = 0; i < 10; ++i) {
-    SSL_do_handshake(ssl);
-    std::array<std::byte, 20000> space;
-    if (const int got = BIO_read(from_ssl, space.data(), space.size()); got > 0) {
-      server_->receive(Bytes(space).first(static_cast<std::size_t>(got)));
-    }
-    const Bytes out = server_->output();
-    BIO_write(to_ssl, out.data(), static_cast<int>(out.size()));
-    server_->sent(out.size());
-  }
+  try_without_certificate();
   EXPECT_EQ(server_->state(), State::failed);
   EXPECT_EQ(server_->problem(), "peer did not return a certificate");
-  SSL_free(ssl);
-  SSL_CTX_free(bare);
 }
 
 TEST_F(SecureChannelTest, accepts_a_peer_without_certificate_where_none_is_required) {
@@ -240,6 +245,19 @@ TEST_F(SecureChannelTest, accepts_a_peer_without_certificate_where_none_is_requi
   EXPECT_EQ(server_->state(), State::open);
   // One that shows a certificate all the same is known by it.
   EXPECT_THAT(server_->peer_names(), Optional(ElementsAre(kClientHost)));
+}
+
+TEST_F(SecureChannelTest, wants_to_see_whom_it_expects_also_where_others_need_no_certificate) {
+  server_context_ = context({.dns_names = {kServerHost}},
+                            [](TlsConfig& config) { config.require_peer_certificate = false; });
+  begin();
+  server_ = std::make_unique<SecureChannel>(server_context_, Role::accepting, kClientHost);
+  try_without_certificate();
+  EXPECT_EQ(server_->state(), State::failed);
+  EXPECT_EQ(server_->problem(), "peer did not return a certificate");
+  server_ = std::make_unique<SecureChannel>(server_context_, Role::accepting);
+  try_without_certificate();
+  EXPECT_EQ(server_->state(), State::open) << server_->problem();
 }
 
 TEST_F(SecureChannelTest, keeps_to_the_context_it_began_with) {

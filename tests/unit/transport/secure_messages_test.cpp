@@ -135,6 +135,17 @@ TEST_F(SecureMessagesTest, may_come_several_to_a_packet) {
   EXPECT_EQ(read_all(*server_).size(), 32u);
 }
 
+TEST_F(SecureMessagesTest, leave_nothing_behind_once_they_are_read) {
+  open();
+  for (int i = 0; i < 5000; ++i) {
+    ASSERT_TRUE(client_->write(as_bytes("small")));
+    carry(*client_, *server_);
+    ASSERT_THAT(read_all(*server_), ElementsAre("small"));
+  }
+  EXPECT_LT(client_->kept_bytes(), 10'000u);
+  EXPECT_LT(server_->kept_bytes(), 10'000u);
+}
+
 TEST_F(SecureMessagesTest, have_one_secret_at_both_ends_for_sctp_auth) {
   open();
   std::array<std::byte, kSctpAuthKeyBytes> ours{}, theirs{}, zeros{};
