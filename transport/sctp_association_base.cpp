@@ -91,9 +91,8 @@ void SctpAssociationBase::send_sealed() {
 
 bool SctpAssociationBase::try_later(int error) {
   if (error != EAGAIN && error != ENOBUFS && error != ENOMEM) return false;
-  blocked = true;
   host_->counters().add(Counter::send_blocked);
-  host_->wait_for_room(*this);
+  if (!std::exchange(blocked, true)) host_->wait_for_room(*this);
   return true;
 }
 
@@ -108,21 +107,29 @@ void SctpAssociationBase::note_congestion() {
   if (queue.congestion_changed()) host_->congestion_changed(*this);
 }
 
+// usrsctp gives back what it has cut, of all streams, and then what it has not, stream by stream:
+// so there may be a message of each that is still to be completed.
 std::optional<AssociationUnsent> SctpAssociationBase::returned(
     const notification::SendFailed& failed) {
-  if (failed.begins) returning_ = std::make_unique<Returning>();
-  if (!returning_) return std::nullopt;  // its beginning never came, or was acknowledged
-  returning_->bytes.insert(returning_->bytes.end(), failed.payload.begin(), failed.payload.end());
-  returning_->sent = returning_->sent || failed.sent;
+  auto part = std::ranges::find(returning_, failed.stream, &Returning::stream);
+  if (failed.begins) {
+    if (part == returning_.end()) part = returning_.emplace(part);
+    *part = {failed.stream, failed.protocol, failed.unordered, failed.sent, {}};
+  } else if (part == returning_.end()) {
+    return std::nullopt;  // its beginning never came, or was acknowledged
+  }
+  part->bytes.insert(part->bytes.end(), failed.payload.begin(), failed.payload.end());
+  part->sent = part->sent || failed.sent;
   if (!failed.ends) return std::nullopt;
 
-  const std::unique_ptr<Returning> whole = std::move(returning_);
+  const Returning whole = std::move(*part);
+  returning_.erase(part);
   AssociationUnsent unsent;
-  unsent.message.stream = failed.stream;
-  unsent.message.protocol = failed.protocol;
-  unsent.message.unordered = failed.unordered;
-  unsent.message.payload = Buffer::copy_of(whole->bytes);
-  unsent.sent_unacknowledged = whole->sent;
+  unsent.message.stream = whole.stream;
+  unsent.message.protocol = whole.protocol;
+  unsent.message.unordered = whole.unordered;
+  unsent.message.payload = Buffer::copy_of(whole.bytes);
+  unsent.sent_unacknowledged = whole.sent;
   if (security_ != nullptr && !security_->unseal(unsent.message)) return std::nullopt;
   return unsent;
 }
@@ -207,6 +214,7 @@ void SctpAssociationBase::secure(bool connects, bool restarted) {
 // Everything else is with the stack. true: close_notify too, where there is one.
 bool SctpAssociationBase::said_goodbye() {
   if (security_ == nullptr || security_->say_goodbye()) return true;
+  if (blocked) return false;
   send_sealed();
   return phase_ == Phase::draining && security_->say_goodbye();
 }

@@ -158,9 +158,12 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   bool said_goodbye();
   void note_congestion();
 
+  // What came back of a message, from its beginning, whose fragment alone says all of this.
   struct Returning {
+    StreamId stream{};
+    PayloadProtocol protocol{};
+    bool unordered = false, sent = false;
     std::vector<std::byte> bytes;
-    bool sent = false;
   };
 
   AssociationId id_;
@@ -172,7 +175,7 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   SctpHost* host_;
   std::unique_ptr<SctpSecurity> security_;  // null: in clear
   std::unique_ptr<AssociationDown> end_;    // why it ends, once it does
-  std::unique_ptr<Returning> returning_;    // what the stack is giving back
+  std::vector<Returning> returning_;        // what the stack is giving back, one of a stream
   Instant up_since_{};
   SocketAddress remote_;                                         // the primary path
   std::vector<std::pair<std::string, PathState>> failed_paths_;  // those that are not reachable

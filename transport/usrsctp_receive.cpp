@@ -72,7 +72,9 @@ bool UsrsctpTransport::read_batch(const Source& source, unsigned messages_max) {
     if (piece.error == ECONNRESET) continue;  // told once; COMM_LOST says it better
     if (piece.error != 0 || piece.end_of_file) return true;
     const Bytes bytes = Bytes(scratch_).first(piece.size);
-    if (piece.is_notification) {
+    if (piece.is_notification && !piece.ends) {
+      take_long_notification(*socket, source, bytes);
+    } else if (piece.is_notification) {
       take_notification(source, bytes);
     } else {
       take_data(source, piece, bytes);
@@ -101,6 +103,21 @@ void UsrsctpTransport::take_data(const Source& source, const UsrsctpSocket::Piec
       break;
   }
   take_whole(*association, std::move(message));
+}
+
+// With a message in it that came back whole, and does not fit our space. The rest is there already,
+// and must not be taken for a notification of its own: its bytes are somebody else's.
+void UsrsctpTransport::take_long_notification(UsrsctpSocket& socket, const Source& source,
+                                              Bytes begin) {
+  std::vector<std::byte> whole(begin.begin(), begin.end());
+  for (bool ends = false; !ends;) {
+    const UsrsctpSocket::Piece piece = socket.receive(scratch_);
+    if (piece.error != 0 || piece.end_of_file || !piece.is_notification) break;
+    whole.insert(whole.end(), scratch_.begin(),
+                 scratch_.begin() + static_cast<std::ptrdiff_t>(piece.size));
+    ends = piece.ends;
+  }
+  take_notification(source, whole);
 }
 
 void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {

@@ -102,6 +102,8 @@ Result<std::unique_ptr<UsrsctpStack>> UsrsctpStack::claim(Loop& loop) {
     usrsctp_sysctl_set_sctp_reconfig_enable(0);
     usrsctp_sysctl_set_sctp_nrsack_enable(0);
     usrsctp_sysctl_set_sctp_pktdrop_enable(0);
+    // We never give a message up, and a peer that did (RFC 3758) would cut one in two here.
+    usrsctp_sysctl_set_sctp_pr_enable(0);
     // RFC 6951 §5.4: the CRC32c is there on every interface.
     usrsctp_sysctl_set_sctp_no_csum_on_loopback(0);
   }

@@ -97,6 +97,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   UsrsctpSocket* socket_of(const Source& source) const;
   UsrsctpAssociation* association_of(const Source& source, SctpId stack_id) const;
   void take_data(const Source& source, const UsrsctpSocket::Piece& piece, Bytes bytes);
+  void take_long_notification(UsrsctpSocket& socket, const Source& source, Bytes begin);
   void take_notification(const Source& source, Bytes bytes);
   void on_change(const Source& source, const notification::AssociationChanged& changed);
   void on_up(const Source& source, const notification::AssociationChanged& up);

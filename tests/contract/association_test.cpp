@@ -229,6 +229,34 @@ TEST_F(AnAssociation, APeerThatVanishesIsLostAndEveryUnsentMessageIsReturnedBefo
               Contains(std::pair(std::string("127.0.0.1"), PathState::unreachable)));
 }
 
+// Of each stream one may be under way in part. And one that is not may be longer than anything that
+// the stack says in one piece.
+TEST_F(AnAssociation, EveryUnsentMessageIsReturnedWhateverItsStreamAndLength) {
+  constexpr std::size_t kLong = 300'000;
+  const auto with_room = [](EndpointConfig config) {
+    config.limits.message_bytes_max = config.limits.send_queue_bytes_max = 4 << 20;
+    config.sctp.send_buffer_bytes = 4 << 20;
+    return config;
+  };
+  server.open(with_room(Node::config("127.0.0.1", 0, true)));
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) =
+      client.join(client.open(with_room(Node::config("127.0.0.1", 0, false))), server);
+  std::vector<std::string> sent;
+  {
+    DeadNetwork dead;
+    for (int i = 0; i < 12; ++i) {
+      const int stream = 4 - i % 5;
+      sent.push_back(std::string(i % 5 == 0 ? kLong : 20, 'a') + std::to_string(i));
+      ASSERT_TRUE(client.send(ours, sent.back(), stream));
+    }
+    world.run_for(100ms);  // what the window allows is under way
+    client.close(ours, CloseMode::abort);
+    ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
+  }
+  EXPECT_THAT(client.of(ours).unsent, ::testing::UnorderedElementsAreArray(sent));
+}
+
 TEST_F(AnAssociation, AnEndpointWithoutAddressesTakesAnyOfBothFamilies) {
   EndpointConfig config = Node::config("", 0, true);
   config.addresses.clear();

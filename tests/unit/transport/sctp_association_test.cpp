@@ -8,10 +8,11 @@ namespace {
 struct NoHost final : SctpHost {
   void flush_at_end_of_turn(SctpAssociationBase&) override {}
   void congestion_changed(SctpAssociationBase&) override { congestion_changed_seen = true; }
-  void wait_for_room(SctpAssociationBase&) override {}
+  void wait_for_room(SctpAssociationBase&) override { ++waits; }
   Counters& counters() override { return counted; }
   Counters counted;
   bool congestion_changed_seen = false;
+  unsigned waits = 0;
 };
 
 // Of a peer with these addresses.
@@ -70,6 +71,59 @@ TEST(SctpAssociation, ItsPathsAreSeenToOnceWhenTheyMustHaveBeenConfirmed) {
   Association one({"192.0.2.1"});
   one.association.paths_patience = 2s;
   EXPECT_FALSE(one.association.paths_due(Instant(3s))) << "it is up, so its only path works";
+}
+
+notification::SendFailed piece(std::uint16_t stream, std::string_view text, bool begins,
+                               bool ends) {
+  return {1, StreamId{stream}, PayloadProtocol::m3ua, false, begins, begins, ends, as_bytes(text)};
+}
+
+TEST(SctpAssociation, PutsEachStreamsReturnedMessageTogetherWhateverComesBetween) {
+  Association one({"192.0.2.1"});
+  const auto returned = [&](std::uint16_t stream, std::string_view text, bool begins, bool ends) {
+    const auto unsent = one.association.returned(piece(stream, text, begins, ends));
+    return unsent ? std::string(as_text(unsent->message.payload.bytes())) +
+                        (unsent->sent_unacknowledged ? " sent" : "")
+                  : "";
+  };
+  EXPECT_EQ(returned(2, "half a ", true, false), "");
+  EXPECT_EQ(returned(1, "whole", true, true), "whole sent");
+  EXPECT_EQ(returned(3, "without an end ", true, false), "");
+  EXPECT_EQ(returned(2, "message", false, true), "half a message sent");
+  EXPECT_EQ(returned(2, "without a beginning", false, true), "");
+  EXPECT_EQ(returned(3, "another", true, true), "another sent");
+}
+
+// Nothing can be sent, and it is tried twice in one flush, as a close under DTLS does.
+class Full final : public SctpAssociationBase {
+ public:
+  using SctpAssociationBase::SctpAssociationBase;
+  AssociationStatus status() const { return status_wherever_it_sits(); }
+
+ private:
+  void send_queued() override {
+    EXPECT_TRUE(try_later(EAGAIN));
+    EXPECT_TRUE(try_later(EAGAIN));
+  }
+  void records_sent() override {}
+  void shut_down() override {}
+  void abort() override {}
+  bool peer_has_auth() override { return false; }
+  int set_auth_key(std::uint16_t, Bytes) override { return 0; }
+  int use_auth_key(std::uint16_t) override { return 0; }
+  int delete_auth_key(std::uint16_t) override { return 0; }
+  int send_record(const SendInfo&, Bytes, bool) override { return EAGAIN; }
+};
+
+TEST(SctpAssociation, WaitsForRoomOnceHoweverOftenItTries) {
+  NoHost host;
+  Full full{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(), host, Instant{}};
+  full.came_up({}, {}, Instant(1s));
+  ASSERT_TRUE(full.queue.push({{}, {}, false, {}, Buffer::copy_of({})}));
+  for (unsigned flushes = 1; flushes <= 3; ++flushes) {
+    (void)full.flush();
+    EXPECT_EQ(host.waits, flushes);
+  }
 }
 
 TEST(SctpAssociation, ASinglePathThatMayHaveFailedIsNoNewsForThereIsNoOther) {
