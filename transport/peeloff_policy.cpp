@@ -10,10 +10,6 @@ bool is_wedged(const SharedPressure& pressure) {
          pressure.since_progress >= kWedgedAfter;
 }
 
-bool is_send_tight(const SharedPressure& pressure) {
-  return pressure.send_blocked || pressure.send_memory_share >= kSendMemoryTight;
-}
-
 // How far beyond the threshold, by the measure that is exceeded most.
 double loudness(const PeeloffSample& sample, const PeeloffLimits& limits) {
   const auto ratio = [](double value, double min) { return min > 0 ? value / min : 0; };
@@ -62,13 +58,18 @@ class Chooser {
     });
   }
 
-  void take_most_clogged() {
+  // Many that are cut off at once may each hold little, and nobody else gets a message in: what one
+  // of them leaves free, the others would fill.
+  void take_most_clogged(bool send_blocked) {
     sort(
         [](const PeeloffSample& a, const PeeloffSample& b) { return a.bytes_held > b.bytes_held; });
-    bool found = false;
+    std::uint64_t total = 0, gone = 0;
+    for (const PeeloffSample* s : candidates_) total += s->held_is_stuck ? s->bytes_held : 0;
     take_all(PeeloffReason::clogged, [&](const PeeloffSample& s) {
-      if (found || !s.held_is_stuck || s.bytes_held == 0) return false;
-      return found = true;
+      if (!s.held_is_stuck || s.bytes_held == 0) return false;
+      if (gone > 0 && (!send_blocked || gone * 2 >= total)) return false;
+      gone += s.bytes_held;
+      return true;
     });
   }
 
@@ -122,7 +123,7 @@ PeeloffChoice choose_peeloffs(std::span<const PeeloffSample> samples,
   Chooser chooser(samples, limits, peeled_now);
   chooser.take_pinned();
   if (is_wedged(pressure)) chooser.relieve_wedge();
-  if (is_send_tight(pressure)) chooser.take_most_clogged();
+  if (is_send_tight(pressure)) chooser.take_most_clogged(pressure.send_blocked);
   chooser.take_loud();
   return std::move(chooser).finish();
 }

@@ -49,6 +49,10 @@ inline constexpr double kReceiveMemoryFull = 0.9;
 inline constexpr Duration kWedgedAfter = 250ms;
 inline constexpr double kSendMemoryTight = 0.5;
 
+inline bool is_send_tight(const SharedPressure& pressure) {
+  return pressure.send_blocked || pressure.send_memory_share >= kSendMemoryTight;
+}
+
 struct PeeloffDecision {
   AssociationId id{};
   PeeloffReason reason{};
@@ -63,7 +67,8 @@ struct PeeloffChoice {
 //   pinned         the peer's configuration says `always`;
 //   receive_wedge  receive memory is full and nothing moves: those with the largest backlog, until
 //                  half of all backlog is gone;
-//   clogged        send memory is tight: the stuck one that holds most;
+//   clogged        send memory is tight: the stuck one that holds most; while it refuses messages,
+//                  those that hold most, until half of what the stuck ones hold is gone;
 //   rates          sustained traffic of an association old enough, busiest first.
 // A pin `never` is never chosen. Pure.
 PeeloffChoice choose_peeloffs(std::span<const PeeloffSample> samples,

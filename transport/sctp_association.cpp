@@ -91,11 +91,12 @@ AssociationStatus SctpAssociation::status() const {
   return status;
 }
 
-PeeloffSample SctpAssociation::sample(Instant now, bool receive_memory_full) {
+PeeloffSample SctpAssociation::sample(Instant now, bool receive_memory_full,
+                                      bool send_memory_tight) {
   PeeloffSample sample = sample_of_traffic(now);
   sample.bytes_held = held_bytes_;
   std::uint32_t unacknowledged = 0;
-  if (near_cap()) {
+  if (near_cap() || (send_memory_tight && held_bytes_ > 0)) {
     if (auto status = stack_status(fd(), stack_id())) unacknowledged = status->unacknowledged;
     sample.held_is_stuck = unacknowledged != 0 && unacknowledged == last_unacknowledged_;
     // Nothing is on its way, so it should have been told dry: the kernel tells it again, if so.

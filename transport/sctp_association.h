@@ -39,7 +39,8 @@ class SctpAssociation final : public SctpAssociationBase {
   AssociationStatus status() const;
   // Asks the stack whether what is held moves and, if the receive memory is full, what it holds of
   // that: by how much less than all of the window its peer is offered.
-  PeeloffSample sample(Instant now, bool receive_memory_full);
+  // What its socket suffers from is asked of the kernel.
+  PeeloffSample sample(Instant now, bool receive_memory_full, bool send_memory_tight);
   std::size_t window() const { return window_; }
 
  private:

@@ -147,8 +147,8 @@ void SctpTransport::tick() {
     if (shared->associations == 0) continue;
     if (!shared->blocked.empty()) retry_blocked(*shared);
     const SharedPressure pressure = pressure_of(*shared, now);
-    pressed |= pressure.send_blocked || pressure.send_memory_share >= kSendMemoryTight ||
-               pressure.since_progress >= kWedgedAfter;
+    shared->send_tight = is_send_tight(pressure);
+    pressed |= shared->send_tight || pressure.since_progress >= kWedgedAfter;
     sockets.emplace_back(shared, pressure);
   }
   // EAGAIN although writable is no reason to spin, and none to give up either.
@@ -208,11 +208,13 @@ void SctpTransport::sample_all(Instant now, Duration window_min) {
     Shared* shared = shared_of(*association);
     if (shared == nullptr || !association->can_move()) continue;
     // Most are sporadic, and have nothing to say.
-    if (association->meter.idle() && !association->near_cap() && !shared->full_since &&
+    const bool holds = association->near_cap() || (shared->send_tight && association->held_bytes());
+    if (association->meter.idle() && !holds && !shared->full_since &&
         association->placement != Placement::always_peeled) {
       continue;
     }
-    shared->samples.push_back(association->sample(now, shared->full_since.has_value()));
+    shared->samples.push_back(
+        association->sample(now, shared->full_since.has_value(), shared->send_tight));
   }
   for (auto& [fd, shared] : shared_by_fd_) {
     auto& samples = shared->samples;
@@ -286,7 +288,7 @@ void SctpTransport::peel_pinned() {
   for (const AssociationId id : pinned) {
     SctpAssociation* association = find_association(id);
     if (association == nullptr || association->peeled() || !association->can_move()) continue;
-    const PeeloffSample sample = association->sample(loop_.now(), false);
+    const PeeloffSample sample = association->sample(loop_.now(), false, false);
     const PeeloffChoice choice =
         choose_peeloffs({&sample, 1}, {}, options_.peeloff, *options_.peeled);
     for (const PeeloffDecision& decision : choice.chosen) peel(decision, loop_.now());

@@ -3,6 +3,7 @@
 // in tests/contract.
 #include "tests/support/peel_policy.h"
 
+#include <algorithm>
 #include <tuple>
 
 #include <gmock/gmock.h>
@@ -78,6 +79,44 @@ TEST_F(KernelPeelPolicy, AmongPeersThatClogTheSendBufferTheOneThatHoldsMostIsPee
   ASSERT_TRUE(world.run_until([&] { return sender.peeled_count() > 0; }));
   EXPECT_EQ(sender.facts_of<fact::AssociationPeeled>().at(0).reason, PeeloffReason::clogged);
   EXPECT_GT(sender.facts_of<fact::AssociationPeeled>().at(0).bytes_held, 0u);
+}
+
+TEST_F(KernelPeelPolicy, PeersThatClogTheSendBufferTogetherArePeeledOffThoughNoneHoldsMuch) {
+  Node sender(world);
+  World elsewhere;
+  Node sleepers(elsewhere), reader(world);
+  EndpointConfig config = Node::config("127.0.0.1", 0, true);
+  config.sctp.send_buffer_bytes = 128 * 1024;
+  sender.open(config);
+  AssociationId from_reader{}, to_reader{};
+  std::tie(from_reader, to_reader) = reader.join(reader.endpoint(), sender);
+  EndpointConfig small = Node::config("127.0.0.1", 0, false);
+  small.sctp.receive_buffer_bytes = 4096;
+  const EndpointId local = sleepers.open(small);
+  constexpr std::size_t kSleepers = 60;
+  std::vector<AssociationId> asleep;
+  for (std::size_t i = 0; i < kSleepers; ++i) {
+    sleepers.connect(i == 0 ? local : sleepers.open(small), sender);
+    ASSERT_TRUE(world.run_until([&] {
+      elsewhere.loop().run_once(false);
+      return sender.opened.size() == i + 2 && sleepers.opened.size() == i + 1;
+    }));
+    asleep.push_back(sender.opened.back());
+  }
+  // Everybody a little, until the buffer is full, and stays so.
+  const auto waits = [&](AssociationId id) {
+    return sender.transport->status(id)->queued_messages > 0;
+  };
+  for (int round = 0; round < 10 && !std::ranges::any_of(asleep, waits); ++round) {
+    for (const AssociationId id : asleep) ASSERT_TRUE(sender.send(id, std::string(1000, 'c')));
+    world.run_for(200ms);  // what their buffers take is gone then
+  }
+  ASSERT_TRUE(world.run_until([&] { return sender.peeled_count() > 0; }));
+  const auto peeled = sender.facts_of<fact::AssociationPeeled>().at(0);
+  EXPECT_EQ(peeled.reason, PeeloffReason::clogged);
+  ASSERT_TRUE(sender.send(to_reader, "room again"));
+  ASSERT_TRUE(world.run_until([&] { return !reader.of(from_reader).received.empty(); }));
+  EXPECT_FALSE(sender.is_peeled(to_reader));
 }
 
 TEST_F(KernelPeelPolicy, AnOvercommittedReceiveBufferDeliversEverythingAllTheSame) {

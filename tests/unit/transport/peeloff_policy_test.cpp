@@ -162,5 +162,20 @@ TEST(PeeloffPolicy, TightSendMemoryCostsTheStuckOneThatHoldsMost) {
   EXPECT_THAT(choose(samples), IsEmpty());
 }
 
+TEST(PeeloffPolicy, ManyThatHoldLittleEachAreTheTroubleTogetherWhenNothingGetsIn) {
+  std::vector<PeeloffSample> samples;
+  for (std::uint64_t id = 1; id <= 6; ++id) {
+    samples.push_back(quiet(id));
+    samples.back().bytes_held = 100;
+    samples.back().held_is_stuck = id <= 4;
+  }
+  SharedPressure pressure;
+  pressure.send_memory_share = 0.9;
+  EXPECT_THAT(choose(samples, pressure), ElementsAre(Picked{1, PeeloffReason::clogged}));
+  pressure.send_blocked = true;
+  EXPECT_THAT(choose(samples, pressure),
+              ElementsAre(Picked{1, PeeloffReason::clogged}, Picked{2, PeeloffReason::clogged}));
+}
+
 }  // namespace
 }  // namespace siglane::transport
