@@ -1,5 +1,6 @@
 #include "core/outbound.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace siglane {
@@ -57,9 +58,30 @@ void Outbound::send_waiting() {
         mailbox->post_control(std::move(next));
       }
       waiting.letters.pop_front();
+      ++waiting.left;
       --waiting_count_;
     }
   }
+}
+
+bool Outbound::has_ample_room() const {
+  return std::ranges::all_of(waiting_, [this](const Waiting& waiting) {
+    return waiting.data.parcels <= budget_.parcels_max / 8 &&
+           waiting.data.bytes <= budget_.bytes_max / 8;
+  });
+}
+
+Outbound::Posted Outbound::posted() const {
+  Posted posted;
+  for (const Waiting& waiting : waiting_) posted.push_back(waiting.left + waiting.letters.size());
+  return posted;
+}
+
+bool Outbound::is_out(const Posted& posted) const {
+  for (std::size_t i = 0; i < posted.size(); ++i) {
+    if (waiting_[i].left < posted[i]) return false;
+  }
+  return true;
 }
 
 bool Outbound::anything_from(AssociationId id) const {

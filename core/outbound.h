@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <vector>
 
@@ -33,11 +34,18 @@ class Outbound {
   void send_waiting();
 
   bool empty() const { return waiting_count_ == 0; }
+  // What waits for each of the others takes less than an eighth of the budget.
+  bool has_ample_room() const;
+  // How many letters have ever waited for each of the others; and whether those are all out.
+  using Posted = std::vector<std::uint64_t>;
+  Posted posted() const;
+  bool is_out(const Posted& posted) const;
   bool anything_from(AssociationId id) const;
 
  private:
   struct Waiting {
     std::deque<Letter> letters;
+    std::uint64_t left = 0;  // letters that do not wait any more
     DataWaiting data;
   };
 

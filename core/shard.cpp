@@ -382,8 +382,8 @@ void Shard::settle_claim(AssociationId id, Instant now) {
   } else {
     const std::string peer = entry->newcomer->claims;
     identify(id, peer, now);
-    transport_.resume_input(id);
   }
+  transport_.resume_input(id);  // also if it is being closed: its end is to be read
   if (!entry->identified()) entry->newcomer->claims.clear();
   push(id, std::move(*std::exchange(entry->identity, nullptr)));
   for (SessionInput& input : held) push(id, std::move(input));

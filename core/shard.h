@@ -201,12 +201,16 @@ class Shard final : public TransportSink {
   std::vector<std::unique_ptr<Outbox>> outboxes_;  // one for each depth of step -> route
   std::size_t outboxes_used_ = 0;
   Outbound outbound_;
-  std::vector<AssociationId> held_back_;  // their input is paused until outbound_ is empty
+  std::vector<AssociationId> held_back_;  // their input is paused until outbound_ has ample room
   std::vector<Letter> letters_;
   std::size_t letters_read_ = 0;
   bool mail_waits_ = false;
   std::optional<Following> diversion_;
-  std::vector<std::function<void()>> once_all_is_out_;
+  struct OnceOut {
+    Outbound::Posted waiting;
+    std::function<void()> what;
+  };
+  std::deque<OnceOut> once_out_;  // the first is due first
   std::size_t associations_ = 0;
   bool stopping_ = false;
 };

@@ -56,10 +56,12 @@ void Shard::send_home(Delivery delivery) {
 // room again.
 void Shard::hold_back(AssociationId from) {
   Entry* entry = find(from);
-  if (entry == nullptr || entry->coordinator || std::exchange(entry->held_back, true)) return;
-  counters_.add(Counter::inputs_paused);
-  transport_.pause_input(from);
-  held_back_.push_back(from);
+  if (entry == nullptr || entry->coordinator) return;
+  if (!std::exchange(entry->held_back, true)) {
+    counters_.add(Counter::inputs_paused);
+    held_back_.push_back(from);
+  }
+  transport_.pause_input(from);  // each time: it may have got a socket of its own meanwhile
 }
 
 void Shard::let_go() {
@@ -121,9 +123,12 @@ void Shard::take(Delivery delivery) {
 
 void Shard::send_waiting() {
   outbound_.send_waiting();
-  if (!outbound_.empty()) return;
-  for (auto& what : std::exchange(once_all_is_out_, {})) what();
-  let_go();
+  while (!once_out_.empty() && outbound_.is_out(once_out_.front().waiting)) {
+    const auto what = std::move(once_out_.front().what);
+    once_out_.pop_front();
+    what();
+  }
+  if (outbound_.has_ample_room()) let_go();
 }
 
 // --- Diversions ---------------------------------------------------------------------------------
@@ -181,12 +186,13 @@ void Shard::tell(ShardId shard, Letter letter) {
   directory_.mailbox_of(shard)->post_control(std::move(letter));
 }
 
-// Behind all that waits for room on its way to another shard.
+// Behind all that waits for room now on its way to another shard; not behind what comes to wait
+// later, which under overload has no end.
 void Shard::once_all_is_out(std::function<void()> what) {
   if (outbound_.empty()) {
     what();
   } else {
-    once_all_is_out_.push_back(std::move(what));
+    once_out_.push_back({outbound_.posted(), std::move(what)});
   }
 }
 
@@ -198,7 +204,7 @@ void Shard::on_passed(std::uint64_t number) {
     for (Delivery& delivery : std::exchange(diversion_->held, {})) {
       forward(delivery.from, delivery.to, std::move(delivery.parcel), *delivery.module, Fresh::yes);
     }
-    if (outbound_.empty()) let_go();
+    if (outbound_.has_ample_room()) let_go();
   }
   followed(diversion);
 }
@@ -240,7 +246,7 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
     module.route(config_.id, delivery.from, std::move(delivery.parcel), now, *routed);
     carry_out(delivery.from, module, *routed, now, Fresh::yes);
   }
-  if (outbound_.empty()) let_go();
+  if (outbound_.has_ample_room()) let_go();
 }
 
 // --- Moves --------------------------------------------------------------------------------------

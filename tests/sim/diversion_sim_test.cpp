@@ -278,10 +278,11 @@ class Wire final : public Transport {
  public:
   class Line final : public Association {
    public:
-    explicit Line(AssociationId id) : id_(id) {}
+    Line(AssociationId id, bool own_socket) : own(own_socket), id_(id) {}
     AssociationId id() const override { return id_; }
     SendOutcome send(Message&&) override { return SendOutcome::accepted; }
     void close(CloseMode) override {}
+    bool own;  // or on a socket that it shares, where nobody is paused alone
     bool paused = false;
 
    private:
@@ -308,11 +309,18 @@ class Wire final : public Transport {
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override {
     const AssociationId id = cargo->id();
     lines[id] = std::move(static_cast<Cargo&>(*cargo).line);
-    lines[id]->paused = false;
+    peel(id);
   }
-  void pause_input(AssociationId id) override { lines.at(id)->paused = true; }
+  void peel(AssociationId id) {
+    Line& line = *lines.at(id);
+    line.own = true;
+    line.paused = false;
+  }
+  void pause_input(AssociationId id) override { lines.at(id)->paused = lines.at(id)->own; }
   void resume_input(AssociationId id) override { lines.at(id)->paused = false; }
-  Seat seat(AssociationId) const override { return Seat::own; }
+  Seat seat(AssociationId id) const override {
+    return lines.at(id)->own ? Seat::own : Seat::shared;
+  }
   std::optional<AssociationStatus> status(AssociationId) const override { return std::nullopt; }
   const Histogram* residence(AssociationId) const override { return nullptr; }
 
@@ -365,6 +373,8 @@ class Schedule {
         move_one();
       } else if (what < 95) {
         replace(module_.sinks[random_.below(kSinks)]);
+      } else if (what < 96) {
+        peel(sources_[random_.below(kSources)]);
       } else {
         for (auto& node : nodes_) node->shard->run_due(now_);
       }
@@ -401,6 +411,7 @@ class Schedule {
 
   void check() {
     ASSERT_EQ(ledger_.trouble(), "");
+    ASSERT_EQ(unpaused_, 0u) << "found no room, and may go on";
     ASSERT_EQ(unaccounted(), 0u);
     ASSERT_EQ(directory_.diverting(), false) << "a diversion that never ended";
     for (std::size_t rounds = 0; rounds < 2; ++rounds) {  // room has been made: it is told
@@ -487,7 +498,7 @@ class Schedule {
   AssociationId add() {
     const AssociationId id = next_association_id();
     Node& node = any();
-    node.wire.lines[id] = std::make_unique<Wire::Line>(id);
+    node.wire.lines[id] = std::make_unique<Wire::Line>(id, random_.below(2) == 0);
     AssociationUp up;
     up.local = EndpointId{1};
     up.remote_addresses = {"10.0.0.1"};
@@ -521,13 +532,24 @@ class Schedule {
   void send() {
     const auto source = static_cast<unsigned>(random_.below(kSources));
     Node& node = home_of(sources_[source]);
-    if (node.wire.lines.contains(sources_[source])) send_from(node, source, random_, now_);
+    const auto line = node.wire.lines.find(sources_[source]);
+    if (line == node.wire.lines.end()) return;
+    const std::uint64_t full = node.counters.get(Counter::mailbox_full);
+    const bool to_a_sink = send_from(node, source, random_, now_);
+    const bool found_no_room = to_a_sink && node.counters.get(Counter::mailbox_full) > full;
+    if (found_no_room && line->second->own && !line->second->paused) ++unpaused_;
   }
-  void send_from(Node& node, unsigned source, Random& random, Instant now) {
+  void peel(AssociationId id) {
+    Node& node = home_of(id);
+    if (node.wire.lines.contains(id) && !node.wire.lines.at(id)->own) node.wire.peel(id);
+  }
+  // true: to a sink; not to the group, which may send on what it gets from anybody.
+  bool send_from(Node& node, unsigned source, Random& random, Instant now) {
     const auto target = static_cast<unsigned>(random.below(kSinks + 2));  // the group more often
     const FlowKey flow{source, target < kSinks ? target : kGroup,
                        target < kSinks ? 0 : static_cast<unsigned>(random.below(kLabels))};
     receive_at(node, sources_[source], {1, flow.target, flow.label, ledger_.next(flow)}, now);
+    return flow.target != kGroup;
   }
   void toggle(AssociationId sink, bool joins) { receive(sink, {0, joins ? 1u : 0u}); }
   void move_one() {
@@ -553,6 +575,7 @@ class Schedule {
   Instant now_{1s};
   std::vector<std::unique_ptr<Node>> nodes_;
   std::array<AssociationId, kSources> sources_{};
+  unsigned unpaused_ = 0;
 };
 
 TEST(Diversion, KeepsEveryFlowInOrderWhateverTheInterleaving) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <queue>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -77,6 +78,10 @@ class SimTransport final : public Transport {
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
   Seat seat(AssociationId) const override { return Seat::own; }
+  // What was asked for last; all is delivered, whatever that was.
+  void pause_input(AssociationId id) override { paused_.insert(id); }
+  void resume_input(AssociationId id) override { paused_.erase(id); }
+  bool is_paused(AssociationId id) const { return paused_.contains(id); }
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId) const override { return nullptr; }
 
@@ -105,6 +110,7 @@ class SimTransport final : public Transport {
   std::vector<EndpointConfig> endpoints_;
   std::optional<std::vector<std::string>> certificate_names_;
   std::unordered_map<AssociationId, std::unique_ptr<SimAssociation>> associations_;
+  std::set<AssociationId> paused_;
 };
 
 // Every fact a node announced, with whom it was about.

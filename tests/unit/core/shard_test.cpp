@@ -432,8 +432,10 @@ TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
   ASSERT_NE(server.facts.last<fact::PeerRefused>(), nullptr);
   EXPECT_EQ(server.facts.last<fact::PeerRefused>()->why,
             "sent more before it was let in than it may");
+  EXPECT_TRUE(transport.is_paused(again));
   the_first_reads_the_end();
   many_turns();
+  EXPECT_FALSE(transport.is_paused(again)) << "nobody reads that it has ended";
   EXPECT_FALSE(server.directory.association_of(&server_module, "alice"));
 }
 

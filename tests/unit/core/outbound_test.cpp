@@ -1,0 +1,64 @@
+#include "core/outbound.h"
+
+#include <memory>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace siglane {
+namespace {
+
+struct Ordered final : Parcel {
+  Carriage carriage() const override { return Carriage::ordered; }
+};
+
+// To a shard whose mailbox takes four parcels, and where 16 more may wait.
+class OutboundTest : public testing::Test {
+ protected:
+  OutboundTest() {
+    directory.add_shard(ShardId{0}, own);
+    directory.add_shard(ShardId{1}, other);
+  }
+  Outbound::Outcome post() {
+    Delivery delivery{{}, {}, std::make_unique<Ordered>(), nullptr};
+    return outbound.post(ShardId{1}, delivery);
+  }
+  void read_and_send() {
+    std::vector<Letter> letters;
+    other.drain(letters);
+    outbound.send_waiting();
+  }
+
+  Mailbox own, other{{.parcels_max = 4}};
+  Directory directory;
+  Counters counters;
+  Outbound outbound{own, directory, counters, {.parcels_max = 16}};
+};
+
+TEST_F(OutboundTest, KnowsWhenAllIsOutThatWaitedThenThoughMoreHasCome) {
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(post(), Outbound::Outcome::sent);
+  EXPECT_TRUE(outbound.is_out(outbound.posted())) << "nothing waits";
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(post(), Outbound::Outcome::waits);
+  const Outbound::Posted then = outbound.posted();
+  for (int i = 0; i < 6; ++i) post();
+  EXPECT_FALSE(outbound.is_out(then));
+  read_and_send();  // four of the six
+  EXPECT_FALSE(outbound.is_out(then));
+  for (int i = 0; i < 4; ++i) post();
+  read_and_send();
+  EXPECT_TRUE(outbound.is_out(then));
+  EXPECT_FALSE(outbound.empty());
+  EXPECT_FALSE(outbound.is_out(outbound.posted()));
+}
+
+TEST_F(OutboundTest, HasAmpleRoomBelowAnEighthOfWhatMayWait) {
+  for (int i = 0; i < 6; ++i) post();
+  EXPECT_TRUE(outbound.has_ample_room());
+  post();
+  EXPECT_FALSE(outbound.has_ample_room());
+  read_and_send();
+  EXPECT_TRUE(outbound.has_ample_room());
+}
+
+}  // namespace
+}  // namespace siglane
