@@ -91,19 +91,21 @@ AssociationStatus SctpAssociation::status() const {
   return status;
 }
 
-PeeloffSample SctpAssociation::sample(Instant now, bool receive_memory_full,
-                                      bool send_memory_tight) {
+PeeloffSample SctpAssociation::sample(Instant now, bool receive_memory_full, bool sends_refused) {
   PeeloffSample sample = sample_of_traffic(now);
   sample.bytes_held = held_bytes_;
   std::uint32_t unacknowledged = 0;
-  if (near_cap() || (send_memory_tight && held_bytes_ > 0)) {
+  if (near_cap() || (sends_refused && held_bytes_ > 0)) {
     if (auto status = stack_status(fd(), stack_id())) unacknowledged = status->unacknowledged;
-    sample.held_is_stuck = unacknowledged != 0 && unacknowledged == last_unacknowledged_;
+    // Nor was it dry in between, or it would not be subscribed any more.
+    sample.held_is_stuck =
+        dry_subscribed_ && unacknowledged != 0 && unacknowledged == last_unacknowledged_;
     // Nothing is on its way, so it should have been told dry: the kernel tells it again, if so.
     if (unacknowledged == 0 && std::exchange(dry_subscribed_, false)) {
       (void)subscribe_dry(fd(), stack_id(), false);
-      watch_for_dry();
     }
+    // Below the cap nobody has asked yet, and what is held counts what has long been acknowledged.
+    if (!dry_subscribed_) dry_subscribed_ = subscribe_dry(fd(), stack_id(), true) == 0;
   }
   last_unacknowledged_ = unacknowledged;
   if (receive_memory_full) {

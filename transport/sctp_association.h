@@ -37,10 +37,10 @@ class SctpAssociation final : public SctpAssociationBase {
   // Half of what it may hold on a shared socket, or more.
   bool near_cap() const { return held_bytes_ * 2 >= held_bytes_max(); }
   AssociationStatus status() const;
-  // Asks the stack whether what is held moves and, if the receive memory is full, what it holds of
-  // that: by how much less than all of the window its peer is offered.
-  // What its socket suffers from is asked of the kernel.
-  PeeloffSample sample(Instant now, bool receive_memory_full, bool send_memory_tight);
+  // Asks the stack whether what is held moves, if that is much or its socket refuses messages; and,
+  // if the receive memory is full, what it holds of that: by how much less than all of the window
+  // its peer is offered.
+  PeeloffSample sample(Instant now, bool receive_memory_full, bool sends_refused);
   std::size_t window() const { return window_; }
 
  private:

@@ -147,8 +147,8 @@ void SctpTransport::tick() {
     if (shared->associations == 0) continue;
     if (!shared->blocked.empty()) retry_blocked(*shared);
     const SharedPressure pressure = pressure_of(*shared, now);
-    shared->send_tight = is_send_tight(pressure);
-    pressed |= shared->send_tight || pressure.since_progress >= kWedgedAfter;
+    shared->refuses_sends = pressure.send_blocked;
+    pressed |= is_send_tight(pressure) || pressure.since_progress >= kWedgedAfter;
     sockets.emplace_back(shared, pressure);
   }
   // EAGAIN although writable is no reason to spin, and none to give up either.
@@ -208,13 +208,14 @@ void SctpTransport::sample_all(Instant now, Duration window_min) {
     Shared* shared = shared_of(*association);
     if (shared == nullptr || !association->can_move()) continue;
     // Most are sporadic, and have nothing to say.
-    const bool holds = association->near_cap() || (shared->send_tight && association->held_bytes());
+    const bool holds =
+        association->near_cap() || (shared->refuses_sends && association->held_bytes());
     if (association->meter.idle() && !holds && !shared->full_since &&
         association->placement != Placement::always_peeled) {
       continue;
     }
     shared->samples.push_back(
-        association->sample(now, shared->full_since.has_value(), shared->send_tight));
+        association->sample(now, shared->full_since.has_value(), shared->refuses_sends));
   }
   for (auto& [fd, shared] : shared_by_fd_) {
     auto& samples = shared->samples;

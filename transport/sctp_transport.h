@@ -72,7 +72,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
     std::vector<AssociationId> over;     // their Unsent are being read
     bool data_since_tick = false;        // was read
     std::optional<Instant> full_since;   // receive memory full, no data read
-    bool send_tight = false;             // so that who holds little may be the trouble too
+    bool refuses_sends = false;          // so that who holds little may be the trouble too
     std::size_t receive_memory_max = 0;
     std::size_t window = 0;  // offered to who comes now: half of the memory
     bool wedge_counted = false, crowd_told = false;

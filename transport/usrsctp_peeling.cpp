@@ -49,6 +49,7 @@ DetachOutcome UsrsctpTransport::detach(AssociationId id) {
     }
   }
   std::unique_ptr<UsrsctpAssociation> owned = remove(id);
+  std::erase(blocked_, id);
   if (!own) own = owned->take_socket();
   own->on_readable({});
   return Peeled{std::make_unique<UsrsctpCargo>(std::move(owned), std::move(own), counters_)};
