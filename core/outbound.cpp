@@ -1,6 +1,5 @@
 #include "core/outbound.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace siglane {
@@ -64,11 +63,11 @@ void Outbound::send_waiting() {
   }
 }
 
-bool Outbound::has_ample_room() const {
-  return std::ranges::all_of(waiting_, [this](const Waiting& waiting) {
-    return waiting.data.parcels <= budget_.parcels_max / 8 &&
-           waiting.data.bytes <= budget_.bytes_max / 8;
-  });
+bool Outbound::has_ample_room(ShardId shard) const {
+  const auto index = static_cast<std::size_t>(shard);
+  if (index >= waiting_.size()) return true;
+  const DataWaiting& data = waiting_[index].data;
+  return data.parcels <= budget_.parcels_max / 8 && data.bytes <= budget_.bytes_max / 8;
 }
 
 Outbound::Posted Outbound::posted() const {

@@ -34,8 +34,8 @@ class Outbound {
   void send_waiting();
 
   bool empty() const { return waiting_count_ == 0; }
-  // What waits for each of the others takes less than an eighth of the budget.
-  bool has_ample_room() const;
+  // What waits for `shard` takes no more than an eighth of the budget.
+  bool has_ample_room(ShardId shard) const;
   // How many letters have ever waited for each of the others; and whether those are all out.
   using Posted = std::vector<std::uint64_t>;
   Posted posted() const;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -142,7 +143,7 @@ class Shard final : public TransportSink {
                Fresh fresh);
   std::optional<ShardId> home_of(AssociationId id) const;
   void send_home(Delivery delivery);
-  void hold_back(AssociationId from);
+  void hold_back(AssociationId from, ShardId target);
   void let_go();
   void take(Delivery delivery);
   void send_waiting();
@@ -201,7 +202,11 @@ class Shard final : public TransportSink {
   std::vector<std::unique_ptr<Outbox>> outboxes_;  // one for each depth of step -> route
   std::size_t outboxes_used_ = 0;
   Outbound outbound_;
-  std::vector<AssociationId> held_back_;  // their input is paused until outbound_ has ample room
+  struct HeldBack {
+    AssociationId id;
+    ShardId target;  // until there is ample room on the way there
+  };
+  std::vector<HeldBack> held_back_;
   std::vector<Letter> letters_;
   std::size_t letters_read_ = 0;
   bool mail_waits_ = false;

@@ -46,30 +46,33 @@ void Shard::send_home(Delivery delivery) {
   const AssociationId from = delivery.from;
   const Outbound::Outcome outcome = outbound_.post(*home, delivery);
   if (outcome == Outbound::Outcome::sent) return;
-  hold_back(from);
+  hold_back(from, *home);
   if (outcome == Outbound::Outcome::refused) {
     fail(from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
   }
 }
 
-// Whose parcels find no room must not bring more, as far as it can be stopped alone, until there is
-// room again.
-void Shard::hold_back(AssociationId from) {
+// Whose parcels find no room on their way to `target` must not bring more, as far as it can be
+// stopped alone, until there is room again.
+void Shard::hold_back(AssociationId from, ShardId target) {
   Entry* entry = find(from);
   if (entry == nullptr || entry->coordinator) return;
   if (!std::exchange(entry->held_back, true)) {
     counters_.add(Counter::inputs_paused);
-    held_back_.push_back(from);
+    held_back_.push_back({from, target});
   }
   transport_.pause_input(from);  // each time: it may have got a socket of its own meanwhile
 }
 
 void Shard::let_go() {
-  for (const AssociationId id : std::exchange(held_back_, {})) {
-    Entry* entry = find(id);
-    if (entry == nullptr || !std::exchange(entry->held_back, false)) continue;
-    transport_.resume_input(id);
-  }
+  std::erase_if(held_back_, [this](const HeldBack& one) {
+    if (!outbound_.has_ample_room(one.target)) return false;
+    Entry* entry = find(one.id);
+    if (entry != nullptr && std::exchange(entry->held_back, false)) {
+      transport_.resume_input(one.id);
+    }
+    return true;
+  });
 }
 
 void Shard::run_mailbox(Instant now, std::size_t letters_max) {
@@ -128,7 +131,7 @@ void Shard::send_waiting() {
     once_out_.pop_front();
     what();
   }
-  if (outbound_.has_ample_room()) let_go();
+  let_go();
 }
 
 // --- Diversions ---------------------------------------------------------------------------------
@@ -171,7 +174,7 @@ void Shard::hold(Delivery delivery) {
   const Carriage carriage = delivery.parcel->carriage();
   const std::size_t bytes = delivery.parcel->bytes_held();
   DataWaiting& data = diversion_->held_data;
-  if (!data.has_room(kHeldBack, bytes)) hold_back(delivery.from);
+  if (!data.has_room(kHeldBack, bytes)) hold_back(delivery.from, config_.id);
   if (data.has_room(kHeldMax, bytes) || carriage == Carriage::control) {
     data.add(bytes);
     diversion_->held.push_back(std::move(delivery));
@@ -204,7 +207,7 @@ void Shard::on_passed(std::uint64_t number) {
     for (Delivery& delivery : std::exchange(diversion_->held, {})) {
       forward(delivery.from, delivery.to, std::move(delivery.parcel), *delivery.module, Fresh::yes);
     }
-    if (outbound_.has_ample_room()) let_go();
+    let_go();
   }
   followed(diversion);
 }
@@ -246,7 +249,7 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
     module.route(config_.id, delivery.from, std::move(delivery.parcel), now, *routed);
     carry_out(delivery.from, module, *routed, now, Fresh::yes);
   }
-  if (outbound_.has_ample_room()) let_go();
+  let_go();
 }
 
 // --- Moves --------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ struct Shard::Entry {
   Deadlines<AssociationId>::Slot armed;
   bool coordinator = false;
   bool closing = false;
-  bool held_back = false;              // its input is paused
+  bool held_back = false;              // its input is to be paused, where it can be alone
   std::unique_ptr<Newcomer> newcomer;  // null: identified, or a coordinator
   std::string peer;
   std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step

@@ -51,13 +51,15 @@ TEST_F(OutboundTest, KnowsWhenAllIsOutThatWaitedThenThoughMoreHasCome) {
   EXPECT_FALSE(outbound.is_out(outbound.posted()));
 }
 
-TEST_F(OutboundTest, HasAmpleRoomBelowAnEighthOfWhatMayWait) {
+TEST_F(OutboundTest, HasAmpleRoomUpToAnEighthOfWhatMayWait) {
   for (int i = 0; i < 6; ++i) post();
-  EXPECT_TRUE(outbound.has_ample_room());
+  EXPECT_TRUE(outbound.has_ample_room(ShardId{1}));
   post();
-  EXPECT_FALSE(outbound.has_ample_room());
+  EXPECT_FALSE(outbound.has_ample_room(ShardId{1}));
+  EXPECT_TRUE(outbound.has_ample_room(ShardId{0}));
+  EXPECT_TRUE(outbound.has_ample_room(ShardId{2}));
   read_and_send();
-  EXPECT_TRUE(outbound.has_ample_room());
+  EXPECT_TRUE(outbound.has_ample_room(ShardId{1}));
 }
 
 }  // namespace
