@@ -7,7 +7,8 @@
         status = relay.stop(10)
 
 Every wait is bounded and ends early when the program does. What is still running at the end of the
-block is stopped, the last started first; if the block raises, the end of every log is printed.
+block is stopped, the last started first; if the block raises, the end of every log is printed. A
+test that is killed takes its programs with it.
 """
 import os
 import pathlib
@@ -53,7 +54,8 @@ class Process:
         self._ended = False
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [str(argument) for argument in arguments],
+            # A test that is itself killed leaves no daemon behind.
+            ["setpriv", "--pdeathsig", "KILL", "--", *(str(argument) for argument in arguments)],
             cwd=directory,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
