@@ -8,8 +8,6 @@
 #include <new>
 #include <thread>
 
-#include <malloc.h>
-
 namespace siglane {
 namespace detail {
 namespace {
@@ -61,7 +59,6 @@ struct PoolState {
   std::array<FreeList, kClasses> free{};  // owner's thread only
   std::size_t cached_bytes = 0;
   std::size_t cached_bytes_max = 0;
-  std::size_t released_bytes = 0;  // since the heap was trimmed
   std::uint64_t heap_allocations = 0;
   std::uint64_t heap_frees = 0;  // by the owner
   std::thread::id owner;
@@ -181,8 +178,6 @@ void BufferPool::bind_to_this_thread() {
 }
 
 void BufferPool::release_unused() {
-  // Returning pages to the system is worth a look at the whole heap from so many bytes on.
-  constexpr std::size_t kTrimBytes = std::size_t{256} << 10;
   state_->take_returned();
   std::size_t released = 0;
   for (detail::FreeList& list : state_->free) {
@@ -194,10 +189,6 @@ void BufferPool::release_unused() {
     list.unused = list.blocks;
   }
   state_->cached_bytes -= released;
-  state_->released_bytes += released;
-  if (state_->released_bytes < kTrimBytes) return;
-  state_->released_bytes = 0;
-  ::malloc_trim(0);
 }
 
 std::uint64_t BufferPool::heap_allocations() const {

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include <malloc.h>
+
 namespace siglane::transport {
 namespace {
 
 constexpr Duration kMeasureInterval = 1s;
 // Traffic has its ups and downs: what one of them needs is kept for the next.
-constexpr Duration kReleaseInterval = 30s;
+constexpr Duration kReleaseInterval = 10s;
 
 }  // namespace
 
@@ -23,6 +25,8 @@ ShardLoop::ShardLoop(Loop& loop, Shard& shard)
       measure_(loop.timer([this] { measure(); })),
       release_(loop.timer([this] {
         shard_.release_unused_memory();
+        // The heap is that of all shards. Pages in its midst would stay for ever otherwise.
+        if (shard_.id() == ShardId{0}) ::malloc_trim(0);
         release_.start_after(kReleaseInterval);
       })),
       mail_(loop.async([this] {
