@@ -33,9 +33,10 @@ void Histogram::merge(const Histogram& other) {
 
 void Histogram::add_to_few(std::uint32_t bucket, std::uint32_t times) {
   const auto at = std::ranges::lower_bound(few_, bucket, {}, &Few::bucket);
-  if (at != few_.end() && at->bucket == bucket) {
+  const bool known = at != few_.end() && at->bucket == bucket;
+  if (known && at->times <= ~times) {
     at->times += times;
-  } else if (few_.size() < kFewMax) {
+  } else if (!known && few_.size() < kFewMax) {
     few_.insert(at, {bucket, times});
   } else {
     spread_few();

@@ -63,6 +63,23 @@ TEST(Histogram, SaysTheSameOfFewValuesAsOfMany) {
   EXPECT_EQ(few_first.count(), 1000u);
 }
 
+TEST(Histogram, CountsForYears) {
+  constexpr std::uint32_t kMost = ~std::uint32_t{0};
+  Histogram histogram, sum;
+  for (std::uint64_t times = 1; times <= 3; ++times) {
+    histogram.record(10, kMost);
+    histogram.record(20, kMost / 2);
+    EXPECT_EQ(histogram.count(), times * kMost + times * (kMost / 2));
+    EXPECT_EQ(histogram.quantile(0.6), 10u);
+    EXPECT_EQ(histogram.quantile(0.7), 20u);
+  }
+  sum.merge(histogram);
+  sum.merge(histogram);
+  EXPECT_EQ(sum.count(), 2 * histogram.count());
+  EXPECT_EQ(sum.quantile(0.6), 10u);
+  EXPECT_EQ(sum.quantile(0.7), 20u);
+}
+
 TEST(Histogram, CountsTheHugeAsTheLargest) {
   Histogram histogram;
   histogram.record(~std::uint64_t{0});
