@@ -488,8 +488,9 @@ void Shard::abandon() {
 void Shard::visit_sessions(const std::function<void(const SessionView&)>& visit) const {
   for (const auto& [id, entry] : entries_) {
     if (entry->session == nullptr) continue;
-    visit({id, entry->coordinator, entry->session.get(), entry->since, entry->messages_received,
-           entry->messages_sent, entry->bytes_received, entry->bytes_sent});
+    visit({id, entry->coordinator, entry->identified(), entry->session.get(), entry->since,
+           entry->messages_received, entry->messages_sent, entry->bytes_received,
+           entry->bytes_sent});
   }
 }
 

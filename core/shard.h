@@ -33,6 +33,7 @@ struct ShardConfig {
 struct SessionView {
   AssociationId id{};
   bool coordinator = false;
+  bool identified = false;  // else its session tells who it says it is
   const Session* session = nullptr;
   Instant since{};
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;

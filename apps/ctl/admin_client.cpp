@@ -1,5 +1,6 @@
 #include "apps/ctl/admin_client.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -58,7 +60,7 @@ Error AdminClient::complaint(std::string_view what) const {
   return Error{fmt::format("{}: {}", path_, what)};
 }
 
-Result<AdminClient> AdminClient::connect(const std::string& path) {
+Result<AdminClient> AdminClient::connect(const std::string& path, Duration timeout) {
   sockaddr_un address{};
   if (path.empty() || path.size() >= sizeof address.sun_path) {
     return failure(
@@ -69,8 +71,15 @@ Result<AdminClient> AdminClient::connect(const std::string& path) {
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return failure(fmt::format("no socket: {}", strerror(errno)));
   AdminClient client(path, fd);
+  // A node that does not accept has room for some; then connect() waits.
+  const auto wait = std::max(timeout, Duration(1us));
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
+  const timeval longest{seconds.count(),
+                        std::chrono::floor<std::chrono::microseconds>(wait - seconds).count()};
+  (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const int error = errno;
+    if (error == EAGAIN) return tl::unexpected(client.complaint("the node lets nobody in"));
     const bool nobody = error == ENOENT || error == ECONNREFUSED;
     return tl::unexpected(client.complaint(fmt::format(
         "no node answers here: {}{}", strerror(error),

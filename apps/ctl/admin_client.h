@@ -12,8 +12,9 @@ namespace admin = siglane::admin::v1;
 // A connection to one node's admin socket. Blocks, for as long as it was told.
 class AdminClient {
  public:
-  // The error says that nobody is there, and what to look for.
-  static Result<AdminClient> connect(const std::string& path);
+  // The error says that nobody is there, and what to look for; or that the node is there, and has
+  // let nobody in for so long.
+  static Result<AdminClient> connect(const std::string& path, Duration timeout);
   AdminClient(AdminClient&& other) noexcept;
   AdminClient& operator=(AdminClient&& other) noexcept;
   ~AdminClient();

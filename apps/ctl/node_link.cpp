@@ -6,7 +6,7 @@ namespace siglane::ctl {
 
 Result<admin::Response> NodeLink::ask_once(const admin::Request& request, Duration timeout) {
   if (!client_) {
-    auto connected = AdminClient::connect(path_);
+    auto connected = AdminClient::connect(path_, timeout);
     if (!connected) return tl::unexpected(connected.error());
     client_ = std::move(*connected);
   }

@@ -11,7 +11,7 @@ constexpr std::size_t kGap = 2;
 
 std::string fitted(std::string_view cell, std::size_t width, bool right) {
   std::string text(cell.substr(0, width));
-  if (cell.size() > width) text.back() = '~';
+  if (cell.size() > width && width > 0) text.back() = '~';
   text.insert(right ? 0 : text.size(), width - text.size(), ' ');
   return text;
 }

@@ -52,6 +52,8 @@ void add_peers(const Shard& shard, Instant now, Peers& into) {
     const SessionStatus status = view.session->status();
     if (status.peer.empty()) return;
     const std::string name = clean(status.peer);
+    const bool shown = into.contains(name) && into[name].association() != 0;
+    if (shown && !view.identified) return;  // who only says so
     admin::Peer& peer = into[name];
     peer.set_name(name);
     peer.set_protocol(std::string(status.protocol));

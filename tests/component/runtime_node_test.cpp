@@ -136,7 +136,7 @@ TEST(RuntimeNode, ShowsItselfInTheAdminApi) {
   ASSERT_TRUE(
       turn_until(both, [&] { return (*client)->count(Counter::messages_received) > 1000; }));
 
-  auto ctl = ctl::AdminClient::connect(socket);
+  auto ctl = ctl::AdminClient::connect(socket, 5s);
   ASSERT_TRUE(ctl) << ctl.error().what;
   auto ask = [&](const admin::Request& request) {
     auto answer =

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -38,7 +39,7 @@ class HandMadeNode : public testing::Test {
   // Asks; whoever accepts says `answer` and hangs up.
   Result<admin::Response> ask_and_hear(const std::string& answer) {
     listen_here();
-    auto client = AdminClient::connect(path_);
+    auto client = AdminClient::connect(path_, 5s);
     if (!client) return tl::unexpected(client.error());
     const int accepted = accept(fd_, nullptr, nullptr);
     EXPECT_EQ(send(accepted, answer.data(), answer.size(), MSG_NOSIGNAL),
@@ -86,22 +87,37 @@ TEST_F(HandMadeNode, SaysThatTheAnswerCannotBe) {
 
 TEST_F(HandMadeNode, DoesNotWaitForEver) {
   listen_here();
-  auto client = AdminClient::connect(path_);
+  auto client = AdminClient::connect(path_, 5s);
   ASSERT_TRUE(client);
   admin::Request request;
   EXPECT_EQ(client->ask(request, 20ms).error().what, path_ + ": no answer in time");
 }
 
+TEST_F(HandMadeNode, DoesNotWaitForEverToBeLetIn) {
+  listen_here();
+  std::vector<AdminClient> before;
+  for (;;) {
+    auto client = AdminClient::connect(path_, 20ms);
+    if (!client) {
+      EXPECT_EQ(client.error().what, path_ + ": the node lets nobody in");
+      break;
+    }
+    before.push_back(std::move(*client));
+    ASSERT_LT(before.size(), 100u);
+  }
+}
+
 TEST_F(HandMadeNode, SaysThatNobodyIsThere) {
   EXPECT_THAT(
-      AdminClient::connect(path_).error().what,
+      AdminClient::connect(path_, 5s).error().what,
       HasSubstr(path_ + ": no node answers here: No such file or directory; is it running"));
   listen_here();
   close(fd_);
   fd_ = -1;
-  EXPECT_THAT(AdminClient::connect(path_).error().what,
+  EXPECT_THAT(AdminClient::connect(path_, 5s).error().what,
               HasSubstr("no node answers here: Connection refused; is it running"));
-  EXPECT_THAT(AdminClient::connect("").error().what, HasSubstr("is not a path of 1 to 107 bytes"));
+  EXPECT_THAT(AdminClient::connect("", 5s).error().what,
+              HasSubstr("is not a path of 1 to 107 bytes"));
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ TEST(FittedToScreen, KeepsTheFirstLinesAndTheLastAndSaysWhatIsMissing) {
 
 TEST(FittedToScreen, CutsLinesThatWouldWrap) {
   EXPECT_EQ(fitted_to_screen("12345\n123456\n", 9, 5), "12345\n1234~\n");
+  EXPECT_EQ(fitted_to_screen("12345\n", 9, 0), "\n");
 }
 
 TEST(Table, NeverShrinksWhatMayNot) {
