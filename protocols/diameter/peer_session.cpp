@@ -210,6 +210,12 @@ void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant
     return reject_cer(cer, result::election_lost, "election lost", caused_at, nullptr, now, out);
   }
   const DiameterPeerConfig* known = configured(capabilities.origin_host);
+  // Our own name for a peer is not what it calls itself.
+  if (known == nullptr &&
+      std::ranges::count(config_.peers, capabilities.origin_host, &DiameterPeerConfig::name) != 0) {
+    return reject_cer(cer, result::unknown_peer, "not a configured peer", caused_at, nullptr, now,
+                      out);
+  }
   adopt(capabilities, known != nullptr ? known->name : capabilities.origin_host);
   if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
   state_ = WaitIdentity{false, cer.header(), caused_at};

@@ -47,7 +47,8 @@ class PeerSessionTest : public testing::Test {
   static DiameterConfig ours() {
     DiameterConfig config = node_config("us");
     config.peers = {{"the peer", "peer.example", "realm.peer.example", {}},
-                    {"the other", "other.example", "realm.other.example", {}}};
+                    {"the other", "other.example", "realm.other.example", {}},
+                    {"nickname.example", "third.example", "realm.third.example", {}}};
     return config;
   }
   ResultCode result_of(const Buffer& answer) {
@@ -111,6 +112,12 @@ TEST_F(PeerSessionTest, RefusesAnUnknownPeerWith3010) {
   EXPECT_TRUE(parsed(cea).header().is_error());
   EXPECT_EQ(parsed(cea).get(avp::error_message), "not a configured peer");
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+  EXPECT_EQ(open_peers(), 0u);
+}
+
+TEST_F(PeerSessionTest, DoesNotTakeTheNameThatAPeerHasInTheConfigForItsOriginHost) {
+  const Buffer cea = answer_to_cer(cer_of(host_.pool, node_config("nickname")));
+  EXPECT_EQ(result_of(cea), result::unknown_peer);
   EXPECT_EQ(open_peers(), 0u);
 }
 
