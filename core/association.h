@@ -72,8 +72,9 @@ std::string_view name_of(PathState state);
 // before Down.
 struct AssociationUp {
   EndpointId local{};
-  std::vector<std::string> local_addresses;   // canonical text
-  std::vector<std::string> remote_addresses;  // the first is the primary path
+  std::vector<std::string> local_addresses;  // canonical text
+  // The first is the primary path. Where the peer connected: only those that are proven to be its.
+  std::vector<std::string> remote_addresses;
   std::uint16_t remote_port = 0;
   std::uint16_t streams_in = 0, streams_out = 0;  // 1 and 1 on a stream transport
   std::string peer;                               // the configured peer, where we connected

@@ -21,9 +21,8 @@ void SctpAssociation::send_queued() {
     const bool last = reaches_cap(cost);
     // The last one before the cap must not be corked, and is worth an answer at once: until the
     // stack is dry, nothing more goes.
-    const int error = send_message(fd(), stack_id(), next, {queue.messages() > 1 && !last, last});
-    // Otherwise it has ended, and its notification waits to be read. The queue becomes Unsent.
-    if (try_later(error) || error != 0) break;
+    const SendFlags flags{queue.messages() > 1 && !last, last};
+    if (stopped_by(send_message(fd(), stack_id(), next, flags))) break;
     held_bytes_ += cost;
     account_for(queue.pop(), now);
   }
@@ -40,6 +39,11 @@ int SctpAssociation::send_record(const SendInfo& info, Bytes record, bool more) 
   return error;
 }
 
+bool SctpAssociation::established_in_stack() const {
+  const auto status = stack_status(fd(), stack_id());
+  return status && status->established;
+}
+
 // A quiet association never comes near the cap, and need not be told each time that it is dry.
 void SctpAssociation::watch_for_dry() {
   const bool asked_for = security() != nullptr && security()->waits_for_dry();
@@ -49,7 +53,9 @@ void SctpAssociation::watch_for_dry() {
 
 void SctpAssociation::dry() {
   held_bytes_ = 0;
-  if (std::exchange(dry_subscribed_, false)) (void)subscribe_dry(fd(), stack_id(), false);
+  // Also one that the association had before the peer began it anew: the stack goes on telling.
+  dry_subscribed_ = false;
+  (void)subscribe_dry(fd(), stack_id(), false);
   if (security() != nullptr) security()->dry();
   if (!queue.empty() || security() != nullptr) flush_soon();
 }

@@ -45,6 +45,7 @@ class SctpAssociation final : public SctpAssociationBase {
 
  private:
   void send_queued() override;
+  bool established_in_stack() const override;
   bool has_room() const override { return !at_cap(); }
   void records_sent() override { watch_for_dry(); }
   void shut_down() override { (void)shut_down_association(fd(), stack_id()); }

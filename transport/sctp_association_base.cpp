@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <string>
 #include <utility>
 
 #include "transport/loop.h"
@@ -80,19 +82,24 @@ void SctpAssociationBase::send_sealed() {
   while (has_room()) {
     const auto record = security_->outgoing(queue);
     if (!record) break;
-    const int error = security_->send(*record, record->of_queue && queue.messages() > 1);
-    // Otherwise it has ended, and its notification waits to be read. The queue becomes Unsent.
-    if (try_later(error) || error != 0) break;
+    if (stopped_by(security_->send(*record, record->of_queue && queue.messages() > 1))) break;
     if (record->of_queue) account_for(queue.pop(), now);
   }
+  if (phase_ == Phase::aborting) return;
   records_sent();
   if (security_->failed()) security_failed();
 }
 
-bool SctpAssociationBase::try_later(int error) {
-  if (error != EAGAIN && error != ENOBUFS && error != ENOMEM) return false;
-  host_->counters().add(Counter::send_blocked);
-  if (!std::exchange(blocked, true)) host_->wait_for_room(*this);
+bool SctpAssociationBase::stopped_by(int error) {
+  if (error == 0) return false;
+  if (error == EAGAIN || error == ENOBUFS || error == ENOMEM) {
+    host_->counters().add(Counter::send_blocked);
+    if (!std::exchange(blocked, true)) host_->wait_for_room(*this);
+  } else if (established_in_stack()) {
+    // Nobody would tell of it, and what waits would wait for ever.
+    fail(DownCause::lost, std::string("cannot send: ") + std::strerror(error));
+  }
+  // Otherwise it has ended, and its notification waits to be read. The queue becomes Unsent.
   return true;
 }
 

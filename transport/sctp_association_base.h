@@ -129,8 +129,8 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
 
  protected:
   void change_host(SctpHost& host);
-  // Was it that the stack has no room now?
-  bool try_later(int error);
+  // What a send() has met. Nothing: it may go on with the next one.
+  bool stopped_by(int error);
   void account_for(const Message& message, Instant now);
   AssociationStatus status_wherever_it_sits() const;
   PeeloffSample sample_of_traffic(Instant now) const;
@@ -138,9 +138,10 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   bool has_several_paths() const { return several_paths_; }
 
  private:
-  // What a stack does its own way. An error there: it has ended by itself, and its notification
-  // waits to be read.
+  // What a stack does its own way.
   virtual void send_queued() = 0;
+  // false: it is ending, or has ended, and the notification waits to be read.
+  virtual bool established_in_stack() const = 0;
   // May another DTLS record go?
   virtual bool has_room() const { return true; }
   // DTLS records went, or wait to.

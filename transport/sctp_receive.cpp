@@ -3,11 +3,15 @@
 #include <cstring>
 #include <utility>
 
+#include "transport/sctp_options.h"
 #include "transport/sctp_transport.h"
 
 // SctpTransport: what its sockets say.
 namespace siglane::transport {
 namespace {
+
+// What a peer may have, as in a config: each of them costs a question now and then.
+constexpr std::size_t kPeerAddressesMax = 32;
 
 template <class... Cases>
 struct Overloaded : Cases... {
@@ -252,17 +256,21 @@ void SctpTransport::on_up(Source source, const notification::AssociationChanged&
   if (source.shared == nullptr) return;
   Shared& shared = *source.shared;
   const EndpointConfig& config = shared.endpoint->config;
+  const auto remote = peer_addresses(shared.socket.fd(), up.id);
+  std::string objection;
   if (config.pool->associations >= config.associations_max) {
-    counters_.add(Counter::associations_refused_limit);
-    const auto who = peer_addresses(shared.socket.fd(), up.id);
-    (void)abort_association(shared.socket.fd(), up.id);
-    sink_->on_fact(AssociationId::none,
-                   fact::PeerRefused{who.empty() ? "unknown" : who.front().text_with_port(),
-                                     "endpoint " + config.name + " has associations_max"},
-                   loop_.now());
-    return;
+    objection = "endpoint " + config.name + " has associations_max";
+  } else if (remote.size() > kPeerAddressesMax) {
+    objection = "announces " + std::to_string(remote.size()) + " addresses, more than " +
+                std::to_string(kPeerAddressesMax);
   }
-  begin(add(next_association_id(), up.id, shared), up);
+  if (objection.empty()) return begin(add(next_association_id(), up.id, shared), up);
+  counters_.add(Counter::associations_refused_limit);
+  (void)abort_association(shared.socket.fd(), up.id);
+  sink_->on_fact(AssociationId::none,
+                 fact::PeerRefused{remote.empty() ? "unknown" : remote.front().text_with_port(),
+                                   std::move(objection)},
+                 loop_.now());
 }
 
 void SctpTransport::begin(SctpAssociation& association, const notification::AssociationChanged& up,
@@ -283,10 +291,17 @@ void SctpTransport::tell_secured(SctpAssociationBase& of) {
   tell_up(association, peer_addresses(association.fd(), association.stack_id()));
 }
 
-void SctpTransport::tell_up(SctpAssociation& association, std::span<const SocketAddress> remote) {
+void SctpTransport::tell_up(SctpAssociation& association, std::vector<SocketAddress> remote) {
   if (association.placement == Placement::always_peeled && !association.peeled()) {
     pinned_.push_back(association.id());
     soon_.schedule();
+  }
+  // Anybody can write any address into an INIT (RFC 9260 §5.4). Where we connected, we have chosen
+  // whom to ask.
+  if (!association.initiator && remote.size() > 1) {
+    std::erase_if(remote, [&](const SocketAddress& path) {
+      return path_unconfirmed(association.fd(), association.stack_id(), path);
+    });
   }
   const auto local = local_addresses(association.fd(), association.stack_id());
   emit(association.id(), association.up_event(texts_of(local), texts_of(remote)));

@@ -140,7 +140,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   void begin(SctpAssociation& association, const notification::AssociationChanged& up,
              bool restarted = false);
   void tell_secured(SctpAssociationBase& association) override;
-  void tell_up(SctpAssociation& association, std::span<const SocketAddress> remote);
+  void tell_up(SctpAssociation& association, std::vector<SocketAddress> remote);
   void on_restart(SctpAssociation& old, const notification::AssociationChanged& up);
   void on_end(Source source, SctpAssociation& association, DownCause cause, std::string detail);
   bool has_over(const Source& source) const;

@@ -18,9 +18,7 @@ void UsrsctpAssociation::send_queued() {
   if (!queue.empty()) host_.about_to_send();
   while (!queue.empty()) {
     hold_small(queue.messages() > 1);
-    const int error = socket().send(stack_id(), queue.front());
-    // Otherwise it has ended, and its notification waits to be read. The queue becomes Unsent.
-    if (try_later(error) || error != 0) break;
+    if (stopped_by(socket().send(stack_id(), queue.front()))) break;
     account_for(queue.pop(), now);
   }
   hold_small(false);
@@ -40,7 +38,7 @@ void UsrsctpAssociation::records_sent() {
   hold_small(false);
   if (!security()->waits_for_dry() || dry_subscribed_) return;
   dry_subscribed_ = socket().subscribe_dry(stack_id(), true) == 0;
-  // This stack tells when it becomes so, not that it is.
+  // This stack may tell only when it becomes so, not that it is.
   if (socket().is_dry(stack_id())) dry();
 }
 

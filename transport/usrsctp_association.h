@@ -57,6 +57,7 @@ class UsrsctpAssociation final : public SctpAssociationBase {
 
  private:
   void send_queued() override;
+  bool established_in_stack() const override { return socket().is_established(stack_id()); }
   void records_sent() override;
   void shut_down() override { (void)socket().shut_down(stack_id()); }
   void abort() override;

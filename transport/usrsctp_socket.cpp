@@ -124,6 +124,14 @@ int bind_to_any(struct ::socket* so, std::uint16_t& port) {
   return error;
 }
 
+std::optional<sctp_status> status_of(struct ::socket* so, SctpId id) {
+  sctp_status status{};
+  status.sstat_assoc_id = static_cast<sctp_assoc_t>(id);
+  socklen_t size = sizeof status;
+  if (usrsctp_getsockopt(so, IPPROTO_SCTP, SCTP_STATUS, &status, &size) != 0) return std::nullopt;
+  return status;
+}
+
 }  // namespace
 
 UsrsctpSocket::Opened UsrsctpSocket::open_one_to_many(std::uint16_t port,
@@ -298,11 +306,13 @@ int UsrsctpSocket::subscribe_dry(SctpId id, bool on) {
 }
 
 bool UsrsctpSocket::is_dry(SctpId id) const {
-  sctp_status status{};
-  status.sstat_assoc_id = static_cast<sctp_assoc_t>(id);
-  socklen_t size = sizeof status;
-  return usrsctp_getsockopt(so_, IPPROTO_SCTP, SCTP_STATUS, &status, &size) == 0 &&
-         status.sstat_unackdata == 0;
+  const auto status = status_of(so_, id);
+  return status && status->sstat_unackdata == 0;
+}
+
+bool UsrsctpSocket::is_established(SctpId id) const {
+  const auto status = status_of(so_, id);
+  return status && status->sstat_state == SCTP_ESTABLISHED;
 }
 
 std::unique_ptr<UsrsctpSocket> UsrsctpSocket::peel_off(SctpId id, int& error) {

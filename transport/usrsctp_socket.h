@@ -86,6 +86,8 @@ class UsrsctpSocket {
   // For one association: tell when nothing is unsent or unacknowledged any more.
   [[nodiscard]] int subscribe_dry(SctpId id, bool on);
   bool is_dry(SctpId id) const;
+  // false: it is ending, or there is no such association.
+  bool is_established(SctpId id) const;
 
   // RFC 9260 §9.2, §9.1. The notification follows.
   [[nodiscard]] int shut_down(SctpId id);

@@ -287,6 +287,23 @@ TEST_F(AnAssociation, APeerThatBeginsAnewIsDownRestartedAndThenUpUnderANewId) {
   EXPECT_TRUE(server.is_up(renewed));
 }
 
+TEST_F(AnAssociation, APeerThatBeginsAnewWithMoreStreamsIsSentToOnThoseThatThereAre) {
+  server.listen();
+  PeerProcess first(server, 6307, {}, 2);
+  ASSERT_TRUE(world.run_until([&] { return server.opened.size() == 1; }));
+  EXPECT_EQ(server.of(server.newest()).up->streams_out, 2);
+  first.vanish();
+  PeerProcess second(server, 6307);
+  ASSERT_TRUE(world.run_until([&] { return server.opened.size() == 2; }));
+  const AssociationId renewed = server.newest();
+  const std::uint16_t streams = server.of(renewed).up->streams_out;
+  EXPECT_GE(streams, 2);
+  for (int i = 0; i < streams; ++i) ASSERT_TRUE(server.send(renewed, "hello", i));
+  ASSERT_TRUE(
+      world.run_until([&] { return server.transport->status(renewed)->queued_messages == 0; }));
+  EXPECT_TRUE(server.is_up(renewed));
+}
+
 TEST_F(AnAssociation, CongestionIsToldWhenAQueueFillsAndAgainWhenItHasDrained) {
   EndpointConfig small = Node::config("127.0.0.1", 0, false);
   small.limits.send_queue_bytes_max = 200'000;

@@ -5,12 +5,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "tests/kernel/harness.h"
 
 namespace siglane::kernel_test {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -97,6 +100,47 @@ TEST_F(KernelTransport, SeveralAddressesMakeAMultihomedAssociation) {
   std::tie(ours, theirs) = client.join(client.endpoint("127.0.0.10"), server);
   EXPECT_THAT(client.of(ours).up->remote_addresses, ElementsAre("127.0.0.1", "127.0.0.9"));
   EXPECT_EQ(server.of(theirs).up->local_addresses.size(), 2u);
+}
+
+TEST_F(KernelTransport, APeerIsWhereItConnectsFromAndNotWhereItsInitSays) {
+  EndpointConfig config = Node::config("127.0.0.1", 0, true);
+  config.sctp.rto_initial = config.sctp.rto_max =
+      10s;  // the first probe is answered after the test
+  server.open(config);
+  EndpointConfig two = Node::config("127.0.0.10", 0, false);
+  two.addresses = {"127.0.0.10", "127.0.0.11"};
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.open(two), server);
+  EXPECT_EQ(client.of(ours).up->local_addresses.size(), 2u);
+  const auto& from = server.of(theirs).up->remote_addresses;
+  EXPECT_THAT(from, ElementsAre(AnyOf("127.0.0.10", "127.0.0.11")));
+}
+
+TEST_F(KernelTransport, APeerOfVeryManyAddressesIsRefused) {
+  server.listen();
+  EndpointConfig many = Node::config("127.0.0.30", 0, false);
+  for (int i = 31; i < 30 + 33; ++i) many.addresses.push_back("127.0.0." + std::to_string(i));
+  const AssociationId ours = client.connect(client.open(many), server);
+  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
+  const auto refused = server.facts_of<fact::PeerRefused>();
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].why, "announces 33 addresses, more than 32");
+}
+
+TEST_F(KernelTransport, WhatTheStackWillNeverTakeEndsTheAssociation) {
+  server.listen();
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
+  for_each_socket(IPPROTO_SCTP, [](int fd) {
+    const int little = 4096;
+    EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof little), 0);
+  });
+  ASSERT_TRUE(client.send(ours, std::string(60'000, 'x')));
+  ASSERT_TRUE(client.send(ours, "after it"));
+  ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
+  EXPECT_EQ(client.down_cause(ours), DownCause::lost);
+  EXPECT_THAT(client.of(ours).down->detail, HasSubstr("cannot send"));
+  EXPECT_EQ(client.of(ours).unsent.size(), 2u);
 }
 
 TEST_F(KernelTransport, AnAddressInUseIsNamedInTheError) {

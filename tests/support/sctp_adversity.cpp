@@ -19,29 +19,12 @@ namespace {
 
 constexpr const char* kPeerVariable = "SIGLANE_TEST_PEER";
 
-// Every UDP socket of this process.
-template <class Do>
-void for_each_udp_socket(Do what) {
-  DIR* directory = ::opendir("/proc/self/fd");
-  ASSERT_NE(directory, nullptr);
-  while (const dirent* entry = ::readdir(directory)) {
-    const int fd = std::atoi(entry->d_name);
-    int protocol = 0;
-    socklen_t size = sizeof protocol;
-    if (entry->d_name[0] != '.' &&
-        ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) == 0 &&
-        protocol == IPPROTO_UDP) {
-      what(fd);
-    }
-  }
-  ::closedir(directory);
-}
-
 // What a peer's process is told: its environment's one word.
 struct Orders {
   Stack stack{};
   std::string address;
   std::uint16_t port = 0, udp_port = 0, from = 0, from_udp = 0;
+  std::uint16_t streams_in = 0;
   std::string certificates;
 };
 
@@ -49,7 +32,7 @@ std::string text_of(const Orders& orders) {
   std::ostringstream text;
   text << (orders.stack == Stack::kernel ? "kernel" : "usrsctp") << ' ' << orders.address << ' '
        << orders.port << ' ' << orders.udp_port << ' ' << orders.from << ' ' << orders.from_udp
-       << ' ' << orders.certificates;
+       << ' ' << orders.streams_in << ' ' << orders.certificates;
   return text.str();
 }
 
@@ -58,19 +41,34 @@ Orders orders_from(const std::string& words) {
   Orders orders;
   std::string stack;
   text >> stack >> orders.address >> orders.port >> orders.udp_port >> orders.from >>
-      orders.from_udp >> orders.certificates;
+      orders.from_udp >> orders.streams_in >> orders.certificates;
   orders.stack = stack == "kernel" ? Stack::kernel : Stack::usrsctp;
   return orders;
 }
 
 }  // namespace
 
+void for_each_socket(int protocol, const std::function<void(int fd)>& call) {
+  DIR* directory = ::opendir("/proc/self/fd");
+  ASSERT_NE(directory, nullptr);
+  while (const dirent* entry = ::readdir(directory)) {
+    const int fd = std::atoi(entry->d_name);
+    int its = 0;
+    socklen_t size = sizeof its;
+    if (entry->d_name[0] != '.' && ::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &its, &size) == 0 &&
+        its == protocol) {
+      call(fd);
+    }
+  }
+  ::closedir(directory);
+}
+
 DeadNetwork::DeadNetwork() {
   if (default_stack == Stack::kernel) {
     EXPECT_EQ(std::system("tc qdisc add dev lo root netem loss 100%"), 0);
     return;
   }
-  for_each_udp_socket([](int fd) {
+  for_each_socket(IPPROTO_UDP, [](int fd) {
     sock_filter nothing[] = {{BPF_RET | BPF_K, 0, 0, 0}};
     const sock_fprog program{1, nothing};
     EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
@@ -81,7 +79,7 @@ DeadNetwork::~DeadNetwork() {
     EXPECT_EQ(std::system("tc qdisc del dev lo root"), 0);
     return;
   }
-  for_each_udp_socket([](int fd) {
+  for_each_socket(IPPROTO_UDP, [](int fd) {
     const int ignored = 0;
     EXPECT_EQ(::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &ignored, sizeof ignored), 0);
   });
@@ -93,13 +91,14 @@ bool PeerProcess::is_this_one() {
   return std::getenv(kPeerVariable) != nullptr;
 }
 
-PeerProcess::PeerProcess(const Node& to, std::uint16_t from, const std::string& certificates) {
+PeerProcess::PeerProcess(const Node& to, std::uint16_t from, const std::string& certificates,
+                         std::uint16_t streams_in) {
   // One UDP port for all lives of a peer; those that follow to.udp_port are other nodes'.
   const Orders orders{
       default_stack, to.address,
       to.port,       to.udp_port,
       from,          static_cast<std::uint16_t>(to.udp_port == 0 ? 0 : to.udp_port + 10),
-      certificates};
+      streams_in,    certificates};
   int pipe[2] = {-1, -1};
   EXPECT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
   lifeline_ = pipe[1];
@@ -153,7 +152,9 @@ TEST(PeerProcess, DISABLED_ConnectsAndSaysHello) {
   peer.remote_udp_port = orders.udp_port;
   peer.tls_identity = "server.example";
   node->on_up = [&](AssociationId id) { EXPECT_TRUE(node->send(id, "hello")); };
-  (void)node->connect(node->endpoint("127.0.0.20", orders.from), peer);
+  EndpointConfig config = Node::config("127.0.0.20", orders.from, false);
+  if (orders.streams_in != 0) config.sctp.streams_in_max = orders.streams_in;
+  (void)node->connect(node->open(config), peer);
   (void)world.run_until([&] { return ended; }, 60s);
   node.reset();
   world.loop().run_once(false);

@@ -137,6 +137,9 @@ class Node final : public TransportSink {
   NoFraming framing_;
 };
 
+// Calls it with the descriptor of each socket of this process that speaks `protocol`.
+void for_each_socket(int protocol, const std::function<void(int fd)>& call);
+
 // As long as it lives, every packet to and from this process is lost: on the kernel's SCTP, every
 // one on the loopback of our network namespace.
 class DeadNetwork {
@@ -151,8 +154,10 @@ class DeadNetwork {
 // the same UDP port, too), says "hello", and waits for its end.
 class PeerProcess {
  public:
-  // `certificates`: a directory with those of "client".
-  PeerProcess(const Node& to, std::uint16_t from, const std::string& certificates = {});
+  // `certificates`: a directory with those of "client". `streams_in`: how many it accepts; 0: as
+  // many as any node.
+  PeerProcess(const Node& to, std::uint16_t from, const std::string& certificates = {},
+              std::uint16_t streams_in = 0);
   // As vanish().
   ~PeerProcess();
   PeerProcess(const PeerProcess&) = delete;

@@ -94,20 +94,25 @@ TEST(SctpAssociation, PutsEachStreamsReturnedMessageTogetherWhateverComesBetween
   EXPECT_EQ(returned(3, "another", true, true), "another sent");
 }
 
-// Nothing can be sent, and it is tried twice in one flush, as a close under DTLS does.
-class Full final : public SctpAssociationBase {
+// Nothing can be sent, for that reason, and it is tried twice in one flush, as a close under DTLS
+// does.
+class Unable final : public SctpAssociationBase {
  public:
   using SctpAssociationBase::SctpAssociationBase;
   AssociationStatus status() const { return status_wherever_it_sits(); }
 
+  int why = EAGAIN;
+  bool established = true, aborted = false;
+
  private:
   void send_queued() override {
-    EXPECT_TRUE(try_later(EAGAIN));
-    EXPECT_TRUE(try_later(EAGAIN));
+    EXPECT_TRUE(stopped_by(why));
+    EXPECT_TRUE(stopped_by(why));
   }
+  bool established_in_stack() const override { return established && !aborted; }
   void records_sent() override {}
   void shut_down() override {}
-  void abort() override {}
+  void abort() override { aborted = true; }
   bool peer_has_auth() override { return false; }
   int set_auth_key(std::uint16_t, Bytes) override { return 0; }
   int use_auth_key(std::uint16_t) override { return 0; }
@@ -117,13 +122,34 @@ class Full final : public SctpAssociationBase {
 
 TEST(SctpAssociation, WaitsForRoomOnceHoweverOftenItTries) {
   NoHost host;
-  Full full{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(), host, Instant{}};
+  Unable full{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(), host, Instant{}};
   full.came_up({}, {}, Instant(1s));
   ASSERT_TRUE(full.queue.push({{}, {}, false, {}, Buffer::copy_of({})}));
   for (unsigned flushes = 1; flushes <= 3; ++flushes) {
     (void)full.flush();
     EXPECT_EQ(host.waits, flushes);
   }
+}
+
+TEST(SctpAssociation, EndsIfTheStackWillNeverTakeAMessage) {
+  NoHost host;
+  const auto endpoint = std::make_shared<SctpEndpoint>();
+  Unable alive{AssociationId{1}, 1, endpoint, host, {}},
+      over{AssociationId{2}, 2, endpoint, host, {}};
+  over.established = false;  // what ended it waits to be read
+  for (Unable* one : {&alive, &over}) {
+    one->came_up({}, {}, Instant(1s));
+    one->why = EINVAL;
+    ASSERT_TRUE(one->queue.push({{}, {}, false, {}, Buffer::copy_of({})}));
+    (void)one->flush();
+    EXPECT_EQ(one->queue.messages(), 1u) << "it becomes Unsent";
+  }
+  EXPECT_EQ(host.waits, 0u);
+  EXPECT_TRUE(alive.aborted);
+  EXPECT_EQ(alive.down_event().cause, DownCause::lost);
+  EXPECT_EQ(alive.down_event().detail, "cannot send: Invalid argument");
+  EXPECT_FALSE(over.aborted);
+  EXPECT_EQ(over.phase(), SctpAssociationBase::Phase::up);
 }
 
 TEST(SctpAssociation, ASinglePathThatMayHaveFailedIsNoNewsForThereIsNoOther) {
