@@ -113,10 +113,10 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", std::string("siglane-load ") + runtime::version());
   app.footer(
       "SIGINT, SIGTERM and SIGHUP end the sending; the report comes all the same. Exit status: 0:\n"
-      "nothing was lost, doubled, reordered or damaged, and no connection broke; 1: something "
-      "was,\n"
-      "or the config is wrong, or not all peers came up; 2: wrong command line; 128 + N: a second\n"
-      "signal N. See also siglane-load s6a --help and siglane-load m3ua --help.");
+      "everything was answered without an error, nothing was lost, doubled, reordered or damaged,\n"
+      "and no connection broke; 1: otherwise, or the config is wrong, or not all peers came up;\n"
+      "2: wrong command line; 128 + N: a second signal N, SIGTERM or SIGINT. See also\n"
+      "siglane-load s6a --help and siglane-load m3ua --help.");
   app.require_subcommand(1);
   CLI::App* s6a_app = app.add_subcommand("s6a", "MMEs towards an HSS: AIR, ULR, PUR");
   s6a.add_to(*s6a_app);

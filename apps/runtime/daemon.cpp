@@ -101,8 +101,8 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   CLI::App app(info.description, info.name);
   app.footer(
       "SIGTERM, SIGINT and SIGHUP stop the node: it says goodbye to its peers, for at most\n"
-      "runtime.stop_grace_ms; a second one ends it at once. With TLS endpoints SIGHUP makes it\n"
-      "read its certificates again instead. Exit status: 0; 1: the config is "
+      "runtime.stop_grace_ms; a second SIGTERM or SIGINT ends it at once. With TLS endpoints\n"
+      "SIGHUP makes it read its certificates again instead. Exit status: 0; 1: the config is "
       "wrong\n"
       "or the node cannot start; 2: wrong command line; 3: peers did not answer the goodbye;\n"
       "128 + N: a second signal N.");
