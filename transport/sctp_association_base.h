@@ -129,7 +129,8 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
 
  protected:
   void change_host(SctpHost& host);
-  // What a send() has met. Nothing: it may go on with the next one.
+  // `error`: what the stack said to a message. true: no other one now. What it will never take ends
+  // the association.
   bool stopped_by(int error);
   void account_for(const Message& message, Instant now);
   AssociationStatus status_wherever_it_sits() const;
