@@ -13,7 +13,9 @@ void occupy_standard_descriptors();
 
 // All threads allocate from one heap. glibc gives each its own, and what a shard gave back when its
 // traffic moved to another shard would not serve there. They seldom meet at its lock: what messages
-// need is kept in pools. Before a second thread.
+// need is kept in pools. Large blocks (queues that are full, whole buffers of a read) have pages of
+// their own, and stay no longer than they are needed: glibc would put them into the heap after the
+// first was freed, and what comes to lie beyond one keeps it there. Before a second thread.
 void use_one_heap();
 
 }  // namespace siglane::runtime
