@@ -4,13 +4,16 @@
     overload_soak.py BINARIES
 
 An STP and an HSS, two shards each, are offered more than they can carry: peers that send as fast as
-TCP lets them, towards some that read slowly, or never, that come and go, or whose process stops for
-seconds. Beside them good peers of siglane-load, over TCP and usrsctp, that must lose nothing.
+TCP lets them, towards some that read slowly, and many that never do, that come and go, or whose
+process stops for seconds. Beside them good peers of siglane-load, over TCP and usrsctp, that must
+lose nothing.
 
 SIGLANE_SOAK_SECONDS (default 600, which is for SIGLANE_LONG) says for how long. The resident memory
-of each node is sampled every second. What waits in its queues comes and goes, tens of MiB within
+of each node is sampled every second. What waits for those that come, go and stop is MiB within
 seconds, so peaks are compared: that of the last tenth may be 2 % above that of the tenth around the
-end of the first fifth. (Minutes, of ten. Below five there is too little to compare.)
+end of the first fifth. (Minutes, of ten. Below five there is too little to compare.) And so those
+that never read are many: their queues, always full, are most of the memory, and what is compared is
+what the limits of a node make of its memory, more than the chance of one minute.
 """
 import itertools
 import os
@@ -24,7 +27,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 import network
 import siglane
 from processes import Failed, Processes, Skipped, main, wait_until
-from raw_peers import Asp, Mme, RawPeer
+from raw_peers import Asp, IdleMme, Mme, RawPeer
 
 ADDRESS = "127.0.0.1"
 GROWTH_MAX = 1.02
@@ -46,8 +49,9 @@ def seconds():
 
 # Who is who among the ASPs, each alone in its AS: [first, last], by number.
 GOOD_TCP, GOOD_UDP, PAUSED_UDP = (1, 4), (5, 8), (9, 10)
-FLOODS, SLOW, STUCK, VISITORS = (11, 12), (13, 13), (14, 14), (15, 16)
-ASPS = 16
+FLOODS, SLOW, VISITORS, STUCK = (11, 12), (13, 13), (14, 15), (16, 215)
+ASPS = 215
+STUCK_MMES = 40
 
 
 def numbers(who):
@@ -56,15 +60,18 @@ def numbers(who):
 
 def loaded(config):
     """Two shards; and as few facts are kept as are there in the first minute: a store that fills
-    for ten is no leak, but looks like one."""
+    for ten is no leak, but looks like one. Who never reads may stay: no heartbeat ends it."""
     config["runtime"] = {"shards": 2}
+    for endpoint in config["endpoints"]:
+        if endpoint["transport"] == "tcp":
+            endpoint["tcp"] = {"unacknowledged_timeout_ms": 3_600_000}
     config["log"] = {"level": "warning"}
     config["admin"]["facts_kept_max"] = 100
     return config
 
 
 def stp_config():
-    config = loaded(siglane.example("stp"))
+    config = siglane.example("stp")
     common = {"module": "m3ua", "addresses": [ADDRESS], "listen": True}
     config["endpoints"] = [
         {"name": "tcp", "transport": "tcp", "port": 2905, **common},
@@ -72,6 +79,7 @@ def stp_config():
          "udp_encapsulation": {"local_port": 9902}, **common},
     ]
     config["m3ua"].update(
+        heartbeat_interval_ms=0,
         asps=[{"name": f"asp{n}", "asp_identifier": n, "remote_addresses": [ADDRESS]}
               for n in range(1, ASPS + 1)],
         application_servers=[
@@ -79,7 +87,7 @@ def stp_config():
              "traffic_mode": "loadshare", "asps": [f"asp{n}"]} for n in range(1, ASPS + 1)],
         routes=[{"dpc": FIRST_POINT_CODE + n - 1, "as": f"as{n}"} for n in range(1, ASPS + 1)],
     )
-    return config
+    return loaded(config)
 
 
 def m3ua_load(who, transport, local_port, **pace):
@@ -98,8 +106,17 @@ def m3ua_load(who, transport, local_port, **pace):
     return config
 
 
+def mme_host(n):
+    return f"mme{n:02}.epc.mnc001.mcc001.3gppnetwork.org"
+
+
 def hss_config():
-    return loaded(siglane.endpoint(siglane.hss_example(), "tcp", addresses=[ADDRESS]))
+    config = loaded(siglane.endpoint(siglane.hss_example(), "tcp", addresses=[ADDRESS]))
+    known = {peer["name"] for peer in config["diameter"]["peers"]}
+    config["diameter"]["peers"] += [
+        {"name": f"mme{n:02}", "origin_host": mme_host(n)}
+        for n in range(20, 23 + STUCK_MMES) if f"mme{n:02}" not in known]
+    return config
 
 
 def s6a_load():
@@ -118,12 +135,15 @@ def raw_peers():
 
     def asp(n, destinations=()):
         return Asp(n, FIRST_CONTEXT + n - 1, FIRST_POINT_CODE + n - 1,
-                   [FIRST_POINT_CODE + to - 1 for who in destinations for to in numbers(who)])
+                   [FIRST_POINT_CODE + to - 1 for to in destinations])
 
     def mme(n):
-        return Mme(f"mme{n:02}.epc.mnc001.mcc001.3gppnetwork.org", IMSIS)
+        return Mme(mme_host(n), IMSIS)
 
-    targets = (SLOW, STUCK, VISITORS, PAUSED_UDP, FLOODS)
+    # Most of it is for the few that take some of it.
+    taking = [n for who in (SLOW, VISITORS, PAUSED_UDP, FLOODS) for n in numbers(who)]
+    targets = [to for n in numbers(STUCK)
+               for to in (n, taking[n % len(taking)], taking[-n % len(taking)])]
     peers = [RawPeer(f"flood {n}", stp, asp(n, targets), floods=True, seed=n)
              for n in numbers(FLOODS)]
     peers += [RawPeer(f"slow {n}", stp, asp(n), reads_per_second=100_000) for n in numbers(SLOW)]
@@ -135,6 +155,8 @@ def raw_peers():
         RawPeer("flooding MME that never reads", hss, mme(21), floods=True, reads_per_second=0),
         RawPeer("flooding MME that comes and goes", hss, mme(22), floods=True, stays_seconds=2),
     ]
+    peers += [RawPeer(f"stuck MME {n}", hss, IdleMme(mme_host(n), ()), floods=True,
+                      flood_bytes=4 << 20, reads_per_second=0) for n in range(23, 23 + STUCK_MMES)]
     return peers
 
 
@@ -242,6 +264,8 @@ def judge_hss(ours, hss):
 def soak(directory):
     duration = seconds()
     network.enter()
+    # What a connection may hold in the kernel, or filling that takes minutes.
+    pathlib.Path("/proc/sys/net/ipv4/tcp_wmem").write_text("4096 16384 262144")
     wrong = []
     with Processes(directory) as programs:
         ours = siglane.Siglane(sys.argv[1], programs)
@@ -282,8 +306,9 @@ def soak(directory):
             peer.stop()
         for peer in peers:
             peer.join(30)
-            print(f"{peer.name}: came {peer.greeted} times, sent {peer.bytes_sent >> 20} MiB, "
-                  f"read {peer.bytes_read >> 20} MiB", flush=True)
+            if not peer.name.startswith("stuck") or peer.greeted != 1:
+                print(f"{peer.name}: came {peer.greeted} times, sent {peer.bytes_sent >> 20} MiB, "
+                      f"read {peer.bytes_read >> 20} MiB", flush=True)
         wrong += memory.judge(stp) + memory.judge(hss) + judge_stp(ours, stp) + judge_hss(ours, hss)
         paused.stop(60, signal.SIGINT)
         for node in (stp, hss):

@@ -10,7 +10,8 @@ import struct
 import threading
 import time
 
-CHUNK_BYTES = 60_000
+CHUNK_BYTES = 200_000
+TRICKLE_BYTES_PER_SECOND = 2_000
 CONNECT_SECONDS = 20
 
 
@@ -61,7 +62,7 @@ class Asp:
                 return
 
     def chunk(self, random_):
-        """Some hundred DATA, as one piece of the stream."""
+        """Many DATA, as one piece of the stream."""
         chunk, sls = bytearray(), itertools.count()
         for destination in itertools.cycle(self._destinations):
             data = struct.pack("!IIBBBB", self._point_code, destination, 3, 2, 0, next(sls) % 16)
@@ -105,6 +106,14 @@ class Mme:
                 return bytes(chunk)
 
 
+class IdleMme(Mme):
+    """What an MME says that only asks whether its peer is there: Device-Watchdog-Requests."""
+
+    def chunk(self, random_):
+        return b"".join(_diameter(280, 0, self._origin, flags=0x80, number=number)
+                        for number in range(1, 1001))
+
+
 def _exactly(connection, size):
     data = b""
     while len(data) < size:
@@ -118,13 +127,14 @@ def _exactly(connection, size):
 class RawPeer(threading.Thread):
     """Connects, greets and behaves as it was told, again and again until stop()."""
 
-    def __init__(self, name, address, peer, *, floods=False, reads_per_second=None,
-                 stays_seconds=None, seed=1):
-        """`reads_per_second`: bytes; None: as they come. `stays_seconds`: then it goes, by turns
+    def __init__(self, name, address, peer, *, floods=False, flood_bytes=None,
+                 reads_per_second=None, stays_seconds=None, seed=1):
+        """`flood_bytes`: of each connection, then it sends a trickle; None: all the time.
+        `reads_per_second`: bytes; None: as they come. `stays_seconds`: then it goes, by turns
         politely and not, and comes again; None: stays while it may."""
         super().__init__(name=name, daemon=True)
         self._address, self._peer = address, peer
-        self._reads, self._stays = reads_per_second, stays_seconds
+        self._reads, self._stays, self._flood = reads_per_second, stays_seconds, flood_bytes
         self._random = random.Random(seed)
         self._chunk = peer.chunk(self._random) if floods else b""
         self._stopping = threading.Event()
@@ -155,15 +165,17 @@ class RawPeer(threading.Thread):
 
     def _stay(self, connection):
         connection.setblocking(False)
-        began, at, read = time.monotonic(), 0, 0
+        began, at, read, sent = time.monotonic(), 0, 0, 0
         chunk = memoryview(self._chunk)
         while not self._stopping.is_set():
             stayed = time.monotonic() - began
             if self._stays is not None and stayed >= self._stays:
                 return
             may_read = self._reads is None or read < self._reads * stayed
+            trickled = TRICKLE_BYTES_PER_SECOND * stayed
+            may_send = chunk and (self._flood is None or sent < self._flood + trickled)
             readable, writable, _ = select.select(
-                [connection] if may_read else [], [connection] if chunk else [], [], 0.1)
+                [connection] if may_read else [], [connection] if may_send else [], [], 0.1)
             if readable:
                 data = connection.recv(65536 if self._reads is None else 4096)
                 if not data:
@@ -171,6 +183,7 @@ class RawPeer(threading.Thread):
                 read += len(data)
                 self.bytes_read += len(data)
             if writable:
-                sent = connection.send(chunk[at:])
-                self.bytes_sent += sent
-                at = (at + sent) % len(chunk)
+                went = connection.send(chunk[at:])
+                sent += went
+                self.bytes_sent += went
+                at = (at + went) % len(chunk)
