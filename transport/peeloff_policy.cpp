@@ -24,13 +24,11 @@ bool by_messages(const PeeloffSample& sample, const PeeloffLimits& limits) {
 
 class Chooser {
  public:
-  Chooser(std::span<const PeeloffSample> samples, const PeeloffLimits& limits,
-          std::size_t peeled_now)
+  Chooser(std::span<PeeloffSample> samples, const PeeloffLimits& limits, std::size_t peeled_now)
       : limits_(limits),
-        room_(peeled_now < limits.peeled_max ? limits.peeled_max - peeled_now : 0) {
-    for (const PeeloffSample& sample : samples) {
-      if (sample.pin != Placement::never_peeled) candidates_.push_back(&sample);
-    }
+        room_(peeled_now < limits.peeled_max ? limits.peeled_max - peeled_now : 0),
+        candidates_(samples) {
+    drop([](const PeeloffSample& s) { return s.pin == Placement::never_peeled; });
   }
 
   void take_pinned() {
@@ -48,7 +46,7 @@ class Chooser {
       return a.rates.bytes_in > b.rates.bytes_in;
     });
     std::uint64_t total = 0, gone = 0;
-    for (const PeeloffSample* s : candidates_) total += s->bytes_undelivered;
+    for (const PeeloffSample& s : candidates_) total += s.bytes_undelivered;
     bool first = true;
     take_all(PeeloffReason::receive_wedge, [&](const PeeloffSample& s) {
       if (!first && gone * 2 >= total) return false;
@@ -64,7 +62,7 @@ class Chooser {
     sort(
         [](const PeeloffSample& a, const PeeloffSample& b) { return a.bytes_held > b.bytes_held; });
     std::uint64_t total = 0, gone = 0;
-    for (const PeeloffSample* s : candidates_) total += s->held_is_stuck ? s->bytes_held : 0;
+    for (const PeeloffSample& s : candidates_) total += s.held_is_stuck ? s.bytes_held : 0;
     take_all(PeeloffReason::clogged, [&](const PeeloffSample& s) {
       if (!s.held_is_stuck || s.bytes_held == 0) return false;
       if (gone > 0 && (!send_blocked || gone * 2 >= total)) return false;
@@ -87,39 +85,49 @@ class Chooser {
   PeeloffChoice finish() && { return std::move(choice_); }
 
  private:
+  // Among equals, the one with the lower identifier is first.
   template <class Before>
   void sort(Before before) {
-    std::stable_sort(
-        candidates_.begin(), candidates_.end(),
-        [&](const PeeloffSample* a, const PeeloffSample* b) { return before(*a, *b); });
+    std::ranges::sort(candidates_, [&](const PeeloffSample& a, const PeeloffSample& b) {
+      if (before(a, b)) return true;
+      return !before(b, a) && a.id < b.id;
+    });
+  }
+
+  // Those for whom `is` holds; asked once of each, in order.
+  template <class Is>
+  void drop(Is is) {
+    std::size_t left = 0;
+    for (PeeloffSample& sample : candidates_) {
+      if (!is(sample)) candidates_[left++] = sample;
+    }
+    candidates_ = candidates_.first(left);
   }
 
   template <class Earns>
   void take_all(PeeloffReason reason, Earns earns) {
-    std::erase_if(candidates_, [&](const PeeloffSample* sample) {
-      if (!earns(*sample)) return false;
+    drop([&](const PeeloffSample& sample) {
+      if (!earns(sample)) return false;
       if (choice_.chosen.size() == room_) {
         ++choice_.starved;
         return true;
       }
-      const bool byte_rate =
-          reason == PeeloffReason::message_rate && !by_messages(*sample, limits_);
-      choice_.chosen.push_back({sample->id, byte_rate ? PeeloffReason::byte_rate : reason});
+      const bool byte_rate = reason == PeeloffReason::message_rate && !by_messages(sample, limits_);
+      choice_.chosen.push_back({sample.id, byte_rate ? PeeloffReason::byte_rate : reason});
       return true;
     });
   }
 
   const PeeloffLimits& limits_;
   std::size_t room_;
-  std::vector<const PeeloffSample*> candidates_;
+  std::span<PeeloffSample> candidates_;
   PeeloffChoice choice_;
 };
 
 }  // namespace
 
-PeeloffChoice choose_peeloffs(std::span<const PeeloffSample> samples,
-                              const SharedPressure& pressure, const PeeloffLimits& limits,
-                              std::size_t peeled_now) {
+PeeloffChoice choose_peeloffs(std::span<PeeloffSample> samples, const SharedPressure& pressure,
+                              const PeeloffLimits& limits, std::size_t peeled_now) {
   Chooser chooser(samples, limits, peeled_now);
   chooser.take_pinned();
   if (is_wedged(pressure)) chooser.relieve_wedge();

@@ -70,9 +70,9 @@ struct PeeloffChoice {
 //   clogged        send memory is tight: the stuck one that holds most; while it refuses messages,
 //                  those that hold most, until half of what the stuck ones hold is gone;
 //   rates          sustained traffic of an association old enough, busiest first.
-// A pin `never` is never chosen. Pure.
-PeeloffChoice choose_peeloffs(std::span<const PeeloffSample> samples,
-                              const SharedPressure& pressure, const PeeloffLimits& limits,
-                              std::size_t peeled_now);
+// A pin `never` is never chosen. Pure, but for the order of `samples`, which are used up: most
+// ticks choose nobody, and then nothing is allocated.
+PeeloffChoice choose_peeloffs(std::span<PeeloffSample> samples, const SharedPressure& pressure,
+                              const PeeloffLimits& limits, std::size_t peeled_now);
 
 }  // namespace siglane::transport

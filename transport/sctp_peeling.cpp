@@ -141,7 +141,7 @@ void SctpTransport::leave_own(int fd) {
 void SctpTransport::tick() {
   const Instant now = loop_.now();
   if (!handshakes_.empty()) end_late_handshakes(now);
-  std::vector<std::pair<Shared*, SharedPressure>> sockets;
+  pressures_.clear();
   bool pressed = std::exchange(pressed_, false);
   for (auto& [fd, shared] : shared_by_fd_) {
     if (shared->associations == 0) continue;
@@ -149,7 +149,7 @@ void SctpTransport::tick() {
     const SharedPressure pressure = pressure_of(*shared, now);
     shared->refuses_sends = pressure.send_blocked;
     pressed |= is_send_tight(pressure) || pressure.since_progress >= kWedgedAfter;
-    sockets.emplace_back(shared, pressure);
+    pressures_.emplace_back(shared, pressure);
   }
   // EAGAIN although writable is no reason to spin, and none to give up either.
   for (const auto& [fd, association] : peeled_) {
@@ -158,7 +158,7 @@ void SctpTransport::tick() {
   if (!pressed && now - last_sample_ < options_.sample_interval) return;
   tell_unconfirmed_paths(now);
   sample_all(now, pressed ? kPressedWindow : options_.sample_interval / 2);
-  for (auto& [shared, pressure] : sockets) evaluate(*shared, pressure, now);
+  for (auto& [shared, pressure] : pressures_) evaluate(*shared, pressure, now);
 }
 
 void SctpTransport::end_late_handshakes(Instant now) {
@@ -289,7 +289,7 @@ void SctpTransport::peel_pinned() {
   for (const AssociationId id : pinned) {
     SctpAssociation* association = find_association(id);
     if (association == nullptr || association->peeled() || !association->can_move()) continue;
-    const PeeloffSample sample = association->sample(loop_.now(), false, false);
+    PeeloffSample sample = association->sample(loop_.now(), false, false);
     const PeeloffChoice choice =
         choose_peeloffs({&sample, 1}, {}, options_.peeloff, *options_.peeled);
     for (const PeeloffDecision& decision : choice.chosen) peel(decision, loop_.now());

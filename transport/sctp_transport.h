@@ -178,6 +178,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   std::vector<AssociationId> pinned_;  // to be peeled at the end of this turn
   std::vector<std::pair<AssociationId, Instant>> handshakes_;  // DTLS: under way, until when
   std::unordered_map<AssociationId, Instant> closing_;         // gracefully, and seen since when
+  std::vector<std::pair<Shared*, SharedPressure>> pressures_;  // of this tick
   bool pressed_ = false;                                       // ask the policy at the next tick
   bool starved_ = false, encapsulation_told_ = false;
   Instant last_sample_{};

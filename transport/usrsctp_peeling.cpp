@@ -100,16 +100,16 @@ void UsrsctpTransport::tick() {
     last_sample_ = now;
     // No pressure: in this stack, what an association sends is limited for it alone.
     const TrafficThreshold threshold = options_.peeloff.threshold();
-    std::vector<PeeloffSample> samples;
+    samples_.clear();
     for (auto& [id, association] : associations_) {
       association->meter.roll(now, options_.sample_interval / 2, threshold);
       if (association->peeled()) {
         stack_->give_own_socket(association->path);  // if it got none for want of descriptors
       } else if (association->can_move()) {
-        samples.push_back(association->sample(now));
+        samples_.push_back(association->sample(now));
       }
     }
-    const PeeloffChoice choice = choose_peeloffs(samples, {}, options_.peeloff, peeled_);
+    const PeeloffChoice choice = choose_peeloffs(samples_, {}, options_.peeloff, peeled_);
     for (const PeeloffDecision& decision : choice.chosen) peel(decision, now);
     if (choice.starved > 0) {
       counters_.add(Counter::peels_starved, choice.starved);
@@ -132,7 +132,7 @@ void UsrsctpTransport::peel_pinned() {
   for (const AssociationId id : std::exchange(pinned_, {})) {
     const UsrsctpAssociation* association = find_association(id);
     if (association == nullptr || association->peeled() || !association->can_move()) continue;
-    const PeeloffSample sample = association->sample(now);
+    PeeloffSample sample = association->sample(now);
     const PeeloffChoice choice = choose_peeloffs({&sample, 1}, {}, options_.peeloff, peeled_);
     for (const PeeloffDecision& decision : choice.chosen) peel(decision, now);
     // If there is no room now, the next look at all associations finds it again.

@@ -134,6 +134,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   std::vector<std::unique_ptr<UsrsctpSocket>> closing_;  // closed outside the stack
   std::vector<std::unique_ptr<UsrsctpAssociation>> graves_;
   std::vector<std::byte> scratch_;
+  std::vector<PeeloffSample> samples_;  // of this tick
   unsigned worked_ = 0;
   Instant work_began_{};
   Instant last_sample_{};

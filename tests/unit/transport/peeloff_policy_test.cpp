@@ -41,6 +41,10 @@ std::vector<Picked> choose(std::vector<PeeloffSample> samples, SharedPressure pr
   return picked;
 }
 
+std::size_t starved(std::vector<PeeloffSample> samples, std::size_t peeled_now) {
+  return choose_peeloffs(samples, {}, kLimits, peeled_now).starved;
+}
+
 SharedPressure wedged() {
   SharedPressure pressure;
   pressure.receive_memory_share = 0.95;
@@ -92,9 +96,9 @@ TEST(PeeloffPolicy, TheBusiestByWhicheverMeasureComesFirst) {
 TEST(PeeloffPolicy, TheCapCountsThoseAlreadyPeeledAndTheRestIsStarved) {
   const std::vector<PeeloffSample> samples{loud(1, 2000), loud(2, 4000), loud(3, 3000)};
   EXPECT_THAT(choose(samples, {}, kLimits, 7), ElementsAre(Picked{2, PeeloffReason::message_rate}));
-  EXPECT_EQ(choose_peeloffs(samples, {}, kLimits, 7).starved, 2u);
+  EXPECT_EQ(starved(samples, 7), 2u);
   EXPECT_THAT(choose(samples, {}, kLimits, 9), IsEmpty());
-  EXPECT_EQ(choose_peeloffs(samples, {}, kLimits, 9).starved, 3u);
+  EXPECT_EQ(starved(samples, 9), 3u);
 }
 
 TEST(PeeloffPolicy, APinAlwaysGoesAtOnceAndFirst) {
