@@ -130,9 +130,11 @@ PeeloffChoice choose_peeloffs(std::span<PeeloffSample> samples, const SharedPres
                               const PeeloffLimits& limits, std::size_t peeled_now) {
   Chooser chooser(samples, limits, peeled_now);
   chooser.take_pinned();
-  if (is_wedged(pressure)) chooser.relieve_wedge();
-  if (is_send_tight(pressure)) chooser.take_most_clogged(pressure.send_blocked);
-  chooser.take_loud();
+  if (limits.peeled_max > 0) {
+    if (is_wedged(pressure)) chooser.relieve_wedge();
+    if (is_send_tight(pressure)) chooser.take_most_clogged(pressure.send_blocked);
+    chooser.take_loud();
+  }
   return std::move(chooser).finish();
 }
 

@@ -39,7 +39,8 @@ struct PeeloffLimits {
   double bytes_per_second_min = 2e6;      // the same
   Duration sustained_min = 3s;
   Duration age_min = 2s;
-  std::size_t peeled_max = 256;  // sockets at a time, of all shards
+  // Sockets at a time, of all shards; 0: peeling is off, and only a pin is starved by that.
+  std::size_t peeled_max = 256;
 
   TrafficThreshold threshold() const { return {messages_per_second_min, bytes_per_second_min}; }
 };

@@ -246,9 +246,11 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
   }
   if (choice.starved > 0) {
     counters_.add(Counter::peels_starved, choice.starved);
-    starve(AssociationId::none, "peeled_max (" + std::to_string(options_.peeloff.peeled_max) +
-                                    ") is reached, and " + std::to_string(choice.starved) +
-                                    " more earned a socket");
+    if (!starved_) {  // else it is told, and this is each look
+      starve(AssociationId::none, "peeled_max (" + std::to_string(options_.peeloff.peeled_max) +
+                                      ") is reached, and " + std::to_string(choice.starved) +
+                                      " more earned a socket");
+    }
   }
   if (!wedged || relieved) return;
   const std::string why_not = enlarge_receive_buffer(shared);

@@ -105,9 +105,12 @@ void UsrsctpTransport::tick() {
       association->meter.roll(now, options_.sample_interval / 2, threshold);
       if (association->peeled()) {
         stack_->give_own_socket(association->path);  // if it got none for want of descriptors
-      } else if (association->can_move()) {
-        samples_.push_back(association->sample(now));
+        continue;
       }
+      // Most are sporadic, and have nothing to say.
+      const bool earns_nothing =
+          association->meter.idle() && association->placement != Placement::always_peeled;
+      if (!earns_nothing && association->can_move()) samples_.push_back(association->sample(now));
     }
     const PeeloffChoice choice = choose_peeloffs(samples_, {}, options_.peeloff, peeled_);
     for (const PeeloffDecision& decision : choice.chosen) peel(decision, now);

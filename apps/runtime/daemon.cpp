@@ -97,7 +97,7 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   const Daemon::Info info = daemon.info();
   CommandLine command;
   occupy_standard_descriptors();
-  use_one_heap();
+  tune_heap();
   CLI::App app(info.description, info.name);
   app.footer(
       "SIGTERM, SIGINT and SIGHUP stop the node: it says goodbye to its peers, for at most\n"

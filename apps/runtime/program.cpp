@@ -21,7 +21,7 @@ void occupy_standard_descriptors() {
   }
 }
 
-void use_one_heap() {
+void tune_heap() {
   (void)mallopt(M_ARENA_MAX, 1);
   // Its initial value; but set, it stays.
   (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);

@@ -16,6 +16,6 @@ void occupy_standard_descriptors();
 // need is kept in pools. Large blocks (queues that are full, whole buffers of a read) have pages of
 // their own, and stay no longer than they are needed: glibc would put them into the heap after the
 // first was freed, and what comes to lie beyond one keeps it there. Before a second thread.
-void use_one_heap();
+void tune_heap();
 
 }  // namespace siglane::runtime

@@ -274,8 +274,8 @@ def soak(directory):
         run_for = ["--duration", str(duration), "--quiet"]
         pace = {"mode": "open_loop", "messages_per_second": 50}
         good = {
-            "good-tcp": ours.start_load("m3ua", "good-tcp", m3ua_load(GOOD_TCP, "tcp", 9904, **pace),
-                                        *run_for),
+            "good-tcp": ours.start_load("m3ua", "good-tcp",
+                                        m3ua_load(GOOD_TCP, "tcp", 9904, **pace), *run_for),
             "good-udp": ours.start_load("m3ua", "good-udp",
                                         m3ua_load(GOOD_UDP, "usrsctp", 9905, **pace), *run_for),
             "good-s6a": ours.start_load("s6a", "good-s6a", s6a_load(), *run_for),

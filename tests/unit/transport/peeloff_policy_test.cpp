@@ -41,8 +41,9 @@ std::vector<Picked> choose(std::vector<PeeloffSample> samples, SharedPressure pr
   return picked;
 }
 
-std::size_t starved(std::vector<PeeloffSample> samples, std::size_t peeled_now) {
-  return choose_peeloffs(samples, {}, kLimits, peeled_now).starved;
+std::size_t starved(std::vector<PeeloffSample> samples, std::size_t peeled_now,
+                    PeeloffLimits limits = kLimits) {
+  return choose_peeloffs(samples, {}, limits, peeled_now).starved;
 }
 
 SharedPressure wedged() {
@@ -99,6 +100,16 @@ TEST(PeeloffPolicy, TheCapCountsThoseAlreadyPeeledAndTheRestIsStarved) {
   EXPECT_EQ(starved(samples, 7), 2u);
   EXPECT_THAT(choose(samples, {}, kLimits, 9), IsEmpty());
   EXPECT_EQ(starved(samples, 9), 3u);
+}
+
+TEST(PeeloffPolicy, WhereNobodyMayBePeeledOnlyAPinMissesIt) {
+  PeeloffLimits off = kLimits;
+  off.peeled_max = 0;
+  PeeloffSample pinned = quiet(2);
+  pinned.pin = Placement::always_peeled;
+  EXPECT_THAT(choose({loud(1, 2000), pinned}, wedged(), off), IsEmpty());
+  EXPECT_EQ(starved({loud(1, 2000)}, 0, off), 0u);
+  EXPECT_EQ(starved({loud(1, 2000), pinned}, 0, off), 1u);
 }
 
 TEST(PeeloffPolicy, APinAlwaysGoesAtOnceAndFirst) {
