@@ -59,20 +59,22 @@ void clogged() {
 }
 
 void wedge() {
-  constexpr std::size_t kMessagesEach = 6000;
-  const TwoWayRun shared = exchange_with_little_receive_buffer(false, kMessagesEach, 15s);
-  const TwoWayRun ours = exchange_with_little_receive_buffer(true, kMessagesEach, 15s);
-  const auto print = [](const char* arm, const TwoWayRun& run) {
+  std::printf("{\"disease\": \"wedge\"");
+  const auto print = [](const char* arm, Server server) {
+    constexpr std::size_t kMessagesEach = 6000;
+    const TwoWayRun run = exchange_with_little_receive_buffer(server, kMessagesEach, 15s);
     std::printf(
-        "\"%s_sent\": %zu, \"%s_arrived\": %zu, \"%s_wrong\": %zu, "
-        "\"%s_longest_silence_s\": %.3f, \"%s_stalls\": %llu, ",
+        ", \"%s_sent\": %zu, \"%s_arrived\": %zu, \"%s_wrong\": %zu, "
+        "\"%s_longest_silence_s\": %.3f, \"%s_stalls\": %llu, \"%s_peeled\": %s, "
+        "\"%s_enlarged\": %s",
         arm, run.sent, arm, run.arrived, arm, run.wrong, arm, seconds(run.longest_silence), arm,
-        static_cast<unsigned long long>(run.stalls));
+        static_cast<unsigned long long>(run.stalls), arm, run.peeled ? "true" : "false", arm,
+        run.enlarged ? "true" : "false");
   };
-  std::printf("{\"disease\": \"wedge\", ");
-  print("shared", shared);
-  print("peeled", ours);
-  std::printf("\"peeled\": %s}\n", ours.peeled ? "true" : "false");
+  print("bare", Server::bare);
+  print("shared", Server::node_without_peeling);
+  print("node", Server::node);
+  std::printf("}\n");
 }
 
 void gaps() {

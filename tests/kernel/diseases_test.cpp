@@ -48,11 +48,34 @@ TEST(SharedSocketDiseases, AWedgeSilencesABareServerAndANodePeelsWhoHoldsTheMemo
   EXPECT_LE(node.longest_silence, 3s);
 }
 
-TEST(SharedSocketDiseases, SixTwoWaySendersAgainstLittleReceiveBufferLoseNothing) {
-  const TwoWayRun peeled = exchange_with_little_receive_buffer(true, 1500, 20s);
-  EXPECT_EQ(peeled.arrived, 6u * 1500u);
-  EXPECT_EQ(peeled.wrong, 0u);
-  EXPECT_LE(peeled.longest_silence, 10s);
+// Not every run of this traffic wedges the buffer: the first that does, or the last of a few.
+template <class IsWedged>
+TwoWayRun exchange_until_wedged(Server server, Duration silence_max, IsWedged is_wedged) {
+  constexpr std::size_t kMessagesEach = 3000;
+  TwoWayRun run;
+  for (int tries = 0; tries < 6 && !is_wedged(run); ++tries) {
+    run = exchange_with_little_receive_buffer(server, kMessagesEach, silence_max);
+    EXPECT_EQ(run.wrong, 0u);
+    if (server != Server::bare) {
+      EXPECT_EQ(run.arrived, 6 * kMessagesEach);
+      EXPECT_LE(run.longest_silence, 10s);
+    }
+  }
+  return run;
+}
+
+TEST(SharedSocketDiseases, SixTwoWaySendersWedgeABareServerAndOfANodeLoseNothing) {
+  const auto is_silent = [](const TwoWayRun& run) { return run.longest_silence >= 3s; };
+  EXPECT_TRUE(is_silent(exchange_until_wedged(Server::bare, 3s, is_silent)));
+  const auto is_noticed = [](const TwoWayRun& run) { return run.stalls > 0; };
+  const TwoWayRun shared = exchange_until_wedged(Server::node_without_peeling, 20s, is_noticed);
+  EXPECT_TRUE(is_noticed(shared));
+  EXPECT_FALSE(shared.peeled);
+  EXPECT_TRUE(shared.enlarged);
+  const TwoWayRun node = exchange_until_wedged(Server::node, 20s, is_noticed);
+  EXPECT_TRUE(is_noticed(node));
+  EXPECT_TRUE(node.peeled);
+  EXPECT_FALSE(node.enlarged);
 }
 
 }  // namespace

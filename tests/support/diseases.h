@@ -34,15 +34,16 @@ struct ExchangeRates {
 ExchangeRates exchange_beside_a_stopped_peer(Server server, Duration measured);
 
 // The receive-buffer wedge: six peers send and are answered as fast as it goes, 8 to 20,000 bytes,
-// against 400 KB of shared receive buffer.
+// against 400 KB of shared receive buffer. Most such runs wedge it, and not all. Ends when all have
+// come back, or nothing has for `silence_max`.
 struct TwoWayRun {
-  std::size_t sent = 0, arrived = 0;  // arrived: came back, in order and undamaged
-  std::size_t wrong = 0;
-  Duration longest_silence{};  // of all six together
-  std::uint64_t stalls = 0;    // that the node has noticed
-  bool peeled = false;
+  std::size_t sent = 0, arrived = 0;  // arrived: came back
+  std::size_t wrong = 0;              // of those: damaged, or out of order
+  Duration longest_silence{};         // of all six together
+  std::uint64_t stalls = 0;           // that the node has noticed
+  bool peeled = false, enlarged = false;
 };
-TwoWayRun exchange_with_little_receive_buffer(bool peels, std::size_t messages_each,
+TwoWayRun exchange_with_little_receive_buffer(Server server, std::size_t messages_each,
                                               Duration silence_max);
 
 // The same, brought about by hand (gap_peer.h): six peers, of whose messages the first is missing,

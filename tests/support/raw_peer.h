@@ -19,11 +19,16 @@
 
 namespace siglane::test {
 
+// In bytes, as the kernel takes them; 0: its default.
+struct RawPeerBuffers {
+  int receive = 0, send = 0;
+};
+
 // A peer that owes nothing to the code under test: a plain one-to-one SCTP socket on loopback,
 // non-blocking, with time-outs that suit signaling. Throws what the system says.
 class RawPeer {
  public:
-  explicit RawPeer(std::uint16_t port, int receive_buffer = 0)
+  explicit RawPeer(std::uint16_t port, const RawPeerBuffers& buffers = {})
       : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP)) {
     need(fd_ >= 0, "socket");
     const int on = 1;
@@ -33,7 +38,8 @@ class RawPeer {
     rto.srto_max = 2000;
     rto.srto_min = 100;
     set(IPPROTO_SCTP, SCTP_RTOINFO, rto);
-    if (receive_buffer > 0) set(SOL_SOCKET, SO_RCVBUF, receive_buffer);
+    if (buffers.receive > 0) set(SOL_SOCKET, SO_RCVBUF, buffers.receive);
+    if (buffers.send > 0) set(SOL_SOCKET, SO_SNDBUF, buffers.send);
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
