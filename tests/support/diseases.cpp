@@ -191,6 +191,12 @@ class BareServer {
     ::close(fd_);
   }
   std::uint16_t port() const { return transport::local_port(fd_); }
+  // Full of what nobody can read.
+  bool is_wedged() const {
+    const auto memory = transport::socket_memory(fd_);
+    pollfd one{fd_, POLLIN, 0};
+    return memory && memory->receive_used >= memory->receive_max && ::poll(&one, 1, 0) == 0;
+  }
 
  private:
   void serve(const std::atomic<bool>& stop) {
@@ -328,8 +334,10 @@ class TwoWay {
   Background thread_;
 };
 
+// `at_end`: while the peers are still there.
+template <class AtEnd>
 TwoWayRun exchange_both_ways_with(std::uint16_t port, std::size_t messages_each,
-                                  Duration silence_max) {
+                                  Duration silence_max, AtEnd at_end) {
   constexpr std::size_t kPeers = 6;
   std::vector<std::unique_ptr<TwoWay>> peers;
   for (std::size_t i = 0; i < kPeers; ++i) {
@@ -350,6 +358,7 @@ TwoWayRun exchange_both_ways_with(std::uint16_t port, std::size_t messages_each,
     run.sent += peer->sent;
     run.wrong += peer->wrong;
   }
+  at_end(run);
   return run;
 }
 
@@ -379,12 +388,12 @@ TwoWayRun exchange_with_little_receive_buffer(Server server, std::size_t message
                                               Duration silence_max) {
   if (server == Server::bare) {
     BareServer bare(bare_with_little_memory());
-    return exchange_both_ways_with(bare.port(), messages_each, silence_max);
+    return exchange_both_ways_with(bare.port(), messages_each, silence_max,
+                                   [&](TwoWayRun& run) { run.stalls = bare.is_wedged() ? 1 : 0; });
   }
   BusyNode node(with_little_memory(server == Server::node));
-  TwoWayRun run = exchange_both_ways_with(node.port(), messages_each, silence_max);
-  note_what_was_said(node, run);
-  return run;
+  return exchange_both_ways_with(node.port(), messages_each, silence_max,
+                                 [&](TwoWayRun& run) { note_what_was_said(node, run); });
 }
 
 namespace {

@@ -40,7 +40,7 @@ struct TwoWayRun {
   std::size_t sent = 0, arrived = 0;  // arrived: came back
   std::size_t wrong = 0;              // of those: damaged, or out of order
   Duration longest_silence{};         // of all six together
-  std::uint64_t stalls = 0;           // that the node has noticed
+  std::uint64_t stalls = 0;           // that the node has noticed; bare: it is wedged at the end
   bool peeled = false, enlarged = false;
 };
 TwoWayRun exchange_with_little_receive_buffer(Server server, std::size_t messages_each,
