@@ -246,7 +246,7 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
   }
   if (choice.starved > 0) {
     counters_.add(Counter::peels_starved, choice.starved);
-    if (!starved_) {  // else it is told, and this is each look
+    if (!starved_) {  // no text at each look that nobody is told
       starve(AssociationId::none, "peeled_max (" + std::to_string(options_.peeloff.peeled_max) +
                                       ") is reached, and " + std::to_string(choice.starved) +
                                       " more earned a socket");

@@ -94,8 +94,8 @@ int main(int argc, char** argv) {
         for (std::size_t i = 0; i < associations; ++i) {
           peers.push_back(std::make_unique<RawPeer>(server.port()));
         }
-        // All that grows has grown, and the node has looked at whom to peel off a few times.
-        constexpr Duration kWarmUp = 2s;
+        // All that grows has grown, and the node has looked at whom to peel off: once a second.
+        constexpr Duration kWarmUp = 4s;
         const Instant warm = transport::Loop::fresh_now() + kWarmUp;
         while (transport::Loop::fresh_now() < warm) echo(peers, burst, 2 * burst * associations);
         const EchoCost cost = server.cost_of(messages, [&] { echo(peers, burst, messages); });

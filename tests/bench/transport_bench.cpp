@@ -58,6 +58,12 @@ void clogged() {
       ours.kept());
 }
 
+void print_care(const char* arm, const WedgeCare& care) {
+  std::printf(", \"%s_stalls\": %llu, \"%s_peeled\": %s, \"%s_enlarged\": %s", arm,
+              static_cast<unsigned long long>(care.stalls), arm, care.peeled ? "true" : "false",
+              arm, care.enlarged ? "true" : "false");
+}
+
 void wedge() {
   std::printf("{\"disease\": \"wedge\"");
   const auto print = [](const char* arm, Server server) {
@@ -65,11 +71,10 @@ void wedge() {
     const TwoWayRun run = exchange_with_little_receive_buffer(server, kMessagesEach, 15s);
     std::printf(
         ", \"%s_sent\": %zu, \"%s_arrived\": %zu, \"%s_wrong\": %zu, "
-        "\"%s_longest_silence_s\": %.3f, \"%s_stalls\": %llu, \"%s_peeled\": %s, "
-        "\"%s_enlarged\": %s",
+        "\"%s_longest_silence_s\": %.3f, \"%s_ends_wedged\": %s",
         arm, run.sent, arm, run.arrived, arm, run.wrong, arm, seconds(run.longest_silence), arm,
-        static_cast<unsigned long long>(run.stalls), arm, run.peeled ? "true" : "false", arm,
-        run.enlarged ? "true" : "false");
+        run.ends_wedged ? "true" : "false");
+    print_care(arm, run.care);
   };
   print("bare", Server::bare);
   print("shared", Server::node_without_peeling);
@@ -82,12 +87,10 @@ void gaps() {
   std::printf("{\"disease\": \"wedge\"");
   const auto print = [](const char* arm, Server server) {
     const WedgedRun run = exchange_beside_gaps(server, kMeasured);
-    std::printf(
-        ", \"%s_answers\": %zu, \"%s_longest_silence_s\": %.3f, \"%s_stalls\": %llu, "
-        "\"%s_peeled\": %s, \"%s_enlarged\": %s, \"%s_gaps_filled\": %s",
-        arm, run.answers, arm, seconds(run.longest_silence), arm,
-        static_cast<unsigned long long>(run.stalls), arm, run.peeled ? "true" : "false", arm,
-        run.enlarged ? "true" : "false", arm, run.gaps_filled ? "true" : "false");
+    std::printf(", \"%s_answers\": %zu, \"%s_longest_silence_s\": %.3f, \"%s_gaps_filled\": %s",
+                arm, run.answers, arm, seconds(run.longest_silence), arm,
+                run.gaps_filled ? "true" : "false");
+    print_care(arm, run.care);
   };
   print("bare", Server::bare);
   print("shared", Server::node_without_peeling);

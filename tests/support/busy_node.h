@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -7,6 +8,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "apps/runtime/fact_log.h"
@@ -132,13 +134,23 @@ class BusyNode {
   std::uint16_t port() const { return port_; }
   runtime::Node& node() { return *node_; }
   bool said(std::string_view kind) const {
-    for (const auto& fact : node_->facts().after(0, 10'000)) {
-      if (fact.text.kind == kind) return true;
-    }
-    return false;
+    return said_that([&](const auto& text) { return text.kind == kind; });
+  }
+  // With a field that contains `what`.
+  bool said(std::string_view kind, std::string_view what) const {
+    return said_that([&](const auto& text) {
+      return text.kind == kind && std::ranges::any_of(text.fields, [&](const auto& field) {
+               return field.value.find(what) != std::string::npos;
+             });
+    });
   }
 
  private:
+  template <class Is>
+  bool said_that(Is is) const {
+    return std::ranges::any_of(node_->facts().after(0, 10'000),
+                               [&](const auto& fact) { return is(fact.text); });
+  }
   static std::unique_ptr<runtime::Node> build(const BusyNodeOptions& options) {
     runtime::NodeConfig config;
     config.name = "busy";
@@ -148,6 +160,7 @@ class BusyNode {
     config.runtime.stop_grace = 1s;
     config.admission.accept_unknown_peers = true;
     config.peeloff.messages_per_second_min = options.loud_per_second;
+    config.peeloff.bytes_per_second_min = 0;
     config.peeloff.sustained_min = 1s;
     config.peeloff.age_min = 1s;
     if (!options.peels) config.peeloff.peeled_max = 0;

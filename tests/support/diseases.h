@@ -33,6 +33,12 @@ struct ExchangeRates {
 };
 ExchangeRates exchange_beside_a_stopped_peer(Server server, Duration measured);
 
+// What a node has done about a wedged receive buffer.
+struct WedgeCare {
+  std::uint64_t stalls = 0;  // that it has noticed
+  bool peeled = false, enlarged = false;
+};
+
 // The receive-buffer wedge: six peers send and are answered as fast as it goes, 8 to 20,000 bytes,
 // against 400 KB of shared receive buffer. Most such runs wedge it, and not all. Ends when all have
 // come back, or nothing has for `silence_max`.
@@ -40,8 +46,8 @@ struct TwoWayRun {
   std::size_t sent = 0, arrived = 0;  // arrived: came back
   std::size_t wrong = 0;              // of those: damaged, or out of order
   Duration longest_silence{};         // of all six together
-  std::uint64_t stalls = 0;           // that the node has noticed; bare: it is wedged at the end
-  bool peeled = false, enlarged = false;
+  bool ends_wedged = false;           // a bare server; its peers are still there
+  WedgeCare care;                     // of a node
 };
 TwoWayRun exchange_with_little_receive_buffer(Server server, std::size_t messages_each,
                                               Duration silence_max);
@@ -52,8 +58,7 @@ struct WedgedRun {
   std::size_t answers = 0;  // to the six, once the memory was full
   Duration longest_silence{};
   bool gaps_filled = false;  // at last they sent what was missing, and all of it was taken
-  std::uint64_t stalls = 0;  // that the node has noticed
-  bool peeled = false, enlarged = false;
+  WedgeCare care;            // of a node
 };
 WedgedRun exchange_beside_gaps(Server server, Duration measured);
 

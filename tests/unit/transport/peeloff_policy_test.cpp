@@ -42,8 +42,8 @@ std::vector<Picked> choose(std::vector<PeeloffSample> samples, SharedPressure pr
 }
 
 std::size_t starved(std::vector<PeeloffSample> samples, std::size_t peeled_now,
-                    PeeloffLimits limits = kLimits) {
-  return choose_peeloffs(samples, {}, limits, peeled_now).starved;
+                    PeeloffLimits limits = kLimits, SharedPressure pressure = {}) {
+  return choose_peeloffs(samples, pressure, limits, peeled_now).starved;
 }
 
 SharedPressure wedged() {
@@ -105,11 +105,18 @@ TEST(PeeloffPolicy, TheCapCountsThoseAlreadyPeeledAndTheRestIsStarved) {
 TEST(PeeloffPolicy, WhereNobodyMayBePeeledOnlyAPinMissesIt) {
   PeeloffLimits off = kLimits;
   off.peeled_max = 0;
-  PeeloffSample pinned = quiet(2);
+  PeeloffSample pinned = quiet(2), stuck = quiet(3);
   pinned.pin = Placement::always_peeled;
-  EXPECT_THAT(choose({loud(1, 2000), pinned}, wedged(), off), IsEmpty());
-  EXPECT_EQ(starved({loud(1, 2000)}, 0, off), 0u);
-  EXPECT_EQ(starved({loud(1, 2000), pinned}, 0, off), 1u);
+  stuck.held_is_stuck = true;
+  stuck.bytes_held = 1000;
+  stuck.bytes_undelivered = 1000;
+  SharedPressure blocked;
+  blocked.send_blocked = true;
+  for (const SharedPressure& pressure : {SharedPressure{}, wedged(), blocked}) {
+    EXPECT_EQ(starved({loud(1, 2000), stuck}, 0, off, pressure), 0u);
+    EXPECT_EQ(starved({loud(1, 2000), pinned, stuck}, 0, off, pressure), 1u);
+    EXPECT_THAT(choose({loud(1, 2000), pinned, stuck}, pressure, off), IsEmpty());
+  }
 }
 
 TEST(PeeloffPolicy, APinAlwaysGoesAtOnceAndFirst) {
