@@ -64,9 +64,18 @@ void print_care(const char* arm, const WedgeCare& care) {
               arm, care.enlarged ? "true" : "false");
 }
 
-void wedge() {
+// One object, to which `print` adds what it has to say of each server.
+template <class Print>
+void print_wedge(Print print) {
   std::printf("{\"disease\": \"wedge\"");
-  const auto print = [](const char* arm, Server server) {
+  print("bare", Server::bare);
+  print("shared", Server::node_without_peeling);
+  print("node", Server::node);
+  std::printf("}\n");
+}
+
+void wedge() {
+  print_wedge([](const char* arm, Server server) {
     constexpr std::size_t kMessagesEach = 6000;
     const TwoWayRun run = exchange_with_little_receive_buffer(server, kMessagesEach, 15s);
     std::printf(
@@ -75,27 +84,18 @@ void wedge() {
         arm, run.sent, arm, run.arrived, arm, run.wrong, arm, seconds(run.longest_silence), arm,
         run.ends_wedged ? "true" : "false");
     print_care(arm, run.care);
-  };
-  print("bare", Server::bare);
-  print("shared", Server::node_without_peeling);
-  print("node", Server::node);
-  std::printf("}\n");
+  });
 }
 
 void gaps() {
   static constexpr Duration kMeasured = 8s;
-  std::printf("{\"disease\": \"wedge\"");
-  const auto print = [](const char* arm, Server server) {
+  print_wedge([](const char* arm, Server server) {
     const WedgedRun run = exchange_beside_gaps(server, kMeasured);
     std::printf(", \"%s_answers\": %zu, \"%s_longest_silence_s\": %.3f, \"%s_gaps_filled\": %s",
                 arm, run.answers, arm, seconds(run.longest_silence), arm,
                 run.gaps_filled ? "true" : "false");
     print_care(arm, run.care);
-  };
-  print("bare", Server::bare);
-  print("shared", Server::node_without_peeling);
-  print("node", Server::node);
-  std::printf("}\n");
+  });
 }
 
 }  // namespace
