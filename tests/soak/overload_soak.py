@@ -9,11 +9,12 @@ process stops for seconds. Beside them good peers of siglane-load, over TCP and 
 lose nothing.
 
 SIGLANE_SOAK_SECONDS (default 600, which is for SIGLANE_LONG) says for how long. The resident memory
-of each node is sampled every second. What waits for those that come, go and stop is MiB within
-seconds, so peaks are compared: that of the last tenth may be 2 % above that of the tenth around the
-end of the first fifth. (Minutes, of ten. Below five there is too little to compare.) And so those
-that never read are many: their queues, always full, are most of the memory, and what is compared is
-what the limits of a node make of its memory, more than the chance of one minute.
+of each node is sampled every second. What waits for peers that come, go or stop swings by
+some MiB within seconds, so peaks are compared: that of the last tenth may be 2 % above that of the
+tenth around the end of the first fifth. (Minutes, of ten. Below five there is too little to
+compare.) And so those that never read are many: their queues, always full, are most of the memory,
+and what is compared is what the limits of a node make of its memory, more than the chance of one
+minute.
 """
 import itertools
 import os
