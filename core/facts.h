@@ -50,6 +50,13 @@ struct PeerRefused {
 struct ProtocolViolation {
   std::string peer, what;
 };
+// Of one peer, for one reason (core/drops.h): at once the first time, then once a minute at most.
+struct MessagesDropped {
+  std::string peer;               // empty: not identified
+  std::string_view reason, what;  // the reason's name, and in words
+  std::string example;            // the last one
+  std::uint64_t count = 0;        // since it was told last
+};
 struct AssociationPeeled {
   PeeloffReason reason{};
   double messages_per_second = 0, bytes_per_second = 0;
@@ -91,10 +98,10 @@ struct Notice {
 
 using Fact = std::variant<fact::EndpointOpened, fact::AssociationOpened, fact::AssociationClosed,
                           fact::ConnectFailed, fact::PeerOpened, fact::PeerClosed,
-                          fact::PeerRefused, fact::ProtocolViolation, fact::AssociationPeeled,
-                          fact::AssociationMoved, fact::PeeloffStarved, fact::CongestionChanged,
-                          fact::PathChanged, fact::AspStateChanged, fact::AsStateChanged,
-                          fact::DestinationUnavailable, fact::Notice>;
+                          fact::PeerRefused, fact::ProtocolViolation, fact::MessagesDropped,
+                          fact::AssociationPeeled, fact::AssociationMoved, fact::PeeloffStarved,
+                          fact::CongestionChanged, fact::PathChanged, fact::AspStateChanged,
+                          fact::AsStateChanged, fact::DestinationUnavailable, fact::Notice>;
 
 // Where facts go. Called on the shard's thread, must not block and must not call back.
 class FactSink {

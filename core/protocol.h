@@ -12,6 +12,7 @@
 
 #include "core/association.h"
 #include "core/counters.h"
+#include "core/drops.h"
 #include "core/facts.h"
 #include "core/peer_table.h"
 #include "core/result.h"
@@ -116,8 +117,13 @@ struct Reroute {};  // a coordinator's flow is to take another path: Rerouting f
 struct Announce {
   Fact fact;
 };
+struct Drop {
+  DropReason reason;
+  std::string example;
+  std::string peer;  // whose message it was; empty: that of the session which says so
+};
 using Action = std::variant<Transmit, Close, Identify, Accept, Forward, Undelivered, Ask, Publish,
-                            Reroute, Announce>;
+                            Reroute, Announce, Drop>;
 
 // What one step wants done. Owned by the shard and reused: no allocation in steady state.
 class Outbox {
@@ -140,6 +146,10 @@ class Outbox {
   // Hold the flow's parcels that come here, from now until Rerouting.
   void reroute() { actions_.emplace_back(Reroute{}); }
   void announce(Fact fact) { actions_.emplace_back(Announce{std::move(fact)}); }
+  // A message of `peer` is dropped, or refused with an error. `example`: that message, in a line.
+  void drop(const DropReason& reason, std::string example, std::string peer = {}) {
+    actions_.emplace_back(Drop{reason, std::move(example), std::move(peer)});
+  }
   void count(Counter counter, std::uint64_t n = 1) { counters_->add(counter, n); }
 
   BufferPool& buffers() { return *buffers_; }

@@ -259,6 +259,7 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    [&](Publish& a) { module.publish(config_.id, from, std::move(a.change)); },
                    [&](Reroute&) { reroute(module, from); },
                    [&](Announce& a) { facts_.on_fact(config_.id, from, a.fact, now); },
+                   [&](Drop& a) { drop(from, std::move(a), now); },
                },
                action);
   }
@@ -401,6 +402,18 @@ void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why
   work_.push_back({from, module, Work::Failure{std::move(parcel), why}});
 }
 
+void Shard::drop(AssociationId from, Drop drop, Instant now) {
+  const Entry* entry = find(from);
+  if (drop.peer.empty() && entry != nullptr) drop.peer = entry->peer;
+  drops_.add(drop.reason, drop.peer, from, std::move(drop.example), now, tell_dropped(now));
+}
+
+Drops::Tell Shard::tell_dropped(Instant now) {
+  return [this, now](AssociationId about, fact::MessagesDropped dropped) {
+    facts_.on_fact(config_.id, about, std::move(dropped), now);
+  };
+}
+
 // --- Time -------------------------------------------------------------------------------------
 
 void Shard::arm(Entry& entry) {
@@ -414,6 +427,7 @@ void Shard::arm(Entry& entry) {
 }
 
 void Shard::run_due(Instant now) {
+  drops_.tell_due(now, tell_dropped(now));
   // A session that is due again at once gets its turn after everybody else's.
   for (std::size_t turns = deadlines_.size(); turns > 0; --turns) {
     const auto due = deadlines_.pop_due(now);
@@ -450,10 +464,11 @@ void Shard::run_due(Instant now) {
 }
 
 std::optional<Instant> Shard::next_deadline() const {
-  const auto session = deadlines_.earliest();
-  const auto reconnect = reconnects_.earliest();
-  if (!session) return reconnect;
-  return reconnect ? std::min(*session, *reconnect) : *session;
+  std::optional<Instant> earliest;
+  for (const auto& at : {deadlines_.earliest(), reconnects_.earliest(), drops_.deadline()}) {
+    if (at && (!earliest || *at < *earliest)) earliest = at;
+  }
+  return earliest;
 }
 
 // --- The end ------------------------------------------------------------------------------------

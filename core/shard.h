@@ -95,6 +95,7 @@ class Shard final : public TransportSink {
   ShardId id() const { return config_.id; }
   Mailbox& mailbox() { return mailbox_; }
   Transport& transport() { return transport_; }
+  const Drops& drops() const { return drops_; }
   void visit_sessions(const std::function<void(const SessionView&)>& visit) const;
 
  private:
@@ -126,6 +127,8 @@ class Shard final : public TransportSink {
   void drain_work(Instant now);
   void step(AssociationId id, SessionInput input, Instant now);
   void carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now, Fresh fresh);
+  void drop(AssociationId from, Drop drop, Instant now);
+  Drops::Tell tell_dropped(Instant now);
   void transmit(AssociationId id, Message message);
   void close_transport(AssociationId id, CloseMode mode);
   void identify(AssociationId id, const std::string& peer, Instant now);
@@ -196,6 +199,7 @@ class Shard final : public TransportSink {
   std::multimap<PeerKey, std::shared_ptr<Link>> links_;  // by whom they lead to
   std::unordered_map<AssociationId, std::shared_ptr<Link>> link_of_;
   Deadlines<AssociationId> deadlines_;
+  Drops drops_;
   Deadlines<std::weak_ptr<Link>> reconnects_;  // expired: it moved to another shard
 
   std::vector<Work> work_;

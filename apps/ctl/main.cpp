@@ -41,6 +41,8 @@ admin::Request request_for(const Options& options) {
     request.mutable_associations();
   } else if (options.what == "stats") {
     request.mutable_stats();
+  } else if (options.what == "drops") {
+    request.mutable_drops();
   } else {
     request.mutable_facts()->set_count_max(options.facts_max);
   }
@@ -53,6 +55,7 @@ std::string view(const Options& options, const std::vector<admin::Response>& nod
   if (options.what == "peers") return peers_view(nodes, width);
   if (options.what == "associations") return associations_view(nodes, width);
   if (options.what == "stats") return stats_view(nodes, options.all, earlier, width);
+  if (options.what == "drops") return drops_view(nodes, width);
   return facts_view(nodes);
 }
 
@@ -148,6 +151,7 @@ int parse_and_run(int argc, char** argv) {
   app.add_subcommand("associations", "One line for each association: where it sits, why, how fast");
   app.add_subcommand("stats", "The node's counters")
       ->add_flag("--all", options.all, "Also those that are zero");
+  app.add_subcommand("drops", "Messages dropped or refused: why, whose, how many, the last one");
   app.add_subcommand("facts", "What happened lately; with --watch also what happens")
       ->add_option("--max", options.facts_max,
                    "How many, the latest ones (100); 0: all that are kept")

@@ -192,6 +192,34 @@ std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
   return finish(std::move(table), nodes.size(), width_max);
 }
 
+// The most recent on top: what goes wrong now is what an operator looks for.
+std::string drops_view(const std::vector<admin::Response>& nodes, std::size_t width_max) {
+  struct DropRow {
+    const admin::Response* node;
+    const admin::Drop* drop;
+    std::int64_t age_ms() const { return node->time_unix_ms() - drop->last_unix_ms(); }
+  };
+  std::vector<DropRow> rows;
+  for (const admin::Response& node : nodes) {
+    for (const admin::Drop& drop : node.drops().drop()) rows.push_back({&node, &drop});
+  }
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const DropRow& a, const DropRow& b) { return a.age_ms() < b.age_ms(); });
+  Table table({{"NODE", false, 8},
+               {"REASON"},
+               {"PEER", false, 12},
+               {"COUNT", true},
+               {"LAST", true},
+               {"WHAT", false, 20},
+               {"LAST EXAMPLE", false, 20}});
+  for (const DropRow& row : rows) {
+    table.add({row.node->node(), row.drop->reason(), or_dash(row.drop->peer()),
+               fmt::format("{}", row.drop->count()), age_text(row.age_ms()), row.drop->what(),
+               or_dash(row.drop->example())});
+  }
+  return finish(std::move(table), nodes.size(), width_max);
+}
+
 std::string facts_view(const std::vector<admin::Response>& nodes) {
   struct Line {
     const admin::Response* node;

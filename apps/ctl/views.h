@@ -20,6 +20,9 @@ std::string associations_view(const std::vector<admin::Response>& nodes,
 std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
                        const std::vector<admin::Response>& earlier,
                        std::size_t width_max = Table::kWidth);
+// Rows of messages that were dropped or refused, the most recent first.
+std::string drops_view(const std::vector<admin::Response>& nodes,
+                       std::size_t width_max = Table::kWidth);
 std::string facts_view(const std::vector<admin::Response>& nodes);
 
 // One JSON object a line, fields named as in the schema.

@@ -71,6 +71,24 @@ void add_associations(const Shard& shard, const Transport& transport, Instant no
   });
 }
 
+// A peer may have been on several shards: its rows are one.
+using DropRows = std::map<std::pair<std::string, std::string>, admin::Drop>;
+
+void add_drops(const Shard& shard, Instant now, DropRows& into) {
+  shard.drops().visit([&](std::string_view reason, const std::string& peer, const Drops::Row& row) {
+    admin::Drop& drop = into[{std::string(reason), peer}];
+    drop.set_reason(std::string(reason));
+    drop.set_what(std::string(row.what));
+    drop.set_peer(clean(peer));
+    drop.set_count(drop.count() + row.count);
+    const std::int64_t last = unix_ms_of(row.last, now);
+    if (last < drop.last_unix_ms()) return;
+    drop.set_example(clean(row.example));
+    drop.set_last_unix_ms(last);
+    drop.set_association(static_cast<std::uint64_t>(row.about));
+  });
+}
+
 // One that moved meanwhile may have been seen twice: where it was seen last is where it is.
 void sort_associations(admin::Associations& associations) {
   auto& rows = *associations.mutable_association();
@@ -191,6 +209,18 @@ void answer_admin(Node& node, const admin::Request& request, Instant now,
     case admin::Request::kFacts:
       add_facts(node, request.facts(), *response->mutable_facts());
       break;
+    case admin::Request::kDrops: {
+      auto rows = std::make_shared<DropRows>();
+      return node.on_each_shard(
+          [rows, now](const Shard& shard, const Transport&) { add_drops(shard, now, *rows); },
+          [rows, response, reply = std::move(reply)] {
+            response->mutable_drops();
+            for (auto& [key, drop] : *rows) {
+              *response->mutable_drops()->add_drop() = std::move(drop);
+            }
+            reply(std::move(*response));
+          });
+    }
     case admin::Request::WHAT_NOT_SET:
       response->mutable_error()->set_code(admin::Error::UNIMPLEMENTED);
       response->mutable_error()->set_text("this node does not know what is asked");

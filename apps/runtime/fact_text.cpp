@@ -57,6 +57,14 @@ struct Writer {
   FactText operator()(const fact::ProtocolViolation& f) const {
     return {"protocol_violation", LogLevel::warning, F{{"peer", f.peer}, {"what", f.what}}};
   }
+  FactText operator()(const fact::MessagesDropped& f) const {
+    return {"messages_dropped", LogLevel::warning,
+            F{{"peer", f.peer},
+              {"reason", std::string(f.reason)},
+              {"what", std::string(f.what)},
+              {"example", f.example},
+              {"count", fmt::format("{}", f.count)}}};
+  }
   FactText operator()(const fact::AssociationPeeled& f) const {
     return {"association_peeled", LogLevel::info,
             F{{"reason", std::string(name_of(f.reason))},

@@ -116,6 +116,7 @@ struct TextModule final : ProtocolModule {
   }
   void route(ShardId, AssociationId, ParcelPtr parcel, Instant, Outbox& out) const override {
     auto& text = static_cast<TextParcel&>(*parcel);
+    if (drops) return out.drop({"text.dropped", "is dropped"}, text.text);
     out.forward(text.to == AssociationId::none ? application : text.to, std::move(parcel));
   }
   void undelivered(ShardId, AssociationId from, ParcelPtr parcel, Why why, Instant,
@@ -130,6 +131,7 @@ struct TextModule final : ProtocolModule {
   std::string own_name = "alice";
   AssociationId application{};
   bool retry = false;
+  bool drops = false;
   int published = 0;
   mutable std::vector<AssociationId> opened;
   mutable std::vector<std::string> log;
@@ -589,6 +591,22 @@ TEST_F(RestTest, GoesOnIfThePeerIsBackBeforeItsEndIsHeardOf) {
   expect_rest_for(60s);
   ends(again);
   expect_connect_soon();
+}
+
+TEST_F(ShardTest, WhatIsDroppedIsCountedForThePeerThatSentItAndToldOnceAMinute) {
+  connect_and_wait();
+  server_module.drops = true;
+  const Instant begin = world.now();
+  client_says("to 0 one");
+  client_says("to 0 two");
+  ASSERT_TRUE(
+      world.run_until([&] { return server.facts.count<fact::MessagesDropped>() == 2; }, 120s));
+  const auto* dropped = server.facts.last<fact::MessagesDropped>();
+  EXPECT_EQ(dropped->peer, "alice");
+  EXPECT_EQ(dropped->reason, "text.dropped");
+  EXPECT_EQ(dropped->example, "two");
+  EXPECT_EQ(dropped->count, 1u);
+  EXPECT_GE(world.now() - begin, 60s);
 }
 
 TEST_F(ShardTest, AnnouncesWhatBecomesOfAPath) {

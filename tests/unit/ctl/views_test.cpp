@@ -127,6 +127,22 @@ TEST(Views, StatsShowWhatIsNotZeroAndRatesBetweenFrames) {
             "messages.received   1100\n");
 }
 
+TEST(Views, DropsShowTheMostRecentFirstWithItsReasonPeerAndExample) {
+  const admin::Response node = response(R"(
+    node: "stp-1" time_unix_ms: 100000
+    drops {
+      drop { reason: "m3ua.no_route" what: "no AS serves the destination" peer: "asp-1" count: 12
+             example: "DATA 100 -> 300 SI 3 SLS 7" last_unix_ms: 40000 }
+      drop { reason: "m3ua.malformed" what: "not a message" count: 1 last_unix_ms: 99000 }
+    })");
+  EXPECT_EQ(
+      drops_view({node}),
+      "REASON          PEER   COUNT   LAST  WHAT                          LAST EXAMPLE\n"
+      "m3ua.malformed  -          1     1s  not a message                 -\n"
+      "m3ua.no_route   asp-1     12  1m00s  no AS serves the destination  DATA 100 -> 300 SI 3 "
+      "SLS 7\n");
+}
+
 TEST(Views, FactsOfSeveralNodesStandInTheOrderOfTime) {
   const admin::Response a = response(R"(
     node: "a" facts {
