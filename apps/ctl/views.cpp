@@ -89,11 +89,8 @@ std::string age_text(std::int64_t milliseconds) {
 }
 
 std::string latency_text(std::uint64_t nanoseconds) {
-  const double us = static_cast<double>(nanoseconds) / 1000;
-  if (us < 999.5) return fmt::format("{:.0f}us", us);
-  if (us < 9950) return fmt::format("{:.1f}ms", us / 1e3);
-  if (us < 999'500) return fmt::format("{:.0f}ms", us / 1e3);
-  return fmt::format("{:.1f}s", us / 1e6);
+  const double ms = static_cast<double>(nanoseconds) / 1e6;
+  return fmt::format("{:.{}f}", ms, ms < 0.9995 ? 3 : ms < 9.995 ? 2 : ms < 99.95 ? 1 : 0);
 }
 
 std::string rate_text(double per_second) {
@@ -110,8 +107,8 @@ std::string associations_view(const std::vector<admin::Response>& nodes, std::si
                {"SINCE", true},
                {"IN/s", true},
                {"OUT/s", true},
-               {"p50", true},
-               {"p99", true},
+               {"p50 ms", true},
+               {"p99 ms", true},
                {"QUEUE", true, 0, true},
                {"PENDING", true, 0, true},
                {"SHARD", true, 0, true},

@@ -30,7 +30,7 @@ std::string json_view(const std::vector<admin::Response>& nodes);
 
 // "7s", "3m04s", "2h10m", "3d04h"
 std::string age_text(std::int64_t milliseconds);
-// "850us", "1.2ms", "35ms", "1.2s"
+// Milliseconds: "0.850", "1.20", "35.0", "1200"
 std::string latency_text(std::uint64_t nanoseconds);
 // "0", "0.4", "1234"
 std::string rate_text(double per_second);

@@ -259,11 +259,16 @@ M3uaGroupConfig read_m3ua_group(const ObjectReader& from, std::size_t first, Tak
   config.payload_bytes_max = std::max(config.payload_bytes_max, config.payload_bytes_min);
   read_field(from, "payload_bytes_max", config.payload_bytes_max,
              {config.payload_bytes_min, kPayloadBytesMax});
+  config.within_group = from.boolean("within_group", false);
+  if (config.within_group && config.group.count < 2) {
+    from.refuse("within_group", "false, or a group of two ASPs or more: they send to each other");
+  }
   return config;
 }
 
 void add_asps(const M3uaGroupConfig& group, std::optional<std::uint32_t> network_appearance,
               M3uaLoadConfig& config) {
+  const std::size_t first = config.traffic.point_codes.size();
   for (std::uint32_t n = 0; n < group.group.members.size(); ++n) {
     m3ua::AspClientConfig asp;
     asp.name = group.group.members[n];
@@ -272,6 +277,9 @@ void add_asps(const M3uaGroupConfig& group, std::optional<std::uint32_t> network
     asp.network_appearance = network_appearance;
     config.asps.asps.push_back(std::move(asp));
     config.traffic.point_codes.push_back(group.point_code_first + n);
+    config.traffic.circles.push_back(group.within_group
+                                         ? M3uaTrafficConfig::Circle{first, group.group.count}
+                                         : M3uaTrafficConfig::Circle{});
   }
 }
 

@@ -58,6 +58,7 @@ struct M3uaGroupConfig {
   std::uint32_t point_code_first = 1;
   std::size_t payload_bytes_min = kLongPayloadBytesMin;
   std::size_t payload_bytes_max = 272;
+  bool within_group = false;  // its members send to each other only
 };
 struct M3uaLoadConfig {
   LoadConfig load;

@@ -32,7 +32,11 @@ bool M3uaTraffic::goes_to(const m3ua::AffectedPointCode& affected) const {
 std::unique_ptr<m3ua::DataParcel> M3uaTraffic::make(std::size_t sender, std::size_t bytes,
                                                     Instant due, Random& random, BufferPool& pool) {
   const std::size_t senders = config_.point_codes.size();
-  const std::size_t destination = (sender + 1 + random.below(senders - 1)) % senders;
+  M3uaTrafficConfig::Circle circle;
+  if (!config_.circles.empty()) circle = config_.circles[sender];
+  if (circle.count == 0) circle.count = senders;
+  const std::size_t others = 1 + random.below(circle.count - 1);
+  const std::size_t destination = circle.first + (sender - circle.first + others) % circle.count;
   const std::size_t sls = random.below(config_.sls_count);
   const std::size_t number = (sender * senders + destination) * config_.sls_count + sls;
   Flow& flow = flows_[number];

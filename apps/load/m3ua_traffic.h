@@ -14,7 +14,12 @@
 namespace siglane::load {
 
 struct M3uaTrafficConfig {
+  // The senders, by number, that a sender draws its destinations from; it is one of them.
+  struct Circle {
+    std::size_t first = 0, count = 0;  // none: all senders
+  };
   std::vector<std::uint32_t> point_codes;  // one for each sender, who is also a destination
+  std::vector<Circle> circles = {};        // one for each sender, or none
   std::uint8_t service_indicator = 3;      // SCCP
   std::uint8_t network_indicator = 2;      // national
   std::size_t sls_count = 16;              // 1 .. 256: SLS 0 and on
@@ -25,13 +30,14 @@ struct M3uaTrafficConfig {
 // order: from one sender to one destination with one SLS (OPC, DPC, SI and SLS).
 class M3uaTraffic {
  public:
-  // Precondition: at least two point codes, and no more than kFlowMax flows.
+  // Precondition: at least two point codes, none or at least two in each circle, and no more than
+  // kFlowMax flows.
   explicit M3uaTraffic(M3uaTrafficConfig config);
   static std::size_t flows_of(std::size_t senders, std::size_t sls_count) {
     return senders * senders * sls_count;
   }
 
-  // The next message of `sender` to some other one, drawn by `random`.
+  // The next message of `sender` to another one of its circle, drawn by `random`.
   std::unique_ptr<m3ua::DataParcel> make(std::size_t sender, std::size_t bytes, Instant due,
                                          Random& random, BufferPool& pool);
 

@@ -38,16 +38,17 @@ admin::Response associations() {
 }
 
 TEST(Views, AssociationsShowWherePeersSitAndWhy) {
-  EXPECT_EQ(associations_view({associations()}),
-            "PEER       STATE     PLACED  WHY           SINCE   IN/s  OUT/s   p50    p99  QUEUE  "
-            "PENDING  SHARD  TRANSPORT    REMOTE              AGE\n"
-            "mme-heavy  R-Open    peeled  message_rate    10s  12346  12345  85us  1.2ms     3!  "
-            "     12      2  kernel-sctp  127.0.0.50:3868   1m40s\n"
-            "-          Wait-CER  shared  -                 -      0      0     -      -      0  "
-            "      0      0  kernel-sctp  127.0.0.12:40123     1s\n"
-            "mme-1      I-Open    shared  -                 -    0.4      0     -      -      0  "
-            "      0      0  kernel-sctp  127.0.0.11:3868      5s\n"
-            "3 associations: 1 peeled, 2 shared; 12346 messages/s in, 12345 out\n");
+  EXPECT_EQ(
+      associations_view({associations()}),
+      "PEER       STATE     PLACED  WHY           SINCE   IN/s  OUT/s  p50 ms  p99 ms  QUEUE  "
+      "PENDING  SHARD  TRANSPORT    REMOTE              AGE\n"
+      "mme-heavy  R-Open    peeled  message_rate    10s  12346  12345   0.085    1.23     3!  "
+      "     12      2  kernel-sctp  127.0.0.50:3868   1m40s\n"
+      "-          Wait-CER  shared  -                 -      0      0       -       -      0  "
+      "      0      0  kernel-sctp  127.0.0.12:40123     1s\n"
+      "mme-1      I-Open    shared  -                 -    0.4      0       -       -      0  "
+      "      0      0  kernel-sctp  127.0.0.11:3868      5s\n"
+      "3 associations: 1 peeled, 2 shared; 12346 messages/s in, 12345 out\n");
 }
 
 TEST(Views, AssociationsOfSeveralNodesCarryTheNodesName) {
@@ -61,9 +62,10 @@ TEST(Views, AssociationsOfSeveralNodesCarryTheNodesName) {
 }
 
 TEST(Views, AssociationsKeepWhatMattersMostWhereTheTerminalIsNarrow) {
-  const std::string text = associations_view({associations(), associations()}, 82);
-  EXPECT_EQ(text.substr(0, text.find('\n')),
-            "NODE   PEER       STATE     PLACED  WHY           SINCE   IN/s  OUT/s   p50    p99");
+  const std::string text = associations_view({associations(), associations()}, 86);
+  EXPECT_EQ(
+      text.substr(0, text.find('\n')),
+      "NODE   PEER       STATE     PLACED  WHY           SINCE   IN/s  OUT/s  p50 ms  p99 ms");
 }
 
 TEST(Views, NoLineOfAssociationsIsWiderThan140Columns) {
@@ -180,11 +182,12 @@ TEST(Views, AgesLatenciesAndRatesAreShort) {
   EXPECT_EQ(age_text(184'000), "3m04s");
   EXPECT_EQ(age_text(7'800'000), "2h10m");
   EXPECT_EQ(age_text(3 * 86'400'000 + 4 * 3'600'000), "3d04h");
-  EXPECT_EQ(latency_text(0), "0us");
-  EXPECT_EQ(latency_text(850'400), "850us");
-  EXPECT_EQ(latency_text(999'600), "1.0ms");
-  EXPECT_EQ(latency_text(9'960'000), "10ms");
-  EXPECT_EQ(latency_text(999'600'000), "1.0s");
+  EXPECT_EQ(latency_text(0), "0.000");
+  EXPECT_EQ(latency_text(850'400), "0.850");
+  EXPECT_EQ(latency_text(999'600), "1.00");
+  EXPECT_EQ(latency_text(9'996'000), "10.0");
+  EXPECT_EQ(latency_text(99'960'000), "100");
+  EXPECT_EQ(latency_text(1'234'000'000), "1234");
   EXPECT_EQ(rate_text(0.01), "0");
   EXPECT_EQ(rate_text(9.94), "9.9");
   EXPECT_EQ(rate_text(9.96), "10");

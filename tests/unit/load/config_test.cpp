@@ -144,6 +144,8 @@ TEST(LoadConfig, NamesWhatIsWrongAndWhere) {
               HasSubstr("/diameter"));
   EXPECT_THAT(error_of_m3ua("\"payload_bytes_min\": 8,", "\"payload_bytes_min\": 7,"),
               HasSubstr("/load/groups/0/payload_bytes_min"));
+  EXPECT_THAT(error_of_m3ua("\"count\": 2,\n", ""),
+              HasSubstr("/load/groups/1/within_group: true is not false, or a group of two ASPs"));
   EXPECT_THAT(error_of_m3ua("\"sls_count\": 16", "\"sls_count\": 257"),
               HasSubstr("/load/sls_count"));
   EXPECT_THAT(error_of_m3ua("\"point_code_first\": 1001,", ""),
@@ -152,14 +154,14 @@ TEST(LoadConfig, NamesWhatIsWrongAndWhere) {
 
 TEST(LoadConfig, RefusesNumbersThatOverlapOrRunOut) {
   const auto at = [](const std::string& key) { return "/load/groups/1/" + key + ": "; };
-  EXPECT_THAT(error_of_m3ua("\"point_code_first\": 1008", "\"point_code_first\": 1007"),
-              HasSubstr(at("point_code_first") + "1007 is not free: group \"sporadic\""));
-  EXPECT_THAT(error_of_m3ua("\"asp_identifier_first\": 8", "\"asp_identifier_first\": 1"),
+  EXPECT_THAT(error_of_m3ua("\"point_code_first\": 1007", "\"point_code_first\": 1006"),
+              HasSubstr(at("point_code_first") + "1006 is not free: group \"sporadic\""));
+  EXPECT_THAT(error_of_m3ua("\"asp_identifier_first\": 7", "\"asp_identifier_first\": 1"),
               HasSubstr(at("asp_identifier_first") + "1 is not free: group \"sporadic\""));
-  EXPECT_THAT(error_of_m3ua("\"routing_context_first\": 108", "\"routing_context_first\": 101"),
+  EXPECT_THAT(error_of_m3ua("\"routing_context_first\": 107", "\"routing_context_first\": 101"),
               HasSubstr(at("routing_context_first") + "101 is not free: group \"sporadic\""));
-  EXPECT_THAT(error_of_m3ua("\"point_code_first\": 1001", "\"point_code_first\": 16777210"),
-              HasSubstr("/load/groups/0/point_code_first: 16777210 is not at most 16777209: 7 ASPs "
+  EXPECT_THAT(error_of_m3ua("\"point_code_first\": 1001", "\"point_code_first\": 16777211"),
+              HasSubstr("/load/groups/0/point_code_first: 16777211 is not at most 16777210: 6 ASPs "
                         "count up from it"));
   EXPECT_THAT(
       error_of_m3ua("\"routing_context_first\": 101", "\"routing_context_first\": 4294967295"),

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -325,6 +326,25 @@ TEST_F(M3uaClientTest, JudgesTheShortestPayloadsToo) {
   EXPECT_EQ(traffic.judge(*sent[1], 1).verdict, Verdict::duplicate);
   EXPECT_EQ(traffic.judge(*sent[1], 0).verdict, Verdict::damaged);
   EXPECT_EQ(traffic.lost(0), 0u);
+}
+
+TEST_F(M3uaClientTest, SendsOnlyWithinASendersCircle) {
+  M3uaTraffic traffic({.point_codes = {1, 2, 3, 4, 5},
+                       .circles = {{}, {1, 2}, {1, 2}, {3, 2}, {3, 2}},
+                       .sls_count = 1,
+                       .run = 5});
+  Random random(3);
+  const auto destinations = [&](std::size_t sender) {
+    std::set<std::uint32_t> codes;
+    for (int n = 0; n < 100; ++n) {
+      codes.insert(traffic.make(sender, 8, kStart, random, pool_)->label.dpc);
+    }
+    return codes;
+  };
+  EXPECT_EQ(destinations(0), (std::set<std::uint32_t>{2, 3, 4, 5}));
+  EXPECT_EQ(destinations(1), (std::set<std::uint32_t>{3}));
+  EXPECT_EQ(destinations(2), (std::set<std::uint32_t>{2}));
+  EXPECT_EQ(destinations(4), (std::set<std::uint32_t>{4}));
 }
 
 }  // namespace
