@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "protocols/diameter/error_text.h"
+
 namespace siglane::diameter {
 namespace {
 
@@ -74,8 +76,13 @@ void Application::reject(const RequestParcel& request, ResultCode result, Outbox
   // RFC 6733 §7.2 gives answers with the E bit a grammar of their own; others keep their command's.
   if (!is_protocol_error(result)) add_application_avps(answer);
   if (violation != nullptr) {
-    if (!violation->what.empty()) answer.add(avp::error_message, violation->what);
+    const std::string text = violation->text();
+    out.drop(kInvalidRequest, command_text(request.view()) + ": " + text,
+             peer_name(config(), request));
+    if (!text.empty()) answer.add(avp::error_message, text);
     violation->add_failed_avp(answer);
+  } else if (result == result::command_unsupported) {
+    answer.add(avp::error_message, unsupported_command_text(request.view()));
   }
   reply(request, std::move(answer), out);
 }

@@ -64,7 +64,8 @@ class Application : public Session {
   // What the grammar of the application's answers demands besides the base protocol's AVPs, such as
   // Auth-Session-State; reject() adds it where that grammar holds.
   virtual void add_application_avps(MessageBuilder& answer) const;
-  // An answer with nothing but an error, and Failed-AVP where there is a violation.
+  // An answer with nothing but an error; where there is a violation, with Failed-AVP and
+  // Error-Message, and told to the operator as a drop.
   void reject(const RequestParcel& request, ResultCode result, Outbox& out,
               const Violation* violation = nullptr);
 

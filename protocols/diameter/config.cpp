@@ -24,6 +24,10 @@ Result<void> check_peer(const DiameterConfig& config, std::size_t index) {
   if (!peer.realm.empty()) {
     if (auto good = check_identity(key + "realm", peer.realm); !good) return good;
   }
+  for (std::size_t i = 0; i < peer.routed_realms.size(); ++i) {
+    const std::string at = key + "routed_realms/" + std::to_string(i);
+    if (auto good = check_identity(at, peer.routed_realms[i]); !good) return good;
+  }
   if (same_identity(peer.origin_host, config.origin_host)) {
     return failure("/diameter/" + key + "origin_host: \"" + peer.origin_host + "\" is our own");
   }
@@ -37,6 +41,19 @@ Result<void> check_peer(const DiameterConfig& config, std::size_t index) {
 }
 
 }  // namespace
+
+bool contains_realm(const std::vector<std::string>& routed_realms, std::string_view realm) {
+  return std::any_of(routed_realms.begin(), routed_realms.end(), [&](const std::string& one) {
+    return one == "*" || same_identity(one, realm);
+  });
+}
+
+const DiameterPeerConfig* DiameterConfig::peer_at(std::string_view host) const {
+  for (const DiameterPeerConfig& peer : peers) {
+    if (same_identity(peer.origin_host, host)) return &peer;
+  }
+  return nullptr;
+}
 
 Result<void> check(const DiameterConfig& config) {
   for (const auto& good : {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/result.h"
@@ -24,10 +25,14 @@ struct SupportedApplication {
 struct DiameterPeerConfig {
   std::string name;
   std::string origin_host;
-  std::string realm;
-  // Realms served behind this peer, if it is an agent; "*": any.
+  std::string realm;  // its Origin-Realm; empty: whatever its CER or CEA says
+  // The realms for which this peer speaks besides itself, if it is an agent: requests for them are
+  // routed to it, and it may relay what nodes of them send (origin.h). "*": any.
   std::vector<std::string> routed_realms;
 };
+
+// Is the realm one of these, or may it be any?
+bool contains_realm(const std::vector<std::string>& routed_realms, std::string_view realm);
 
 struct DiameterLimits {
   std::size_t pending_max = 65536;  // requests waiting for their answer, for each connection
@@ -55,6 +60,9 @@ struct DiameterConfig {
   Duration request_timeout = 10s;  // from our sending a request to its answer
   DiameterLimits limits;
   std::vector<DiameterPeerConfig> peers;
+
+  // The peer that is configured with this Origin-Host; nullptr: none is.
+  const DiameterPeerConfig* peer_at(std::string_view host) const;
 };
 
 // What is wrong with it, in words of the JSON config; nothing if it will do.

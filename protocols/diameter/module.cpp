@@ -4,6 +4,7 @@
 #include <array>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/error_text.h"
 #include "protocols/diameter/peer_session.h"
 #include "protocols/diameter/text.h"
 
@@ -44,10 +45,13 @@ std::span<const PayloadProtocol> DiameterModule::payload_protocols() const {
 
 Result<std::optional<std::size_t>> DiameterModule::frame_length(Bytes head) const {
   if (head.size() < 4) return std::nullopt;
-  // Where another version has its length we cannot know.
-  if (head[0] != std::byte{1}) return failure("not a Diameter message: the version is not 1");
   const std::size_t length = load_u24(head.data() + 1);
   if (length < Header::kBytes) return failure("a Diameter message shorter than its header");
+  const bool plausible = length % 4 == 0 && length <= config_.limits.message_bytes_max;
+  if (head[0] != std::byte{1} && !plausible) {
+    return failure("not a Diameter message: the version is " +
+                   std::to_string(std::to_integer<unsigned>(head[0])) + ", not 1");
+  }
   return length;
 }
 
@@ -135,9 +139,11 @@ void DiameterModule::relay(const OpenPeer& peer, RequestPtr request, Outbox& out
 }
 
 void DiameterModule::refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const {
+  const MessageView message = request->view();
+  const std::string text = not_routed_text(message, config_, result, why);
   out.count(Counter::diameter_requests_unroutable);
-  auto answer = make_answer(
-      *request, error_answer(out.buffers(), request->view(), config_, result, name_of(why)));
+  out.drop(drop_reason(result), command_text(message) + ": " + text, peer_name(config_, *request));
+  auto answer = make_answer(*request, error_answer(out.buffers(), message, config_, result, text));
   answer->why = why;
   out.forward(request->origin, std::move(answer));
 }

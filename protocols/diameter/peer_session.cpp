@@ -178,8 +178,12 @@ void PeerSession::on_cer(const MessageView& cer, Instant caused_at, Instant now,
   }
   if (!std::holds_alternative<Open>(state_)) return;
   // Capabilities are not negotiated anew, but whoever asks again hears the same again.
-  if (!same_identity(cer.get(avp::origin_host).value_or(""), *peer_.origin_host)) {
-    violated("a CER with another Origin-Host on an open connection", out);
+  const std::string_view host = cer.get(avp::origin_host).value_or("");
+  const std::string_view realm = cer.get(avp::origin_realm).value_or("");
+  if (!same_identity(host, *peer_.origin_host) || !same_identity(realm, peer_.realm)) {
+    violated("a CER from " + describe(host, realm) + " on the open connection of " +
+                 describe(*peer_.origin_host, peer_.realm),
+             out);
     refuse_requests("peer changed its identity", PeerChange::State::closed, out);
     return close(CloseMode::abort, now, out);
   }
@@ -188,7 +192,7 @@ void PeerSession::on_cer(const MessageView& cer, Instant caused_at, Instant now,
 
 void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out) {
   if (const auto violation = objection_to(cer)) {
-    return reject_cer(cer, violation->result, violation->what, caused_at, &*violation, now, out);
+    return reject_cer(cer, violation->result, violation->text(), caused_at, &*violation, now, out);
   }
   const Capabilities capabilities = read_capabilities(cer, config_);
   if (capabilities.inband_security_only) {
@@ -202,6 +206,9 @@ void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant
     return reject_cer(cer, result::no_common_application, "no common application", caused_at,
                       nullptr, now, out);
   }
+  if (const auto why = objection_to_realm(capabilities)) {
+    return reject_cer(cer, result::unknown_peer, *why, caused_at, nullptr, now, out);
+  }
   // RFC 6733 §5.6.4: we have a connection of our own on its way to this host. Of the two, the one
   // survives whose initiator has the lesser Origin-Host. "The winner of the election MUST close the
   // connection it initiated.": the shard does, once this one is identified.
@@ -209,7 +216,7 @@ void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant
       !wins_election(config_.origin_host, capabilities.origin_host)) {
     return reject_cer(cer, result::election_lost, "election lost", caused_at, nullptr, now, out);
   }
-  const DiameterPeerConfig* known = configured(capabilities.origin_host);
+  const DiameterPeerConfig* known = config_.peer_at(capabilities.origin_host);
   // Our own name for a peer is not what it calls itself.
   if (known == nullptr &&
       std::ranges::count(config_.peers, capabilities.origin_host, &DiameterPeerConfig::name) != 0) {
@@ -237,17 +244,18 @@ void PeerSession::on_cea(const MessageView& cea, Instant now, Outbox& out) {
                   excerpt(cea.get(avp::error_message).value_or("")));
   }
   if (const auto violation = objection_to(cea)) {
-    return refuse("its CEA is not in order: " + std::string(violation->what));
+    return refuse("its CEA is not in order: " + violation->text());
   }
   const Capabilities capabilities = read_capabilities(cea, config_);
   if (!in_common(capabilities, config_)) return refuse("no common application");
-  const DiameterPeerConfig* known = configured(capabilities.origin_host);
+  const DiameterPeerConfig* known = config_.peer_at(capabilities.origin_host);
   const bool expected =
       std::any_of(config_.peers.begin(), config_.peers.end(),
                   [&](const DiameterPeerConfig& peer) { return peer.name == expected_peer_; });
   if (expected && (known == nullptr || known->name != expected_peer_)) {
     return refuse("it says it is " + capabilities.origin_host);
   }
+  if (auto why = objection_to_realm(capabilities)) return refuse(std::move(*why));
   adopt(capabilities, expected_peer_);
   publish(PeerChange::State::closed, out);  // not connecting any more
   state_ = WaitIdentity{true, {}, {}};
@@ -286,6 +294,7 @@ void PeerSession::adopt(const Capabilities& capabilities, std::string name) {
   peer_.realm = capabilities.origin_realm;
   peer_.relay = capabilities.relay;
   peer_.applications = capabilities.applications;
+  peer_.config = config_.peer_at(capabilities.origin_host);
 }
 
 void PeerSession::open(bool initiator, Instant now, Outbox& out) {
@@ -317,11 +326,21 @@ std::optional<Violation> PeerSession::objection_to(const MessageView& message) c
   return check_command(message, dictionary(), depth);
 }
 
-const DiameterPeerConfig* PeerSession::configured(std::string_view origin_host) const {
-  for (const DiameterPeerConfig& peer : config_.peers) {
-    if (same_identity(peer.origin_host, origin_host)) return &peer;
+std::optional<std::string> PeerSession::objection_to_realm(const Capabilities& capabilities) const {
+  const DiameterPeerConfig* known = config_.peer_at(capabilities.origin_host);
+  if (known == nullptr || known->realm.empty() ||
+      same_identity(known->realm, capabilities.origin_realm)) {
+    return std::nullopt;
   }
-  return nullptr;
+  return "Origin-Realm is " + capabilities.origin_realm + ", but peer \"" + known->name +
+         "\" is configured with realm " + known->realm;
+}
+
+// The connection's names decide whose a message is (origin.h).
+std::optional<OriginObjection> PeerSession::objection_to_origin(const MessageView& message) const {
+  const Speaker speaker{*peer_.origin_host, peer_.realm,
+                        peer_.config != nullptr ? &peer_.config->routed_realms : nullptr};
+  return diameter::objection_to_origin(message, speaker, config_);
 }
 
 // --- What the control plane and the operator hear ------------------------------------------------

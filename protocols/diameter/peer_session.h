@@ -12,6 +12,7 @@
 #include "core/snapshot.h"
 #include "protocols/diameter/capabilities.h"
 #include "protocols/diameter/config.h"
+#include "protocols/diameter/origin.h"
 #include "protocols/diameter/parcels.h"
 #include "protocols/diameter/peer_states.h"
 #include "protocols/diameter/pending.h"
@@ -71,6 +72,7 @@ class PeerSession final : public Session {
     std::string realm;
     bool relay = false;
     std::vector<ApplicationId> applications;
+    const DiameterPeerConfig* config = nullptr;  // nullptr: none has its Origin-Host
   };
 
   // One for each input; the answer is the row's event.
@@ -96,6 +98,11 @@ class PeerSession final : public Session {
   void on_dpa(Outbox& out);
   void on_request(const MessageView& request, Message message, Instant now, Outbox& out);
   void on_answer(const MessageView& answer, Message message, Outbox& out);
+  // A message in a name that its peer may not use: told, counted, and answered where it can be.
+  void on_foreign_origin(const MessageView& message, const OriginObjection& objection,
+                         Instant caused_at, Instant now, Outbox& out);
+  void on_invalid_base_request(const MessageView& request, const Violation& violation,
+                               Instant caused_at, Outbox& out);
   void on_malformed(const Message& message, const DecodeError& error, Instant now, Outbox& out);
 
   void send_request(RequestPtr request, AssociationId from, Instant now, Outbox& out);
@@ -115,15 +122,19 @@ class PeerSession final : public Session {
   void adopt(const Capabilities& capabilities, std::string name);
   void open(bool initiator, Instant now, Outbox& out);
   void obey(Watchdog::Order order, Instant now, Outbox& out);
+  // The request that waits for this answer; nullptr: none does.
+  RequestPtr take_request_of(const Header& answer);
   // The first thing wrong with a message of the base protocol.
   std::optional<Violation> objection_to(const MessageView& message) const;
+  std::optional<OriginObjection> objection_to_origin(const MessageView& message) const;
+  // Why a peer that says it is of this realm is not the one that is configured; nothing: it may be.
+  std::optional<std::string> objection_to_realm(const Capabilities& capabilities) const;
   void publish(PeerChange::State change, Outbox& out);
   void take_requests(Outbox& out);
   void refuse_requests(std::string why, PeerChange::State change, Outbox& out);
   void fail_pending(Why why, Outbox& out);
   void close(CloseMode mode, Instant now, Outbox& out);
   void violated(std::string_view what, Outbox& out);
-  const DiameterPeerConfig* configured(std::string_view origin_host) const;
   std::string who() const;
 
   AssociationId id_;

@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/error_text.h"
 #include "protocols/diameter/peer_session.h"
 #include "protocols/diameter/text.h"
 
@@ -22,11 +23,6 @@ void set_identifiers(Buffer& message, std::uint32_t hop_by_hop, std::uint32_t en
   bytes[Header::kFlagsAt] |= static_cast<std::byte>(more_flags);
   store_u32(bytes.data() + Header::kHopByHopAt, hop_by_hop);
   store_u32(bytes.data() + Header::kEndToEndAt, end_to_end);
-}
-
-bool is_base_command(const MessageView& message) {
-  return message.is(command::capabilities_exchange) || message.is(command::device_watchdog) ||
-         message.is(command::disconnect_peer);
 }
 
 PeerEvent event_of(const MessageView& message) {
@@ -75,6 +71,14 @@ PeerEvent PeerSession::on(AssociationReceived& received, Instant now, Outbox& ou
     close(CloseMode::abort, now, out);
     return event;
   }
+  const bool identified =
+      peer_.origin_host != nullptr && event != PeerEvent::rcv_cer && event != PeerEvent::rcv_cea;
+  if (identified) {
+    if (const auto objection = objection_to_origin(*view)) {
+      on_foreign_origin(*view, *objection, caused_at, now, out);
+      return event;
+    }
+  }
   switch (event) {
     case PeerEvent::rcv_cer:
       on_cer(*view, caused_at, now, out);
@@ -121,13 +125,15 @@ void PeerSession::on_request(const MessageView& request, Message message, Instan
   const Instant caused_at = message.caused_at;
   if (std::holds_alternative<Closing>(state_)) {
     // It was on its way when we said goodbye: the peer shall try another of us.
-    return answer_here(request, result::unable_to_deliver, "disconnecting", caused_at, nullptr,
-                       out);
+    return answer_here(request, result::unable_to_deliver,
+                       config_.origin_host + " is disconnecting and takes no more requests",
+                       caused_at, nullptr, out);
   }
   if (!std::holds_alternative<Open>(state_)) return;
   // What belongs to no application can only be a command of the base protocol.
   if (request.application() == application::common_messages) {
-    return answer_here(request, result::command_unsupported, {}, caused_at, nullptr, out);
+    return answer_here(request, result::command_unsupported, unsupported_command_text(request),
+                       caused_at, nullptr, out);
   }
   auto parcel = std::make_unique<RequestParcel>();
   parcel->header = request.header();
@@ -140,17 +146,48 @@ void PeerSession::on_request(const MessageView& request, Message message, Instan
 }
 
 void PeerSession::on_answer(const MessageView& answer, Message message, Outbox& out) {
-  const Header& header = answer.header();
-  const RequestParcel* waiting = pending_.find(header.hop_by_hop);
-  if (waiting == nullptr || waiting->header.command != header.command ||
-      waiting->header.end_to_end != header.end_to_end) {
-    return out.count(Counter::diameter_answers_unmatched);
-  }
-  const RequestPtr request = pending_.take(header.hop_by_hop);
+  const RequestPtr request = take_request_of(answer.header());
+  if (request == nullptr) return out.count(Counter::diameter_answers_unmatched);
   AnswerPtr parcel = make_answer(*request, std::move(message.payload));
   parcel->caused_at = message.caused_at;
   parcel->answered_by = id_;
   out.forward(request->origin, std::move(parcel));
+}
+
+RequestPtr PeerSession::take_request_of(const Header& answer) {
+  const RequestParcel* waiting = pending_.find(answer.hop_by_hop);
+  if (waiting == nullptr || waiting->header.command != answer.command ||
+      waiting->header.end_to_end != answer.end_to_end) {
+    return nullptr;
+  }
+  return pending_.take(answer.hop_by_hop);
+}
+
+void PeerSession::on_foreign_origin(const MessageView& message, const OriginObjection& objection,
+                                    Instant caused_at, Instant now, Outbox& out) {
+  if (message.is(command::device_watchdog) && !message.is_request()) {
+    // It does not answer our DWR, but somebody is there.
+    if (auto* open = std::get_if<Open>(&state_)) obey(open->watchdog.received_other(now), now, out);
+  }
+  RequestPtr request;
+  if (!message.is_request() && !is_between_neighbours(message)) {
+    request = take_request_of(message.header());
+    if (request == nullptr) return out.count(Counter::diameter_answers_unmatched);
+  }
+  out.count(Counter::protocol_violations);
+  out.drop(objection.reason, command_text(message) + ": " + objection.what);
+  if (message.is_request()) {
+    return answer_here(message, objection.result, objection.what, caused_at,
+                       objection.violation ? &*objection.violation : nullptr, out);
+  }
+  if (request == nullptr) return;
+  // Whoever sent the request cannot use an answer that nobody vouches for. It may have been carried
+  // out all the same, so no other peer is asked.
+  AnswerPtr refused = make_answer(
+      *request, error_answer(out.buffers(), request->view(), config_, result::unable_to_deliver,
+                             "the answer was refused: " + objection.what));
+  refused->why = Why::refused;
+  out.forward(request->origin, std::move(refused));
 }
 
 // --- Watchdog, RFC 6733 §5.5 and RFC 3539 --------------------------------------------------------
@@ -158,7 +195,7 @@ void PeerSession::on_answer(const MessageView& answer, Message message, Outbox& 
 void PeerSession::on_dwr(const MessageView& dwr, Instant caused_at, Outbox& out) {
   if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) return;
   if (const auto violation = objection_to(dwr)) {
-    return answer_here(dwr, violation->result, violation->what, caused_at, &*violation, out);
+    return on_invalid_base_request(dwr, *violation, caused_at, out);
   }
   auto dwa = begin_answer(out.buffers(), dwr, config_, result::success);
   if (config_.origin_state_id != 0) dwa.add(avp::origin_state_id, config_.origin_state_id);
@@ -227,7 +264,7 @@ void PeerSession::send_dpr_if_due(Instant now, Outbox& out) {
 void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now, Outbox& out) {
   if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) return;
   if (const auto violation = objection_to(dpr)) {
-    return answer_here(dpr, violation->result, violation->what, caused_at, &*violation, out);
+    return on_invalid_base_request(dpr, *violation, caused_at, out);
   }
   auto dpa = begin_answer(out.buffers(), dpr, config_, result::success);
   out.count(Counter::diameter_answers_sent);
@@ -314,9 +351,10 @@ void PeerSession::answer_here(const MessageView& request, ResultCode result, std
                               Instant caused_at, const Violation* violation, Outbox& out) {
   out.count(Counter::diameter_answers_sent);
   out.count(Counter::diameter_answers_error);
-  transmit(error_answer(out.buffers(), request, config_, result, why, violation), caused_at,
-           is_base_command(request) ? std::uint16_t{0} : stream_for(request.header().hop_by_hop),
-           out);
+  transmit(
+      error_answer(out.buffers(), request, config_, result, why, violation), caused_at,
+      is_between_neighbours(request) ? std::uint16_t{0} : stream_for(request.header().hop_by_hop),
+      out);
 }
 
 void PeerSession::transmit(Buffer payload, Instant caused_at, std::uint16_t stream, Outbox& out) {
@@ -333,32 +371,46 @@ std::uint16_t PeerSession::stream_for(std::uint32_t hop_by_hop) const {
 
 // --- What should not arrive ----------------------------------------------------------------------
 
+// A DWR or DPR, whose grammar is checked here.
+void PeerSession::on_invalid_base_request(const MessageView& request, const Violation& violation,
+                                          Instant caused_at, Outbox& out) {
+  const std::string text = violation.text();
+  violated(command_text(request) + ": " + text, out);
+  answer_here(request, violation.result, text, caused_at, &violation, out);
+}
+
 void PeerSession::on_malformed(const Message& message, const DecodeError& error, Instant now,
                                Outbox& out) {
   const Bytes bytes = message.payload.bytes();
+  std::optional<Violation> violation;
+  if (error.result == result::invalid_avp_length) {
+    violation = broken_avp(bytes, error.offset, dictionary());
+  }
+  const std::string text = violation ? violation->text() : std::string(error.what);
   out.count(Counter::diameter_malformed);
-  violated(error.what, out);
+  violated(text, out);
   if (std::holds_alternative<Closing>(state_) || std::holds_alternative<Closed>(state_)) return;
   const auto rest = MessageView::salvage(bytes);
   const bool open = std::holds_alternative<Open>(state_);
+  // Of another version nothing is known, not even where on a byte stream its next message begins.
+  const bool last = !open || !rest || error.result == result::unsupported_version;
+  const Violation* failed = violation ? &*violation : nullptr;
+  bool answered = false;
   // RFC 6733 §7.2: "A message with the 'E' bit MUST NOT be sent as a response to an answer
   // message."
-  if (open && rest && !rest->is_request()) return;
-  const bool cer = rest && rest->is_request() && rest->is(command::capabilities_exchange) &&
-                   std::holds_alternative<WaitCer>(state_);
-  if (rest && (open || cer)) {
-    std::optional<Violation> violation;
-    if (error.result == result::invalid_avp_length) {
-      violation = broken_avp(bytes, error.offset, dictionary());
+  if (rest && rest->is_request()) {
+    if (open) {
+      answer_here(*rest, error.result, text, message.caused_at, failed, out);
+      answered = true;
+    } else if (std::holds_alternative<WaitCer>(state_) &&
+               rest->is(command::capabilities_exchange)) {
+      answer_cer(rest->header(), error.result, text, message.caused_at, failed, out);
+      answered = true;
     }
-    answer_here(*rest, error.result, error.what, message.caused_at,
-                violation ? &*violation : nullptr, out);
-    if (open) return;
-    return close(CloseMode::graceful, now, out);
   }
-  // Too short to be answered: what comes next cannot be trusted either.
-  refuse_requests("protocol violation", PeerChange::State::closed, out);
-  close(CloseMode::abort, now, out);
+  if (!last) return;
+  refuse_requests("protocol violation: " + text, PeerChange::State::closed, out);
+  close(answered ? CloseMode::graceful : CloseMode::abort, now, out);
 }
 
 }  // namespace siglane::diameter
