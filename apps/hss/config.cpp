@@ -31,6 +31,12 @@ HssConfig read_hss_config(const runtime::ObjectReader& root) {
          serving.parsed_list("visited_plmns", "a PLMN (MCC and MNC, 5 or 6 digits)",
                              plmn_from_digits, {.min = 1})});
   }
+  if (!config.application.serving_realms.empty() &&
+      root.object("admission").boolean("accept_unknown_peers", false)) {
+    hss.complain("serving_realms",
+                 "cannot hold while /admission/accept_unknown_peers is true, since an unknown peer "
+                 "may say that it is of any realm; set that to false, or leave this out");
+  }
 
   const runtime::ObjectReader store = hss.object("store");
   config.store.queue_max =

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "apps/hss/subscription_data.h"
+#include "protocols/diameter/error_text.h"
 #include "protocols/diameter/text.h"
 
 namespace siglane::hss {
@@ -33,6 +34,9 @@ constexpr std::uint32_t kFreezeMTmsi = 1u << 0;
 constexpr std::uint32_t kClrS6aIndicator = 1u << 0;
 // RFC 1035 §2.3.4: an FQDN has at most 255 octets.
 constexpr std::size_t kIdentityBytesMax = 255;
+
+constexpr DropReason kNotAServingRealm{
+    "hss.not_a_serving_realm", "hss.serving_realms does not allow the realm or its network"};
 
 void add_vendor_application(MessageBuilder& message) {
   message.group(avp::vendor_specific_application_id, [&] {
@@ -162,11 +166,7 @@ bool HssApplication::read(const Incoming& in, GetVectors& operation, Outbox& out
   }
   // §5.2.3.1.3: not every realm's nodes may have vectors for every network. K_ASME binds a vector
   // to the network; this keeps one network from asking for what it would use in another's name.
-  if (!may_serve(in, operation.visited)) {
-    out.count(Counter::hss_denied);
-    reject(in.request, result::authorization_rejected, out);
-    return false;
-  }
+  if (!may_serve(in, &operation.visited, out)) return false;
   const std::uint32_t count = wanted->get(avp::number_of_requested_vectors).value_or(1);
   operation.count = std::clamp(count, 1u, config_.vectors_max);
   return read_resynchronisation(in, operation, out);
@@ -201,14 +201,25 @@ bool HssApplication::read_resynchronisation(const Incoming& in, GetVectors& oper
   return true;
 }
 
-bool HssApplication::may_serve(const Incoming& in, const Plmn& visited) const {
+// The Origin-Realm is one that the peer may speak for: its session has seen to that.
+bool HssApplication::may_serve(const Incoming& in, const Plmn* visited, Outbox& out) {
   if (config_.serving_realms.empty()) return true;
   const std::string_view realm = in.message.get(avp::origin_realm).value_or("");
-  for (const ServingRealm& serving : config_.serving_realms) {
-    if (!diameter::same_identity(serving.origin_realm, realm)) continue;
-    const auto& plmns = serving.visited_plmns;
-    return std::find(plmns.begin(), plmns.end(), visited) != plmns.end();
+  const auto serving = std::find_if(
+      config_.serving_realms.begin(), config_.serving_realms.end(),
+      [&](const ServingRealm& one) { return diameter::same_identity(one.origin_realm, realm); });
+  const bool listed = serving != config_.serving_realms.end();
+  if (listed && (visited == nullptr || std::ranges::count(serving->visited_plmns, *visited) != 0)) {
+    return true;
   }
+  const std::string why =
+      "realm " + diameter::excerpt(realm) +
+      (listed ? " may not serve Visited-PLMN-Id " + digits_of(*visited) + " by hss.serving_realms"
+              : " is not in hss.serving_realms");
+  out.count(Counter::hss_denied);
+  out.drop(kNotAServingRealm, diameter::command_text(in.message) + ": " + why,
+           diameter::peer_name(this->config(), in.request));
+  reject(in.request, result::authorization_rejected, out);
   return false;
 }
 
@@ -235,6 +246,7 @@ bool HssApplication::read(const Incoming& in, UpdateLocation& operation, Outbox&
       return false;
     }
   }
+  if (!may_serve(in, &operation.visited, out)) return false;
   operation.mme = {std::string(host->text()), std::string(realm->text())};
   operation.rat = *rat;
   return true;
@@ -244,6 +256,7 @@ bool HssApplication::read(const Incoming& in, UpdateLocation& operation, Outbox&
 bool HssApplication::read(const Incoming& in, PurgeUe& operation, Outbox& out) {
   const auto host = in.message.get(avp::origin_host);
   if (!host) return refuse_missing(in, avp::origin_host, out), false;
+  if (!may_serve(in, nullptr, out)) return false;
   // A combined MME/SGSN may have purged the UE on its SGSN side only: then no MME did, and the
   // empty host is never a serving MME's.
   const std::uint32_t flags = in.message.get(avp::pur_flags).value_or(kUePurgedInMme);
@@ -388,6 +401,8 @@ void HssApplication::refuse(const Incoming& in, ResultCode result,
   Violation violation;
   violation.offset = static_cast<std::size_t>(offending.raw().data() - in.message.bytes().data());
   violation.result = result;
+  violation.what = result == result::invalid_avp_length ? "has a wrong length"
+                                                        : "has a value that is not possible here";
   violation.offending = offending.raw();
   reject(in.request, result, out, &violation);
 }
@@ -396,6 +411,7 @@ void HssApplication::refuse_missing(const Incoming& in, const diameter::AvpDef& 
                                     Outbox& out) {
   Violation violation;
   violation.result = result::missing_avp;
+  violation.what = "is missing";
   violation.example = &missing;
   reject(in.request, result::missing_avp, out, &violation);
 }

@@ -10,7 +10,7 @@
 
 namespace siglane::hss {
 
-// The networks that serving nodes of a realm may get authentication vectors for.
+// The networks for which serving nodes of a realm may get authentication vectors and locations.
 struct ServingRealm {
   std::string origin_realm;
   std::vector<Plmn> visited_plmns;
@@ -49,7 +49,8 @@ class HssApplication final : public diameter::Application {
   bool read(const Incoming& in, PurgeUe& operation, Outbox& out);
   bool read_visited(const Incoming& in, Plmn& visited, Outbox& out);
   bool read_resynchronisation(const Incoming& in, GetVectors& operation, Outbox& out);
-  bool may_serve(const Incoming& in, const Plmn& visited) const;
+  // Whether nodes of the request's realm may ask at all, and for that network. false: refused.
+  bool may_serve(const Incoming& in, const Plmn* visited, Outbox& out);
 
   // Each answers for its result.
   void answer_too_busy(const diameter::RequestParcel& request, Outbox& out);

@@ -247,5 +247,24 @@ TEST_F(HssKillTest, NoAnsweredAiaOrUlaIsLostAndNoSqnGoesBackwardsOverTwentyKills
   EXPECT_GT(told_[0].sqn.seq(), static_cast<std::uint64_t>(kKills));
 }
 
+using HssProcessTest = HssKillTest;
+
+// RFC 6733 §7.1.5, DIAMETER_UNSUPPORTED_VERSION: on a byte stream too, where only the length field
+// of a version that nobody knows says where the message ends.
+TEST_F(HssProcessTest, APeerOfAnotherVersionIsToldSoOverTcpBeforeItsConnectionEnds) {
+  HssProcess hss(directory_);
+  connect(hss);
+  std::string bytes(as_text(air(mmes_[0], imsi_number(0)).finish().bytes()));
+  bytes[0] = 2;
+  ASSERT_TRUE(mmes_[0].send(Buffer::copy_of(as_bytes(bytes))));
+  const auto answer = mmes_[0].receive(5000);
+  ASSERT_TRUE(answer) << hss.log();
+  const auto view = diameter::MessageView::parse(answer->bytes());
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->result_code(), diameter::result::unsupported_version);
+  EXPECT_EQ(view->header().hop_by_hop, mmes_[0].last_id());
+  EXPECT_FALSE(mmes_[0].receive(5000)) << "and then the connection ends";
+}
+
 }  // namespace
 }  // namespace siglane::hss

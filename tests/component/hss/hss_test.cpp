@@ -1,4 +1,5 @@
 // The HSS over S6a: real module, application and store; simulated wire, clock and disk.
+#include <algorithm>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -18,6 +19,27 @@ namespace avp = diameter::avp;
 namespace command = diameter::command;
 namespace experimental_result = diameter::experimental_result;
 namespace result = diameter::result;
+
+// The request with other values in these AVPs.
+Buffer rewritten(RawMme& mme, MessageBuilder request,
+                 const std::vector<std::pair<AvpDef, std::string>>& values) {
+  const Buffer whole = std::move(request).finish();
+  const MessageView view = *MessageView::parse(whole.bytes());
+  MessageBuilder out(mme.buffers(), view.header());
+  for (const diameter::AvpView& one : view.avps()) {
+    const auto value = std::find_if(values.begin(), values.end(),
+                                    [&](const auto& entry) { return one.is(entry.first); });
+    if (value == values.end()) {
+      out.add_raw(one.raw());
+    } else {
+      const AvpDef& def = value->first;
+      out.add(diameter::AvpKey<diameter::AvpType::octet_string>(def.code, def.vendor, def.mandatory,
+                                                                def.name),
+              as_bytes(value->second));
+    }
+  }
+  return std::move(out).finish();
+}
 
 class HssTest : public ::testing::Test {
  protected:
@@ -186,6 +208,57 @@ TEST(HssServingRealmTest, ARealmThatIsNotListedGetsNoVectors) {
   ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
   const MessageView refused = hss.ask(*hss.mme1, air(*hss.mme1, subscriber.imsi));
   EXPECT_EQ(refused.result_code(), result::authorization_rejected);
+}
+
+// A visited network that writes the home realm, which it would be served as.
+TEST(HssServingRealmTest, ARealmIsServedAsItselfWhateverItsMessagesSay) {
+  const std::string visited = "epc.mnc002.mcc001.3gppnetwork.org";
+  PowerCutDisk disk(1);
+  HssApplicationConfig config;
+  config.serving_realms = {{kRealm, {kHome}}};
+  HssWorld hss(disk, 1, config, visited);
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
+  RawMme& home = *hss.mme1;
+  RawMme& mme = *hss.mme2;
+  ASSERT_EQ(hss.ask(home, ulr(home, subscriber.imsi)).result_code(), result::success);
+  using Make = std::function<MessageBuilder()>;
+  for (const Make& make : {Make([&] { return air(mme, subscriber.imsi); }),
+                           Make([&] { return ulr(mme, subscriber.imsi); }),
+                           Make([&] { return pur(mme, subscriber.imsi); })}) {
+    MessageView answer = hss.ask(mme, rewritten(mme, make(), {{avp::destination_realm, kRealm}}));
+    EXPECT_EQ(answer.result_code(), result::authorization_rejected);
+    EXPECT_FALSE(check_command(answer, diameter::dictionary()));
+    answer = hss.ask(
+        mme,
+        rewritten(mme, make(), {{avp::destination_realm, kRealm}, {avp::origin_realm, kRealm}}));
+    EXPECT_EQ(answer.result_code(), result::unable_to_comply);
+    EXPECT_FALSE(check_command(answer, diameter::dictionary()));
+  }
+  EXPECT_EQ(hss.count(Counter::hss_vectors_sent), 0u);
+  EXPECT_TRUE(home.requests().empty()) << "its subscriber is where it was";
+}
+
+TEST_F(HssTest, AnMmeThatWritesAnothersOriginHostGetsNoVectorsAndMovesNoSubscriber) {
+  import(test_subscriber(1));
+  expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
+  using Make = std::function<MessageBuilder()>;
+  for (const Make& make :
+       {Make([&] { return air(mme2_, imsi_); }), Make([&] { return ulr(mme2_, imsi_); }),
+        Make([&] { return pur(mme2_, imsi_); })}) {
+    const MessageView answer =
+        hss_.ask(mme2_, rewritten(mme2_, make(), {{avp::origin_host, mme1_.host()}}));
+    EXPECT_EQ(answer.result_code(), result::unable_to_comply);
+    EXPECT_FALSE(check_command(answer, diameter::dictionary()));
+    const auto text = answer.get(avp::error_message);
+    ASSERT_TRUE(text);
+    EXPECT_NE(text->find(mme1_.host()), text->npos);
+    EXPECT_NE(text->find(mme2_.host()), text->npos);
+  }
+  EXPECT_EQ(hss_.count(Counter::hss_vectors_sent), 0u);
+  // It was not purged: who comes next cancels it.
+  expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
+  EXPECT_TRUE(hss_.world.run_until([&] { return !mme1_.requests().empty(); }, 5s));
 }
 
 TEST_F(HssTest, AirWithoutEutranInfoIsMissingItUnlessItAsksForUtran) {

@@ -57,14 +57,13 @@ class StoreInWorld final : public AskSink {
 
 inline constexpr const char* kRealm = "epc.mnc001.mcc001.3gppnetwork.org";
 
-inline diameter::DiameterConfig hss_diameter_config() {
+inline diameter::DiameterConfig hss_diameter_config(const std::string& mme2_realm = kRealm) {
   diameter::DiameterConfig config;
   config.origin_host = std::string("hss01.") + kRealm;
   config.origin_realm = kRealm;
   config.applications = {{diameter::application::s6a, diameter::vendor::tgpp}};
-  for (const char* name : {"mme01", "mme02"}) {
-    config.peers.push_back({name, std::string(name) + "." + kRealm, kRealm, {}});
-  }
+  config.peers = {{"mme01", std::string("mme01.") + kRealm, kRealm, {}},
+                  {"mme02", "mme02." + mme2_realm, mme2_realm, {}}};
   return config;
 }
 
@@ -77,10 +76,11 @@ inline PeerConfig anywhere(std::string name) {
 // A HSS, real but for its wire, its clock and its disk, and two MMEs.
 class HssWorld {
  public:
-  explicit HssWorld(PowerCutDisk& disk, std::uint64_t seed = 1, HssApplicationConfig config = {})
+  explicit HssWorld(PowerCutDisk& disk, std::uint64_t seed = 1, HssApplicationConfig config = {},
+                    const std::string& mme2_realm = kRealm)
       : world(seed),
         asks(world, open_sqlite_store(store_on(disk)).value()),
-        module(hss_diameter_config()),
+        module(hss_diameter_config(mme2_realm)),
         node(world, PeerTable({anywhere("mme01"), anywhere("mme02")}), {}, &asks) {
     asks.complete_to(node.shard.mailbox());
     const AssociationId id = node.shard.add_coordinator(
@@ -98,7 +98,7 @@ class HssWorld {
     hss.addresses = {"10.0.0.1"};
     hss.port = 3868;
     mme1 = std::make_unique<RawMme>(world, std::string("mme01.") + kRealm, kRealm, "10.0.0.2", hss);
-    mme2 = std::make_unique<RawMme>(world, std::string("mme02.") + kRealm, kRealm, "10.0.0.3", hss);
+    mme2 = std::make_unique<RawMme>(world, "mme02." + mme2_realm, mme2_realm, "10.0.0.3", hss);
     EXPECT_TRUE(world.run_until([this] { return mme1->open() && mme2->open(); }));
   }
 

@@ -66,6 +66,14 @@ TEST(HssConfigTest, ReadsTheRealmsThatMayServe) {
       << bad.error().what;
 }
 
+TEST(HssConfigTest, RefusesServingRealmsWherePeersMaySayAnyRealm) {
+  const auto bad = read(R"({"admission": {"accept_unknown_peers": true}, "hss": {"serving_realms": [
+    {"origin_realm": "epc.example", "visited_plmns": ["00101"]}]}})");
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().what.find("hss.json:1: /hss/serving_realms: cannot hold while "), 0u)
+      << bad.error().what;
+}
+
 TEST(HssConfigTest, RefusesWhatIsOutOfRangeOrUnknown) {
   const auto config = read(R"({"hss": {
     "vectors_max": 6,
