@@ -18,6 +18,13 @@
 
 namespace siglane {
 
+// What is remembered of a peer whose association has ended.
+struct PeerPast {
+  std::string why;  // it ended, in words; empty: none has ended yet
+  Instant ended_at{};
+  std::optional<Instant> held_off_until = std::nullopt;  // we do not connect to it before
+};
+
 // What the shards of one node have in common: which session lives where, which peer has an
 // association, and the one change of a path that may be under way. A shard looks at its own
 // sessions first, so on the data path this is asked only for what lives elsewhere. Any thread.
@@ -44,6 +51,12 @@ class Directory {
   void release_peer(const ProtocolModule* module, const std::string& peer);
   std::optional<AssociationId> association_of(const ProtocolModule* module,
                                               const std::string& peer) const;
+  // Of configured peers alone, since these are kept. A hold-off ends early when the peer comes to
+  // us.
+  void note_end(const ProtocolModule* module, const std::string& peer, std::string why,
+                Instant now);
+  void hold_off(const ProtocolModule* module, const std::string& peer, Instant until);
+  PeerPast past_of(const ProtocolModule* module, const std::string& peer) const;
   // Associations that have not said who they are, on all shards: false, if `max` is reached.
   [[nodiscard]] bool add_unidentified(std::size_t max);
   void remove_unidentified();
@@ -89,6 +102,7 @@ class Directory {
   std::unordered_map<AssociationId, ShardId> homes_;
   std::deque<AssociationId> ended_;
   std::map<Peer, AssociationId> peers_;
+  std::map<Peer, PeerPast> pasts_;
   std::size_t unidentified_ = 0;
   std::vector<ShardLoad> loads_;  // by shard
 

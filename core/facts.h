@@ -41,6 +41,7 @@ struct PeerOpened {
 };
 struct PeerClosed {
   std::string peer, why;
+  Duration hold_off{};  // we do not connect to it for so long; 0: as soon as the back-off allows
 };
 // An association that was turned away: by address, identity, limit or identification timeout.
 struct PeerRefused {

@@ -57,7 +57,8 @@ struct Settled {
 // A mailbox that was full for us has been emptied.
 struct RoomAgain {};
 // `claimant` says that it is a peer that has an association, `holder`, which lives here: is that
-// still there, once this shard has read what waits for it? The answer says only that it has.
+// still there, once this shard has read what waits for it? If its session is about to end, the
+// answer waits for its end. The answer says only that the claimant may look again.
 struct Inquiry {
   AssociationId holder{}, claimant{};
   ShardId asker{};

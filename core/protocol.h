@@ -76,15 +76,20 @@ struct Woken {};       // the deadline, or earlier
 struct Identified {};  // the answer to Identify: this association is that peer's
 struct IdentityRefused {
   std::string why;
-};                   // the other answer: say so to the peer, and Close
-struct Stopping {};  // the node stops: say goodbye and Close
+  bool connected_already = false;  // may be that peer, but another association is it
+};                                 // the other answer: say so to the peer, and Close
+struct Stopping {};                // the node stops: say goodbye and Close
+// The peer is here again, on another association, which waits to hear whether it may take the place
+// of this one. Close: it may, once this one is down. Linger: this one will Close in a while. If
+// neither is said, this one stays and the other is refused.
+struct Superseded {};
 // The answer to Reroute: all that is under way in this coordinator's flow has been delivered, or is
 // here. Publish the new path and forward what is held: the shards follow right after.
 struct Rerouting {};
 using SessionInput =
-    std::variant<AssociationUp, AssociationReceived, AssociationCongestion, AssociationPathChange,
-                 AssociationUnsent, AssociationDown, Submitted, Woken, Identified, IdentityRefused,
-                 Stopping, Rerouting>;
+    std::variant<AssociationUp, AssociationReceived, AssociationEnding, AssociationCongestion,
+                 AssociationPathChange, AssociationUnsent, AssociationDown, Submitted, Woken,
+                 Identified, IdentityRefused, Stopping, Superseded, Rerouting>;
 
 // Out: everything a step may want done, in order.
 struct Transmit {
@@ -92,6 +97,14 @@ struct Transmit {
 };  // on this association
 struct Close {
   CloseMode mode{};
+};
+// In a step with AssociationEnding or Superseded: something is owed to the peer first. The session
+// Closes once that is sent, and after some time in any case. Without it, the shard closes an
+// association that is ending.
+struct Linger {};
+// The peer does not want us to connect to it before that, on any link. It may connect to us.
+struct HoldOff {
+  Instant until{};
 };
 struct Identify {
   std::string peer;
@@ -122,8 +135,8 @@ struct Drop {
   std::string example;
   std::string peer;  // whose message it was; empty: that of the session which says so
 };
-using Action = std::variant<Transmit, Close, Identify, Accept, Forward, Undelivered, Ask, Publish,
-                            Reroute, Announce, Drop>;
+using Action = std::variant<Transmit, Close, Linger, HoldOff, Identify, Accept, Forward,
+                            Undelivered, Ask, Publish, Reroute, Announce, Drop>;
 
 // What one step wants done. Owned by the shard and reused: no allocation in steady state.
 class Outbox {
@@ -132,6 +145,8 @@ class Outbox {
 
   void transmit(Message message) { actions_.emplace_back(Transmit{std::move(message)}); }
   void close(CloseMode mode) { actions_.emplace_back(Close{mode}); }
+  void linger() { actions_.emplace_back(Linger{}); }
+  void hold_off(Instant until) { actions_.emplace_back(HoldOff{until}); }
   // Identified or IdentityRefused follows as the next input, before anything from outside.
   void identify(std::string peer) { actions_.emplace_back(Identify{std::move(peer)}); }
   void accept(ParcelPtr parcel) { actions_.emplace_back(Accept{std::move(parcel)}); }

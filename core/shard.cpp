@@ -5,16 +5,6 @@
 #include "core/shard_parts.h"
 
 namespace siglane {
-namespace {
-
-// Of a loop that has nothing else to do, microseconds. Each reads only a part of what waits in a
-// socket (of TCP, 64 KiB), and the end is behind all of it.
-constexpr unsigned kTurnsToReadAll = 64;
-// From one that waits to hear that it may be who it says, and is not read meanwhile, if it has a
-// socket of its own.
-constexpr std::size_t kHeldOfClaimantMax = 64;
-
-}  // namespace
 
 Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, Directory& directory,
              FactSink& facts, AskSink* asks, BufferPool& buffers, Counters& counters)
@@ -76,6 +66,7 @@ void Shard::on_event(AssociationId id, AssociationEvent event, Instant now) {
             counters_.add(Counter::bytes_received, bytes);
             push(id, std::move(received));
           },
+          [&](AssociationEnding& ending) { push(id, ending); },
           [&](AssociationUnsent& unsent) {
             counters_.add(Counter::messages_unsent);
             push(id, std::move(unsent));
@@ -147,6 +138,11 @@ void Shard::close_association(AssociationId id, AssociationDown down, Instant no
   if (entry == nullptr) return;
   counters_.add(Counter::associations_closed);
   facts_.on_fact(config_.id, id, fact::AssociationClosed{down.cause, down.detail}, now);
+  if (!entry->end_noted) {
+    note_end(*entry,
+             std::string(name_of(down.cause)) + (down.detail.empty() ? "" : ": " + down.detail),
+             now);
+  }
   if (entry->session == nullptr) {
     forget(id, now);
     return;
@@ -172,6 +168,7 @@ void Shard::forget(AssociationId id, Instant now) {
   if (!entry.peer.empty()) {
     const PeerKey peer{entry.module, entry.peer};
     directory_.release_peer(peer.first, peer.second);
+    answer_claimants(entry);
     wake_links(peer, now);
     tell_others(PeerFree{peer.first, peer.second});
   }
@@ -220,6 +217,9 @@ void Shard::drain_work(Instant now) {
 void Shard::step(AssociationId id, SessionInput input, Instant now) {
   const bool last = std::holds_alternative<AssociationDown>(input);
   const bool rerouting = std::holds_alternative<Rerouting>(input);
+  const bool ending = std::holds_alternative<AssociationEnding>(input);
+  const bool superseded = std::holds_alternative<Superseded>(input);
+  if (ending || superseded) find(id)->lingers = false;
   std::optional<SessionInput> next = std::move(input);
   while (next) {
     Entry* entry = find(id);
@@ -230,11 +230,11 @@ void Shard::step(AssociationId id, SessionInput input, Instant now) {
     if (const auto answer = std::move(entry->identity)) next = std::move(*answer);
   }
   if (rerouting && directory_.shards() == 1) find(id)->module->follow(config_.id, id);
-  if (last) {
-    forget(id, now);
-  } else {
-    arm(*find(id));
-  }
+  if (last) return forget(id, now);
+  Entry& entry = *find(id);
+  if (ending && !entry.lingers && !entry.closing) close_transport(id, CloseMode::graceful);
+  if (superseded && !entry.lingers && !entry.closing) answer_claimants(entry);
+  arm(entry);
 }
 
 void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now,
@@ -243,6 +243,10 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
     std::visit(Overloaded{
                    [&](Transmit& a) { transmit(from, std::move(a.message)); },
                    [&](Close& a) { close_transport(from, a.mode); },
+                   [&](Linger&) {
+                     if (Entry* entry = find(from)) entry->lingers = true;
+                   },
+                   [&](HoldOff& a) { hold_off(from, a.until); },
                    [&](Identify& a) { identify(from, a.peer, now); },
                    [&](Accept& a) {
                      OutboxLease routed(*this);
@@ -258,7 +262,7 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    },
                    [&](Publish& a) { module.publish(config_.id, from, std::move(a.change)); },
                    [&](Reroute&) { reroute(module, from); },
-                   [&](Announce& a) { facts_.on_fact(config_.id, from, a.fact, now); },
+                   [&](Announce& a) { announce(from, a.fact, now); },
                    [&](Drop& a) { drop(from, std::move(a), now); },
                },
                action);
@@ -281,6 +285,17 @@ void Shard::transmit(AssociationId id, Message message) {
   }
 }
 
+void Shard::announce(AssociationId from, const Fact& fact, Instant now) {
+  if (Entry* entry = find(from)) {
+    if (const auto* closed = std::get_if<fact::PeerClosed>(&fact)) {
+      note_end(*entry, closed->why, now);
+    } else if (std::holds_alternative<fact::PeerOpened>(fact)) {
+      entry->end_noted = false;
+    }
+  }
+  facts_.on_fact(config_.id, from, fact, now);
+}
+
 void Shard::close_transport(AssociationId id, CloseMode mode) {
   if (Entry* entry = find(id)) entry->closing = true;
   if (Association* association = transport_.find(id)) association->close(mode);
@@ -290,14 +305,17 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   Entry* entry = find(id);
   if (entry == nullptr) return;
   std::string objection = objection_to(*entry, peer);
-  if (objection.empty() && !entry->identified() && !directory_.bind_peer(entry->module, peer, id)) {
+  const bool connected_already =
+      objection.empty() && !entry->identified() && !directory_.bind_peer(entry->module, peer, id);
+  if (connected_already) {
     if (inquire(*entry, peer)) return;
     objection = "has an association already";
   }
   if (!objection.empty()) {
     counters_.add(Counter::associations_refused_identity);
     facts_.on_fact(config_.id, id, fact::PeerRefused{peer, objection}, now);
-    entry->identity = std::make_unique<SessionInput>(IdentityRefused{std::move(objection)});
+    entry->identity =
+        std::make_unique<SessionInput>(IdentityRefused{std::move(objection), connected_already});
     return;
   }
   if (!entry->identified()) {
@@ -305,9 +323,9 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
     directory_.remove_unidentified();
     entry->peer = peer;
     rest_links({entry->module, peer}, id);
+    if (auto link = link_of_.find(id); link != link_of_.end()) link->second->peer_here_since = now;
   }
   if (const PeerConfig* config = peers_.find(peer)) transport_.bind(id, *config);
-  if (auto link = link_of_.find(id); link != link_of_.end()) link->second->backoff.reset();
   entry->identity = std::make_unique<SessionInput>(Identified{});
 }
 
@@ -333,61 +351,6 @@ std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
     }
   }
   return {};
-}
-
-// A peer that has been restarted may be here again before the end of its old association was read,
-// which waits in another socket, perhaps of another shard. So that shard is asked first. false:
-// that has been done.
-bool Shard::inquire(Entry& entry, const std::string& peer) {
-  if (entry.claiming()) return false;
-  entry.newcomer->claims = peer;
-  transport_.pause_input(entry.id);
-  // None: it has just ended.
-  const auto holder = directory_.association_of(entry.module, peer).value_or(AssociationId::none);
-  on_inquiry({holder, entry.id, config_.id, kTurnsToReadAll});
-  return true;
-}
-
-void Shard::on_inquiry(Inquiry inquiry) {
-  if (find(inquiry.holder) != nullptr && inquiry.turns > 0) {
-    --inquiry.turns;
-    return tell(config_.id, inquiry);
-  }
-  // Where it moved to, or has been all the time.
-  const auto home = home_of(inquiry.holder).value_or(config_.id);
-  if (home != config_.id && inquiry.turns > 0) {
-    --inquiry.turns;
-    return tell(home, inquiry);
-  }
-  tell(inquiry.asker, Inquired{inquiry.claimant});
-}
-
-void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
-  auto& held = claimant.newcomer->held;
-  if (held.size() < kHeldOfClaimantMax || std::holds_alternative<AssociationDown>(input)) {
-    return held.push_back(std::move(input));
-  }
-  if (claimant.closing) return;
-  refuse(claimant, Counter::associations_refused_identity, claimant.newcomer->claims,
-         "sent more before it was let in than it may", now);
-}
-
-// If the other association was still there when its shard had read all, it stays. Who has gone away
-// meanwhile, or was sent, is nobody.
-void Shard::settle_claim(AssociationId id, Instant now) {
-  Entry* entry = find(id);
-  if (entry == nullptr || !entry->claiming()) return;
-  std::vector<SessionInput> held = std::move(entry->newcomer->held);
-  if (entry->closing || (!held.empty() && std::holds_alternative<AssociationDown>(held.back()))) {
-    entry->identity = std::make_unique<SessionInput>(IdentityRefused{"has gone away"});
-  } else {
-    const std::string peer = entry->newcomer->claims;
-    identify(id, peer, now);
-  }
-  transport_.resume_input(id);  // also if it is being closed: its end is to be read
-  if (!entry->identified()) entry->newcomer->claims.clear();
-  push(id, std::move(*std::exchange(entry->identity, nullptr)));
-  for (SessionInput& input : held) push(id, std::move(input));
 }
 
 // A parcel did not get on at `failed`: its module decides what next, unless it has been everywhere.
@@ -456,7 +419,7 @@ void Shard::run_due(Instant now) {
     link.armed.reset();
     if (!link.retry_at || stopping_) continue;
     if (*link.retry_at <= now) {
-      connect(alive);
+      connect(alive, now);
     } else {
       reconnects_.want(alive, link.armed, link.retry_at);
     }

@@ -137,6 +137,10 @@ class Shard final : public TransportSink {
   void on_inquiry(Inquiry inquiry);
   void hold(Entry& claimant, SessionInput input, Instant now);
   void settle_claim(AssociationId id, Instant now);
+  void answer_claimants(Entry& holder);
+  void announce(AssociationId from, const Fact& fact, Instant now);
+  void note_end(Entry& entry, const std::string& why, Instant now);
+  void hold_off(AssociationId from, Instant until);
   void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
             ProtocolModule* module);
   void arm(Entry& entry);
@@ -176,7 +180,8 @@ class Shard final : public TransportSink {
   void arrive(Arrival& arrival, Instant now);
 
   // shard_links.cpp
-  void connect(const std::shared_ptr<Link>& link);
+  void connect(const std::shared_ptr<Link>& link, Instant now);
+  void retry_at(const std::shared_ptr<Link>& link, Instant at);
   void retry(const std::shared_ptr<Link>& link, Instant now);
   void rest_links(const PeerKey& peer, AssociationId holder);
   void wake_links(const PeerKey& peer, Instant now);

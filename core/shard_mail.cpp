@@ -258,8 +258,8 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
   Entry* entry = find(id);
   Mailbox* target = directory_.mailbox_of(to);
   if (entry == nullptr || entry->coordinator || entry->session == nullptr || entry->closing ||
-      entry->claiming() || to == config_.id || target == nullptr || stopping_ ||
-      transport_.seat(id) == Seat::bound) {
+      entry->claiming() || !entry->claimants.empty() || to == config_.id || target == nullptr ||
+      stopping_ || transport_.seat(id) == Seat::bound) {
     return false;
   }
   // What it has sent must be out of this shard before it can send from another; and this shard must

@@ -42,6 +42,9 @@ struct Shard::Entry {
   std::unique_ptr<Newcomer> newcomer;  // null: identified, or a coordinator
   std::string peer;
   std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step
+  bool lingers = false;                    // its session has something to send before it closes
+  bool end_noted = false;                  // its session has said why it closes
+  std::vector<Inquiry> claimants;          // they wait for its end, which is near
   Instant since{};
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
   std::uint64_t messages_balanced = 0;  // received and sent by the last balance()
@@ -51,11 +54,19 @@ struct Shard::Entry {
 // Connected or connecting (`current`), or going to be (`retry_at`); else it rests, as another
 // association is its peer.
 struct Shard::Link {
+  // Its peer has no association any more.
+  void peer_gone(Instant now, Duration lasting) {
+    if (peer_here_since && now - *peer_here_since >= lasting) backoff.reset();
+    peer_here_since.reset();
+  }
+
   EndpointId local{};
   PeerConfig peer;
   Backoff backoff;
   AssociationId current = AssociationId::none;
   std::optional<Instant> retry_at = std::nullopt;
+  // Since when its peer is identified, or it rests.
+  std::optional<Instant> peer_here_since = std::nullopt;
   Deadlines<std::weak_ptr<Link>>::Slot armed = std::nullopt;
 };
 

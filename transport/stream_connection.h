@@ -84,7 +84,7 @@ class StreamConnection final : public Association {
   SendOutcome send(Message&& message) override;
   void close(CloseMode mode) override;
 
-  bool movable() const { return phase_ == Phase::open && broken_ == 0; }
+  bool movable() const { return phase_ == Phase::open && broken_ == 0 && !peer_ended_; }
   // Stops watching and gives everything away. Precondition: movable().
   StreamState detach();
 
@@ -106,10 +106,8 @@ class StreamConnection final : public Association {
  private:
   enum class Phase { connecting, securing, open, flushing, awaiting_end, ended, moved };
 
-  bool receiving() const {
-    return phase_ == Phase::securing || phase_ == Phase::open || phase_ == Phase::flushing ||
-           phase_ == Phase::awaiting_end;
-  }
+  bool alive() const { return sending() || phase_ == Phase::awaiting_end; }
+  bool receiving() const { return alive() && !peer_ended_; }
   bool sending() const {
     return phase_ == Phase::securing || phase_ == Phase::open || phase_ == Phase::flushing;
   }
@@ -129,6 +127,7 @@ class StreamConnection final : public Association {
   std::optional<std::size_t> whole_message();
   void deliver(std::size_t size);
   void read_ended(int error);
+  void peer_ended();
   void write_some();
   void note_written(std::size_t bytes);
   void front_is_out(Instant now);
@@ -158,6 +157,7 @@ class StreamConnection final : public Association {
   bool blocked_ = false;     // the socket takes no more for now
   bool paused_ = false;      // nothing is read for now
   bool input_left_ = false;  // adopted with input that is to be looked at first
+  bool peer_ended_ = false;  // its half of the stream: there is nothing more to read
   bool in_consume_ = false;
   Bytes unread_;    // while consuming: what is left of it
   int broken_ = 0;  // errno: drain, then end

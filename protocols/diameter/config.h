@@ -50,8 +50,13 @@ struct DiameterConfig {
   bool relay = false;  // advertises the relay application, and relays what is for other realms
   Duration watchdog_interval = 30s;     // Tw of RFC 3539 §3.4.1, which asks for at least 6 s
   Duration capabilities_timeout = 10s;  // from Up to the peer's CER or CEA
-  // For a goodbye: at most half of it for answers that are still to come, the rest for the DPA.
+  // For a goodbye. Ours: at most half of it for answers that are still to come, the rest for the
+  // DPA. The peer's: for the answers that it is owed before its DPA, and then as much for its
+  // disconnect.
   Duration disconnect_timeout = 5s;
+  // We do not connect to a peer for so long after its DPR said BUSY or DO_NOT_WANT_TO_TALK_TO_YOU;
+  // 0: as after any other.
+  Duration disconnect_holdoff = 5min;
   Duration request_timeout = 10s;  // from our sending a request to its answer
   DiameterLimits limits;
   std::vector<DiameterPeerConfig> peers;

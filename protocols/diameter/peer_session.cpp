@@ -11,6 +11,26 @@
 // is open stands in peer_traffic.cpp.
 
 namespace siglane::diameter {
+namespace {
+
+// When the peer already has another connection, which waits for the end of this one: for answers
+// that are still to come, and then for what is written to leave.
+constexpr Duration kLastAnswers = 1s;
+constexpr Duration kGiveWay = 200ms;
+
+}  // namespace
+
+std::string name_of(DisconnectCause cause) {
+  switch (cause) {
+    case DisconnectCause::rebooting:
+      return "REBOOTING";
+    case DisconnectCause::busy:
+      return "BUSY";
+    case DisconnectCause::do_not_want_to_talk_to_you:
+      return "DO_NOT_WANT_TO_TALK_TO_YOU";
+  }
+  return "Disconnect-Cause " + std::to_string(static_cast<std::int32_t>(cause));
+}
 
 bool wins_election(std::string_view local_origin_host, std::string_view received_origin_host) {
   return identity_less(received_origin_host, local_origin_host);
@@ -28,7 +48,8 @@ void PeerSession::step(SessionInput input, Instant now, Outbox& out) {
   [[maybe_unused]] const PeerState before = state();
   [[maybe_unused]] const PeerEvent event =
       std::visit([&](auto& one) { return on(one, now, out); }, input);
-  send_dpr_if_due(now, out);
+  say_goodbye_if_due(now, out);
+  close_if_done(now, out);
   assert(is_in_table(before, event, state()));
 }
 
@@ -60,7 +81,7 @@ std::optional<Instant> PeerSession::deadline() const {
   if (const auto* open = std::get_if<Open>(&state_)) sooner(open->watchdog.deadline());
   if (const auto* closing = std::get_if<Closing>(&state_)) {
     sooner(closing->by);
-    sooner(closing->dpr_by);
+    sooner(closing->goodbye_by);
   }
   return at;
 }
@@ -98,8 +119,14 @@ PeerEvent PeerSession::on(AssociationUp& up, Instant now, Outbox& out) {
 
 PeerEvent PeerSession::on(AssociationDown& down, Instant, Outbox& out) {
   if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
-  refuse_requests("connection is down: " + std::string(siglane::name_of(down.cause)),
-                  PeerChange::State::closed, out);
+  lose("connection is down: " + std::string(siglane::name_of(down.cause)), out);
+  state_ = Closed{};
+  return PeerEvent::disconnected;
+}
+
+// No answer comes over it any more.
+void PeerSession::lose(std::string why, Outbox& out) {
+  refuse_requests(std::move(why), PeerChange::State::closed, out);
   // RFC 3539 Appendix A sends every peer whose connection went down through REOPEN. Here it is only
   // one whose watchdog failed: who merely restarted would be kept waiting for two Tw more.
   const auto* open = std::get_if<Open>(&state_);
@@ -107,8 +134,50 @@ PeerEvent PeerSession::on(AssociationDown& down, Instant, Outbox& out) {
     publish(PeerChange::State::failed, out);
   }
   fail_pending(Why::not_open, out);
-  state_ = Closed{};
-  return PeerEvent::disconnected;
+}
+
+// The peer sends nothing more. It may still read, and gets what it is owed.
+PeerEvent PeerSession::on(AssociationEnding&, Instant now, Outbox& out) {
+  if (std::holds_alternative<Open>(state_)) {
+    lose("the peer has ended the connection", out);
+    state_ = Closing{now + config_.disconnect_timeout};
+  }
+  if (auto* closing = std::get_if<Closing>(&state_)) {
+    closing->peer_ended = true;
+    if (!closing->dpr) closing->goodbye_by.reset();  // no DPA can come to a DPR of ours
+    fail_pending(Why::not_open, out);
+    if (unanswered_ > 0) out.linger();
+  } else if (!std::holds_alternative<Closed>(state_)) {
+    close(CloseMode::graceful, now, out);
+  }
+  return PeerEvent::peer_ended;
+}
+
+// RFC 6733 §5.6 rejects a second connection (R-Reject) while the first is open. It is as good as
+// closed where one of the two has said goodbye, and where the peer has not answered its watchdog:
+// then RFC 3539 §3.4.1 has taken its requests elsewhere already, and what remains is to close it.
+PeerEvent PeerSession::on(Superseded&, Instant now, Outbox& out) {
+  if (const auto* open = std::get_if<Open>(&state_)) {
+    if (open->watchdog.state() == Watchdog::State::suspect) {
+      lose("no answer to its watchdog", out);
+      close(CloseMode::abort, now, out);
+    }
+  } else if (auto* closing = std::get_if<Closing>(&state_)) {
+    closing->superseded = true;
+    if (unanswered_ > 0) out.linger();
+    if (closing->by) closing->by = std::min(*closing->by, now + kLastAnswers);
+  }
+  return PeerEvent::superseded;
+}
+
+// The peer has ended the connection, or has another, and is owed nothing more.
+void PeerSession::close_if_done(Instant now, Outbox& out) {
+  auto* closing = std::get_if<Closing>(&state_);
+  if (closing == nullptr || unanswered_ > 0) return;
+  if (!closing->peer_ended && !closing->superseded) return;
+  out.close(CloseMode::graceful);
+  if (closing->superseded && closing->by) closing->by = std::min(*closing->by, now + kGiveWay);
+  closing->peer_ended = closing->superseded = false;
 }
 
 PeerEvent PeerSession::on(Stopping&, Instant now, Outbox& out) {
@@ -120,7 +189,7 @@ PeerEvent PeerSession::on(Stopping&, Instant now, Outbox& out) {
   }
   // A DPR makes the peer close soon, and what had its answer still to come would get none. So
   // nothing new is taken, and what is here already has its time first.
-  refuse_requests("we disconnect", PeerChange::State::closed, out);
+  refuse_requests("we disconnect: " + name_of(kOurCause), PeerChange::State::closed, out);
   state_ = Closing{now + config_.disconnect_timeout, now + config_.disconnect_timeout / 2};
   return PeerEvent::stop;
 }
@@ -269,11 +338,12 @@ PeerEvent PeerSession::on(IdentityRefused& refused, Instant now, Outbox& out) {
   if (const auto* wait = std::get_if<WaitIdentity>(&state_)) {
     if (!wait->initiator) {
       // RFC 6733 §5.3: "CERs received from unknown peers MAY be silently discarded, or a CEA MAY be
-      // issued with the Result-Code AVP set to DIAMETER_UNKNOWN_PEER." One that we know and have
-      // already is not unknown: that election is over.
-      const bool have_it = routes_.load()->peer(std::string_view(peer_.name)) != nullptr;
-      answer_cer(wait->cer, have_it ? result::election_lost : result::unknown_peer, refused.why,
-                 wait->caused_at, nullptr, out);
+      // issued with the Result-Code AVP set to DIAMETER_UNKNOWN_PEER." One that is connected is not
+      // unknown, and no election was held. RFC 6733 has no code for the R-Reject of §5.6;
+      // freeDiameter says UNABLE_TO_COMPLY too.
+      answer_cer(wait->cer,
+                 refused.connected_already ? result::unable_to_comply : result::unknown_peer,
+                 refused.why, wait->caused_at, nullptr, out);
     }
     close(CloseMode::graceful, now, out);
   }

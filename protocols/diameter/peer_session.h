@@ -20,6 +20,11 @@
 
 namespace siglane::diameter {
 
+// What our DPRs say: the node stops, which is the only occasion for one.
+inline constexpr DisconnectCause kOurCause = DisconnectCause::rebooting;
+// As RFC 6733 §5.4.3 writes it; a number for what that does not define.
+std::string name_of(DisconnectCause cause);
+
 // One connection to one peer: capabilities exchange, watchdog, disconnect (RFC 6733 §5), and the
 // requests that wait for their answer here. Takes RequestParcels and AnswerParcels to send, gives
 // away the ones that arrive. Pure, like every session.
@@ -58,10 +63,15 @@ class PeerSession final : public Session {
     std::uint32_t dwr = 0;  // the last one's hop-by-hop identifier
   };
   struct Closing {
-    std::optional<Instant> by;  // nothing: its Down is on the way
-    // We are going to send a DPR: as soon as nothing waits for its answer, and then at the latest.
-    std::optional<Instant> dpr_by = std::nullopt;
+    std::optional<Instant> by;  // then it is aborted; nothing: its Down is on the way
+    // A goodbye is still to be said, our DPR or the DPA to the peer's: once nothing waits for its
+    // answer, and then at the latest.
+    std::optional<Instant> goodbye_by = std::nullopt;
+    std::optional<Header> dpr = std::nullopt;  // the peer's, which waits for its DPA
+    Instant dpr_caused_at{};
     bool dpr_sent = false;
+    // Close once the peer has all its answers: it sends nothing more, or it is here again.
+    bool peer_ended = false, superseded = false;
   };
   using State = std::variant<Closed, WaitCer, WaitCea, WaitIdentity, Open, Closing>;
 
@@ -76,6 +86,7 @@ class PeerSession final : public Session {
   // One for each input; the answer is the row's event.
   PeerEvent on(AssociationUp& up, Instant now, Outbox& out);
   PeerEvent on(AssociationReceived& received, Instant now, Outbox& out);
+  PeerEvent on(AssociationEnding& ending, Instant now, Outbox& out);
   PeerEvent on(AssociationUnsent& unsent, Instant now, Outbox& out);
   PeerEvent on(AssociationDown& down, Instant now, Outbox& out);
   PeerEvent on(Submitted& submitted, Instant now, Outbox& out);
@@ -83,6 +94,7 @@ class PeerSession final : public Session {
   PeerEvent on(Identified& identified, Instant now, Outbox& out);
   PeerEvent on(IdentityRefused& refused, Instant now, Outbox& out);
   PeerEvent on(Stopping& stopping, Instant now, Outbox& out);
+  PeerEvent on(Superseded& superseded, Instant now, Outbox& out);
   PeerEvent on(AssociationCongestion& congestion, Instant now, Outbox& out);
   PeerEvent on(AssociationPathChange& path, Instant now, Outbox& out);
   PeerEvent on(Rerouting& rerouting, Instant now, Outbox& out);
@@ -101,7 +113,10 @@ class PeerSession final : public Session {
   void send_request(RequestPtr request, AssociationId from, Instant now, Outbox& out);
   void send_answer(AnswerPtr answer, Outbox& out);
   void send_dwr(Outbox& out);
-  void send_dpr_if_due(Instant now, Outbox& out);
+  void send_dpr(Outbox& out);
+  void send_dpa(const Header& dpr, Instant caused_at, Outbox& out);
+  void say_goodbye_if_due(Instant now, Outbox& out);
+  void close_if_done(Instant now, Outbox& out);
   void answer_cer(const Header& cer, ResultCode result, std::string_view why, Instant caused_at,
                   const Violation* violation, Outbox& out);
   void reject_cer(const MessageView& cer, ResultCode result, std::string_view why,
@@ -121,6 +136,7 @@ class PeerSession final : public Session {
   void take_requests(Outbox& out);
   void refuse_requests(std::string why, PeerChange::State change, Outbox& out);
   void fail_pending(Why why, Outbox& out);
+  void lose(std::string why, Outbox& out);
   void close(CloseMode mode, Instant now, Outbox& out);
   void violated(std::string_view what, Outbox& out);
   const DiameterPeerConfig* configured(std::string_view origin_host) const;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "protocols/diameter/answers.h"
@@ -109,6 +110,8 @@ PeerEvent PeerSession::on(AssociationReceived& received, Instant now, Outbox& ou
     case PeerEvent::unsent:
     case PeerEvent::stop:
     case PeerEvent::timer:
+    case PeerEvent::peer_ended:
+    case PeerEvent::superseded:
     case PeerEvent::disconnected:
     case PeerEvent::other:
       break;  // event_of gives none of these
@@ -209,17 +212,30 @@ void PeerSession::obey(Watchdog::Order order, Instant now, Outbox& out) {
 
 // --- Goodbye, RFC 6733 §5.4 ----------------------------------------------------------------------
 
-void PeerSession::send_dpr_if_due(Instant now, Outbox& out) {
+// Who gets a DPA disconnects, and who gets a DPR says nothing more. So the answers that are owed go
+// first; while a DPR of ours waits, those to our own requests come first too.
+void PeerSession::say_goodbye_if_due(Instant now, Outbox& out) {
   auto* closing = std::get_if<Closing>(&state_);
-  if (closing == nullptr || !closing->dpr_by) return;
-  if ((unanswered_ > 0 || pending_.size() > 0) && now < *closing->dpr_by) return;
-  closing->dpr_by.reset();
-  closing->dpr_sent = true;
+  if (closing == nullptr || !closing->goodbye_by) return;
+  const bool waits = unanswered_ > 0 || (!closing->dpr && pending_.size() > 0);
+  if (waits && now < *closing->goodbye_by) return;
+  closing->goodbye_by.reset();
+  if (!closing->dpr) {
+    closing->dpr_sent = true;
+    return send_dpr(out);
+  }
+  send_dpa(*closing->dpr, closing->dpr_caused_at, out);
+  // "The receiver of the Disconnect-Peer-Answer message initiates the transport disconnect." Wait
+  // for that, within limits.
+  if (closing->by) closing->by = std::min(*closing->by, now + config_.disconnect_timeout);
+}
+
+void PeerSession::send_dpr(Outbox& out) {
   auto dpr = MessageBuilder::request(out.buffers(), command::disconnect_peer, pending_.next_id(),
                                      static_cast<std::uint32_t>(random_.next()));
   dpr.add(avp::origin_host, config_.origin_host)
       .add(avp::origin_realm, config_.origin_realm)
-      .add(avp::disconnect_cause, DisconnectCause::rebooting);
+      .add(avp::disconnect_cause, kOurCause);
   out.count(Counter::diameter_requests_sent);
   transmit(std::move(dpr).finish(), Instant{}, 0, out);
 }
@@ -229,17 +245,38 @@ void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now,
   if (const auto violation = objection_to(dpr)) {
     return answer_here(dpr, violation->result, violation->what, caused_at, &*violation, out);
   }
-  auto dpa = begin_answer(out.buffers(), dpr, config_, result::success);
-  out.count(Counter::diameter_answers_sent);
-  transmit(std::move(dpa).finish(), caused_at, 0, out);
   if (auto* closing = std::get_if<Closing>(&state_)) {
-    closing->dpr_by.reset();  // the peer disconnects, so that we need not
+    // The peer disconnects, so that we need not. A second DPR does not wait any longer.
+    if (closing->dpr && closing->goodbye_by) {
+      send_dpa(*closing->dpr, closing->dpr_caused_at, out);
+      closing->goodbye_by = now;
+    }
+    closing->goodbye_by = closing->goodbye_by.value_or(now);
+    closing->dpr = dpr.header();
+    closing->dpr_caused_at = caused_at;
     return;
   }
-  refuse_requests("peer disconnects", PeerChange::State::closed, out);
-  // "The receiver of the Disconnect-Peer-Answer message initiates the transport disconnect." Wait
-  // for that, within limits.
-  state_ = Closing{now + config_.disconnect_timeout};
+  const auto cause = dpr.get(avp::disconnect_cause).value_or(DisconnectCause::rebooting);
+  fact::PeerClosed closed{peer_.name, "the peer disconnects: " + name_of(cause)};
+  // RFC 6733 §5.4.3, of BUSY and of DO_NOT_WANT_TO_TALK_TO_YOU: "A receiver of a DPR with the above
+  // result code SHOULD NOT attempt reconnection."
+  if (cause == DisconnectCause::busy || cause == DisconnectCause::do_not_want_to_talk_to_you) {
+    closed.hold_off = config_.disconnect_holdoff;
+    out.hold_off(now + config_.disconnect_holdoff);
+  }
+  if (std::exchange(takes_requests_, false)) publish(PeerChange::State::closed, out);
+  out.announce(std::move(closed));
+  state_ = Closing{now + 2 * config_.disconnect_timeout, now + config_.disconnect_timeout,
+                   dpr.header(), caused_at};
+}
+
+void PeerSession::send_dpa(const Header& dpr, Instant caused_at, Outbox& out) {
+  auto dpa = MessageBuilder::answer(out.buffers(), dpr, false);
+  dpa.add(avp::result_code, static_cast<std::uint32_t>(result::success))
+      .add(avp::origin_host, config_.origin_host)
+      .add(avp::origin_realm, config_.origin_realm);
+  out.count(Counter::diameter_answers_sent);
+  transmit(std::move(dpa).finish(), caused_at, 0, out);
 }
 
 void PeerSession::on_dpa(Outbox& out) {
@@ -324,7 +361,8 @@ void PeerSession::transmit(Buffer payload, Instant caused_at, std::uint16_t stre
       Message{StreamId{stream}, PayloadProtocol::diameter, false, caused_at, std::move(payload)});
 }
 
-// Base messages keep to stream 0; the others spread, so that none waits for another's loss.
+// Base messages keep to stream 0; the others spread, so that none waits for another's loss. While
+// we close, all keep to it, so that no DPA overtakes an answer.
 std::uint16_t PeerSession::stream_for(std::uint32_t hop_by_hop) const {
   const auto* open = std::get_if<Open>(&state_);
   if (streams_out_ == 1 || open == nullptr || !open->settled) return 0;

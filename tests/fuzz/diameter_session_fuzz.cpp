@@ -62,6 +62,7 @@ class Victim {
     require(session_->status().pending <= 8);
   }
   void receive(Buffer payload) {
+    if (ended_) return;
     Message message;
     message.payload = std::move(payload);
     give(AssociationReceived{std::move(message)});
@@ -81,6 +82,15 @@ class Victim {
     parcel->message = std::move(request).finish();
     parcel->header = *Header::read(parcel->message.bytes());
     give(Submitted{kApplication, std::move(parcel)});
+  }
+  // Nothing is received after it.
+  void end() {
+    if (!std::exchange(ended_, true)) give(AssociationEnding{});
+  }
+  // Only who is identified has a place to give up.
+  void supersede() {
+    const auto state = session_->status().state;
+    if (state.ends_with("Open") || state == "Closing") give(Superseded{});
   }
   // Its application answers the oldest request that it has.
   void answer_request() {
@@ -134,6 +144,7 @@ class Victim {
   }
 
   bool refuse_;
+  bool ended_ = false;
   BufferPool pool_;
   Counters counters_;
   DiameterModule module_{config_of("us.example")};
@@ -176,6 +187,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     if ((*what & 16) != 0) victim.give(Stopping{});
     if ((*what & 32) != 0) victim.answer_request();
+    if ((*what & 64) != 0) victim.supersede();
+    if ((*what & 128) != 0) victim.end();
     victim.receive(std::move(payload));
   }
   victim.give(AssociationDown{DownCause::lost, {}});

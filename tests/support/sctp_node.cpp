@@ -281,6 +281,7 @@ void Node::on_event(AssociationId id, AssociationEvent event, Instant) {
                    if (on_message) return on_message(id, received.message);
                    mine.received.push_back(text_of(received.message));
                  },
+                 [&](AssociationEnding&) { ADD_FAILURE() << "SCTP has no half-closed state"; },
                  [&](AssociationCongestion& congestion) {
                    mine.congestion.push_back(congestion.congested);
                  },

@@ -55,6 +55,16 @@ class TextSession final : public Session {
         parcel->text = text.substr(3 + end + 1);
         parcel->origin = id_;
         out.accept(std::move(parcel));
+      } else if (text.starts_with("bye ")) {  // and no connect for so many milliseconds
+        out.announce(fact::PeerClosed{peer_, "said bye"});
+        out.hold_off(now + std::chrono::milliseconds(std::stoi(text.substr(4))));
+      } else if (text == "leave") {
+        leaving_ = true;
+      } else if (text == "owe") {
+        owes_ = true;
+      } else if (text == "paid") {
+        log_.push_back(text);
+        out.close(CloseMode::graceful);
       } else if (text.starts_with("wake ")) {
         wake_at_ = now + std::chrono::milliseconds(std::stoi(text.substr(5)));
       } else {
@@ -64,6 +74,7 @@ class TextSession final : public Session {
       say(out, static_cast<TextParcel&>(*submitted->parcel).text);
     } else if (std::holds_alternative<Identified>(input)) {
       log_.push_back("identified " + peer_);
+      if (hangs_up) out.close(CloseMode::graceful);
     } else if (auto* refused = std::get_if<IdentityRefused>(&input)) {
       log_.push_back("refused " + refused->why);
       say(out, "no");
@@ -75,6 +86,12 @@ class TextSession final : public Session {
       }
     } else if (auto* unsent = std::get_if<AssociationUnsent>(&input)) {
       log_.push_back("unsent " + text_of(unsent->message));
+    } else if (std::holds_alternative<AssociationEnding>(input)) {
+      log_.push_back("ending");
+      if (owes_) out.linger();
+    } else if (std::holds_alternative<Superseded>(input)) {
+      if (leaving_) out.close(CloseMode::abort);
+      if (owes_) out.linger();
     } else if (std::holds_alternative<Stopping>(input)) {
       out.close(CloseMode::graceful);
     } else if (auto* down = std::get_if<AssociationDown>(&input)) {
@@ -91,10 +108,12 @@ class TextSession final : public Session {
   }
 
   std::string own_name = "alice";
+  bool hangs_up = false;
 
  private:
   AssociationId id_;
   bool initiator_;
+  bool leaving_ = false, owes_ = false;
   std::string peer_;
   std::vector<std::string>& log_;
   std::optional<Instant> wake_at_;
@@ -111,6 +130,7 @@ struct TextModule final : ProtocolModule {
                                         std::uint64_t) const override {
     auto session = std::make_unique<TextSession>(id, up, log);
     session->own_name = own_name;
+    session->hangs_up = hangs_up;
     opened.push_back(id);
     return session;
   }
@@ -129,6 +149,7 @@ struct TextModule final : ProtocolModule {
   void publish(ShardId, AssociationId, ParcelPtr) override { ++published; }
 
   std::string own_name = "alice";
+  bool hangs_up = false;  // as soon as a peer is identified
   AssociationId application{};
   bool retry = false;
   bool drops = false;
@@ -383,6 +404,11 @@ class ReturnTest : public TwoShardTest {
   }
 
   void says(const std::string& text) { sends(again, text); }
+  void the_first_reads(const std::string& text) {
+    Message message;
+    message.payload = Buffer::copy_of(as_bytes(text));
+    server.shard.on_event(first_association, AssociationReceived{std::move(message)}, world.now());
+  }
   void the_first_reads_the_end() {
     server.shard.on_event(first_association, AssociationDown{DownCause::lost, {}}, world.now());
   }
@@ -408,6 +434,30 @@ TEST_F(ReturnTest, IsRefusedIfThePeerIsStillThereThen) {
   ASSERT_FALSE(server_module.log.empty());
   EXPECT_EQ(server_module.log.front(), "refused has an association already");
   EXPECT_EQ(server.directory.association_of(&server_module, "alice"), first_association);
+}
+
+TEST_F(ReturnTest, TakesThePlaceOfAnAssociationThatOnlyWaitsForItsEnd) {
+  the_first_reads("leave");
+  many_turns();
+  EXPECT_THAT(server_module.log, IsEmpty()) << "nobody is let in before the other is down";
+  world.run_for(5ms);  // before she connects to the first shard again
+  many_turns();
+  EXPECT_THAT(server_module.log, ElementsAre("down local_close", "identified alice"));
+  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
+  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 0u);
+}
+
+TEST_F(ReturnTest, WaitsForAnAssociationThatIsStillOwedSomething) {
+  the_first_reads("owe");
+  many_turns();
+  many_turns();
+  EXPECT_THAT(server_module.log, IsEmpty());
+  EXPECT_FALSE(server.shard.move(first_association, ShardId{1}, world.now()));
+  the_first_reads("paid");
+  world.run_for(5ms);  // before she connects to the first shard again
+  many_turns();
+  EXPECT_THAT(server_module.log, ElementsAre("paid", "down local_close", "identified alice"));
+  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
 }
 
 TEST_F(ReturnTest, IsNobodyIfItHasEndedMeanwhile) {
@@ -498,6 +548,49 @@ TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
   EXPECT_TRUE(world.run_until([&] { return !later_module.log.empty(); }, 31s));
 }
 
+// However a peer ends each connection at once, it is not connected to in a loop.
+TEST_F(ShardTest, BacksOffFromAPeerThatAcceptsAndCloses) {
+  SimNode stranger(world, PeerTable({peer("server", "10.0.0.1")}));
+  auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
+  stranger.shard.keep_connected(local, peer("server", "10.0.0.1"));
+  world.run_for(30s);
+  EXPECT_GE(server.counters.get(Counter::associations_refused_address), 5u);
+  EXPECT_LE(server.counters.get(Counter::associations_refused_address), 10u);
+}
+
+TEST_F(ShardTest, BacksOffFromAPeerThatIsIdentifiedAndCloses) {
+  server_module.hangs_up = true;
+  connect();
+  world.run_for(30s);
+  EXPECT_EQ(std::count(client_module.log.begin(), client_module.log.end(), "identified server"),
+            static_cast<std::ptrdiff_t>(client_module.opened.size()));
+  EXPECT_GE(client_module.opened.size(), 5u);
+  EXPECT_LE(client_module.opened.size(), 10u);
+}
+
+TEST_F(ShardTest, BacksOffFromAPeerThatRefusesWhoWeAre) {
+  client_module.own_name = "mallory";
+  connect();
+  world.run_for(30s);
+  EXPECT_GE(server.counters.get(Counter::associations_refused_identity), 5u);
+  EXPECT_LE(server.counters.get(Counter::associations_refused_identity), 10u);
+}
+
+TEST_F(ShardTest, ForgetsItsBackOffOnceAConnectionHasLasted) {
+  const auto cut_after = [&](Duration open) {
+    const std::size_t before = client_module.opened.size();
+    world.run_for(open);
+    client.transport.cut(client_module.opened.back());
+    const Instant cut = world.now();
+    EXPECT_TRUE(world.run_until([&] { return client_module.opened.size() > before; }, 60s));
+    return world.now() - cut;
+  };
+  connect_and_wait();
+  for (int i = 0; i < 6; ++i) (void)cut_after(1s);
+  EXPECT_GT(cut_after(9s), 5s);
+  EXPECT_LT(cut_after(11s), BackoffConfig{}.first + 2ms);
+}
+
 TEST_F(ShardTest, ReconnectsAfterALoss) {
   connect_and_wait();
   client.transport.cut(client_module.opened.back());
@@ -580,6 +673,118 @@ TEST_F(RestTest, BeginsWhenAConnectFailsWhileThePeerIsOnTheOtherShard) {
   expect_rest_for(5min);
   ends(hers);
   expect_connect_soon();
+}
+
+TEST_F(RestTest, GrowsLongerWhileThePeerComesAndGoes) {
+  keep_connected();
+  for (int i = 0; i < 300; ++i) {  // 30 s
+    const AssociationId id = next_association_id();
+    comes(id);
+    world.run_for(50ms);
+    ends(id);
+    world.run_for(50ms);
+  }
+  EXPECT_LE(connects(), 10u);
+}
+
+// --- A peer that wants to be left alone ----------------------------------------------------------
+
+TEST_F(RestTest, LastsUntilTheHoldOffIsOverOnWhicheverShardThePeerSaidBye) {
+  comes(hers);
+  keep_connected();
+  sends(hers, "bye 300000");
+  ends(hers);
+  world.run_for(299s);
+  EXPECT_EQ(connects(), 0u);
+  EXPECT_TRUE(world.run_until([&] { return connects() == 1; }, 1002ms));
+}
+
+TEST_F(RestTest, LastsThroughAHoldOffThatCameWhileTheLinkWasGoingToConnect) {
+  keep_connected();
+  world.run_for(10ms);
+  ASSERT_EQ(connects(), 1u);  // the back-off runs
+  comes(hers);
+  sends(hers, "bye 300000");
+  ends(hers);
+  world.run_for(299s);
+  EXPECT_EQ(connects(), 1u);
+  EXPECT_TRUE(world.run_until([&] { return connects() == 2; }, 1002ms));
+}
+
+TEST_F(RestTest, IsOverSoonIfThePeerHasComeByItselfSinceItSaidBye) {
+  comes(hers);
+  keep_connected();
+  sends(hers, "bye 300000");
+  ends(hers);
+  const AssociationId again = next_association_id();
+  comes(again);
+  EXPECT_EQ(server_module.log.back(), "identified alice");
+  world.run_for(60s);
+  EXPECT_EQ(connects(), 0u);
+  ends(again);
+  expect_connect_soon();
+}
+
+TEST_F(TwoShardTest, AHoldOffIsKeptByTheShardThatALinkHasMovedTo) {
+  SimNode elsewhere(world, PeerTable({peer("alice", "10.0.0.1")}));
+  TextModule quiet;
+  ASSERT_TRUE(elsewhere.shard.open(endpoint("in", "10.0.0.2", true), quiet));
+  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));
+  ASSERT_TRUE(world.run_until([&] { return !server_module.log.empty(); }));
+  const AssociationId ours = server_module.opened.back();
+  ASSERT_TRUE(server.shard.move(ours, ShardId{1}, world.now()));
+  many_turns();
+  sends(ours, "bye 300000");
+  ends(ours);
+  ASSERT_TRUE(second.next_deadline());
+  EXPECT_EQ(*second.next_deadline(), world.now() + 300s);
+  EXPECT_FALSE(server.shard.next_deadline());
+}
+
+TEST_F(ShardTest, RemembersWhyTheLastAssociationOfAPeerHasEnded) {
+  connect_and_wait();
+  EXPECT_EQ(server.directory.past_of(&server_module, "alice").why, "");
+  client_says("bye 5000");
+  world.run_for(1s);
+  client.transport.cut(client_module.opened.back());
+  world.run_for(5ms);
+  PeerPast past = server.directory.past_of(&server_module, "alice");
+  EXPECT_EQ(past.why, "said bye");
+  EXPECT_TRUE(past.held_off_until);
+  ASSERT_TRUE(world.run_until([&] { return server_module.opened.size() == 2; }));
+  world.run_for(1s);
+  past = server.directory.past_of(&server_module, "alice");
+  EXPECT_EQ(past.why, "said bye");
+  EXPECT_FALSE(past.held_off_until) << "it is here again";
+  client.transport.cut(client_module.opened.back());
+  world.run_for(5ms);
+  past = server.directory.past_of(&server_module, "alice");
+  EXPECT_EQ(past.why, "lost");
+  EXPECT_GT(past.ended_at, world.now() - 10ms);
+}
+
+// --- A peer that has ended its half of the connection --------------------------------------------
+
+TEST_F(ShardTest, ClosesAnAssociationThatItsPeerHasEnded) {
+  connect_and_wait();
+  server.shard.on_event(server_module.opened.back(), AssociationEnding{}, world.now());
+  world.run_for(5ms);
+  EXPECT_THAT(server_module.log, ElementsAre("identified alice", "ending", "down local_close"));
+}
+
+TEST_F(ShardTest, LeavesAnAssociationThatItsPeerHasEndedToASessionThatOwesSomething) {
+  connect_and_wait();
+  client_says("owe");
+  world.run_for(5ms);
+  server.shard.on_event(server_module.opened.back(), AssociationEnding{}, world.now());
+  world.run_for(1s);
+  EXPECT_EQ(server_module.log.back(), "ending");
+  EXPECT_EQ(server.transport.association_count(), 1u);
+  client_says("to 0 something");
+  client_says("paid");
+  world.run_for(5ms);
+  EXPECT_EQ(client_module.log.at(1), "echo something");
+  EXPECT_EQ(server_module.log.back(), "down local_close");
 }
 
 TEST_F(RestTest, GoesOnIfThePeerIsBackBeforeItsEndIsHeardOf) {

@@ -61,6 +61,33 @@ class PeerSessionTest : public testing::Test {
     return host_.sent_one(kPeer);
   }
   std::size_t open_peers() { return host_.module.routes()->peers.size(); }
+  Buffer dpr(DisconnectCause cause = DisconnectCause::rebooting, std::uint32_t hop_by_hop = 3) {
+    auto dpr = MessageBuilder::request(host_.pool, command::disconnect_peer, hop_by_hop, 4);
+    dpr.add(avp::origin_host, "peer.example")
+        .add(avp::origin_realm, "realm.peer.example")
+        .add(avp::disconnect_cause, cause);
+    return std::move(dpr).finish();
+  }
+  // A request of the peer that the application has, and its answer.
+  void receive_request() {
+    host_.receive(kPeer,
+                  ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
+    ASSERT_EQ(application_->requests.size(), 1u);
+  }
+  void answer_request() {
+    const RequestPtr request = std::move(application_->requests.at(0));
+    application_->requests.clear();
+    auto answer = begin_answer(host_.pool, request->view(), host_.module.config(), result::success);
+    host_.submit(kPeer, make_answer(*request, std::move(answer).finish()), kApplication);
+  }
+  // The peer's next connection begins in REOPEN.
+  void fail_watchdog() {
+    open_peer(host_, kPeer, peer_);
+    host_.pass(99s);
+    host_.down(kPeer);
+    host_.sent(kPeer);
+    host_.closes.clear();
+  }
 
   Host host_{ours()};
   DiameterConfig peer_ = node_config("peer");
@@ -579,11 +606,7 @@ TEST_F(PeerSessionTest, SpreadsRequestsOverStreamsOnceThePeerIsSurelyOpen) {
 
 TEST_F(PeerSessionTest, AnswersADprAndWaitsForThePeerToDisconnect) {
   open_peer(host_, kPeer, peer_);
-  auto dpr = MessageBuilder::request(host_.pool, command::disconnect_peer, 3, 4);
-  dpr.add(avp::origin_host, "peer.example")
-      .add(avp::origin_realm, "realm.peer.example")
-      .add(avp::disconnect_cause, DisconnectCause::rebooting);
-  host_.receive(kPeer, std::move(dpr).finish());
+  host_.receive(kPeer, dpr());
   EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::success);
   EXPECT_EQ(open_peers(), 0u);
   EXPECT_TRUE(host_.closes[kPeer].empty());
@@ -655,17 +678,264 @@ TEST_F(PeerSessionTest, SaysNoGoodbyeOfItsOwnAfterThePeersWhileAnAnswerIsOwed) {
   open_peer(host_, kPeer, peer_);
   host_.receive(kPeer, ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
   host_.give(kPeer, Stopping{});
-  auto dpr = MessageBuilder::request(host_.pool, command::disconnect_peer, 3, 4);
-  dpr.add(avp::origin_host, "peer.example")
-      .add(avp::origin_realm, "realm.peer.example")
-      .add(avp::disconnect_cause, DisconnectCause::rebooting);
-  host_.receive(kPeer, std::move(dpr).finish());
-  EXPECT_FALSE(parsed(host_.sent_one(kPeer)).is_request());
-  host_.pass(4s);
+  host_.receive(kPeer, dpr());
   EXPECT_TRUE(host_.sent(kPeer).empty());
+  host_.pass(2499ms);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  host_.pass(2ms);
+  const Buffer dpa = host_.sent_one(kPeer);
+  EXPECT_TRUE(parsed(dpa).is(command::disconnect_peer));
+  EXPECT_FALSE(parsed(dpa).is_request());
+  host_.pass(2400ms);
   EXPECT_TRUE(host_.closes[kPeer].empty());
-  host_.pass(2s);
+  host_.pass(200ms);
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
+TEST_F(PeerSessionTest, AnswersWhatItOwesBeforeItAnswersADpr) {
+  open_peer(host_, kPeer, peer_, 4);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  EXPECT_EQ(open_peers(), 0u);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  host_.pass(4s);
+  answer_request();
+  for (const Message& message : host_.wire[kPeer]) {
+    EXPECT_EQ(message.stream, StreamId{0}) << "a DPA on another stream could overtake the answer";
+  }
+  const auto sent = host_.sent(kPeer);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_TRUE(parsed(sent[0]).is(command::update_location));
+  EXPECT_TRUE(parsed(sent[1]).is(command::disconnect_peer));
+  EXPECT_FALSE(parsed(sent[1]).is_request());
+  EXPECT_EQ(result_of(sent[1]), result::success);
+  EXPECT_EQ(parsed(sent[1]).header().hop_by_hop, 3u);
+  EXPECT_EQ(parsed(sent[1]).header().end_to_end, 4u);
+  EXPECT_FALSE(check_command(parsed(sent[1]), dictionary()));
+  host_.pass(4900ms);
+  EXPECT_TRUE(host_.closes[kPeer].empty()) << "the peer has its time to disconnect";
+  host_.pass(200ms);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
+TEST_F(PeerSessionTest, AnswersADprInTimeThoughAnAnswerIsOwed) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  host_.pass(4999ms);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  host_.pass(2ms);
+  EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::disconnect_peer));
+  answer_request();  // the peer may still be there
+  EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::update_location));
+}
+
+TEST_F(PeerSessionTest, AnswersASecondDprAtOnceAndTheFirstBeforeIt) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr(DisconnectCause::rebooting, 3));
+  host_.receive(kPeer, dpr(DisconnectCause::rebooting, 8));
+  const auto sent = host_.sent(kPeer);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(parsed(sent[0]).header().hop_by_hop, 3u);
+  EXPECT_EQ(parsed(sent[1]).header().hop_by_hop, 8u);
+}
+
+// RFC 6733 §5.4.3.
+TEST_F(PeerSessionTest, StaysAwayFromAPeerThatIsBusyOrDoesNotWantToTalkToUs) {
+  struct Case {
+    DisconnectCause cause;
+    std::string name;
+    bool stays_away;
+  };
+  for (const Case& one :
+       {Case{DisconnectCause::rebooting, "REBOOTING", false},
+        Case{DisconnectCause::busy, "BUSY", true},
+        Case{DisconnectCause::do_not_want_to_talk_to_you, "DO_NOT_WANT_TO_TALK_TO_YOU", true},
+        Case{DisconnectCause{7}, "Disconnect-Cause 7", false}}) {
+    SCOPED_TRACE(one.name);
+    Host host(ours());
+    open_peer(host, kPeer, peer_);
+    host.receive(kPeer, dpr(one.cause));
+    EXPECT_EQ(result_of(host.sent_one(kPeer)), result::success);
+    ASSERT_EQ(host.count_facts<fact::PeerClosed>(), 1u);
+    const auto& closed = std::get<fact::PeerClosed>(host.facts.back());
+    EXPECT_EQ(closed.peer, "the peer");
+    EXPECT_EQ(closed.why, "the peer disconnects: " + one.name);
+    EXPECT_EQ(closed.hold_off, one.stays_away ? Duration{5min} : Duration{});
+    EXPECT_EQ(host.hold_offs,
+              one.stays_away ? std::vector{host.now + 5min} : std::vector<Instant>{});
+  }
+}
+
+TEST_F(PeerSessionTest, TellsWhyAPeerDisconnectsThatIsNotTrustedYet) {
+  fail_watchdog();
+  open_peer(host_, kOther, peer_);
+  ASSERT_NE(host_.sessions[kOther]->status().detail.find("REOPEN"), std::string::npos);
+  host_.receive(kOther, dpr(DisconnectCause::busy));
+  const auto& closed = std::get<fact::PeerClosed>(host_.facts.back());
+  EXPECT_EQ(closed.why, "the peer disconnects: BUSY");
+  EXPECT_EQ(host_.hold_offs.size(), 1u);
+}
+
+// --- A peer that has ended its half of the connection --------------------------------------------
+
+TEST_F(PeerSessionTest, ClosesAtOnceWhenAPeerThatIsOwedNothingHasEndedTheConnection) {
+  open_peer(host_, kPeer, peer_);
+  host_.give(kPeer, AssociationEnding{});
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+  EXPECT_EQ(host_.lingers[kPeer], 0u);
+  EXPECT_EQ(open_peers(), 0u);
+  host_.up(kOther, false);  // and so it does before the CER
+  host_.give(kOther, AssociationEnding{});
+  EXPECT_EQ(host_.closes[kOther], std::vector{CloseMode::graceful});
+}
+
+TEST_F(PeerSessionTest, APeerThatHasEndedTheConnectionGetsWhatItIsOwed) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.give(kPeer, AssociationEnding{});
+  EXPECT_EQ(host_.lingers[kPeer], 1u);
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  host_.pass(4s);
+  answer_request();
+  EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::update_location));
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+}
+
+TEST_F(PeerSessionTest, APeerThatHasEndedTheConnectionAfterItsDprGetsItsAnswersThenItsDpa) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  host_.give(kPeer, AssociationEnding{});
+  EXPECT_EQ(host_.lingers[kPeer], 1u);
+  answer_request();
+  const auto sent = host_.sent(kPeer);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_TRUE(parsed(sent[0]).is(command::update_location));
+  EXPECT_TRUE(parsed(sent[1]).is(command::disconnect_peer));
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+}
+
+TEST_F(PeerSessionTest, DoesNotWaitForEverForAnAnswerToAPeerThatHasEndedTheConnection) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.give(kPeer, AssociationEnding{});
+  host_.pass(4900ms);
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  host_.pass(200ms);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
+TEST_F(PeerSessionTest, RequestsToAPeerThatHasEndedTheConnectionGoElsewhereAtOnce) {
+  open_peer(host_, kPeer, peer_);
+  DiameterConfig twin = node_config("other");
+  twin.origin_realm = peer_.origin_realm;
+  open_peer(host_, kOther, twin);
+  receive_request();
+  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.sent(kPeer);
+  host_.give(kPeer, AssociationEnding{});
+  EXPECT_FALSE(host_.sent_one(kOther).empty());
+  host_.submit(kPeer, request_parcel(host_.pool, 2), kApplication);
+  EXPECT_FALSE(host_.sent_one(kOther).empty());
+}
+
+// Its DPA cannot come any more.
+TEST_F(PeerSessionTest, SaysNoGoodbyeToAPeerThatHasEndedTheConnection) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.give(kPeer, Stopping{});
+  host_.give(kPeer, AssociationEnding{});
+  answer_request();
+  EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::update_location));
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+}
+
+// --- A peer that is here again -------------------------------------------------------------------
+
+TEST_F(PeerSessionTest, AnOpenConnectionStaysWhenItsPeerConnectsAgain) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.give(kPeer, Superseded{});
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  EXPECT_EQ(host_.lingers[kPeer], 0u);
+  EXPECT_EQ(open_peers(), 1u);
+}
+
+TEST_F(PeerSessionTest, AfterItsDpaAConnectionGivesWayToThePeersNextOne) {
+  open_peer(host_, kPeer, peer_);
+  host_.receive(kPeer, dpr());
+  host_.give(kPeer, Superseded{});
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+  host_.pass(201ms);  // the peer does not close its end
+  EXPECT_EQ(host_.closes[kPeer], (std::vector{CloseMode::graceful, CloseMode::abort}));
+}
+
+TEST_F(PeerSessionTest, AConnectionThatIsOwedAnAnswerAfterADprGivesWayAfterItsDpa) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  host_.give(kPeer, Superseded{});
+  EXPECT_EQ(host_.lingers[kPeer], 1u);
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  host_.pass(900ms);
+  answer_request();
+  EXPECT_EQ(host_.sent(kPeer).size(), 2u);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+}
+
+TEST_F(PeerSessionTest, AConnectionThatIsOwedAnAnswerAfterADprGivesWayWithinASecond) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  host_.give(kPeer, Superseded{});
+  host_.pass(1001ms);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
+TEST_F(PeerSessionTest, ASuspectConnectionGivesWayAndThePeersNextOneMustProveItself) {
+  open_peer(host_, kPeer, peer_);
+  host_.pass(66s);
+  ASSERT_NE(host_.sessions[kPeer]->status().detail.find("SUSPECT"), std::string::npos);
+  host_.give(kPeer, Superseded{});
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+  host_.down(kPeer);
+  open_peer(host_, kOther, peer_);
+  EXPECT_NE(host_.sessions[kOther]->status().detail.find("REOPEN"), std::string::npos);
+}
+
+// In whatever state the first connection is: it is known, and no election was held.
+TEST_F(PeerSessionTest, APeerThatIsConnectedAlreadyIsToldSoWith5012) {
+  const auto refusal = [&](const AssociationId id) {
+    host_.up(id, false);
+    host_.receive(id, cer_of(host_.pool, peer_));
+    const Buffer cea = host_.sent_one(id);
+    EXPECT_EQ(result_of(cea), result::unable_to_comply);
+    EXPECT_FALSE(parsed(cea).header().is_error());
+    EXPECT_EQ(parsed(cea).get(avp::error_message), "has an association already");
+    EXPECT_EQ(host_.closes[id], std::vector{CloseMode::graceful});
+  };
+  open_peer(host_, kPeer, peer_);
+  refusal(AssociationId{11});
+  host_.receive(kPeer, dpr());
+  refusal(AssociationId{12});  // Closing
+  host_.down(kPeer);
+  fail_watchdog();
+  open_peer(host_, kOther, peer_);
+  ASSERT_NE(host_.sessions[kOther]->status().detail.find("REOPEN"), std::string::npos);
+  host_.sent(kOther);
+  refusal(AssociationId{13});
+}
+
+TEST_F(PeerSessionTest, OnlyAnElectionThatWasHeldIsLostWith4003) {
+  DiameterConfig low = node_config("a");  // less than "peer.example": it loses
+  low.peers = ours().peers;
+  Host host(low);
+  host.up(kPeer, true, "the peer");
+  host.up(kOther, false);
+  host.receive(kOther, cer_of(host.pool, peer_));
+  EXPECT_EQ(result_of(host.sent_one(kOther)), result::election_lost);
 }
 
 // --- What should not arrive ----------------------------------------------------------------------

@@ -62,6 +62,7 @@ class Recorder final : public TransportSink {
   struct Log {
     std::optional<AssociationUp> up;
     std::vector<std::string> received;
+    bool ending = false;
     std::vector<bool> congestion;
     std::vector<std::pair<std::string, bool>> unsent;
     std::optional<AssociationDown> down;
@@ -76,10 +77,15 @@ class Recorder final : public TransportSink {
       EXPECT_FALSE(log.up.has_value());
       log.up = std::move(*up);
     } else if (auto* received = std::get_if<AssociationReceived>(&event)) {
+      EXPECT_FALSE(log.ending) << "a message after Ending";
       EXPECT_EQ(received->message.protocol, PayloadProtocol::diameter);
       EXPECT_EQ(received->message.caused_at, now);
       log.received.push_back(text_of(received->message));
       if (on_received) on_received(id, received->message);
+    } else if (std::holds_alternative<AssociationEnding>(event)) {
+      EXPECT_FALSE(log.ending) << "Ending twice";
+      log.ending = true;
+      if (on_ending) on_ending(id);
     } else if (auto* congestion = std::get_if<AssociationCongestion>(&event)) {
       log.congestion.push_back(congestion->congested);
     } else if (auto* unsent = std::get_if<AssociationUnsent>(&event)) {
@@ -111,12 +117,17 @@ class Recorder final : public TransportSink {
   std::map<AssociationId, Log> logs;
   std::vector<Fact> facts;
   std::function<void(AssociationId, const Message&)> on_received;
+  std::function<void(AssociationId)> on_ending;
   bool in_call = false;
 };
 
 // A loop with a transport on it.
 struct Side {
-  Side() { transport.set_sink(sink); }
+  // Like a session that owes nothing, it closes its half when the peer has ended the other.
+  Side() {
+    transport.set_sink(sink);
+    sink.on_ending = [this](AssociationId id) { close(id, CloseMode::graceful); };
+  }
 
   // Turns until `done`, five seconds at most.
   template <class Done>

@@ -47,6 +47,8 @@ class RawPeer {
     return bytes;
   }
   bool at_end() const { return at_end_; }
+  // Ends its half of the stream, and reads on.
+  void end_output() { ASSERT_EQ(::shutdown(fd_.get(), SHUT_WR), 0); }
   void reset() {
     const linger abort{1, 0};
     setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
@@ -286,6 +288,94 @@ TEST_F(StreamTransportTest, tells_the_end_of_a_stream_in_mid_message_from_a_clea
   EXPECT_EQ(side.log(clean).down->detail, "");
   EXPECT_EQ(side.log(cut).down->cause, DownCause::peer_shutdown);
   EXPECT_EQ(side.log(cut).down->detail, "the stream ended in the middle of a message");
+}
+
+// The session here owes an answer: it does not close when it hears of the end.
+TEST_F(StreamTransportTest, a_half_closed_peer_still_gets_what_is_sent) {
+  Side side;
+  side.sink.on_ending = nullptr;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  raw.write(framed("a request"));
+  raw.end_output();
+  ASSERT_TRUE(side.until([&] { return side.log(id).ending; }));
+  EXPECT_THAT(side.log(id).received, ::testing::ElementsAre("a request"));
+  for (int i = 0; i < 10; ++i) side.loop->run_once(false);
+  EXPECT_FALSE(side.log(id).down.has_value());
+  EXPECT_EQ(side.transport.seat(id), Seat::bound) << "no other loop would hear of its end";
+  EXPECT_TRUE(std::holds_alternative<Gone>(side.transport.detach(id)));
+  ASSERT_EQ(side.send(id, "its answer"), SendOutcome::accepted);
+  side.close(id, CloseMode::graceful);
+  std::string got;
+  ASSERT_TRUE(side.spin_until([&] {
+    got += raw.read();
+    return raw.at_end() && side.log(id).down.has_value();
+  }));
+  EXPECT_EQ(got, framed("its answer"));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::peer_shutdown);
+  EXPECT_EQ(side.log(id).down->detail, "");
+}
+
+TEST_F(StreamTransportTest, a_peer_that_ends_its_half_while_we_close_gets_all_that_was_sent) {
+  limits_.send_queue_bytes_max = 50'000'000;
+  limits_.send_queue_messages_max = 100'000;
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  const std::string filler(60'000, 'x');
+  constexpr std::size_t kMessages = 500;  // far more than the sockets hold
+  for (std::size_t i = 0; i < kMessages; ++i) {
+    ASSERT_EQ(side.send(id, filler), SendOutcome::accepted);
+  }
+  side.close(id, CloseMode::graceful);
+  for (int i = 0; i < 10; ++i) side.loop->run_once(false);
+  ASSERT_GT(side.transport.status(id)->queued_bytes, 0u);
+  raw.end_output();
+  for (int i = 0; i < 10; ++i) side.loop->run_once(false);
+  std::size_t got = 0;
+  ASSERT_TRUE(side.spin_until([&] {
+    got += raw.read().size();
+    return raw.at_end();
+  }));
+  EXPECT_EQ(got, kMessages * framed(filler).size());
+}
+
+TEST_F(StreamTransportTest, notices_when_it_writes_that_a_half_closed_peer_is_gone) {
+  Side side;
+  side.sink.on_ending = nullptr;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  raw.write(framed("a request"));
+  raw.close();  // with nothing unread: a FIN, as at the end of a process
+  ASSERT_TRUE(side.until([&] { return side.log(id).ending; }));
+  std::size_t sent = 0;
+  ASSERT_TRUE(side.spin_until([&] {
+    if (side.transport.find(id) != nullptr && sent < 1000) {
+      if (side.send(id, "an answer") == SendOutcome::accepted) ++sent;
+    }
+    return side.log(id).down.has_value();
+  }));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::peer_abort);
+}
+
+TEST_F(StreamTransportTest, does_not_wait_for_ever_for_a_half_closed_peer_that_does_not_read) {
+  limits_.send_queue_bytes_max = 50'000'000;
+  limits_.send_queue_messages_max = 100'000;
+  close_timeout_ = 20ms;
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  const std::string filler(60'000, 'x');
+  for (std::size_t i = 0; i < 500; ++i) ASSERT_EQ(side.send(id, filler), SendOutcome::accepted);
+  raw.end_output();
+  ASSERT_TRUE(side.until([&] { return side.log(id).down.has_value(); }));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::local_close);
+  EXPECT_EQ(side.log(id).down->detail, "the peer did not read in time");
+  EXPECT_FALSE(side.log(id).unsent.empty());
 }
 
 TEST_F(StreamTransportTest, holds_back_and_tells_congestion_when_the_peer_does_not_read) {
