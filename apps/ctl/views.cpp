@@ -41,6 +41,18 @@ std::string or_dash(const std::string& text) {
   return text.empty() ? "-" : text;
 }
 
+// "2m05s ago: the peer disconnects: BUSY (no connect for 2m55s)"
+std::string last_closed(const admin::Peer& peer, std::int64_t now_unix_ms) {
+  std::string text;
+  if (!peer.last_closed_why().empty()) {
+    text = age_text(now_unix_ms - peer.last_closed_unix_ms()) + " ago: " + peer.last_closed_why();
+  }
+  if (peer.held_off_until_unix_ms() > now_unix_ms) {
+    text += " (no connect for " + age_text(peer.held_off_until_unix_ms() - now_unix_ms) + ")";
+  }
+  return text;
+}
+
 struct Row {
   const admin::Response* node;
   const admin::Association* association;
@@ -140,7 +152,8 @@ std::string peers_view(const std::vector<admin::Response>& nodes, std::size_t wi
                {"FOR", true},
                {"PIN"},
                {"CONNECTS", false, 10},
-               {"ADDRESSES", false, 15}});
+               {"ADDRESSES", false, 15},
+               {"LAST CLOSED", false, 20}});
   for (const admin::Response& node : nodes) {
     for (const admin::Peer& peer : node.peers().peer()) {
       std::string addresses;
@@ -154,7 +167,7 @@ std::string peers_view(const std::vector<admin::Response>& nodes, std::size_t wi
            !peer.configured()            ? "unknown"
            : peer.connect_from().empty() ? "to us"
                                          : "from " + peer.connect_from(),
-           or_dash(addresses)});
+           or_dash(addresses), or_dash(last_closed(peer, node.time_unix_ms()))});
     }
   }
   return finish(std::move(table), nodes.size(), width_max);

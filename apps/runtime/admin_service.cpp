@@ -28,7 +28,18 @@ std::string clean(std::string_view text) {
 
 using Peers = std::map<std::string, admin::Peer, std::less<>>;
 
-Peers configured_peers(const Node& node) {
+// How its last association ended, and whether it wants to be left alone.
+void add_past(const PeerPast& past, Instant now, admin::Peer& peer) {
+  if (!past.why.empty()) {
+    peer.set_last_closed_why(clean(past.why));
+    peer.set_last_closed_unix_ms(unix_ms_of(past.ended_at, now));
+  }
+  if (past.held_off_until && *past.held_off_until > now && !peer.connect_from().empty()) {
+    peer.set_held_off_until_unix_ms(unix_ms_of(*past.held_off_until, now));
+  }
+}
+
+Peers configured_peers(const Node& node, Instant now) {
   Peers peers;
   for (const NodePeer& configured : node.config().peers) {
     admin::Peer& peer = peers[configured.peer.name];
@@ -42,6 +53,7 @@ Peers configured_peers(const Node& node) {
     peer.set_connect_from(configured.connect_from);
     peer.set_pin(std::string(name_of(configured.peer.placement)));
     peer.set_state("down");
+    add_past(node.past_of(configured), now, peer);
   }
   return peers;
 }
@@ -184,7 +196,7 @@ void answer_admin(Node& node, const admin::Request& request, Instant now,
   response->set_node_started_unix_ms(node.started_unix_ms());
   switch (request.what_case()) {
     case admin::Request::kPeers: {
-      auto peers = std::make_shared<Peers>(configured_peers(node));
+      auto peers = std::make_shared<Peers>(configured_peers(node, now));
       return node.on_each_shard(
           [peers, now](const Shard& shard, const Transport&) { add_peers(shard, now, *peers); },
           [peers, response, reply = std::move(reply)] {

@@ -59,6 +59,7 @@ diameter::DiameterConfig read_diameter_config(const ObjectReader& root, NodeConf
   read_field(from, "watchdog_ms", config.watchdog_interval, {100ms, 1h});
   read_field(from, "capabilities_timeout_ms", config.capabilities_timeout, {100ms, 10min});
   read_field(from, "disconnect_timeout_ms", config.disconnect_timeout, {10ms, 10min});
+  read_field(from, "disconnect_holdoff_ms", config.disconnect_holdoff, {0ms, 24h});
   read_field(from, "request_timeout_ms", config.request_timeout, {10ms, 10min});
   config.limits = read_diameter_limits(from.object("limits"));
   config.origin_state_id = static_cast<std::uint32_t>(unix_ms_now() / 1000);

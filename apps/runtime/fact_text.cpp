@@ -49,7 +49,10 @@ struct Writer {
     return {"peer_opened", LogLevel::info, F{{"peer", f.peer}}};
   }
   FactText operator()(const fact::PeerClosed& f) const {
-    return {"peer_closed", LogLevel::info, F{{"peer", f.peer}, {"why", f.why}}};
+    return {"peer_closed", LogLevel::info,
+            F{{"peer", f.peer},
+              {"why", f.why},
+              {"hold_off_ms", f.hold_off > Duration{} ? milliseconds(f.hold_off) : ""}}};
   }
   FactText operator()(const fact::PeerRefused& f) const {
     return {"peer_refused", LogLevel::warning, F{{"who", f.who}, {"why", f.why}}};

@@ -336,6 +336,10 @@ std::optional<EndpointId> Node::endpoint(std::string_view name) const {
   return it == endpoints_.end() ? std::nullopt : std::optional(it->second);
 }
 
+PeerPast Node::past_of(const NodePeer& peer) const {
+  return directory_.past_of(module(peer.module), peer.peer.name);
+}
+
 void Node::on_each_shard(std::function<void(const Shard&, const Transport&)> each,
                          std::function<void()> then) {
   each(*shards_.front()->shard, shards_.front()->transports);

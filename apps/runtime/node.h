@@ -120,6 +120,7 @@ class Node {
   // On the node's own thread, or while it does not run:
   const NodeConfig& config() const { return config_; }
   const PeerTable& peers() const { return peers_; }
+  PeerPast past_of(const NodePeer& peer) const;
   // Shard 0's: for the application's own timers.
   transport::Loop& loop();
   Shard& shard();

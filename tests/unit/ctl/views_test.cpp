@@ -95,14 +95,16 @@ TEST(Views, PeersShowWhoIsThereAndWhoIsNot) {
              configured_address: "10.0.1.1" configured_port: 3868 pin: "auto" state: "R-Open"
              association: 4 since_unix_ms: 40000 }
       peer { name: "pcrf" protocol: "diameter" configured: true connect_from: "main" pin: "never"
-             state: "down" }
+             state: "down" last_closed_why: "the peer disconnects: BUSY"
+             last_closed_unix_ms: 95000 held_off_until_unix_ms: 275000 }
       peer { name: "stranger" protocol: "diameter" state: "R-Open" association: 5
              since_unix_ms: 99000 }
     })")}),
-            "PEER      PROTOCOL  STATE     FOR  PIN    CONNECTS   ADDRESSES\n"
-            "mme-1     diameter  R-Open  1m00s  auto   to us      10.0.0.1,10.0.1.1\n"
-            "pcrf      diameter  down        -  never  from main  -\n"
-            "stranger  diameter  R-Open     1s  -      unknown    -\n");
+            "PEER      PROTOCOL  STATE     FOR  PIN    CONNECTS   ADDRESSES          LAST CLOSED\n"
+            "mme-1     diameter  R-Open  1m00s  auto   to us      10.0.0.1,10.0.1.1  -\n"
+            "pcrf      diameter  down        -  never  from main  -                  "
+            "5s ago: the peer disconnects: BUSY (no connect for 2m55s)\n"
+            "stranger  diameter  R-Open     1s  -      unknown    -                  -\n");
 }
 
 TEST(Views, StatsShowWhatIsNotZeroAndRatesBetweenFrames) {

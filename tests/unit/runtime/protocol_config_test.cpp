@@ -48,7 +48,7 @@ TEST(DiameterConfigReader, ReadsEveryKey) {
     "origin_host": "hss.example.org", "origin_realm": "example.org", "product_name": "x",
     "vendor_id": 10415, "firmware_revision": 7, "host_ip_addresses": ["10.0.0.1"], "relay": true,
     "watchdog_ms": 6000, "capabilities_timeout_ms": 101, "disconnect_timeout_ms": 102,
-    "request_timeout_ms": 103,
+    "disconnect_holdoff_ms": 60000, "request_timeout_ms": 103,
     "limits": {"pending_max": 1, "message_bytes_max": 300, "avp_depth_max": 3},
     "peers": [{"name": "mme", "origin_host": "mme.example.org", "realm": "other.org",
                "routed_realms": ["a", "b"], "remote_addresses": ["10.0.0.2"],
@@ -66,6 +66,7 @@ TEST(DiameterConfigReader, ReadsEveryKey) {
   EXPECT_EQ(config.watchdog_interval, 6s);
   EXPECT_EQ(config.capabilities_timeout, 101ms);
   EXPECT_EQ(config.disconnect_timeout, 102ms);
+  EXPECT_EQ(config.disconnect_holdoff, 1min);
   EXPECT_EQ(config.request_timeout, 103ms);
   EXPECT_EQ(config.limits.pending_max, 1u);
   EXPECT_EQ(config.limits.message_bytes_max, 300u);
