@@ -247,5 +247,51 @@ TEST_F(HssKillTest, NoAnsweredAiaOrUlaIsLostAndNoSqnGoesBackwardsOverTwentyKills
   EXPECT_GT(told_[0].sqn.seq(), static_cast<std::uint64_t>(kKills));
 }
 
+TEST_F(HssKillTest, AnMmeThatHasEndedItsHalfOfTheConnectionGetsItsAia) {
+  HssProcess hss(directory_);
+  ASSERT_NO_FATAL_FAILURE(connect(hss));
+  TcpMme& mme = mmes_[0];
+  constexpr unsigned kRequests = 20;
+  for (unsigned n = 0; n < kRequests; ++n) {
+    ASSERT_TRUE(mme.send(air(mme, imsi_number(n), 2).finish()));
+  }
+  mme.end_output();
+  for (unsigned n = 0; n < kRequests; ++n) {
+    const auto message = mme.receive(5000);
+    ASSERT_TRUE(message) << n << "\n" << hss.log();
+    const auto answer = *diameter::MessageView::parse(message->bytes());
+    EXPECT_EQ(answer.result_code(), diameter::result::success);
+    EXPECT_EQ(vectors_of(answer).size(), 2u);
+  }
+  EXPECT_TRUE(mme.at_end(5000)) << "the HSS closes its half when it owes nothing more";
+  EXPECT_TRUE(mme.connect(port_)) << hss.log();
+}
+
+// The old connection is left open: the HSS does not wait for its end.
+TEST_F(HssKillTest, AnMmeThatHasSaidGoodbyeIsLetInAgainAtOnce) {
+  HssProcess hss(directory_);
+  ASSERT_NO_FATAL_FAILURE(connect(hss));
+  TcpMme& old = mmes_[0];
+  ASSERT_TRUE(old.send(air(old, imsi_number(0), 1).finish()));
+  auto dpr =
+      diameter::MessageBuilder::request(old.buffers(), diameter::command::disconnect_peer, 7, 7);
+  dpr.add(avp::origin_host, old.host())
+      .add(avp::origin_realm, kTestRealm)
+      .add(avp::disconnect_cause, diameter::DisconnectCause::busy);
+  ASSERT_TRUE(old.send(std::move(dpr).finish()));
+  for (const diameter::CommandDef& expected :
+       {diameter::command::authentication_information, diameter::command::disconnect_peer}) {
+    const auto message = old.receive(5000);
+    ASSERT_TRUE(message) << hss.log();
+    EXPECT_TRUE(diameter::MessageView::parse(message->bytes())->is(expected));
+  }
+  TcpMme again(old.host(), kTestRealm);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(again.connect(port_)) << hss.log();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 2s);
+  ASSERT_TRUE(again.send(air(again, imsi_number(1), 1).finish()));
+  EXPECT_TRUE(again.receive(5000));
+}
+
 }  // namespace
 }  // namespace siglane::hss

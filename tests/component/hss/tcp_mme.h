@@ -43,6 +43,14 @@ class TcpMme {
     return answer && diameter::MessageView::parse(answer->bytes())->result_code() ==
                          diameter::result::success;
   }
+  // Ends its half of the connection: it sends nothing more, and reads on.
+  void end_output() { ::shutdown(fd_, SHUT_WR); }
+  // Whether the other end has ended its half, once all was received.
+  bool at_end(int timeout_ms) {
+    pollfd waiting{fd_, POLLIN, 0};
+    std::byte one{};
+    return ::poll(&waiting, 1, timeout_ms) > 0 && ::recv(fd_, &one, 1, 0) == 0;
+  }
   void close() {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
