@@ -77,7 +77,7 @@ void Shard::wake_links(const PeerKey& peer, Instant now) {
   }
 }
 
-// Of configured peers alone: of the names of others there is no end.
+// Only configured peers have a past: the number of other names has no bound.
 void Shard::note_end(Entry& entry, const std::string& why, Instant now) {
   entry.end_noted = true;
   if (peers_.find(entry.peer) == nullptr) return;

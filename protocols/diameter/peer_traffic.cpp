@@ -212,8 +212,8 @@ void PeerSession::obey(Watchdog::Order order, Instant now, Outbox& out) {
 
 // --- Goodbye, RFC 6733 §5.4 ----------------------------------------------------------------------
 
-// Who gets a DPA disconnects, and who gets a DPR says nothing more. So the answers that are owed go
-// first; while a DPR of ours waits, those to our own requests come first too.
+// A peer disconnects when it gets a DPA, and stops sending when it gets a DPR. So the answers that
+// we owe go before either; and a DPR of ours waits for the answers to our own requests too.
 void PeerSession::say_goodbye_if_due(Instant now, Outbox& out) {
   auto* closing = std::get_if<Closing>(&state_);
   if (closing == nullptr || !closing->goodbye_by) return;
