@@ -67,6 +67,11 @@ std::string SocketAddress::text() const {
   return text.data();
 }
 
+Bytes SocketAddress::bytes() const {
+  if (family() == AF_INET6) return std::as_bytes(std::span(storage_.v6.sin6_addr.s6_addr));
+  return std::as_bytes(std::span(&storage_.v4.sin_addr, 1));
+}
+
 std::string SocketAddress::text_with_port() const {
   const std::string address = family() == AF_INET6 ? "[" + text() + "]" : text();
   return address + ":" + std::to_string(port());

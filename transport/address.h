@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "core/bytes.h"
 #include "core/result.h"
 
 namespace siglane::transport {
@@ -37,6 +38,11 @@ class SocketAddress {
   std::string text() const;
   // "127.0.0.1:3868", "[::1]:3868"
   std::string text_with_port() const;
+
+  // Of the address alone, 4 or 16 of them, in network order; valid while this is.
+  Bytes bytes() const;
+  // Of a link-local IPv6 address: on which link. 0: no matter.
+  std::uint32_t scope() const { return family() == AF_INET6 ? storage_.v6.sin6_scope_id : 0; }
 
   const sockaddr* raw() const { return &storage_.sa; }
   socklen_t size() const {

@@ -253,9 +253,7 @@ std::optional<PathId> UsrsctpTransport::path_to(const Endpoint& endpoint, const 
     }
     for (const auto port : endpoint.udp) {
       if (stack_->udp_address(port).family() != address->family()) continue;
-      if (auto path = stack_->path_to(port, *address)) return path;
-      why = "too many paths";
-      return std::nullopt;
+      return stack_->path_to(port, *address);
     }
     why = "the endpoint has no address of the family of " + text;
   }
