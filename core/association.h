@@ -67,9 +67,9 @@ std::string_view name_of(DownCause cause);
 std::string_view name_of(PathState state);
 
 // All an association can say, whichever socket carries it. Order: Up, then Received, Congestion,
-// PathChange, Unsent in any number, then Down, once. A connect that fails is a lone Down. An SCTP
-// RESTART is Down{restarted}, then Up under a new id. Every message the stack returns is reported
-// before Down.
+// PathChange, Unsent in any number, then Down, once. What ends before it is up is a lone Down. An
+// SCTP RESTART is Down{restarted}, then Up under a new id. Every message the stack returns is
+// reported before Down.
 struct AssociationUp {
   EndpointId local{};
   std::vector<std::string> local_addresses;  // canonical text

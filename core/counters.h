@@ -16,6 +16,7 @@ namespace siglane {
   X(associations_refused_address, "associations.refused.address")           \
   X(associations_refused_identity, "associations.refused.identity")         \
   X(associations_refused_limit, "associations.refused.limit")               \
+  X(associations_gave_way, "associations.gave_way")                         \
   X(associations_unidentified_timeout, "associations.unidentified_timeout") \
   X(connects_failed, "connects.failed")                                     \
   X(messages_received, "messages.received")                                 \

@@ -58,18 +58,6 @@ std::optional<AssociationId> Directory::association_of(const ProtocolModule* mod
   return it == peers_.end() ? std::nullopt : std::optional(it->second);
 }
 
-bool Directory::add_unidentified(std::size_t max) {
-  std::unique_lock lock(mutex_);
-  if (unidentified_ >= max) return false;
-  ++unidentified_;
-  return true;
-}
-
-void Directory::remove_unidentified() {
-  std::unique_lock lock(mutex_);
-  --unidentified_;
-}
-
 void Directory::report_load(ShardId shard, const ShardLoad& load) {
   std::unique_lock lock(mutex_);
   loads_[static_cast<std::size_t>(shard)] = load;

@@ -15,6 +15,8 @@
 #include "core/balance.h"
 #include "core/diversion.h"
 #include "core/mailbox.h"
+#include "core/newcomers.h"
+#include "core/strangers.h"
 
 namespace siglane {
 
@@ -44,9 +46,9 @@ class Directory {
   void release_peer(const ProtocolModule* module, const std::string& peer);
   std::optional<AssociationId> association_of(const ProtocolModule* module,
                                               const std::string& peer) const;
-  // Associations that have not said who they are, on all shards: false, if `max` is reached.
-  [[nodiscard]] bool add_unidentified(std::size_t max);
-  void remove_unidentified();
+  // Who has come to us and has not said who it is, on all shards.
+  Newcomers& newcomers() { return newcomers_; }
+  Strangers& strangers() { return strangers_; }
   // Associations, on all shards: also while they move.
   void add_association() { ++associations_; }
   // true: there are none left.
@@ -84,12 +86,13 @@ class Directory {
 
   std::vector<Mailbox*> mailboxes_;  // fixed once the node runs
   std::atomic<std::size_t> associations_ = 0;
+  Newcomers newcomers_;
+  Strangers strangers_;
 
   mutable std::shared_mutex mutex_;  // over all that follows
   std::unordered_map<AssociationId, ShardId> homes_;
   std::deque<AssociationId> ended_;
   std::map<Peer, AssociationId> peers_;
-  std::size_t unidentified_ = 0;
   std::vector<ShardLoad> loads_;  // by shard
 
   std::optional<Diversion> under_way_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/diversion.h"
+#include "core/newcomers.h"
 #include "core/protocol.h"
 
 namespace siglane {
@@ -71,9 +72,13 @@ struct PeerFree {
   const ProtocolModule* module = nullptr;
   std::string peer;
 };
+// It has lost its place to a newcomer on another shard (newcomers.h).
+struct GiveWay {
+  Newcomers::Newcomer who;
+};
 
 using Letter = std::variant<Delivery, Call, Arrival, Diverted, Mark, Passed, Gathered, Settled,
-                            RoomAgain, Inquiry, Inquired, PeerFree>;
+                            RoomAgain, Inquiry, Inquired, PeerFree, GiveWay>;
 
 // How much data may wait in one place, on its way between two shards. Not much: what waits longer
 // than a shard takes for a few turns of its loop only makes everything later, control too.

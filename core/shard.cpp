@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <limits>
 
 #include "core/certificate_names.h"
 #include "core/shard_parts.h"
@@ -94,6 +93,9 @@ void Shard::on_event(AssociationId id, AssociationEvent event, Instant now) {
 }
 
 void Shard::on_fact(AssociationId about, Fact fact, Instant now) {
+  if (auto* refused = std::get_if<fact::PeerRefused>(&fact)) {  // by the transport: a stranger
+    return note_stranger(refused->who, std::move(refused->why), false, now);
+  }
   facts_.on_fact(config_.id, about, fact, now);
 }
 
@@ -111,31 +113,24 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   directory_.settle(id, config_.id);
   counters_.add(Counter::associations_opened);
 
-  const std::string remote = up.remote_addresses.empty() ? "unknown" : up.remote_addresses.front();
-  fact::AssociationOpened opened{{}, remote, {}};
-  if (auto status = transport_.status(id)) {
-    opened = {status->endpoint, status->remote, status->transport};
+  if (up.initiator) {
+    tell_of(entry, first_of(up.remote_addresses), now);
+  } else if (!directory_.newcomers().contains(id) &&
+             !on_newcomer(id, up.remote_addresses, now).admitted) {
+    entry.newcomer->noted = true;
+    return close_transport(id, CloseMode::abort);
   }
-  facts_.on_fact(config_.id, id, opened, now);
-
-  if (stopping_) return refuse(entry, Counter::associations_refused_limit, remote, "stopping", now);
-  const auto& admission = peers_.admission();
-  if (!up.initiator) {
-    if (std::none_of(up.remote_addresses.begin(), up.remote_addresses.end(),
-                     [&](const std::string& address) { return peers_.admits(address); })) {
-      return refuse(entry, Counter::associations_refused_address, remote,
-                    "no configured peer has this address", now);
-    }
-    if (up.certificate_names && !peers_.admits_certificate(*up.certificate_names)) {
-      return refuse(entry, Counter::associations_refused_identity, remote,
-                    "no configured peer is named in its certificate", now);
-    }
-    if (!directory_.add_unidentified(admission.unidentified_associations_max)) {
-      return refuse(entry, Counter::associations_refused_limit, remote,
-                    "too many associations wait for identification", now);
-    }
+  if (stopping_) {
+    return refuse(entry, Counter::associations_refused_limit, "this node stops", now);
   }
-  if (up.initiator) (void)directory_.add_unidentified(std::numeric_limits<std::size_t>::max());
+  if (!up.initiator && !peers_.admits_any(up.remote_addresses)) {
+    return refuse(entry, Counter::associations_refused_address,
+                  "no configured peer has this address", now);
+  }
+  if (!up.initiator && up.certificate_names && !peers_.admits_certificate(*up.certificate_names)) {
+    return refuse(entry, Counter::associations_refused_identity,
+                  "no configured peer is named in its certificate", now);
+  }
   link_up(id, up);
   entry.session = entry.module->open_session(id, up, peers_, random_.next());
   push(id, up);
@@ -144,9 +139,8 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
 void Shard::close_association(AssociationId id, AssociationDown down, Instant now) {
   Entry* entry = find(id);
   link_down(id, down, entry != nullptr, now);
+  note_end(id, down, now);
   if (entry == nullptr) return;
-  counters_.add(Counter::associations_closed);
-  facts_.on_fact(config_.id, id, fact::AssociationClosed{down.cause, down.detail}, now);
   if (entry->session == nullptr) {
     forget(id, now);
     return;
@@ -154,9 +148,14 @@ void Shard::close_association(AssociationId id, AssociationDown down, Instant no
   push(id, std::move(down));
 }
 
-void Shard::refuse(Entry& entry, Counter counter, std::string who, std::string why, Instant now) {
+void Shard::refuse(Entry& entry, Counter counter, std::string why, Instant now) {
   counters_.add(counter);
-  facts_.on_fact(config_.id, entry.id, fact::PeerRefused{std::move(who), std::move(why)}, now);
+  if (entry.told_of) {
+    const std::string& who = first_of(entry.newcomer->remote_addresses);
+    facts_.on_fact(config_.id, entry.id, fact::PeerRefused{who, std::move(why)}, now);
+  } else {
+    note_stranger(entry, std::move(why), false, now);
+  }
   close_transport(entry.id, CloseMode::abort);
 }
 
@@ -168,7 +167,7 @@ void Shard::forget(AssociationId id, Instant now) {
     --associations_;
     if (directory_.remove_association() && stopping_) wake_all();
   }
-  if (entry.session != nullptr && !entry.identified()) directory_.remove_unidentified();
+  if (!entry.identified()) (void)directory_.newcomers().leave(id);
   if (!entry.peer.empty()) {
     const PeerKey peer{entry.module, entry.peer};
     directory_.release_peer(peer.first, peer.second);
@@ -258,7 +257,7 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    },
                    [&](Publish& a) { module.publish(config_.id, from, std::move(a.change)); },
                    [&](Reroute&) { reroute(module, from); },
-                   [&](Announce& a) { facts_.on_fact(config_.id, from, a.fact, now); },
+                   [&](Announce& a) { announce(from, a.fact, now); },
                    [&](Drop& a) { drop(from, std::move(a), now); },
                },
                action);
@@ -296,13 +295,14 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   }
   if (!objection.empty()) {
     counters_.add(Counter::associations_refused_identity);
-    facts_.on_fact(config_.id, id, fact::PeerRefused{peer, objection}, now);
+    tell_refusal(*entry, peer, objection, fact::PeerRefused{peer, objection}, now);
     entry->identity = std::make_unique<SessionInput>(IdentityRefused{std::move(objection)});
     return;
   }
   if (!entry->identified()) {
-    entry->newcomer.reset();
-    directory_.remove_unidentified();
+    const auto newcomer = std::move(entry->newcomer);
+    (void)directory_.newcomers().leave(id);
+    if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
     entry->peer = peer;
     rest_links({entry->module, peer}, id);
   }
@@ -368,8 +368,11 @@ void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
     return held.push_back(std::move(input));
   }
   if (claimant.closing) return;
-  refuse(claimant, Counter::associations_refused_identity, claimant.newcomer->claims,
-         "sent more before it was let in than it may", now);
+  const std::string why = "sent more before it was let in than it may";
+  const std::string& who = claimant.newcomer->claims;
+  tell_refusal(claimant, who, why, fact::PeerRefused{who, why}, now);
+  counters_.add(Counter::associations_refused_identity);
+  close_transport(claimant.id, CloseMode::abort);
 }
 
 // If the other association was still there when its shard had read all, it stays. Who has gone away
@@ -428,6 +431,7 @@ void Shard::arm(Entry& entry) {
 
 void Shard::run_due(Instant now) {
   drops_.tell_due(now, tell_dropped(now));
+  if (tell_strangers_at_ && *tell_strangers_at_ <= now) tell_of_strangers(now);
   // A session that is due again at once gets its turn after everybody else's.
   for (std::size_t turns = deadlines_.size(); turns > 0; --turns) {
     const auto due = deadlines_.pop_due(now);
@@ -436,9 +440,8 @@ void Shard::run_due(Instant now) {
     if (entry == nullptr || entry->session == nullptr || entry->armed != due->at) continue;
     entry->armed.reset();
     if (!entry->identified() && !entry->closing && entry->newcomer->identify_by <= now) {
-      const auto& remote = entry->newcomer->remote_addresses;
       refuse(*entry, Counter::associations_unidentified_timeout,
-             remote.empty() ? "unknown" : remote.front(), "did not identify itself in time", now);
+             "did not say who it is within identification_timeout_ms", now);
     }
     if (auto at = entry->session->deadline(); at && *at <= now) {
       push(due->key, Woken{});
@@ -465,7 +468,8 @@ void Shard::run_due(Instant now) {
 
 std::optional<Instant> Shard::next_deadline() const {
   std::optional<Instant> earliest;
-  for (const auto& at : {deadlines_.earliest(), reconnects_.earliest(), drops_.deadline()}) {
+  for (const auto& at :
+       {deadlines_.earliest(), reconnects_.earliest(), drops_.deadline(), tell_strangers_at_}) {
     if (at && (!earliest || *at < *earliest)) earliest = at;
   }
   return earliest;

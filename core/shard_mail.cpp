@@ -100,6 +100,7 @@ void Shard::run_mailbox(Instant now, std::size_t letters_max) {
                    [&](const PeerFree& it) {
                      wake_links({it.module, it.peer}, now);
                    },
+                   [&](const GiveWay& it) { give_way(it.who, now); },
                },
                letter);
     drain_work(now);
@@ -258,7 +259,7 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
   Entry* entry = find(id);
   Mailbox* target = directory_.mailbox_of(to);
   if (entry == nullptr || entry->coordinator || entry->session == nullptr || entry->closing ||
-      entry->claiming() || to == config_.id || target == nullptr || stopping_ ||
+      !entry->identified() || to == config_.id || target == nullptr || stopping_ ||
       transport_.seat(id) == Seat::bound) {
     return false;
   }

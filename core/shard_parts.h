@@ -19,6 +19,11 @@ struct Overloaded : Cases... {
 template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
+inline const std::string& first_of(const std::vector<std::string>& addresses) {
+  static const std::string unknown = "unknown";
+  return addresses.empty() ? unknown : addresses.front();
+}
+
 struct Shard::Entry {
   // What is needed of an association until it is known who it is.
   struct Newcomer {
@@ -28,6 +33,7 @@ struct Shard::Entry {
     // While another shard is asked whether the association is still there that this peer has.
     std::string claims = {};
     std::vector<SessionInput> held = {};
+    bool noted = false;  // that it was turned away
   };
   bool identified() const { return newcomer == nullptr; }
   bool claiming() const { return newcomer != nullptr && !newcomer->claims.empty(); }
@@ -38,6 +44,7 @@ struct Shard::Entry {
   Deadlines<AssociationId>::Slot armed;
   bool coordinator = false;
   bool closing = false;
+  bool told_of = false;                // its beginning, so that its end is to be told too
   bool held_back = false;              // its input is to be paused, where it can be alone
   std::unique_ptr<Newcomer> newcomer;  // null: identified, or a coordinator
   std::string peer;

@@ -159,7 +159,6 @@ void StreamConnection::accepted() {
 
 void StreamConnection::report_up() {
   phase_ = Phase::open;
-  announced_ = true;
   state_.local = own_address(state_.fd.get());
   watch();
   AssociationUp up;
@@ -176,7 +175,6 @@ void StreamConnection::report_up() {
 
 void StreamConnection::adopted() {
   phase_ = Phase::open;
-  announced_ = true;
   if (!start_polling()) return end(DownCause::lost, "the descriptor cannot be watched", true);
   // What came before comes first: the socket is read when the loop has shown us that.
   input_left_ = true;

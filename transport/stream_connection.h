@@ -98,8 +98,6 @@ class StreamConnection final : public Association {
   // After attend(): over, and what could not be sent was given back; this Down is next.
   bool ended() const { return phase_ == Phase::ended; }
   AssociationDown take_end() { return std::move(end_); }
-  // Accepted, and nobody was ever told of it.
-  bool unannounced() const { return !initiator_ && !announced_; }
 
   const StreamState& state() const { return state_; }
 
@@ -166,7 +164,6 @@ class StreamConnection final : public Association {
   std::string peer_;      // whom we connected to
   std::string identity_;  // what its certificate must name
   bool initiator_ = false;
-  bool announced_ = false;
   std::vector<SocketAddress> targets_;
   std::size_t next_target_ = 0;
   DownCause attempt_cause_ = DownCause::unreachable;

@@ -190,7 +190,8 @@ void StreamTransport::accept_some(EndpointId id, Listening& listening) {
     FileDescriptor fd(::accept4(listening.fd.get(), reinterpret_cast<sockaddr*>(&from), &size,
                                 SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.valid()) {
-      accept_one(endpoints_.at(id), std::move(fd), SocketAddress::from(from));
+      const Instant next = accept_one(endpoints_.at(id), std::move(fd), SocketAddress::from(from));
+      if (next > loop_.now()) return pause_accepting(next - loop_.now());
       continue;
     }
     switch (errno) {
@@ -202,31 +203,39 @@ void StreamTransport::accept_some(EndpointId id, Listening& listening) {
         break;
       case ENOBUFS:
       case ENOMEM:
-        return pause_accepting();
+        return pause_accepting(kAcceptPause);
       default:  // that one connection's trouble: accept(2) passes on its network errors
         break;
     }
   }
 }
 
-void StreamTransport::accept_one(Endpoint& endpoint, FileDescriptor fd,
-                                 const SocketAddress& remote) {
+// When to accept the next one.
+Instant StreamTransport::accept_one(Endpoint& endpoint, FileDescriptor fd,
+                                    const SocketAddress& remote) {
   starved_ = false;
   const EndpointConfig& config = endpoint.shared->config;
+  const AssociationId id = next_association_id();
+  Welcome welcome{false, loop_.now()};
   if (config.pool->associations >= config.associations_max) {
+    counters_.add(Counter::associations_refused_limit);
+    sink_->on_fact(AssociationId::none,
+                   fact::PeerRefused{remote.text(), "endpoint " + config.name +
+                                                        " has its associations_max connections"},
+                   loop_.now());
+  } else {
+    welcome = sink_->on_newcomer(id, {remote.text()}, loop_.now());
+  }
+  if (!welcome.admitted) {
     const linger abort{1, 0};
     setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
-    counters_.add(Counter::associations_refused_limit);
-    return sink_->on_fact(
-        AssociationId::none,
-        fact::PeerRefused{remote.text_with_port(),
-                          "endpoint " + config.name + " has its associations_max connections"},
-        loop_.now());
+    return welcome.next;
   }
-  StreamState state(next_association_id(), endpoint.shared);
+  StreamState state(id, endpoint.shared);
   state.fd = std::move(fd);
   state.remote = remote;
   add(std::move(state)).accepted();
+  return welcome.next;
 }
 
 // No descriptor is left for it: without this, the connection would stay first in line and wake the
@@ -247,16 +256,16 @@ bool StreamTransport::shed_one(Listening& listening) {
                    loop_.now());
   }
   if (error == 0 && reserve_.valid()) return true;
-  pause_accepting();
+  pause_accepting(kAcceptPause);
   return false;
 }
 
-void StreamTransport::pause_accepting() {
+void StreamTransport::pause_accepting(Duration pause) {
   for (auto& [id, endpoint] : endpoints_) {
     for (auto& listening : endpoint.listening) listening->poll->stop();
   }
   if (!reserve_.valid()) reserve_ = open_reserve();
-  resume_accepting_.start_after(kAcceptPause);
+  resume_accepting_.start_after(pause);
 }
 
 // --- Associations ---------------------------------------------------------------------------
@@ -385,15 +394,6 @@ void StreamTransport::attend_all() {
     connection->attend();
     if (find_connection(id) != connection || !connection->ended()) continue;
     AssociationDown down = connection->take_end();
-    if (connection->unannounced()) {
-      // Nobody knows of it, but who knocked, and why in vain, is worth a line.
-      fact::PeerRefused refused{connection->state().remote.text_with_port(),
-                                std::move(down.detail)};
-      const bool by_us = down.cause == DownCause::local_close;
-      bury(id);
-      if (!by_us) sink_->on_fact(AssociationId::none, std::move(refused), loop_.now());
-      continue;
-    }
     bury(id);
     sink_->on_event(id, std::move(down), loop_.now());
   }

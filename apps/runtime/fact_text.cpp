@@ -54,6 +54,16 @@ struct Writer {
   FactText operator()(const fact::PeerRefused& f) const {
     return {"peer_refused", LogLevel::warning, F{{"who", f.who}, {"why", f.why}}};
   }
+  FactText operator()(const fact::StrangersSeen& f) const {
+    return {"strangers_seen", f.refused > 0 ? LogLevel::warning : LogLevel::info,
+            F{{"refused", fmt::format("{}", f.refused)},
+              {"left", fmt::format("{}", f.left)},
+              {"sources", fmt::format("{}", f.sources)},
+              {"most_from", f.busiest},
+              {"most", fmt::format("{}", f.of_busiest)},
+              {"last", f.last},
+              {"why", f.why}}};
+  }
   FactText operator()(const fact::ProtocolViolation& f) const {
     return {"protocol_violation", LogLevel::warning, F{{"peer", f.peer}, {"what", f.what}}};
   }

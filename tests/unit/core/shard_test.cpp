@@ -179,18 +179,12 @@ class ShardTest : public testing::Test {
  protected:
   ShardTest()
       : world(1),
-        server(world, PeerTable({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")}, admission())),
+        server(world, PeerTable({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")})),
         client(world, PeerTable({peer("server", "10.0.0.1")})) {
     server_endpoint = server.shard.open(endpoint("in", "10.0.0.1", true), server_module).value();
     client_endpoint = client.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
     server_module.application = server.shard.add_coordinator(std::make_unique<EchoApplication>(),
                                                              server_module, world.now());
-  }
-
-  static AdmissionConfig admission() {
-    AdmissionConfig config;
-    config.unidentified_associations_max = 2;
-    return config;
   }
 
   void connect() { client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.1")); }
@@ -439,15 +433,6 @@ TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
   many_turns();
   EXPECT_FALSE(transport.is_paused(again)) << "nobody reads that it has ended";
   EXPECT_FALSE(server.directory.association_of(&server_module, "alice"));
-}
-
-TEST_F(ShardTest, BoundsTheAssociationsThatHaveNotIdentifiedThemselves) {
-  for (int i = 0; i < 4; ++i) {
-    client.transport.connect(client_endpoint, peer("", "10.0.0.1"));
-  }
-  client_module.own_name = "";
-  ASSERT_TRUE(world.run_until(
-      [&] { return server.counters.get(Counter::associations_refused_limit) >= 2; }, 5s));
 }
 
 TEST_F(ShardTest, ClosesAnAssociationThatDoesNotIdentifyItselfInTime) {

@@ -67,13 +67,27 @@ class Recorder final : public TransportSink {
     std::optional<AssociationDown> down;
   };
 
+  Welcome on_newcomer(AssociationId id, const std::vector<std::string>& addresses,
+                      Instant now) override {
+    EXPECT_FALSE(in_call) << "a call on the transport called its sink";
+    EXPECT_EQ(addresses.size(), 1u);
+    const Welcome welcome = on_arrival ? on_arrival(now) : Welcome{true, now};
+    if (welcome.admitted) newcomers.push_back(id);
+    return welcome;
+  }
   void on_event(AssociationId id, AssociationEvent event, Instant now) override {
     EXPECT_FALSE(in_call) << "a call on the transport called its sink";
     EXPECT_NE(now, Instant{});
+    const bool newcomer = std::find(newcomers.begin(), newcomers.end(), id) != newcomers.end();
+    if (auto* down = std::get_if<AssociationDown>(&event); down && newcomer && !logs.contains(id)) {
+      refused.push_back(std::move(*down));
+      return;
+    }
     Log& log = logs[id];
     EXPECT_FALSE(log.down.has_value()) << "an event after Down";
     if (auto* up = std::get_if<AssociationUp>(&event)) {
       EXPECT_FALSE(log.up.has_value());
+      EXPECT_NE(newcomer, up->initiator) << "who comes to us is announced first";
       log.up = std::move(*up);
     } else if (auto* received = std::get_if<AssociationReceived>(&event)) {
       EXPECT_EQ(received->message.protocol, PayloadProtocol::diameter);
@@ -109,7 +123,10 @@ class Recorder final : public TransportSink {
   }
 
   std::map<AssociationId, Log> logs;
+  std::vector<AssociationId> newcomers;
+  std::vector<AssociationDown> refused;  // newcomers that never were up
   std::vector<Fact> facts;
+  std::function<Welcome(Instant now)> on_arrival;  // if set, says whether it may come in
   std::function<void(AssociationId, const Message&)> on_received;
   bool in_call = false;
 };

@@ -104,9 +104,8 @@ class StreamTlsTest : public ::testing::Test {
     return side.spin_until([&] { return side.counters.get(Counter::send_blocked) > 0; });
   }
   std::string refusal(Side& side) {
-    EXPECT_TRUE(side.until([&] { return side.sink.fact<fact::PeerRefused>() != nullptr; }));
-    const auto* fact = side.sink.fact<fact::PeerRefused>();
-    return fact == nullptr ? "" : fact->why;
+    EXPECT_TRUE(side.until([&] { return !side.sink.refused.empty(); }));
+    return side.sink.refused.empty() ? "" : side.sink.refused.front().detail;
   }
 
   TemporaryDirectory directory_;

@@ -446,6 +446,33 @@ TEST_F(StreamTransportTest, refuses_connections_beyond_associations_max) {
   EXPECT_TRUE(side.log(fourth).up.has_value());
 }
 
+TEST_F(StreamTransportTest, closes_whom_its_shard_does_not_want) {
+  Side side;
+  listen(side);
+  side.sink.on_arrival = [](Instant now) { return Welcome{false, now}; };
+  RawPeer raw = RawPeer::to(port_);
+  ASSERT_TRUE(side.spin_until([&] {
+    pollfd end{raw.fd(), POLLIN, 0};
+    return ::poll(&end, 1, 0) == 1;
+  }));
+  EXPECT_TRUE(side.sink.logs.empty());
+  EXPECT_TRUE(side.sink.facts.size() == 1) << "that the endpoint is open, and nothing else";
+}
+
+TEST_F(StreamTransportTest, leaves_the_next_ones_waiting_for_as_long_as_its_shard_says) {
+  Side side;
+  listen(side);
+  std::vector<Instant> arrivals;
+  side.sink.on_arrival = [&](Instant now) {
+    arrivals.push_back(now);
+    return Welcome{true, now + 50ms};
+  };
+  const RawPeer one = RawPeer::to(port_), two = RawPeer::to(port_), three = RawPeer::to(port_);
+  ASSERT_TRUE(side.until([&] { return side.sink.newcomers.size() == 3; }));
+  EXPECT_GE(arrivals[1] - arrivals[0], 45ms);
+  EXPECT_GE(arrivals[2] - arrivals[1], 45ms);
+}
+
 // Sets RLIMIT_NOFILE for as long as it lives.
 class DescriptorLimit {
  public:
