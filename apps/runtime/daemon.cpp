@@ -97,6 +97,7 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   const Daemon::Info info = daemon.info();
   CommandLine command;
   occupy_standard_descriptors();
+  raise_descriptor_limit();
   tune_heap();
   CLI::App app(info.description, info.name);
   app.footer(

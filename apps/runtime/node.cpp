@@ -10,8 +10,10 @@
 #include "apps/runtime/admin_server.h"
 #include "apps/runtime/admin_service.h"
 #include "apps/runtime/fact_log.h"
+#include "apps/runtime/newcomer_budget.h"
 #include "apps/runtime/signals.h"
 #include "apps/runtime/wall_time.h"
+#include "transport/descriptor_reserve.h"
 #include "transport/loop.h"
 #include "transport/shard_loop.h"
 #include "transport/transport_set.h"
@@ -121,6 +123,7 @@ Result<void> Node::start(NodeBuilder& builder) {
   if (auto opened = open_endpoints(); !opened) return opened;
   if (auto connecting = connect_peers(); !connecting) return connecting;
   if (auto admin = start_admin(); !admin) return admin;
+  limit_newcomers();
   return builder.embedded_ || builder.signals_left_ ? Result<void>() : watch_signals();
 }
 
@@ -236,6 +239,15 @@ Result<void> Node::start_admin() {
   if (!server) return tl::unexpected(server.error());
   admin_ = std::move(*server);
   return {};
+}
+
+// What is open now stays open.
+void Node::limit_newcomers() {
+  NewcomerBudget budget = budget_newcomers(transport::descriptors_left(), config_, peers_.places());
+  directory_.newcomers().limit(budget.places);
+  if (budget.complaint.empty()) return;
+  facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{std::move(budget.complaint), true},
+                  loop().now());
 }
 
 Result<void> Node::watch_signals() {

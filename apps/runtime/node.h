@@ -153,6 +153,7 @@ class Node {
   void warn_of_a_crowd(const std::string& endpoint, std::size_t sockets);
   Result<void> connect_peers();
   Result<void> start_admin();
+  void limit_newcomers();
   Result<void> watch_signals();
   ProtocolModule* module(std::string_view name) const;
   void begin_stop();

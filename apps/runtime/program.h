@@ -11,6 +11,9 @@ const char* version();
 // on which every read or write fails, as on a closed one. Before anything is opened.
 void occupy_standard_descriptors();
 
+// As many descriptors as the hard limit allows: the soft one is low for programs that use select().
+void raise_descriptor_limit();
+
 // All threads allocate from one heap. glibc gives each its own, and what a shard gave back when its
 // traffic moved to another shard would not serve there. They seldom meet at its lock: what messages
 // need is kept in pools. Large blocks (queues that are full, whole buffers of a read) have pages of
