@@ -1,11 +1,12 @@
 #include "apps/runtime/admin_server.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <unordered_set>
+#include <list>
 #include <utility>
 
 #include <fmt/format.h>
@@ -93,6 +94,7 @@ struct AdminServer::State {
     void close();
 
     State* server;
+    std::list<Client*>::iterator at{};  // among the server's
     uv_pipe_t pipe{};
     uv_write_t write{};
     AdminFrames frames;
@@ -108,16 +110,17 @@ struct AdminServer::State {
 
   Result<void> listen(uv_loop_t* loop, const std::string& path);
   void accept_one();
+  bool make_room();
 
   AdminServerLimits limits;
   Handler handler;
   uv_pipe_t* listener = nullptr;
-  std::unordered_set<Client*> clients;
+  std::list<Client*> clients;  // who has asked nothing for the longest time is the first
   std::array<char, 16384> read_space{};
 };
 
 AdminServer::State::~State() {
-  while (!clients.empty()) (*clients.begin())->close();
+  while (!clients.empty()) clients.front()->close();
   if (listener == nullptr) return;
   listener->data = nullptr;
   // libuv removes the socket file here.
@@ -150,8 +153,8 @@ void AdminServer::State::accept_one() {
   if (uv_pipe_init(listener->loop, &client->pipe, 0) != 0) return;
   client->pipe.data = client.get();
   Client& added = *client.release();  // from here on libuv's close callback frees it
-  const bool room = clients.size() < limits.clients_max;
-  clients.insert(&added);
+  const bool room = clients.size() < limits.clients_max || make_room();
+  added.at = clients.insert(clients.end(), &added);
   if (uv_accept(stream_of(*listener), stream_of(added.pipe)) != 0) return added.close();
   if (!room) {
     added.last_word = true;
@@ -159,6 +162,15 @@ void AdminServer::State::accept_one() {
                                      fmt::format("{} clients are connected", clients.size() - 1)));
   }
   added.read();
+}
+
+// Somebody who only keeps his connection must not keep an operator out.
+bool AdminServer::State::make_room() {
+  const auto idle =
+      std::find_if(clients.begin(), clients.end(), [](Client* client) { return client->reading; });
+  if (idle == clients.end()) return false;
+  (*idle)->close();
+  return true;
 }
 
 void AdminServer::State::Client::read() {
@@ -207,6 +219,7 @@ void AdminServer::State::Client::answer_what_waits() {
   }
   uv_read_stop(stream_of(pipe));
   reading = false;
+  server->clients.splice(server->clients.end(), server->clients, at);
   server->handler(
       request, [this, alive = std::weak_ptr(alive), id = request.id()](admin::Response response) {
         if (alive.expired() || server == nullptr) return;
@@ -233,7 +246,7 @@ void AdminServer::State::Client::send(const admin::Response& response) {
 
 void AdminServer::State::Client::close() {
   if (server == nullptr) return;
-  server->clients.erase(this);
+  server->clients.erase(at);
   server = nullptr;
   uv_close(handle_of(pipe), [](uv_handle_t* handle) { delete static_cast<Client*>(handle->data); });
 }
