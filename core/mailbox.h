@@ -98,9 +98,10 @@ struct DataWaiting {
   }
 };
 
-// The one FIFO into a shard, from any thread. Two budgets: data is bounded and may be refused;
-// control (completions, calls, diversions) has reserved room and is never refused, because what
-// asks for it is itself bounded.
+// The one FIFO into a shard, from any thread. Data is bounded and may be refused. Control is never
+// refused. Calls, completions and the steps of diversions are bounded by what asks for them; a
+// session's control parcels are not, so their sender hears when many wait, and is not read until
+// they have been dealt with.
 class Mailbox {
  public:
   explicit Mailbox(DataBudget budget = {}) : budget_(budget) {}
@@ -115,9 +116,7 @@ class Mailbox {
     {
       std::lock_guard lock(mutex_);
       if (!data_.has_room(budget_, bytes)) {
-        if (waiter != nullptr && std::ranges::find(waiters_, waiter) == waiters_.end()) {
-          waiters_.push_back(waiter);
-        }
+        add_waiter(waiter);
         return false;
       }
       data_.add(bytes);
@@ -126,6 +125,20 @@ class Mailbox {
     }
     wake_if(was_empty);
     return true;
+  }
+  // A session's control parcel: taken in any case. false: as many of them wait as there is room for
+  // data, so `waiter` gets RoomAgain once this box was emptied.
+  [[nodiscard]] bool post_control(Delivery& delivery, Mailbox* waiter) {
+    bool was_empty = false, few = false;
+    {
+      std::lock_guard lock(mutex_);
+      few = ++control_parcels_ < budget_.parcels_max;
+      if (!few) add_waiter(waiter);
+      was_empty = waiting_.empty();
+      waiting_.emplace_back(std::move(delivery));
+    }
+    wake_if(was_empty);
+    return few;
   }
   void post_control(Letter letter) {
     bool was_empty = false;
@@ -154,6 +167,7 @@ class Mailbox {
       waiting_.swap(out);
       most_ = std::max(most_, out.size());
       data_ = {};
+      control_parcels_ = 0;
       waiters.swap(waiters_);
     }
     for (Mailbox* waiter : waiters) waiter->post_control(RoomAgain{});
@@ -174,6 +188,11 @@ class Mailbox {
   void wake_if(bool was_empty) {
     if (was_empty && wake_) wake_();
   }
+  void add_waiter(Mailbox* waiter) {
+    if (waiter != nullptr && std::ranges::find(waiters_, waiter) == waiters_.end()) {
+      waiters_.push_back(waiter);
+    }
+  }
 
   std::function<void()> wake_;
   mutable std::mutex mutex_;
@@ -181,6 +200,7 @@ class Mailbox {
   std::size_t most_ = 0;  // that waited at once, since the last release_unused()
   std::vector<Mailbox*> waiters_;
   DataWaiting data_;
+  std::size_t control_parcels_ = 0;
   DataBudget budget_;
 };
 

@@ -114,6 +114,9 @@ struct Publish {
   ParcelPtr change;
 };                  // to the module's control plane
 struct Reroute {};  // a coordinator's flow is to take another path: Rerouting follows
+struct PauseInput {
+  bool paused = false;
+};  // read no more of this association, or read on
 struct Announce {
   Fact fact;
 };
@@ -123,7 +126,7 @@ struct Drop {
   std::string peer;  // whose message it was; empty: that of the session which says so
 };
 using Action = std::variant<Transmit, Close, Identify, Accept, Forward, Undelivered, Ask, Publish,
-                            Reroute, Announce, Drop>;
+                            Reroute, PauseInput, Announce, Drop>;
 
 // What one step wants done. Owned by the shard and reused: no allocation in steady state.
 class Outbox {
@@ -145,6 +148,11 @@ class Outbox {
   void publish(ParcelPtr change) { actions_.emplace_back(Publish{std::move(change)}); }
   // Hold the flow's parcels that come here, from now until Rerouting.
   void reroute() { actions_.emplace_back(Reroute{}); }
+  // An association's session has to wait before it can take more. What was read already still
+  // comes, and where the association shares its socket, everything does: so a session that says
+  // this must bound what it keeps of that by itself. Idempotent.
+  void pause_input() { actions_.emplace_back(PauseInput{true}); }
+  void resume_input() { actions_.emplace_back(PauseInput{false}); }
   void announce(Fact fact) { actions_.emplace_back(Announce{std::move(fact)}); }
   // A message of `peer` is dropped, or refused with an error. `example`: that message, in a line.
   void drop(const DropReason& reason, std::string example, std::string peer = {}) {

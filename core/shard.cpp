@@ -258,6 +258,7 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    },
                    [&](Publish& a) { module.publish(config_.id, from, std::move(a.change)); },
                    [&](Reroute&) { reroute(module, from); },
+                   [&](PauseInput& a) { pause_input(from, a.paused); },
                    [&](Announce& a) { facts_.on_fact(config_.id, from, a.fact, now); },
                    [&](Drop& a) { drop(from, std::move(a), now); },
                },

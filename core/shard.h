@@ -148,6 +148,7 @@ class Shard final : public TransportSink {
   std::optional<ShardId> home_of(AssociationId id) const;
   void send_home(Delivery delivery);
   void hold_back(AssociationId from, ShardId target);
+  void pause_input(AssociationId id, bool paused);
   void let_go();
   void take(Delivery delivery);
   void send_waiting();

@@ -52,8 +52,8 @@ void Shard::send_home(Delivery delivery) {
   }
 }
 
-// Whose parcels find no room on their way to `target` must not bring more, as far as it can be
-// stopped alone, until there is room again.
+// The sender of parcels that find no room on their way to `target` must not bring more, as far as
+// it can be stopped alone, until there is room again.
 void Shard::hold_back(AssociationId from, ShardId target) {
   Entry* entry = find(from);
   if (entry == nullptr || entry->coordinator) return;
@@ -68,11 +68,23 @@ void Shard::let_go() {
   std::erase_if(held_back_, [this](const HeldBack& one) {
     if (!outbound_.has_ample_room(one.target)) return false;
     Entry* entry = find(one.id);
-    if (entry != nullptr && std::exchange(entry->held_back, false)) {
+    if (entry != nullptr && std::exchange(entry->held_back, false) && !entry->paused) {
       transport_.resume_input(one.id);
     }
     return true;
   });
+}
+
+// Its session asks for it.
+void Shard::pause_input(AssociationId id, bool paused) {
+  Entry* entry = find(id);
+  if (entry == nullptr || entry->coordinator) return;
+  if (!std::exchange(entry->paused, paused) && paused) counters_.add(Counter::inputs_paused);
+  if (paused) {
+    transport_.pause_input(id);  // each time: it may have got a socket of its own meanwhile
+  } else if (!entry->held_back) {
+    transport_.resume_input(id);
+  }
 }
 
 void Shard::run_mailbox(Instant now, std::size_t letters_max) {
@@ -320,6 +332,7 @@ void Shard::arrive(Arrival& arrival, Instant now) {
     links_.emplace(PeerKey{entry.module, link->peer.name}, std::move(link));
   }
   transport_.adopt(std::move(traveller.cargo));
+  if (entry.paused) transport_.pause_input(entry.id);
   arm(entry);
   if (stopping_) push(entry.id, Stopping{});
 }

@@ -38,7 +38,9 @@ struct Shard::Entry {
   Deadlines<AssociationId>::Slot armed;
   bool coordinator = false;
   bool closing = false;
-  bool held_back = false;              // its input is to be paused, where it can be alone
+  // Its input is to be paused, where it can be alone: its parcels find no room, or it says so.
+  bool held_back = false;
+  bool paused = false;
   std::unique_ptr<Newcomer> newcomer;  // null: identified, or a coordinator
   std::string peer;
   std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step

@@ -55,6 +55,10 @@ class TextSession final : public Session {
         parcel->text = text.substr(3 + end + 1);
         parcel->origin = id_;
         out.accept(std::move(parcel));
+      } else if (text == "pause") {
+        out.pause_input();
+      } else if (text == "read on") {
+        out.resume_input();
       } else if (text.starts_with("wake ")) {
         wake_at_ = now + std::chrono::milliseconds(std::stoi(text.substr(5)));
       } else {
@@ -370,6 +374,48 @@ class TwoShardTest : public ShardTest {
   Shard second;
   EndpointId local{};
 };
+
+TEST_F(TwoShardTest, ReadsNoMoreOfAnAssociationWhoseSessionHasToWaitAlsoAfterAMove) {
+  connect_and_wait();
+  const AssociationId id = server_module.opened.back();
+  client_says("pause");
+  ASSERT_TRUE(world.run_until([&] { return server.transport.is_paused(id); }));
+  ASSERT_TRUE(server.shard.move(id, ShardId{1}, world.now()));
+  many_turns();
+  EXPECT_TRUE(transport.is_paused(id));
+  sends(id, "read on");
+  EXPECT_FALSE(transport.is_paused(id));
+}
+
+// Its parcels have found no room on their way to the other shard, and its session has to wait.
+TEST_F(TwoShardTest, ReadsOnWhenNoReasonForAPauseIsLeft) {
+  connect_and_wait();
+  const std::string to_first =
+      "to " + std::to_string(static_cast<std::uint64_t>(server_module.opened.back())) + " hello";
+  const AssociationId id = next_association_id();
+  AssociationUp up;
+  up.local = local;
+  up.remote_addresses = {"10.0.0.3"};
+  second.on_event(id, std::move(up), world.now());
+  sends(id, "iam bob");
+  const auto flood = [&] {
+    for (std::size_t i = 0; i <= DataBudget{}.parcels_max; ++i) sends(id, to_first);
+  };
+  flood();
+  EXPECT_TRUE(transport.is_paused(id));
+  sends(id, "pause");
+  turn();
+  EXPECT_TRUE(transport.is_paused(id)) << "there is room, but its session waits";
+  sends(id, "read on");
+  EXPECT_FALSE(transport.is_paused(id));
+
+  sends(id, "pause");
+  flood();
+  sends(id, "read on");
+  EXPECT_TRUE(transport.is_paused(id)) << "its session takes more, but there is no room";
+  turn();
+  EXPECT_FALSE(transport.is_paused(id));
+}
 
 // Alice comes back to the second shard, restarted, while the first has still to read that her
 // association has ended.
