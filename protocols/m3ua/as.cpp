@@ -49,9 +49,8 @@ void ApplicationServer::take(SessionInput input, Instant now, Outbox& out) {
       on_data(std::unique_ptr<DataParcel>(static_cast<DataParcel*>(parcel)), out);
     } else if (parcel->kind() == ParcelKind::asp_event) {
       submitted->parcel.release();
-      waiting_events_.push_back(
-          {submitted->from, std::unique_ptr<AspEventParcel>(static_cast<AspEventParcel*>(parcel))});
-      reroute(out);
+      on_event(submitted->from,
+               std::unique_ptr<AspEventParcel>(static_cast<AspEventParcel*>(parcel)), now, out);
     }
   } else if (std::holds_alternative<Woken>(input)) {
     on_woken(now, out);
@@ -85,21 +84,37 @@ ApplicationServer::Member* ApplicationServer::find(AssociationId id) {
   return at == members_.end() ? nullptr : &*at;
 }
 
+// What changes no path needs no reroute, unless one is under way: then it keeps its turn.
+void ApplicationServer::on_event(AssociationId from, std::unique_ptr<AspEventParcel> event,
+                                 Instant now, Outbox& out) {
+  if (rerouting_ || changes_path(from, *event)) {
+    waiting_events_.push_back({from, std::move(event)});
+    return reroute(out);
+  }
+  on_asp(from, *event, now, out);
+  publish(out);
+}
+
 void ApplicationServer::on_asp(AssociationId from, const AspEventParcel& event, Instant now,
                                Outbox& out) {
+  Member* member = find(from);
   switch (event.event) {
     case Event::up:
-      return on_up(from, event, now, out);
+      on_up(from, event, now, out);
+      break;
     case Event::down:
+      on_gone(from, event, now, out);
+      break;
     case Event::lost:
-      return on_gone(from, event, now, out);
+      return on_gone(from, event, now, out);  // nobody waits for an answer
     case Event::activate:
-      if (Member* member = find(from)) on_activate(*member, event, now, out);
-      return;
+      if (member != nullptr) return on_activate(*member, now, out);
+      break;
     case Event::deactivate:
-      if (Member* member = find(from)) on_deactivate(*member, now, out);
-      return;
+      if (member != nullptr) return on_deactivate(*member, now, out);
+      break;
   }
+  out.forward(from, std::make_unique<AsOrderParcel>(Order::noted, index_, event.epoch));
 }
 
 void ApplicationServer::on_up(AssociationId from, const AspEventParcel& event, Instant now,
@@ -120,7 +135,6 @@ void ApplicationServer::on_up(AssociationId from, const AspEventParcel& event, I
   if (state_ == AsState::inactive) notify(*member, NotifyStatus::as_inactive, out);
   if (state_ == AsState::active) notify(*member, NotifyStatus::as_active, out);
   if (state_ == AsState::pending) notify(*member, NotifyStatus::as_pending, out);
-  publish(out);
   warn_if_short(out);
 }
 
@@ -137,18 +151,10 @@ void ApplicationServer::on_gone(AssociationId from, const AspEventParcel& event,
   const bool failed = event.event == Event::lost;
   if (failed) notify_all(NotifyStatus::asp_failure, out, identifier);
   if (settle(now, out, failed ? identifier : std::nullopt) || !was_active) return;
-  publish(out);
   warn_if_short(out);
 }
 
-void ApplicationServer::on_activate(Member& member, const AspEventParcel& event, Instant now,
-                                    Outbox& out) {
-  if (event.traffic_mode &&
-      *event.traffic_mode != static_cast<std::uint32_t>(config_.traffic_mode)) {
-    auto refusal = std::make_unique<AsOrderParcel>(Order::refused, index_, member.epoch);
-    refusal->error = ErrorCode::unsupported_traffic_mode_type;
-    return out.forward(member.id, std::move(refusal));
-  }
+void ApplicationServer::on_activate(Member& member, Instant now, Outbox& out) {
   if (config_.traffic_mode == TrafficMode::override_mode) {
     // RFC 4666 §4.3.4.3: "Any previously active ASP in the AS is now considered to be in the state
     // ASP-INACTIVE"; it is told so by NTFY, Alternate ASP Active, with the other's ASP Identifier.
@@ -163,7 +169,7 @@ void ApplicationServer::on_activate(Member& member, const AspEventParcel& event,
   }
   set_active(member);
   out.forward(member.id, std::make_unique<AsOrderParcel>(Order::activated, index_, member.epoch));
-  if (!settle(now, out)) publish(out);
+  settle(now, out);
   warn_if_short(out);
 }
 
@@ -172,7 +178,6 @@ void ApplicationServer::on_deactivate(Member& member, Instant now, Outbox& out) 
   set_inactive(member);
   out.forward(member.id, std::make_unique<AsOrderParcel>(Order::deactivated, index_, member.epoch));
   if (settle(now, out) || !was_active) return;
-  publish(out);
   warn_if_short(out);
 }
 
@@ -194,8 +199,7 @@ void ApplicationServer::set_inactive(Member& member) {
 // --- The machine ---------------------------------------------------------------------------------
 
 bool ApplicationServer::settle(Instant now, Outbox& out, std::optional<std::uint32_t> failed) {
-  const std::size_t needed = state_ == AsState::inactive ? config_.active_asps_min : 1;
-  if (active_.size() >= needed) return apply(AsEvent::asps_active, now, out);
+  if (active_.size() >= needed()) return apply(AsEvent::asps_active, now, out);
   if (active_.empty() && state_ == AsState::active) {
     return apply(AsEvent::active_gone, now, out, failed);
   }
@@ -244,7 +248,6 @@ void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
       notify_all(NotifyStatus::as_inactive, out);
       break;
     case AsState::active:
-      drain(now, out);
       publish(out);
       notify_all(NotifyStatus::as_active, out);
       break;
@@ -282,6 +285,14 @@ void ApplicationServer::on_woken(Instant now, Outbox& out) {
 
 // --- Changes of the path -------------------------------------------------------------------------
 
+// Does DATA go another way after it? Not where the ASP had none and gets none.
+bool ApplicationServer::changes_path(AssociationId from, const AspEventParcel& event) {
+  const Member* member = find(from);
+  const bool is_active = member != nullptr && active(*member);
+  if (event.event != Event::activate) return is_active && state_ == AsState::active;
+  return member != nullptr && !is_active && active_.size() + 1 >= needed();
+}
+
 void ApplicationServer::reroute(Outbox& out) {
   if (std::exchange(rerouting_, true)) return;
   drain_at_.reset();
@@ -301,6 +312,8 @@ void ApplicationServer::on_rerouting(Instant now, Outbox& out) {
   if (recovery_at_ && *recovery_at_ <= now) {
     apply(members_.empty() ? AsEvent::recovery_expired_alone : AsEvent::recovery_expired, now, out);
   }
+  // Not before the last event: what an ASP got that is no more, once all of them have been obeyed,
+  // would come back behind what is held.
   if (state_ == AsState::active && !drain_at_) drain(now, out);
   if (state_ == AsState::down || state_ == AsState::inactive) discard_held(out);
   publish(out);

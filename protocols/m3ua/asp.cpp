@@ -76,29 +76,31 @@ void AspSession::step(SessionInput input, Instant now, Outbox& out) {
 
 void AspSession::take(SessionInput input, Instant now, Outbox& out) {
   if (auto* received = std::get_if<AssociationReceived>(&input)) {
-    on_received(std::move(received->message), out);
+    on_received(std::move(received->message), now, out);
   } else if (auto* submitted = std::get_if<Submitted>(&input)) {
     on_submitted(std::move(*submitted), now, out);
   } else if (std::holds_alternative<Identified>(input)) {
     on_identified(now, out);
   } else if (auto* refused = std::get_if<IdentityRefused>(&input)) {
-    on_identity_refused(*refused, out);
+    on_identity_refused(*refused, now, out);
   } else if (auto* congestion = std::get_if<AssociationCongestion>(&input)) {
     on_congestion(congestion->congested, out);
   } else if (auto* unsent = std::get_if<AssociationUnsent>(&input)) {
     on_unsent(std::move(*unsent), now, out);
   } else if (std::holds_alternative<Stopping>(input)) {
-    on_stopping(out);
+    on_stopping(now, out);
   } else if (std::holds_alternative<AssociationDown>(input)) {
-    on_down(out);
+    on_down(now, out);
   } else if (std::holds_alternative<Woken>(input)) {
     discard_unsent(out);  // nothing came behind it
     (void)link_.beat(now, out);
+    serve_waiting(now, out);
   }
 }
 
 std::optional<Instant> AspSession::deadline() const {
-  return unsent_.empty() ? link_.heartbeat().deadline() : unsent_at_;
+  const auto at = unsent_.empty() ? link_.heartbeat().deadline() : unsent_at_;
+  return turn_at_ && (!at || *turn_at_ < *at) ? turn_at_ : at;
 }
 
 SessionStatus AspSession::status() const {
@@ -106,6 +108,7 @@ SessionStatus AspSession::status() const {
   status.peer = name_;
   status.protocol = "m3ua";
   status.state = m3ua::name_of(state());
+  if (phase_ != Phase::up) return status;
   for (const Membership& m : memberships_) {
     if (!status.detail.empty()) status.detail += ", ";
     status.detail += server(m).name + " " + std::string(m3ua::name_of(m.state));
@@ -122,23 +125,20 @@ AspState AspSession::state() const {
 
 // --- What the ASP says ---------------------------------------------------------------------------
 
-void AspSession::on_received(Message message, Outbox& out) {
+void AspSession::on_received(Message message, Instant now, Outbox& out) {
   if (phase_ == Phase::closing) return;
-  if (const auto view = link_.receive(message, out)) on_message(*view, message, out);
+  if (const auto view = link_.receive(message, out)) on_message(*view, message, now, out);
 }
 
-void AspSession::on_message(const MessageView& view, Message& message, Outbox& out) {
+void AspSession::on_message(const MessageView& view, Message& message, Instant now, Outbox& out) {
   switch (view.type()) {
     case MessageType::data:
       return on_data(view, message, out);
     case MessageType::aspup:
-      return on_aspup(view, out);
     case MessageType::aspdn:
-      return on_aspdn(out);
     case MessageType::aspac:
-      return on_aspac(view, out);
     case MessageType::aspia:
-      return on_aspia(view, out);
+      return on_request(view, message, now, out);
     case MessageType::beat:
       return link_.on_beat(view, message.stream, out);
     case MessageType::beat_ack:
@@ -206,113 +206,6 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
   data->correlation_id.reset();  // means something within the sender's AS only
   if (!data->network_appearance) data->network_appearance = expected;
   out.accept(std::move(data));
-}
-
-void AspSession::on_aspup(const MessageView& view, Outbox& out) {
-  if (link_.streams().single() && !gateway_.config.single_stream_allowed) {
-    link_.error(ErrorCode::refused_management_blocking, view.bytes(), out);
-    phase_ = Phase::closing;
-    return out.close(CloseMode::graceful);
-  }
-  const AspAnswer answer = next_state(state(), AspEvent::aspup).answer;
-  if (phase_ == Phase::up) {
-    // RFC 4666 §4.3.4.1: while ASP-ACTIVE "an ASP Up Ack message is returned, as well as an Error
-    // message ("Unexpected Message")", and it is ASP-INACTIVE then in all its ASs.
-    MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
-    link_.transmit(std::move(ack).finish(), out);
-    if (answer != AspAnswer::aspup_ack_and_error) return;
-    link_.error(ErrorCode::unexpected_message, view.bytes(), out);
-    ++epoch_;
-    for (Membership& m : memberships_) {
-      move(m, AspEvent::aspup, out);
-      tell(m, Event::up, out);
-    }
-    return;
-  }
-  const auto identifier = view.u32(Tag::asp_identifier);
-  auto name = name_from(identifier);
-  if (!name) return link_.error(ErrorCode::asp_identifier_required, view.bytes(), out);
-  identifier_known_ = !identifier || gateway_.find_asp(*identifier) != nullptr;
-  asp_identifier_ = identifier;
-  name_ = std::move(*name);
-  link_.call(name_);
-  phase_ = Phase::identifying;
-  out.identify(name_);
-}
-
-std::optional<std::string> AspSession::name_from(std::optional<std::uint32_t> identifier) const {
-  if (identifier) {
-    if (const AspConfig* asp = gateway_.find_asp(*identifier)) return asp->name;
-  }
-  // Known by address alone: the only one there, or the only one there without an identifier.
-  std::vector<const std::string*> anonymous;
-  for (const std::string& name : candidates_) {
-    const AspConfig* asp = gateway_.find_asp(name);
-    if (asp != nullptr && !asp->asp_identifier) anonymous.push_back(&name);
-  }
-  if (anonymous.size() == 1) return *anonymous.front();
-  if (identifier) return "asp-identifier " + std::to_string(*identifier);
-  if (candidates_.size() == 1) return candidates_.front();
-  if (candidates_.empty()) return "asp at " + remote_;
-  return std::nullopt;
-}
-
-void AspSession::on_identified(Instant now, Outbox& out) {
-  if (phase_ != Phase::identifying) return;
-  phase_ = Phase::up;
-  ++epoch_;
-  memberships_.clear();
-  const AspState up = next_state(AspState::down, AspEvent::aspup).to;
-  for (const std::size_t as : gateway_.servers_of(name_)) {
-    memberships_.push_back({.as = as, .state = up});
-  }
-  link_.heartbeat().start(now);
-  MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
-  link_.transmit(std::move(ack).finish(), out);
-  out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::inactive))});
-  for (const Membership& m : memberships_) tell(m, Event::up, out);
-}
-
-void AspSession::on_identity_refused(const IdentityRefused& refused, Outbox& out) {
-  phase_ = Phase::closing;
-  link_.remark(refused.why, out);
-  link_.error(identifier_known_ ? ErrorCode::refused_management_blocking
-                                : ErrorCode::invalid_asp_identifier,
-              {}, out);
-  out.close(CloseMode::graceful);
-}
-
-void AspSession::on_aspdn(Outbox& out) {
-  leave_all(AspEvent::aspdn, Event::down, out);
-  phase_ = Phase::down;
-  link_.heartbeat().stop();
-  MessageBuilder ack(out.buffers(), MessageType::aspdn_ack);
-  link_.transmit(std::move(ack).finish(), out);
-}
-
-void AspSession::on_aspac(const MessageView& view, Outbox& out) {
-  if (next_state(state(), AspEvent::aspac).answer == AspAnswer::error_unexpected_message) {
-    return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
-  }
-  const auto mode = view.u32(Tag::traffic_mode_type);
-  if (mode && (*mode < 1 || *mode > 3)) {
-    return link_.error(ErrorCode::unsupported_traffic_mode_type, view.bytes(), out);
-  }
-  for (Membership* m : named_memberships(view, out)) {
-    m->mode_in_request = mode.has_value();
-    m->context_in_request = !view.list(Tag::routing_context).empty();
-    tell(*m, Event::activate, out, mode);
-  }
-}
-
-void AspSession::on_aspia(const MessageView& view, Outbox& out) {
-  if (next_state(state(), AspEvent::aspia).answer == AspAnswer::error_unexpected_message) {
-    return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
-  }
-  for (Membership* m : named_memberships(view, out)) {
-    m->context_in_request = !view.list(Tag::routing_context).empty();
-    tell(*m, Event::deactivate, out);
-  }
 }
 
 std::vector<AspSession::Membership*> AspSession::named_memberships(const MessageView& view,
@@ -427,23 +320,13 @@ void AspSession::move(Membership& membership, AspEvent event, Outbox& out) {
   }
 }
 
-void AspSession::leave_all(AspEvent event, Event what, Outbox& out) {
+void AspSession::leave_all(AspEvent event, Event what, Instant now, Outbox& out) {
   if (phase_ != Phase::up) return;
   for (Membership& m : memberships_) {
     move(m, event, out);
-    tell(m, what, out);
+    tell(m, what, now, out);
   }
-  memberships_.clear();
   out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::down))});
-}
-
-void AspSession::tell(const Membership& membership, Event event, Outbox& out,
-                      std::optional<std::uint32_t> traffic_mode) {
-  auto parcel = std::make_unique<AspEventParcel>(event, name_, asp_identifier_);
-  parcel->server = membership.as;
-  parcel->traffic_mode = traffic_mode;
-  parcel->epoch = epoch_;
-  out.forward(gateway_.coordinators[membership.as], std::move(parcel));
 }
 
 void AspSession::acknowledge(MessageType type, const Membership& m, Outbox& out) {

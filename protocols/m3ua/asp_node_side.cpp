@@ -26,7 +26,7 @@ void AspSession::on_submitted(Submitted submitted, Instant now, Outbox& out) {
       submitted.parcel.release();
       return send_data(std::unique_ptr<DataParcel>(static_cast<DataParcel*>(parcel)), out);
     case ParcelKind::as_order:
-      return on_order(static_cast<const AsOrderParcel&>(*parcel), out);
+      return on_order(static_cast<const AsOrderParcel&>(*parcel), now, out);
     case ParcelKind::network_status:
       return send_status(static_cast<const NetworkStatusParcel&>(*parcel), now, out);
     case ParcelKind::asp_status:
@@ -35,23 +35,31 @@ void AspSession::on_submitted(Submitted submitted, Instant now, Outbox& out) {
   }
 }
 
-void AspSession::on_order(const AsOrderParcel& order, Outbox& out) {
+void AspSession::on_order(const AsOrderParcel& order, Instant now, Outbox& out) {
   Membership* m = membership_in(order.as);
-  if (phase_ != Phase::up || m == nullptr || order.epoch != epoch_) return;  // of an earlier life
-  const std::uint32_t context = server(*m).routing_context;
+  if (m == nullptr) return;
+  // Else it is about an earlier life.
+  if (phase_ == Phase::up && order.epoch == epoch_) obey(order, *m, out);
+  if (!order.is_answer()) return;
+  m->awaits_answer = false;
+  serve_waiting(now, out);
+}
+
+void AspSession::obey(const AsOrderParcel& order, Membership& m, Outbox& out) {
+  const std::uint32_t context = server(m).routing_context;
   switch (order.order) {
+    case Order::noted:
+      return;
     case Order::activated:
-      move(*m, AspEvent::aspac, out);
-      return acknowledge(MessageType::aspac_ack, *m, out);
+      move(m, AspEvent::aspac, out);
+      return acknowledge(MessageType::aspac_ack, m, out);
     case Order::deactivated:
       if (!order.unasked) {
-        move(*m, AspEvent::aspia, out);
-        return acknowledge(MessageType::aspia_ack, *m, out);
+        move(m, AspEvent::aspia, out);
+        return acknowledge(MessageType::aspia_ack, m, out);
       }
-      move(*m, AspEvent::other_asp_overrides, out);
+      move(m, AspEvent::other_asp_overrides, out);
       break;
-    case Order::refused:
-      return link_.error(order.error, {}, out, {{context}, {}});
     case Order::notify:
       break;
   }
@@ -119,14 +127,15 @@ void AspSession::report_congestion(std::span<const Membership> of, bool congeste
 
 // RFC 4666 §4.7: a gateway cut off from its network "should send ASP Down Ack to all its connected
 // ASPs". One that stops is.
-void AspSession::on_stopping(Outbox& out) {
+void AspSession::on_stopping(Instant now, Outbox& out) {
   if (phase_ == Phase::closing) return;
   if (phase_ == Phase::up) {
-    leave_all(AspEvent::aspdn, Event::down, out);
+    leave_all(AspEvent::aspdn, Event::down, now, out);
     MessageBuilder ack(out.buffers(), MessageType::aspdn_ack);
     link_.transmit(std::move(ack).finish(), out);
   }
   phase_ = Phase::closing;
+  serve_waiting(now, out);
   link_.heartbeat().stop();
   out.close(CloseMode::graceful);
 }
@@ -150,7 +159,8 @@ void AspSession::discard_unsent(Outbox& out) {
 
 // The AS hears of the loss first, then gets what did not leave, in order and ahead of anything that
 // is still on its way here: so no flow is reordered by it.
-void AspSession::on_down(Outbox& out) {
+void AspSession::on_down(Instant now, Outbox& out) {
+  if (phase_ != Phase::up) discard_unsent(out);  // its AS has gone on without it
   std::vector<std::unique_ptr<DataParcel>> rescued;
   for (Buffer& message : std::exchange(unsent_, {})) {
     const auto view = MessageView::parse(message.bytes());
@@ -163,7 +173,7 @@ void AspSession::on_down(Outbox& out) {
     rescued.push_back(DataParcel::received(*view, std::move(message), {}));
     rescued.back()->server = m->as;
   }
-  leave_all(AspEvent::association_lost, Event::lost, out);
+  leave_all(AspEvent::association_lost, Event::lost, now, out);
   phase_ = Phase::closing;
   for (auto& data : rescued) {
     const AssociationId coordinator = gateway_.coordinators[data->server];

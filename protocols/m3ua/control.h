@@ -26,7 +26,8 @@ struct Gateway {
   std::vector<std::size_t> servers_of(std::string_view asp) const;
 };
 
-// ASP -> AS: what became of the ASP, or what it asks for (RFC 4666 §4.3.1).
+// ASP -> AS: what became of the ASP, or what it asks for (RFC 4666 §4.3.1). The AS answers each but
+// `lost`, and the ASP's session says nothing more to that AS until then.
 class AspEventParcel final : public M3uaParcel {
  public:
   enum class Event : std::uint8_t { up, down, lost, activate, deactivate };
@@ -36,23 +37,22 @@ class AspEventParcel final : public M3uaParcel {
   Event event;
   std::string asp;
   std::optional<std::uint32_t> asp_identifier;
-  std::size_t server = 0;                     // the AS it is for
-  std::optional<std::uint32_t> traffic_mode;  // activate
-  std::uint32_t epoch = 0;                    // which ASPUP it belongs to
+  std::size_t server = 0;   // the AS it is for
+  std::uint32_t epoch = 0;  // which ASPUP it belongs to
 };
 
 // AS -> ASP: the answer, or what the ASP is to be told.
 class AsOrderParcel final : public M3uaParcel {
  public:
-  enum class Order : std::uint8_t { activated, deactivated, refused, notify };
+  enum class Order : std::uint8_t { noted, activated, deactivated, notify };
   AsOrderParcel(Order o, std::size_t as_index, std::uint32_t asp_epoch)
       : M3uaParcel(ParcelKind::as_order), order(o), as(as_index), epoch(asp_epoch) {}
+  bool is_answer() const { return order != Order::notify && !unasked; }
 
   Order order;
   std::size_t as;
   std::uint32_t epoch;                          // of the event it answers, or the last one
   bool unasked = false;                         // deactivated: override by another ASP
-  ErrorCode error{};                            // refused
   NotifyStatus status{};                        // notify
   std::optional<std::uint32_t> asp_identifier;  // notify: of the ASP that it is about
 };
