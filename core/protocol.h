@@ -40,6 +40,11 @@ class Parcel {
   virtual Carriage carriage() const { return Carriage::unordered; }
   // Bytes of messages that it keeps alive, for those who bound how much waits.
   virtual std::size_t bytes_held() const { return 0; }
+  // The peer whose request it is, for those who bound how much of one peer's waits, whichever of
+  // its connections it came on; empty: nobody's. Good as long as the parcel.
+  virtual std::string_view asked_by() const { return {}; }
+  // false: that connection is gone, and nobody waits for what comes of this. Any thread.
+  virtual bool wanted() const { return true; }
 
   // Where it has been already: route() excludes these. False: it was everywhere it may go.
   bool mark_tried(AssociationId id) {
@@ -236,11 +241,13 @@ class ProtocolModule : public Framing {
 };
 
 // The way to the store thread, for Ask. The completion returns as Submitted{from: none} to the
-// session that asked, through its shard's mailbox. Any thread.
+// session that asked, through its shard's mailbox. A request that nobody wants any more before it
+// has begun (Parcel::wanted) is dropped, and does not return. Any thread.
 class AskSink {
  public:
-  // false: the store's queue is full; the request is untouched and the shard tells the session
-  // Submitted with the same parcel, so that it can fail it.
+  // false: the store's queue is full, or the share of it that the request's peer has; the request
+  // is untouched and the shard tells the session Submitted with the same parcel, so that it can
+  // fail it.
   [[nodiscard]] virtual bool ask(ShardId shard, AssociationId from, ParcelPtr& request) = 0;
 
  protected:

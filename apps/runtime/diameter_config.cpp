@@ -36,6 +36,7 @@ diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
 diameter::DiameterLimits read_diameter_limits(const ObjectReader& from) {
   diameter::DiameterLimits limits;
   read_field(from, "pending_max", limits.pending_max, {1, 10'000'000});
+  read_field(from, "pending_bytes_max", limits.pending_bytes_max, {65536, std::size_t{1} << 32});
   read_field(from, "message_bytes_max", limits.message_bytes_max, {256, 0xff'ffff});
   read_field(from, "avp_depth_max", limits.avp_depth_max, {1, 32});
   return limits;

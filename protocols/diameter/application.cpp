@@ -1,5 +1,6 @@
 #include "protocols/diameter/application.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace siglane::diameter {
@@ -78,6 +79,24 @@ void Application::reject(const RequestParcel& request, ResultCode result, Outbox
     violation->add_failed_avp(answer);
   }
   reply(request, std::move(answer), out);
+}
+
+void Application::keep_for_answer(RequestParcel& request, std::initializer_list<const AvpDef*> also,
+                                  Outbox& out) const {
+  const MessageView message = request.view();
+  const auto needed = [&](const AvpView& avp) {
+    return avp.is(avp::session_id) || avp.is(avp::proxy_info) ||
+           std::any_of(also.begin(), also.end(), [&](const AvpDef* def) { return avp.is(*def); });
+  };
+  std::size_t bytes = Header::kBytes;
+  for (const AvpView& avp : message.avps()) {
+    if (needed(avp)) bytes += (avp.raw().size() + 3) & ~std::size_t{3};
+  }
+  MessageBuilder kept(out.buffers(), message.header(), bytes);
+  for (const AvpView& avp : message.avps()) {
+    if (needed(avp)) kept.add_raw(avp.raw());
+  }
+  request.message = std::move(kept).finish();
 }
 
 void Application::send(MessageBuilder request, std::uint64_t tag, Duration timeout, Outbox& out) {

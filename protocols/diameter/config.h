@@ -30,7 +30,10 @@ struct DiameterPeerConfig {
 };
 
 struct DiameterLimits {
-  std::size_t pending_max = 65536;  // requests waiting for their answer, for each connection
+  // Requests waiting for their answer, for each connection, and the bytes of their messages. Of
+  // what is relayed, one peer's requests take no more than they leave to others.
+  std::size_t pending_max = 65536;
+  std::size_t pending_bytes_max = std::size_t{64} << 20;
   std::size_t message_bytes_max = 65536;
   std::size_t avp_depth_max = 8;  // groups within groups
 };

@@ -118,6 +118,8 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
   }
   auto request = parcel_cast<RequestParcel>(std::move(parcel));
   if (request->origin == AssociationId::none) request->origin = from;
+  // Nobody is there to be answered: no other peer is troubled with it.
+  if (!request->wanted()) return out.count(Counter::diameter_answers_orphaned);
   // RFC 6733 §5.5.4 fails over what a lost peer leaves behind. What had its time has had it, and
   // what was meant for one peer alone is for nobody else.
   if (request->direct || why == Why::timed_out || why == Why::exhausted) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/buffer.h"
@@ -30,6 +31,8 @@ class RequestParcel final : public DiameterParcel {
  public:
   RequestParcel() : DiameterParcel(ParcelKind::request) {}
   std::size_t bytes_held() const override { return message.size(); }
+  std::string_view asked_by() const override { return peer ? std::string_view(*peer) : ""; }
+  bool wanted() const override { return peer == nullptr || !connection.expired(); }
 
   Buffer message;
   Header header;  // as received: the answer carries its identifiers (RFC 6733 §6.2)
@@ -37,6 +40,10 @@ class RequestParcel final : public DiameterParcel {
   AssociationId origin = AssociationId::none;
   // The Origin-Host of the peer it came from; null: it was made here.
   std::shared_ptr<const std::string> received_from;
+  // That peer's name, as its session said it in Identify, and the session's connection, as long as
+  // it is there to take the answer. Null: it was made here.
+  std::shared_ptr<const std::string> peer;
+  std::weak_ptr<const void> connection;
   Instant received_at{};  // when the loop read it; zero: made here
   Duration timeout{};     // 0: request_timeout of the session's config
   std::uint64_t tag = 0;  // for whoever sends it: comes back in the AnswerParcel

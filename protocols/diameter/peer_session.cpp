@@ -22,7 +22,8 @@ PeerSession::PeerSession(AssociationId id, const DiameterConfig& config,
       config_(config),
       routes_(routes),
       random_(seed),
-      pending_(config.limits.pending_max, static_cast<std::uint32_t>(random_.next())) {}
+      pending_({config.limits.pending_max, config.limits.pending_bytes_max},
+               static_cast<std::uint32_t>(random_.next())) {}
 
 void PeerSession::step(SessionInput input, Instant now, Outbox& out) {
   [[maybe_unused]] const PeerState before = state();
@@ -281,6 +282,7 @@ PeerEvent PeerSession::on(IdentityRefused& refused, Instant now, Outbox& out) {
 }
 
 void PeerSession::adopt(const Capabilities& capabilities, std::string name) {
+  peer_.shared_name = std::make_shared<const std::string>(name);
   peer_.name = std::move(name);
   peer_.origin_host = std::make_shared<const std::string>(capabilities.origin_host);
   peer_.realm = capabilities.origin_realm;

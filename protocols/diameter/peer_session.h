@@ -67,6 +67,7 @@ class PeerSession final : public Session {
 
   struct Peer {
     std::string name;
+    std::shared_ptr<const std::string> shared_name;  // with the requests it sends, as the next one
     std::shared_ptr<const std::string> origin_host;
     std::string realm;
     bool relay = false;
@@ -141,6 +142,8 @@ class PeerSession final : public Session {
   bool takes_requests_ = false;  // published as open
   bool congested_ = false;
   bool violation_announced_ = false;
+  // Gone with this session: the peer's requests, wherever they are, look whether it is there.
+  const std::shared_ptr<const void> connection_ = std::make_shared<char>();
 };
 
 // RFC 6733 §5.6.4: "If the local Origin-Host lexicographically succeeds the received Origin-Host, a

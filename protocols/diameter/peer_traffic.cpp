@@ -134,6 +134,8 @@ void PeerSession::on_request(const MessageView& request, Message message, Instan
   parcel->message = std::move(message.payload);
   parcel->origin = id_;
   parcel->received_from = peer_.origin_host;
+  parcel->peer = peer_.shared_name;
+  parcel->connection = connection_;
   parcel->received_at = caused_at != Instant{} ? caused_at : now;
   ++unanswered_;
   out.accept(std::move(parcel));

@@ -199,6 +199,18 @@ TEST_F(ModuleTest, FailsOverToTheNextPeerWithOneRouteRecordAndGivesUpAfterTheLas
   EXPECT_EQ(result_of(host_.sent_one(kMme)), result::unable_to_deliver);
 }
 
+TEST_F(ModuleTest, DoesNotFailOverARequestWhoseOwnConnectionIsGone) {
+  open_hss();
+  open_hss2();
+  ask("", "realm.home.example", 0);
+  const AssociationId first = host_.wire[kHss].empty() ? kHss2 : kHss;
+  const AssociationId second = first == kHss ? kHss2 : kHss;
+  ASSERT_EQ(host_.sent(first).size(), 1u);
+  host_.down(kMme);
+  host_.down(first);
+  EXPECT_TRUE(host_.sent(second).empty()) << "nobody would be answered";
+}
+
 TEST_F(ModuleTest, DoesNotRetryWhatTimedOut) {
   open_hss();
   open_hss2();
