@@ -81,7 +81,10 @@ namespace siglane {
   /* store */                                                               \
   X(store_requests, "store.requests")                                       \
   X(store_commits, "store.commits")                                         \
-  X(store_failures, "store.failures")
+  X(store_failures, "store.failures")                                       \
+  X(store_refused_full, "store.refused.full")                               \
+  X(store_refused_share, "store.refused.share")                             \
+  X(store_abandoned, "store.abandoned")
 
 enum class Counter : std::size_t {
 #define X(id, text) id,

@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/hss/config.h"
 #include "apps/runtime/daemon.h"
@@ -18,6 +19,7 @@ class HssDaemon final : public runtime::Daemon {
   void add_options(CLI::App& app) override;
   void read(const runtime::ObjectReader& root, runtime::NodeConfig& node) override;
   Result<void> check() override;
+  std::vector<std::string> warnings() override;
   // `--import FILE`, also beside a node that runs on the same database.
   std::optional<int> instead_of_running() override;
   Result<void> build(runtime::NodeBuilder& builder) override;

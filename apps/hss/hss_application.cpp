@@ -31,6 +31,16 @@ constexpr std::uint32_t kUePurgedInMme = 1u << 0;
 constexpr std::uint32_t kFreezeMTmsi = 1u << 0;
 // CLR-Flags, §7.3.152: the cancellation is for the MME, not an SGSN in the same node.
 constexpr std::uint32_t kClrS6aIndicator = 1u << 0;
+
+constexpr DropReason kTooBusy{
+    "hss.store_full",
+    "the store's queue, or the peer's share of it, is full: answered with "
+    "DIAMETER_TOO_BUSY"};
+constexpr DropReason kStoreFails{"hss.store_fails",
+                                 "the store failed: answered with DIAMETER_UNABLE_TO_COMPLY"};
+constexpr DropReason kDamagedData{"hss.damaged_data",
+                                  "the subscriber's data are damaged: answered with "
+                                  "DIAMETER_UNABLE_TO_COMPLY"};
 // RFC 1035 §2.3.4: an FQDN has at most 255 octets.
 constexpr std::size_t kIdentityBytesMax = 255;
 
@@ -106,6 +116,14 @@ struct HssApplication::Completed {
   const RequestParcel& request;
   const MessageView message;
   const Imsi& imsi;
+
+  // "Update-Location for 001010000000001"
+  std::string text() const {
+    const auto* command = diameter::dictionary().find(message.command());
+    return std::string(command != nullptr ? command->def.name : "a request") + " for " +
+           std::string(imsi.text());
+  }
+  std::string peer() const { return request.peer ? *request.peer : std::string(); }
 };
 
 HssApplication::HssApplication(const diameter::DiameterModule& module, std::uint64_t seed,
@@ -124,9 +142,7 @@ void HssApplication::on_request(RequestPtr request, const MessageView& message, 
     const auto imsi = Imsi::parse(user->text());
     if (!imsi) return refuse(in, result::invalid_avp_value, *user, out);
     if (!read(in, operation, out)) return;
-    std::size_t& with_store = asked_[request->origin];
-    if (with_store >= config_.asked_per_connection_max) return answer_too_busy(*request, out);
-    ++with_store;
+    keep_for_answer(*request, {&avp::supported_features, &avp::ulr_flags}, out);
     auto asked = std::make_unique<StoreRequest>();
     asked->imsi = *imsi;
     asked->operation = std::move(operation);
@@ -262,35 +278,28 @@ bool HssApplication::read_visited(const Incoming& in, Plmn& visited, Outbox& out
 void HssApplication::on_store_completion(ParcelPtr completion, Instant, Outbox& out) {
   auto& asked = static_cast<StoreRequest&>(*completion);
   const auto& request = static_cast<const RequestParcel&>(*asked.cause);
-  if (const auto by = asked_.find(request.origin); by != asked_.end() && --by->second == 0) {
-    asked_.erase(by);
-  }
   const Completed done{request, request.view(), asked.imsi};
   std::visit([&](const auto& result) { answer(done, result, out); }, asked.result);
 }
 
-void HssApplication::answer_too_busy(const RequestParcel& request, Outbox& out) {
-  out.count(Counter::hss_too_busy);
-  reject(request, result::too_busy, out);
-}
-
 void HssApplication::answer(const Completed& done, const NotRun&, Outbox& out) {
-  answer_too_busy(done.request, out);
+  out.count(Counter::hss_too_busy);
+  out.drop(kTooBusy, done.text(), done.peer());
+  reject(done.request, result::too_busy, out);
 }
 
 void HssApplication::answer(const Completed& done, const StoreFailure& failure, Outbox& out) {
   out.count(Counter::hss_store_failures);
-  note_store(true, failure.what, out);
+  out.drop(failure.of_this_subscriber ? kDamagedData : kStoreFails,
+           done.text() + ": " + failure.what, done.peer());
   reject(done.request, result::unable_to_comply, out);
 }
 
 void HssApplication::answer(const Completed& done, Denial denial, Outbox& out) {
-  note_store(false, {}, out);
   deny({done.request, done.message}, denial, out);
 }
 
 void HssApplication::answer(const Completed& done, const VectorsMade& made, Outbox& out) {
-  note_store(false, {}, out);
   out.count(Counter::hss_vectors_sent, made.count);
   if (made.resynchronised) out.count(Counter::hss_resynchronisations);
   MessageBuilder answer = begin(done.message, out);
@@ -311,7 +320,6 @@ void HssApplication::answer(const Completed& done, const VectorsMade& made, Outb
 }
 
 void HssApplication::answer(const Completed& done, const LocationUpdated& updated, Outbox& out) {
-  note_store(false, {}, out);
   MessageBuilder answer = begin(done.message, out);
   answer.add(avp::ula_flags, kSeparationIndication);
   // §7.3.7: "If the subscription data has changed in the HSS after the last successful update of
@@ -325,7 +333,6 @@ void HssApplication::answer(const Completed& done, const LocationUpdated& update
 }
 
 void HssApplication::answer(const Completed& done, const Purged& purged, Outbox& out) {
-  note_store(false, {}, out);
   MessageBuilder answer = begin(done.message, out);
   answer.add(avp::pua_flags, purged.serving ? kFreezeMTmsi : 0u);
   reply(done.request, std::move(answer), out);
@@ -398,14 +405,6 @@ void HssApplication::refuse_missing(const Incoming& in, const diameter::AvpDef& 
   violation.result = result::missing_avp;
   violation.example = &missing;
   reject(in.request, result::missing_avp, out, &violation);
-}
-
-// A store that fails is announced once, and once when it works again.
-void HssApplication::note_store(bool failing, const std::string& why, Outbox& out) {
-  if (failing == store_failing_) return;
-  store_failing_ = failing;
-  out.announce(fact::Notice{failing ? "the subscriber store fails: " + why
-                                    : "the subscriber store works again"});
 }
 
 }  // namespace siglane::hss

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "apps/runtime/key_files.h"
 #include "apps/runtime/program.h"
 #include "transport/tls_context.h"
 
@@ -93,6 +94,17 @@ Result<std::vector<std::string>> credential_warnings(const NodeConfig& node) {
   return warnings;
 }
 
+std::vector<std::string> key_file_warnings(const NodeConfig& node) {
+  std::vector<std::string> warnings;
+  for (const auto& [endpoint, module] : node.endpoints) {
+    if (!endpoint.tls) continue;
+    if (const auto warning = exposed_key_file("key file", endpoint.tls->key)) {
+      warnings.push_back(fmt::format("endpoint \"{}\": {}", endpoint.name, *warning));
+    }
+  }
+  return warnings;
+}
+
 int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   const Daemon::Info info = daemon.info();
   CommandLine command;
@@ -116,10 +128,13 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
 
   auto config = load_config(command.config_file, daemon, command);
   if (!config) return complain(config.error().what);
+  std::vector<std::string> to_mend = daemon.warnings();
+  for (std::string& warning : key_file_warnings(*config)) to_mend.push_back(std::move(warning));
   if (command.check_config) {
     const auto warnings = credential_warnings(*config);
     if (!warnings) return complain(warnings.error().what);
-    for (const std::string& warning : *warnings) {
+    to_mend.insert(to_mend.end(), warnings->begin(), warnings->end());
+    for (const std::string& warning : to_mend) {
       fmt::print(stderr, "{}: warning: {}\n", command.config_file, warning);
     }
     fmt::print("{}: good\n", command.config_file);
@@ -128,6 +143,7 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   if (const auto status = daemon.instead_of_running()) return *status;
 
   NodeBuilder builder(std::move(*config));
+  for (std::string& warning : to_mend) builder.warn(std::move(warning));
   if (auto built = daemon.build(builder); !built) return complain(built.error().what);
   auto node = std::move(builder).build();
   if (!node) return complain(node.error().what);

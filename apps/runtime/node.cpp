@@ -102,10 +102,15 @@ Result<void> Node::start(NodeBuilder& builder) {
   facts_ = std::make_unique<FactLog>(
       config_.log, config_.admin.facts_kept_max,
       builder.embedded_ ? nullptr : make_logger(config_.name, config_.log.level));
+  const auto tell = [this](const fact::Notice& notice) {
+    const Instant now{std::chrono::steady_clock::now().time_since_epoch()};
+    facts_->on_fact(ShardId{0}, AssociationId::none, notice, now);
+  };
+  for (std::string& text : builder.warnings_) tell({std::move(text), true});
   modules_ = std::move(builder.modules_);
   if (builder.store_ != nullptr) {
-    store_ =
-        std::make_unique<StoreThread>(builder.store_config_, std::move(builder.store_), directory_);
+    store_ = std::make_unique<StoreThread>(builder.store_config_, std::move(builder.store_),
+                                           directory_, tell);
   }
   const transport::TransportOptions options{.peeloff = config_.peeloff};
   const std::uint64_t seed = config_.runtime.seed.value_or(random_seed());

@@ -71,6 +71,8 @@ class NodeBuilder {
   // Answers Ask, on a thread of its own. Without it every Ask is refused.
   void use_store(std::unique_ptr<Store> store, StoreThreadConfig config = {});
   void on_shard(std::function<Result<void>(const ShardSetUp&)> set_up);
+  // A warning for the operator, when the node starts.
+  void warn(std::string text) { warnings_.push_back(std::move(text)); }
   // Signals are left to the caller, and nothing is logged: for nodes within a test or a
   // larger program.
   void embed() { embedded_ = true; }
@@ -90,6 +92,7 @@ class NodeBuilder {
   std::unique_ptr<Store> store_;
   StoreThreadConfig store_config_;
   std::vector<std::function<Result<void>(const ShardSetUp&)>> set_ups_;
+  std::vector<std::string> warnings_;
   bool embedded_ = false;
   bool signals_left_ = false;
 };

@@ -37,6 +37,11 @@ class EchoDaemon final : public Daemon {
   }
   void on_started(Node& node) override {
     transport = node.config().endpoints.at(0).endpoint.transport;
+    for (const KeptFact& fact : node.facts().after(0, 100)) {
+      if (fact.text.kind == "notice" && fact.text.level == LogLevel::warning) {
+        warned.push_back(fact.text.fields.at(0).value);
+      }
+    }
     admin_socket = node.config().admin.socket;
     if (reload) {
       // Until the node has said what came of it.
@@ -63,7 +68,9 @@ class EchoDaemon final : public Daemon {
   }
   int on_stopped(Node&) override { return 42; }
   std::optional<int> instead_of_running() override { return instead; }
+  std::vector<std::string> warnings() override { return to_mend; }
 
+  std::vector<std::string> to_mend, warned;
   std::optional<int> instead;
 
   std::string greeting, admin_socket;
@@ -106,6 +113,7 @@ class DaemonTest : public ::testing::Test {
     const auto credentials = authority_.issue(options);
     write_file("e.crt", credentials.certificate);
     write_file("e.key", credentials.key);
+    std::filesystem::permissions(directory_ + "/e.key", std::filesystem::perms(0600));
     write_file("e.ca", authority_.certificate());
   }
   void write_file(const std::string& name, const std::string& text) {
@@ -184,6 +192,22 @@ TEST_F(DaemonTest, ChecksThatCertificatesAndKeysCanBeUsed) {
   write_file("e.key", authority_.issue({}).key);
   EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
   EXPECT_THAT(err_, HasSubstr("e.key does not belong to the certificate"));
+}
+
+TEST_F(DaemonTest, WarnsOfWhatIsToBeMendedInACheckAndAtAStart) {
+  write_tls();
+  write_credentials({.dns_names = {"e.example"}});
+  std::filesystem::permissions(directory_ + "/e.key", std::filesystem::perms(0644));
+  daemon_.to_mend = {"the greeting is short"};
+  const std::string of_key = "endpoint \"e\": key file " + directory_ +
+                             "/e.key holds keys and has mode 0644, so that every user can read it: "
+                             "chmod 600 " +
+                             directory_ + "/e.key";
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 0);
+  EXPECT_EQ(err_,
+            file_ + ": warning: the greeting is short\n" + file_ + ": warning: " + of_key + "\n");
+  EXPECT_EQ(run({"--config", file_}), 42) << err_;
+  EXPECT_EQ(daemon_.warned, (std::vector<std::string>{"the greeting is short", of_key}));
 }
 
 TEST_F(DaemonTest, ChecksThatDtlsOverSctpCanBeSpoken) {

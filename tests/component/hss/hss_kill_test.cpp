@@ -4,21 +4,14 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <sstream>
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
 #include "apps/hss/sqlite_database.h"
 #include "apps/hss/subscriber_file.h"
+#include "tests/component/hss/hss_process.h"
 #include "tests/component/hss/s6a_requests.h"
 #include "tests/component/hss/tcp_mme.h"
-#include "tests/support/paths.h"
-
-extern char** environ;
 
 namespace siglane::hss {
 namespace {
@@ -30,62 +23,6 @@ constexpr unsigned kSubscribers = 24;
 constexpr const char* kTestRealm = "epc.mnc001.mcc001.3gppnetwork.org";
 constexpr const char* kMaster = "465b5ce8b199b49faa5f0a2ee238a6bc";
 constexpr const char* kOpcText = "cd63cb71954a9f4e48a5994e37a02baf";
-
-// A port that was free a moment ago.
-std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in here{};
-  here.sin_family = AF_INET;
-  here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof here;
-  const bool bound = ::bind(fd, reinterpret_cast<sockaddr*>(&here), size) == 0 &&
-                     ::getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size) == 0;
-  ::close(fd);
-  return bound ? ntohs(here.sin_port) : 0;
-}
-
-class HssProcess {
- public:
-  explicit HssProcess(const std::filesystem::path& directory) : log_(directory / "log") {
-    const std::string program = test::binary_dir() + "/bin/siglane-hss";
-    const std::string config = directory / "hss.json";
-    std::vector<std::string> words = {program, "--config", config, "--admin-socket", ""};
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    for (int fd : {1, 2}) {
-      posix_spawn_file_actions_addopen(&files, fd, log_.c_str(), O_WRONLY | O_CREAT | O_APPEND,
-                                       0600);
-    }
-    if (posix_spawn(&pid_, program.c_str(), &files, nullptr, argv.data(), environ) != 0) pid_ = -1;
-    posix_spawn_file_actions_destroy(&files);
-  }
-  ~HssProcess() { kill(); }
-  HssProcess(const HssProcess&) = delete;
-  HssProcess& operator=(const HssProcess&) = delete;
-
-  void kill() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
-  bool ended() {
-    if (pid_ > 0 && ::waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
-    return pid_ <= 0;
-  }
-  std::string log() const {
-    std::ostringstream text;
-    text << std::ifstream(log_).rdbuf();
-    return text.str();
-  }
-
- private:
-  std::filesystem::path log_;
-  pid_t pid_ = -1;
-};
 
 struct Told {
   SequenceNumber sqn;                 // the highest that any AIA carried

@@ -441,9 +441,7 @@ TEST_F(HssTest, AStoreWithAFullQueueIsTooBusy) {
 
 TEST_F(HssTest, WhoFloodsIsTooBusyAloneAndOnlyWhileItFloods) {
   PowerCutDisk disk(1);
-  HssApplicationConfig config;
-  config.asked_per_connection_max = 2;
-  HssWorld hss(disk, 1, config);
+  HssWorld hss(disk, 1, {}, {.queue_max = 4, .shares = 2});
   const Subscriber subscriber = test_subscriber(1);
   ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
   std::vector<std::uint32_t> asked;
@@ -465,17 +463,89 @@ TEST_F(HssTest, WhoFloodsIsTooBusyAloneAndOnlyWhileItFloods) {
   expect_success(hss.ask(*hss.mme1, air(*hss.mme1, imsi_)));
 }
 
-TEST_F(HssTest, ACommitThatFailsIsNeverASuccessAndIsAnnouncedOnce) {
+// One that is refused is told whose it was, and why.
+TEST_F(HssTest, WhoIsTooBusyIsNamedWithItsPeerOnceAMinute) {
+  import(test_subscriber(1));
+  hss_.asks.refuse(true);
+  for (int i = 0; i < 3; ++i) {
+    expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::too_busy);
+  }
+  EXPECT_EQ(hss_.node.facts.count<fact::MessagesDropped>(), 1u);
+  const auto* dropped = hss_.node.facts.last<fact::MessagesDropped>();
+  ASSERT_NE(dropped, nullptr);
+  EXPECT_EQ(dropped->peer, "mme01");
+  EXPECT_EQ(dropped->reason, "hss.store_full");
+  EXPECT_EQ(dropped->example, "Authentication-Information for 001010000000001");
+}
+
+TEST(HssShareTest, WhatAResetConnectionAskedLeavesTheQueueAndCountsForItsPeerUntilThen) {
+  PowerCutDisk disk(1);
+  HssWorld hss(disk, 1, {}, {.queue_max = 40, .shares = 4});
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
+  Usim usim(kTestK, kTestOpc);
+  hss.asks.stall(true);
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 10; ++i) hss.mme1->send(air(*hss.mme1, subscriber.imsi).finish());
+    ASSERT_TRUE(hss.world.run_until(
+        [&] { return hss.count(Counter::hss_air_received) == 10u * (round + 1u); }));
+    EXPECT_EQ(hss.asks.outstanding().parcels, 10u) << "its share, over all its connections";
+    hss.reconnect(*hss.mme1);
+  }
+  RawMme& other = *hss.mme2;
+  Buffer request = air(other, subscriber.imsi).finish();
+  const std::uint32_t id = other.last_id();
+  other.send(std::move(request));
+  hss.world.run_for(1s);
+  EXPECT_EQ(hss.asks.outstanding().parcels, 11u) << "others have their own";
+  hss.asks.stall(false);
+  ASSERT_TRUE(hss.world.run_until([&] { return other.answer(id) != nullptr; }));
+  EXPECT_EQ(hss.asks.abandoned(), 10u);
+  const auto vectors = vectors_of(*MessageView::parse(other.answer(id)->bytes()));
+  EXPECT_EQ(usim.sqn_of(vectors.at(0)), SequenceNumber::of(1, 1)) << "nothing else was run";
+  const auto after = hss.ask(*hss.mme1, air(*hss.mme1, subscriber.imsi));
+  EXPECT_EQ(after.result_code(), result::success) << "its share is free again";
+}
+
+TEST(HssShareTest, AQueuedRequestHoldsOnToWhatItsAnswerIsMadeOfAndToNoMore) {
+  PowerCutDisk disk(1);
+  HssWorld hss(disk);
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
+  hss.asks.stall(true);
+  auto request = ulr(*hss.mme1, subscriber.imsi);
+  const std::vector<std::byte> much(50'000);
+  auto unknown = avp::proxy_state;
+  unknown.code = 9999;
+  unknown.mandatory = false;
+  request.add(unknown, much);
+  request.group(avp::proxy_info, [&] {
+    request.add(avp::proxy_host, "proxy.example").add(avp::proxy_state, Bytes(much).first(4));
+  });
+  const std::uint32_t id = hss.mme1->last_id();
+  hss.mme1->send(std::move(request).finish());
+  ASSERT_TRUE(hss.world.run_until([&] { return hss.asks.outstanding().parcels == 1; }));
+  EXPECT_LT(hss.asks.outstanding().bytes, 2000u);
+  hss.asks.stall(false);
+  ASSERT_TRUE(hss.world.run_until([&] { return hss.mme1->answer(id) != nullptr; }));
+  const auto answer = *MessageView::parse(hss.mme1->answer(id)->bytes());
+  EXPECT_EQ(answer.result_code(), result::success);
+  EXPECT_EQ(answer.get(avp::proxy_info)->get(avp::proxy_host), "proxy.example");
+  EXPECT_TRUE(answer.find(avp::session_id));
+}
+
+TEST_F(HssTest, ACommitThatFailsIsNeverASuccessAndItsPeerIsNamed) {
   import(test_subscriber(1));
   for (int i = 0; i < 2; ++i) {
     disk_.fail_next_flush();
     expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::unable_to_comply);
   }
   EXPECT_EQ(hss_.count(Counter::hss_store_failures), 2u);
-  EXPECT_EQ(hss_.node.facts.count<fact::Notice>(), 1u);
+  EXPECT_EQ(hss_.node.facts.count<fact::MessagesDropped>(), 1u) << "once a minute";
+  const auto* dropped = hss_.node.facts.last<fact::MessagesDropped>();
+  EXPECT_EQ(dropped->reason, "hss.store_fails");
+  EXPECT_EQ(dropped->peer, "mme01");
   expect_success(hss_.ask(mme1_, air(mme1_, imsi_)));
-  ASSERT_NE(hss_.node.facts.last<fact::Notice>(), nullptr);
-  EXPECT_EQ(hss_.node.facts.last<fact::Notice>()->text, "the subscriber store works again");
 }
 
 TEST_F(HssTest, AFullDiskIsNeverASuccessAndSpendsNoSqn) {

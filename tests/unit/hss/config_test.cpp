@@ -1,6 +1,7 @@
 #include "apps/hss/config.h"
 
 #include <filesystem>
+#include <fstream>
 
 #include <gtest/gtest.h>
 
@@ -20,6 +21,7 @@ TEST(HssConfigTest, TheExampleConfigLoads) {
   ASSERT_TRUE(node) << node.error().what;
   EXPECT_EQ(node->peers.size(), 41u);
   EXPECT_EQ(daemon.config().subscribers, kSource / "config/subscribers.json");
+  EXPECT_EQ(daemon.config().database.path, kSource / "config/hss.db");
 }
 
 TEST(HssConfigTest, TheExampleSubscribersLoadIntoAStore) {
@@ -28,7 +30,8 @@ TEST(HssConfigTest, TheExampleSubscribersLoadIntoAStore) {
   ASSERT_TRUE(store);
   const auto imported = import_file(kSource / "config/subscribers.json", **store);
   ASSERT_TRUE(imported) << imported.error().what;
-  EXPECT_EQ(*imported, 1001u);
+  EXPECT_EQ(imported->subscribers, 1001u);
+  EXPECT_EQ(text_of_failures("subscribers.json", *imported), "");
   EXPECT_EQ(*(*store)->subscriber_count(), 1001u);
 }
 
@@ -64,6 +67,57 @@ TEST(HssConfigTest, ReadsTheRealmsThatMayServe) {
   EXPECT_EQ(
       bad.error().what.find("hss.json:2: /hss/serving_realms/0/visited_plmns/0: \"1\" is not"), 0u)
       << bad.error().what;
+}
+
+TEST(HssConfigTest, APathBeginsBesideTheConfigUnlessItIsAbsolute) {
+  const auto path = [](const std::string& file, const std::string& text) {
+    auto document = runtime::JsonDocument::parse(file, text);
+    runtime::ConfigReader reader(*document);
+    return read_hss_config(reader.root()).database.path;
+  };
+  EXPECT_EQ(path("/etc/siglane/hss.json", R"({"hss": {"database": "data/hss.db"}})"),
+            "/etc/siglane/data/hss.db");
+  EXPECT_EQ(path("/etc/siglane/hss.json", "{}"), "/etc/siglane/hss.db");
+  EXPECT_EQ(path("hss.json", R"({"hss": {"database": "/var/lib/hss.db"}})"), "/var/lib/hss.db");
+}
+
+TEST(HssConfigTest, FilesWithKeysThatEverybodyMayReadAreNamedWithWhatToDo) {
+  std::string name = ::testing::TempDir() + "siglane-hss-XXXXXX";
+  const std::filesystem::path directory = mkdtemp(name.data());
+  const auto write = [&](const char* file, const std::string& text) {
+    std::ofstream(directory / file) << text;
+    std::filesystem::permissions(directory / file, std::filesystem::perms(0644));
+  };
+  const auto subscribers = kSource / "config/subscribers.json";
+  std::filesystem::copy_file(subscribers, directory / "subscribers.json");
+  std::filesystem::permissions(directory / "subscribers.json", std::filesystem::perms(0640));
+  std::ifstream example(kSource / "config/hss.json");
+  write("hss.json", {std::istreambuf_iterator<char>(example), {}});
+  HssDaemon daemon;
+  ASSERT_TRUE(runtime::load_config(directory / "hss.json", daemon));
+  EXPECT_TRUE(daemon.warnings().empty()) << "the group's reading is somebody's choice";
+  write("hss.db", "");
+  EXPECT_EQ(daemon.warnings(), std::vector<std::string>{
+                                   "database " + (directory / "hss.db").string() +
+                                   " holds keys and has mode 0644, so that every user can read it: "
+                                   "chmod 600 " +
+                                   (directory / "hss.db").string()});
+  std::filesystem::permissions(directory / "subscribers.json", std::filesystem::perms(0602));
+  ASSERT_EQ(daemon.warnings().size(), 2u);
+  EXPECT_NE(daemon.warnings()[1].find("mode 0602, so that every user can change it"),
+            std::string::npos);
+  std::filesystem::remove_all(directory);
+}
+
+TEST(HssConfigTest, ReadsHowTheQueueIsShared) {
+  const auto config =
+      read(R"({"hss": {"store": {"queue_max": 100, "queue_bytes_max": 65536, "shares": 4}}})");
+  ASSERT_TRUE(config) << config.error().what;
+  const auto limits = config->store.limits();
+  EXPECT_EQ(limits.all.parcels_max, 100u);
+  EXPECT_EQ(limits.all.bytes_max, 65536u);
+  EXPECT_EQ(limits.of_one_peer.parcels_max, 25u);
+  EXPECT_EQ(limits.of_one_peer.bytes_max, 16384u);
 }
 
 TEST(HssConfigTest, RefusesWhatIsOutOfRangeOrUnknown) {
