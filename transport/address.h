@@ -12,6 +12,9 @@
 
 namespace siglane::transport {
 
+// Does this kernel have IPv6?
+bool has_ipv6();
+
 // An IPv4 or IPv6 address and port. An IPv4-mapped IPv6 address is the IPv4 address: a peer has one
 // name, whichever kind of socket heard it.
 class SocketAddress {
@@ -22,6 +25,9 @@ class SocketAddress {
   static Result<SocketAddress> parse(std::string_view text, std::uint16_t port);
   // 0.0.0.0 or ::
   static SocketAddress any(sa_family_t family, std::uint16_t port);
+  // What a socket for all addresses is bound to: ::, by which IPv4 comes in too; 0.0.0.0 on a
+  // machine without IPv6.
+  static SocketAddress any(std::uint16_t port);
   // AF_UNSPEC if it is neither AF_INET nor AF_INET6.
   static SocketAddress from(const sockaddr* address);
   static SocketAddress from(const sockaddr_storage& address) {

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <usrsctp.h>
 
+#include "transport/port_holder.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -160,9 +162,7 @@ Result<std::unique_ptr<UsrsctpStack::Udp>> UsrsctpStack::bind_udp(const SocketAd
                                                                   const Udp* beside) {
   const auto fail = [&](int error) {
     return failure("UDP port " + local.text_with_port() + ": " + std::strerror(error) +
-                   (error == EADDRINUSE ? " (does another node run here, or the kernel's own SCTP "
-                                          "encapsulation, net.sctp.udp_port?)"
-                                        : ""));
+                   (error == EADDRINUSE ? in_use_by(PortProtocol::udp, local) : std::string()));
   };
   auto udp = std::make_unique<Udp>();
   udp->local = local;

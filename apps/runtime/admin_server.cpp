@@ -14,6 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "transport/port_holder.h"
+
 namespace siglane::runtime {
 
 namespace {
@@ -29,7 +31,19 @@ std::string cannot(const std::string& path, std::string_view why) {
   return fmt::format("the admin socket {} cannot be opened: {}", path, why);
 }
 
-enum class Found { nothing, nobody, somebody };
+enum class Presence { no_file, nobody, somebody };
+struct Found {
+  Presence presence{};
+  std::string who = {};  // of somebody, where that can be found out
+};
+
+std::string listener_of(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  // Of the process that called listen(2) (unix(7)); 0: of another PID namespace.
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return {};
+  return fmt::format(" ({}, process {})", transport::program_name(peer.pid), peer.pid);
+}
 
 // Who is at the other end of a socket file.
 Result<Found> knock(const std::string& path) {
@@ -40,10 +54,11 @@ Result<Found> knock(const std::string& path) {
   path.copy(address.sun_path, sizeof address.sun_path - 1);
   const int result = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = result == 0 ? 0 : errno;
+  const std::string who = error == 0 ? listener_of(fd) : std::string();
   close(fd);
-  if (error == ENOENT) return Found::nothing;
-  if (error == ECONNREFUSED) return Found::nobody;
-  if (error == 0 || error == EAGAIN) return Found::somebody;
+  if (error == ENOENT) return Found{Presence::no_file};
+  if (error == ECONNREFUSED) return Found{Presence::nobody};
+  if (error == 0 || error == EAGAIN) return Found{Presence::somebody, who};
   return failure(cannot(path, strerror(error)));
 }
 
@@ -62,8 +77,10 @@ Result<void> clear_the_way(const std::string& path) {
   if (!S_ISSOCK(status.st_mode)) return failure(cannot(path, "a file is there, and not a socket"));
   const auto found = knock(path);
   if (!found) return tl::unexpected(found.error());
-  if (*found == Found::somebody) return failure(cannot(path, "another node answers there"));
-  if (*found == Found::nobody && unlink(path.c_str()) != 0) {
+  if (found->presence == Presence::somebody) {
+    return failure(cannot(path, "another node answers there" + found->who));
+  }
+  if (found->presence == Presence::nobody && unlink(path.c_str()) != 0) {
     return failure(cannot(path, strerror(errno)));
   }
   return {};

@@ -505,7 +505,7 @@ TEST_F(StreamTransportTest, says_which_address_it_cannot_listen_on_and_why) {
   ASSERT_FALSE(again.has_value());
   EXPECT_EQ(again.error().what,
             "endpoint server: cannot listen on 127.0.0.1:" + std::to_string(port_) +
-                " (tcp): Address already in use (does another node run here?)");
+                " (tcp): Address already in use (another endpoint of this node has it)");
   EndpointConfig bad = endpoint(true);
   bad.addresses = {"10.0.0"};
   EXPECT_EQ(side.transport.open(bad, framing_).error().what,
