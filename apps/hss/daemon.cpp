@@ -48,6 +48,10 @@ std::optional<int> HssDaemon::instead_of_running() {
 }
 
 Result<void> HssDaemon::build(runtime::NodeBuilder& builder) {
+  // Two nodes on one database would each know half of the MMEs.
+  auto lock = runtime::FileLock::take(config_.database.path);
+  if (!lock) return tl::unexpected(lock.error());
+  lock_ = std::move(*lock);
   auto store = open_store(config_);
   if (!store) return tl::unexpected(store.error());
   builder.use_store(std::move(*store), config_.store);

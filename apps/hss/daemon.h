@@ -4,6 +4,7 @@
 
 #include "apps/hss/config.h"
 #include "apps/runtime/daemon.h"
+#include "apps/runtime/file_lock.h"
 #include "protocols/diameter/config.h"
 
 namespace siglane::hss {
@@ -28,6 +29,7 @@ class HssDaemon final : public runtime::Daemon {
   std::string database_, import_;  // from the command line; empty: not given
   diameter::DiameterConfig diameter_;
   HssConfig config_;
+  runtime::FileLock lock_;  // of the database; outlives the node that build() makes
 };
 
 }  // namespace siglane::hss
