@@ -1,14 +1,17 @@
 #include "apps/runtime/json_document.h"
 
+#include <array>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <unordered_set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "transport/regular_file.h"
 
 namespace siglane::runtime {
 
@@ -221,16 +224,20 @@ Result<JsonDocument> JsonDocument::load(const std::filesystem::path& file,
   if (std::filesystem::is_directory(file, error)) {
     return failure(fmt::format("{}: is a directory, not a JSON file", file.string()));
   }
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return failure(fmt::format("{}: cannot be opened: {}", file.string(), strerror(errno)));
-  std::string text;
-  char chunk[65536];
-  while (in.read(chunk, sizeof chunk), in.gcount() > 0) {
-    text.append(chunk, static_cast<std::size_t>(in.gcount()));
-    if (text.size() > limits.file_bytes_max) break;
+  const auto opened = transport::open_regular_file(file.string());
+  if (!opened) {
+    return failure(fmt::format("{}: cannot be opened: {}", file.string(), opened.error().what));
   }
-  if (in.bad()) return failure(fmt::format("{}: cannot be read", file.string()));
+  std::string text;
+  std::array<char, 65536> chunk;
+  while (text.size() <= limits.file_bytes_max) {
+    const ssize_t got = ::read(opened->get(), chunk.data(), chunk.size());
+    if (got < 0) {
+      return failure(fmt::format("{}: cannot be read: {}", file.string(), strerror(errno)));
+    }
+    if (got == 0) break;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
   return parse(file.string(), text, limits);
 }
 
