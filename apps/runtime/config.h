@@ -61,6 +61,7 @@ struct NodePeer {
 
 struct NodeConfig {
   std::string name;
+  std::string program, file;  // what runs it, and where it was read; for the log, may be empty
   LogConfig log;
   AdminConfig admin;
   RuntimeConfig runtime;

@@ -1,5 +1,6 @@
 #include "apps/runtime/daemon.h"
 
+#include <csignal>
 #include <cstdio>
 
 #include <CLI/CLI.hpp>
@@ -16,7 +17,7 @@ constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
 
 int complain(const std::string& what) {
-  fmt::print(stderr, "{}\n", what);
+  (void)print(stderr, what + "\n");
   return kFailed;
 }
 
@@ -63,6 +64,8 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
   if (!document) return tl::unexpected(document.error());
   ConfigReader reader(*document);
   NodeConfig node = read_node_config(reader.root(), daemon.info().modules);
+  node.program = daemon.info().name;
+  node.file = file;
   daemon.read(reader.root(), node);
   if (auto good = reader.finish(); !good) return tl::unexpected(good.error());
   command.apply_to(node);
@@ -97,15 +100,14 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   const Daemon::Info info = daemon.info();
   CommandLine command;
   occupy_standard_descriptors();
+  std::signal(SIGPIPE, SIG_IGN);  // who reads our log may go, and we stay
   tune_heap();
   CLI::App app(info.description, info.name);
   app.footer(
-      "SIGTERM, SIGINT and SIGHUP stop the node: it says goodbye to its peers, for at most\n"
-      "runtime.stop_grace_ms; a second SIGTERM or SIGINT ends it at once. With TLS endpoints\n"
-      "SIGHUP makes it read its certificates again instead. Exit status: 0; 1: the config is "
-      "wrong\n"
-      "or the node cannot start; 2: wrong command line; 3: peers did not answer the goodbye;\n"
-      "128 + N: a second signal N.");
+      "SIGTERM and SIGINT stop the node: it says goodbye to its peers, for at most\n"
+      "runtime.stop_grace_ms; a second one ends it at once. SIGHUP makes it read its certificates\n"
+      "again; it never stops it. Exit status: 0; 1: the config is wrong or the node cannot start;\n"
+      "2: wrong command line; 3: peers did not answer the goodbye; 128 + N: a second signal N.");
   command.add_to(app);
   daemon.add_options(app);
   try {
@@ -120,10 +122,9 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
     const auto warnings = credential_warnings(*config);
     if (!warnings) return complain(warnings.error().what);
     for (const std::string& warning : *warnings) {
-      fmt::print(stderr, "{}: warning: {}\n", command.config_file, warning);
+      (void)print(stderr, fmt::format("{}: warning: {}\n", command.config_file, warning));
     }
-    fmt::print("{}: good\n", command.config_file);
-    return 0;
+    return print(stdout, fmt::format("{}: good\n", command.config_file)) ? 0 : kFailed;
   }
   if (const auto status = daemon.instead_of_running()) return *status;
 

@@ -103,18 +103,18 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  // Until stop(), SIGTERM, SIGINT or, without TLS, SIGHUP; then until every association is down, or
-  // the grace is over and the rest was aborted (`abandoned`). A second signal ends the process at
-  // once. On any one thread, which is the node's and shard 0's from then on; the other shards have
-  // threads of their own as long as this runs.
+  // Until stop(), SIGTERM or SIGINT; then until every association is down, or the grace is over and
+  // the rest was aborted (`abandoned`). A second signal ends the process at once. On any one
+  // thread, which is the node's and shard 0's from then on; the other shards have threads of their
+  // own as long as this runs.
   NodeExit run();
   // One turn of shard 0's loop instead, for nodes that take turns on one thread; `wait`: until
   // something happens. A value: the node has stopped.
   std::optional<NodeExit> turn(bool wait);
   // Begins the graceful stop. Any thread, also before run(); idempotent.
   void stop();
-  // Reads certificates and keys again, as on SIGHUP with TLS; connections that exist keep what they
-  // have. A Notice says of each endpoint what came of it. Any thread.
+  // Reads certificates and keys again, as on SIGHUP; connections that exist keep what they have. A
+  // Notice says of each endpoint what came of it, or that there is nothing to read. Any thread.
   void reload();
 
   // On the node's own thread, or while it does not run:
@@ -155,7 +155,10 @@ class Node {
   Result<void> start_admin();
   Result<void> watch_signals();
   ProtocolModule* module(std::string_view name) const;
-  void begin_stop();
+  bool has_certificates() const;
+  void begin_stop(std::string_view why);
+  void say(std::string text);
+  std::string what_runs() const;
   void visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
                    std::function<void()> then);
   void start_threads();

@@ -21,6 +21,10 @@ void occupy_standard_descriptors() {
   }
 }
 
+bool print(std::FILE* to, std::string_view text) {
+  return std::fwrite(text.data(), 1, text.size(), to) == text.size() && std::fflush(to) == 0;
+}
+
 void tune_heap() {
   (void)mallopt(M_ARENA_MAX, 1);
   // Its initial value; but set, it stays.

@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdio>
+#include <string_view>
 
 // What every program of ours does first.
 namespace siglane::runtime {
@@ -17,5 +19,9 @@ void occupy_standard_descriptors();
 // their own, and stay no longer than they are needed: glibc would put them into the heap after the
 // first was freed, and what comes to lie beyond one keeps it there. Before a second thread.
 void tune_heap();
+
+// To standard output or error; false: not all of it got there, because it is closed or its disk is
+// full.
+bool print(std::FILE* to, std::string_view text);
 
 }  // namespace siglane::runtime

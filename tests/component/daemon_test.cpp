@@ -9,9 +9,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "apps/runtime/fact_log.h"
+#include "apps/runtime/signals.h"
 #include "tests/component/echo_module.h"
 #include "tests/support/certificates.h"
 #include "transport/loop.h"
@@ -19,6 +21,7 @@
 namespace siglane::runtime {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 class EchoDaemon final : public Daemon {
@@ -36,6 +39,7 @@ class EchoDaemon final : public Daemon {
     return {};
   }
   void on_started(Node& node) override {
+    if (on_loop) on_loop();
     transport = node.config().endpoints.at(0).endpoint.transport;
     admin_socket = node.config().admin.socket;
     if (reload) {
@@ -45,7 +49,7 @@ class EchoDaemon final : public Daemon {
       look_ = std::make_unique<transport::Timer>(node.loop().timer([this, &node] {
         for (const KeptFact& fact : node.facts().after(0, 100)) {
           for (const FactField& field : fact.text.fields) {
-            if (field.value.find("kept the certificate") != field.value.npos) {
+            if (field.value.find(answer_to_hang_up) != field.value.npos) {
               reloaded = field.value;
             }
           }
@@ -70,8 +74,8 @@ class EchoDaemon final : public Daemon {
   bool built = false;
   int signal_to_raise = 0;
   bool reload = false;
-  std::function<void()> before_reload;
-  std::string reloaded;
+  std::function<void()> before_reload, on_loop;
+  std::string answer_to_hang_up = "kept the certificate", reloaded;
   TransportKind transport{};
 
  private:
@@ -137,10 +141,30 @@ TEST_F(DaemonTest, RunsUntilItIsStoppedAndOverridesItsConfig) {
 }
 
 TEST_F(DaemonTest, StopsGracefullyOnTermAndInt) {
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) {
+  for (int signal : {SIGTERM, SIGINT}) {
     daemon_.signal_to_raise = signal;
-    EXPECT_EQ(run({"--config", file_, "--transport", "tcp"}), 42) << err_;
+    EXPECT_EQ(run({"--config", file_, "--transport", "tcp", "--log-level", "info"}), 42) << err_;
+    EXPECT_THAT(err_, ContainsRegex("starting: echod [0-9.]+, config " + file_ +
+                                    ", process [0-9]+, 1 shard"));
+    EXPECT_THAT(err_, ContainsRegex("ready: echod [0-9.]+, config " + file_));
+    EXPECT_THAT(err_, HasSubstr(signal == SIGTERM ? "stopping: SIGTERM" : "stopping: SIGINT"));
+    EXPECT_THAT(err_, HasSubstr("stopped: every association is closed"));
   }
+}
+
+TEST_F(DaemonTest, IsNotStoppedByAHangUpAndSaysThatThereIsNothingToRead) {
+  daemon_.before_reload = [] {};
+  daemon_.answer_to_hang_up = "nothing to read again";
+  daemon_.reload = true;
+  EXPECT_EQ(run({"--config", file_, "--transport", "tcp", "--log-level", "info"}), 42) << err_;
+  EXPECT_THAT(err_, HasSubstr("stopping: the program asks for it"));
+}
+
+TEST_F(DaemonTest, IgnoresAHangUpThatWasIgnoredAtItsStart) {
+  std::signal(SIGHUP, SIG_IGN);
+  daemon_.on_loop = [] { EXPECT_TRUE(is_ignored(SIGHUP)); };
+  EXPECT_EQ(run({"--config", file_, "--transport", "tcp"}), 42) << err_;
+  std::signal(SIGHUP, SIG_DFL);
 }
 
 TEST_F(DaemonTest, DoesWhatTheCommandLineAsksForInstead) {
@@ -222,6 +246,33 @@ TEST_F(DaemonTest, ReadsItsCertificatesAgainOnHangUp) {
   EXPECT_EQ(run({"--config", file_}), 42) << err_;
   EXPECT_THAT(daemon_.reloaded, HasSubstr("endpoint e: kept the certificate it had: key file " +
                                           directory_ + "/e.key"));
+}
+
+TEST_F(DaemonTest, WaitsForNobodyAtTheOtherEndOfAFile) {
+  write_tls();
+  write_credentials({.dns_names = {"e.example"}});
+  for (const std::string name : {"e.crt", "e.key", "e.ca"}) {
+    const std::string path = directory_ + "/" + name;
+    std::filesystem::rename(path, path + ".good");
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
+    EXPECT_THAT(err_, HasSubstr(path + ": is not a regular file, but a FIFO or a device"));
+    std::filesystem::rename(path + ".good", path);
+  }
+  // Nor while it runs.
+  daemon_.before_reload = [this] {
+    const std::string path = directory_ + "/e.crt";
+    std::filesystem::remove(path);
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  };
+  daemon_.reload = true;
+  EXPECT_EQ(run({"--config", file_}), 42) << err_;
+  EXPECT_THAT(daemon_.reloaded, HasSubstr("e.crt: is not a regular file"));
+
+  const std::string config = directory_ + "/fifo.json";
+  ASSERT_EQ(mkfifo(config.c_str(), 0600), 0);
+  EXPECT_EQ(run({"--config", config}), 1);
+  EXPECT_THAT(err_, HasSubstr(config + ": cannot be opened: is not a regular file"));
 }
 
 TEST_F(DaemonTest, SaysWhatIsWrongWithItsCommandLine) {
