@@ -2,23 +2,33 @@
 # In the tree these headers lie in their rooms, beside those that are nobody else's business, and
 # include each other from the root on. So each is copied to include/siglane of the build tree with
 # its own includes turned around, and is installed from there.
-set(public_headers
-  core/association.h core/backoff.h core/balance.h core/buffer.h core/bytes.h core/config.h
-  core/counters.h core/deadlines.h core/directory.h core/diversion.h core/drops.h core/facts.h
-  core/histogram.h core/mailbox.h core/outbound.h core/peer_table.h core/protocol.h core/random.h
-  core/result.h core/shard.h core/snapshot.h core/time.h core/transport.h
-  transport/loop.h transport/peeloff_policy.h transport/traffic_meter.h transport/uv_handles.h
+#
+# These are the ones to include; with them go those that they need, and no others.
+set(todo
+  core/buffer.h core/bytes.h core/histogram.h core/protocol.h core/random.h core/result.h
+  core/shard.h core/time.h
+  transport/loop.h
   protocols/diameter/answers.h protocols/diameter/application.h protocols/diameter/avp.h
   protocols/diameter/config.h protocols/diameter/dictionary.h protocols/diameter/message.h
-  protocols/diameter/module.h protocols/diameter/parcels.h protocols/diameter/routing.h
+  protocols/diameter/module.h
   protocols/m3ua/asp_client.h protocols/m3ua/config.h protocols/m3ua/control.h
-  protocols/m3ua/message.h protocols/m3ua/module.h protocols/m3ua/parameters.h
-  protocols/m3ua/parcels.h protocols/m3ua/route_table.h
-  apps/runtime/config.h apps/runtime/config_reader.h apps/runtime/daemon.h
-  apps/runtime/diameter_config.h apps/runtime/fact_log.h apps/runtime/fact_text.h
-  apps/runtime/json_document.h apps/runtime/m3ua_config.h apps/runtime/node.h
-  apps/runtime/store_thread.h
+  protocols/m3ua/message.h protocols/m3ua/module.h
+  apps/runtime/config.h apps/runtime/daemon.h apps/runtime/diameter_config.h
+  apps/runtime/fact_log.h apps/runtime/m3ua_config.h apps/runtime/node.h
 )
+set(public_headers)
+while(todo)
+  list(POP_FRONT todo header)
+  if(header IN_LIST public_headers OR NOT EXISTS ${PROJECT_SOURCE_DIR}/${header})
+    continue()  # seen already, or generated
+  endif()
+  list(APPEND public_headers ${header})
+  file(STRINGS ${PROJECT_SOURCE_DIR}/${header} included REGEX "^#include \"")
+  list(TRANSFORM included REPLACE "^#include \"([^\"]+)\".*" "\\1")
+  list(APPEND todo ${included})
+endwhile()
+# One that comes to need another.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${public_headers})
 
 set(siglane_include ${PROJECT_BINARY_DIR}/include)
 set(copies)

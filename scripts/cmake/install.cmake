@@ -13,7 +13,11 @@ foreach(room ${rooms})
 endforeach()
 set_target_properties(siglane_proto PROPERTIES EXPORT_NAME proto)
 install(TARGETS siglane_proto EXPORT siglane)
-install(DIRECTORY ${siglane_include}/siglane DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+foreach(header ${copies})  # not the directory: it may hold some that were public once
+  cmake_path(GET header PARENT_PATH room)
+  cmake_path(RELATIVE_PATH room BASE_DIRECTORY ${siglane_include})
+  install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/${room})
+endforeach()
 
 install(EXPORT siglane NAMESPACE siglane:: FILE siglaneTargets.cmake DESTINATION ${package})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/siglaneConfigVersion.cmake
@@ -37,7 +41,7 @@ siglane_pc(core "Signaling nodes: sessions, shards, routing")
 siglane_pc(diameter "Diameter (RFC 6733) for Siglane" REQUIRES siglane-core)
 siglane_pc(m3ua "M3UA (RFC 4666) for Siglane" REQUIRES siglane-core)
 siglane_pc(transport "SCTP with peel-off, TCP and TLS for Siglane"
-           REQUIRES siglane-core libuv usrsctp libssl LIBS "-lsctp")
+           REQUIRES siglane-core libuv usrsctp openssl LIBS "-lsctp")
 siglane_pc(runtime "Daemons on Siglane: config, shards, logs, administration"
            REQUIRES siglane-transport siglane-diameter siglane-m3ua protobuf fmt spdlog
            LIBS "-lsiglane_proto -pthread")
