@@ -76,7 +76,7 @@ struct AssociationUp {
   // The first is the primary path. Where the peer connected: only those that are proven to be its.
   std::vector<std::string> remote_addresses;
   std::uint16_t remote_port = 0;
-  std::uint16_t streams_in = 0, streams_out = 0;  // 1 and 1 on a stream transport
+  std::uint16_t streams_in = 0, streams_out = 0;  // 0 and 0: TCP and TLS have none
   std::string peer;                               // the configured peer, where we connected
   bool initiator = false;                         // we connected
   // The names in the peer's certificate, which was verified. Nothing: no secure channel, or one

@@ -167,7 +167,6 @@ void StreamConnection::report_up() {
   up.local_addresses = {state_.local.text()};
   up.remote_addresses = {state_.remote.text()};
   up.remote_port = state_.remote.port();
-  up.streams_in = up.streams_out = 1;
   up.peer = peer_;
   up.initiator = initiator_;
   if (state_.channel != nullptr) up.certificate_names = state_.channel->peer_names();

@@ -46,8 +46,8 @@ struct M3uaConfig {
   std::vector<ApplicationServerConfig> application_servers;
   std::vector<RouteConfig> routes;
   Duration heartbeat_interval = 0s;  // T(beat), RFC 4666 §4.3.4.6; 0: no BEATs of our own
-  // An association with a single stream has none for DATA beside stream 0: refused, or stream 0
-  // carries everything (TCP always; SCTP as an exception).
+  // An SCTP association with a single stream has none for DATA beside stream 0: refused, or stream
+  // 0 carries everything. TCP and TLS have no streams, and are not asked.
   bool single_stream_allowed = false;
   Duration destination_report_interval = 1s;    // DUNA for one destination to one ASP, at most
   std::size_t drain_messages_per_ms_max = 256;  // resumption from AS-PENDING

@@ -288,6 +288,16 @@ TEST_F(AspSessionTest, ASingleStreamIsRefusedUnlessAllowed) {
   EXPECT_EQ(heard.front().stream, StreamId{0});
 }
 
+TEST_F(AspSessionTest, ATransportWithoutStreamsNeedsNoPermission) {
+  SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1}));
+  RawPeer peer(world, 1, 0);  // as TCP and TLS report themselves
+  EXPECT_FALSE(has_error(peer.aspup(1), ErrorCode::refused_management_blocking));
+  peer.say(MessageType::aspac);
+  const auto heard = peer.data(101, kToAs1, "x", StreamId{0});
+  ASSERT_THAT(types(heard), ElementsAre(MessageType::data));
+  EXPECT_EQ(heard.front().stream, StreamId{0});
+}
+
 TEST_F(AspSessionTest, AWrongContextOrAppearanceInDataIsNamedInTheError) {
   M3uaConfig config = gateway_config(TrafficMode::loadshare, {1});
   config.application_servers[0].network_appearance = 8;

@@ -124,7 +124,7 @@ TEST_F(StreamTransportTest, comes_up_on_both_ends_and_says_who_is_there) {
   EXPECT_EQ(up.peer, "peer");
   EXPECT_EQ(up.local, client_);
   EXPECT_EQ(up.remote_port, port_);
-  EXPECT_EQ(up.streams_out, 1);
+  EXPECT_EQ(up.streams_out, 0) << "TCP has no streams";
   EXPECT_THAT(up.remote_addresses, ::testing::ElementsAre("127.0.0.1"));
   EXPECT_FALSE(side.log(far_).up->initiator);
   EXPECT_EQ(side.log(far_).up->local, server_);
