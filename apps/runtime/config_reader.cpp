@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "apps/runtime/printable.h"
+
 namespace siglane::runtime {
 
 struct ObjectReader::State {
@@ -373,9 +375,8 @@ void ConfigReader::add_error(int line, const std::string& path, std::string_view
     return;
   }
   // Keys come from the file: a control character in one must not reach a terminal.
-  const bool clean = !has_control_character(path);
-  std::string error =
-      fmt::format("{}:{}: {}: {}", document_.file, line, clean ? path : in_quotes(path), what);
+  std::string error = fmt::format("{}:{}: {}: {}", document_.file, line,
+                                  is_printable(path) ? path : in_quotes(path), what);
   const auto [first, last] = errors_.equal_range(line);
   const bool said = std::any_of(first, last, [&](const auto& e) { return e.second == error; });
   if (!said) errors_.emplace(line, std::move(error));

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "apps/runtime/json_document.h"
+#include "apps/runtime/printable.h"
 
 namespace siglane::runtime {
 
@@ -123,7 +123,7 @@ std::string one_line(const std::vector<FactField>& fields) {
   std::string line;
   for (const FactField& field : fields) {
     line += fmt::format("{}{}={}", line.empty() ? "" : " ", field.key,
-                        plain(field.value) ? field.value : in_ascii_quotes(field.value));
+                        plain(field.value) ? field.value : in_quotes(field.value));
   }
   return line;
 }

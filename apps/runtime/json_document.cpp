@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "apps/runtime/printable.h"
+
 namespace siglane::runtime {
 
 namespace {
@@ -80,8 +82,9 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
   bool key(string_t& name) override {
     Level& level = levels_.back();
     if (!level.keys.insert(name).second) {
-      return refuse(fmt::format("{}/{}: the key {} stands here a second time", path(), name,
-                                in_quotes(name)));
+      const std::string where = fmt::format("{}/{}", path(), name);
+      return refuse(fmt::format("{}: the key {} stands here a second time",
+                                is_printable(where) ? where : in_quotes(where), in_quotes(name)));
     }
     std::get<JsonValue::Object>(level.value.value).push_back({std::move(name), position_.line, {}});
     return true;
@@ -166,20 +169,6 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
 };
 
 }  // namespace
-
-namespace {
-std::string as_json(std::string_view text, bool ascii) {
-  using Handler = nlohmann::json::error_handler_t;
-  return nlohmann::json(std::string(text)).dump(-1, ' ', ascii, Handler::replace);
-}
-}  // namespace
-
-std::string in_quotes(std::string_view text) {
-  return as_json(text, false);
-}
-std::string in_ascii_quotes(std::string_view text) {
-  return as_json(text, true);
-}
 
 std::string describe(const JsonValue& value) {
   struct Visitor {

@@ -31,10 +31,6 @@ struct JsonMember {
 // How a value reads in a message to a human: `70000`, `"10.0.0"`, `an array`; long strings are cut.
 std::string describe(const JsonValue& value);
 
-// `text` as a JSON string; the second kind has no byte that is not printable ASCII.
-std::string in_quotes(std::string_view text);
-std::string in_ascii_quotes(std::string_view text);
-
 struct JsonLimits {
   std::size_t file_bytes_max = std::size_t{64} << 20;
   std::size_t depth_max = 32;

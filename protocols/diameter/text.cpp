@@ -180,11 +180,7 @@ bool identity_less(std::string_view a, std::string_view b) {
 }
 
 std::string excerpt(std::string_view text) {
-  std::string line(text.substr(0, kExcerptBytesMax));
-  for (char& c : line) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  return line;
+  return std::string(text.substr(0, kExcerptBytesMax));
 }
 
 }  // namespace siglane::diameter

@@ -22,7 +22,8 @@ bool is_uri(std::string_view text);
 bool same_identity(std::string_view a, std::string_view b);
 bool identity_less(std::string_view a, std::string_view b);
 
-// What a stranger says, for the operator: printable ASCII, and no more of it than a line holds.
+// What a stranger says, for the operator: no more of it than a line holds. As it came: whoever shows
+// it escapes what a terminal must not get.
 std::string excerpt(std::string_view text);
 
 // An IP address in bytes, as Host-IP-Address carries it.
