@@ -36,8 +36,10 @@ struct JsonLimits {
   std::size_t depth_max = 32;
 };
 
-// A JSON text (RFC 8259) with a line number at every value. Refuses what nlohmann_json would let
-// pass silently: the same key twice in one object.
+// A JSON text (RFC 8259) with a line number at every value; `//` and `/* */` comments may stand
+// between them. A number without a fraction is an integer however it is written: 1000000, 1e6, 1.0.
+// Refuses what nlohmann_json would let pass silently: the same key twice in one object, and text
+// behind a NUL.
 struct JsonDocument {
   std::string file;  // as the operator named it; stands at the head of every message
   JsonValue root;
