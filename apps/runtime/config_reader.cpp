@@ -134,7 +134,7 @@ bool ObjectReader::is_word(std::string_view key, std::string_view word) const {
 const JsonValue* ObjectReader::find(std::string_view key, std::string_view expected) const {
   const JsonValue* value = look(key);
   if (value == nullptr && state_->there) {
-    reader_->add_error(state_->line, path_of(key), fmt::format("is missing, not {}", expected));
+    reader_->add_error(state_->line, path_of(key), fmt::format("missing; expected {}", expected));
   }
   return value;
 }
@@ -284,6 +284,12 @@ std::vector<const JsonValue*> ObjectReader::elements(std::string_view key, Size 
     all.push_back(&element);
   }
   return all;
+}
+
+std::size_t ObjectReader::array_size(std::string_view key) const {
+  const JsonValue* value = look(key);
+  const auto* array = value == nullptr ? nullptr : std::get_if<JsonValue::Array>(&value->value);
+  return array == nullptr ? 0 : array->size();
 }
 
 std::vector<std::string> ObjectReader::strings(std::string_view key, Size size) const {

@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "apps/runtime/endpoint_checks.h"
+#include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
 #include "transport/tls_context.h"
 
@@ -64,8 +66,14 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
   ConfigReader reader(*document);
   NodeConfig node = read_node_config(reader.root(), daemon.info().modules);
   daemon.read(reader.root(), node);
+  check_endpoints_used(reader.root(), node);
   if (auto good = reader.finish(); !good) return tl::unexpected(good.error());
   command.apply_to(node);
+  if (node.admin.socket.size() > kSocketPathMax) {
+    return failure(fmt::format("--admin-socket: {} has {} bytes; expected a path of at most {}",
+                               in_quotes(node.admin.socket), node.admin.socket.size(),
+                               kSocketPathMax));
+  }
   if (auto good = check_endpoints(node); !good) return tl::unexpected(good.error());
   if (auto good = daemon.check(); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));

@@ -20,6 +20,30 @@ bool has_name(const List& list, std::string_view name) {
   return std::any_of(list.begin(), list.end(), [&](const auto& item) { return item.name == name; });
 }
 
+// An ASP Up without an ASP Identifier is that of the only ASP without one at its address, or the
+// only one there with its port.
+void check_known_by_address(const ObjectReader& from, const PeerConfig& peer,
+                            const m3ua::M3uaConfig& config, const NodeConfig& node) {
+  if (peer.addresses.empty()) {
+    return from.complain("asp_identifier",
+                         "is missing: without \"remote_addresses\" nothing else tells who it is");
+  }
+  for (const m3ua::AspConfig& named : config.asps) {
+    const NodePeer* other = named.asp_identifier ? nullptr : node.peer(named.name);
+    if (other == nullptr || other->peer.name == peer.name || other->peer.port != peer.port)
+      continue;
+    const auto shared =
+        std::find_first_of(peer.addresses.begin(), peer.addresses.end(),
+                           other->peer.addresses.begin(), other->peer.addresses.end());
+    if (shared == peer.addresses.end()) continue;
+    return from.complain(
+        "asp_identifier",
+        fmt::format("is missing: ASP \"{}\" has the address {} and the port {} too, and no ASP "
+                    "identifier either, so nothing tells them apart",
+                    named.name, *shared, peer.port));
+  }
+}
+
 m3ua::AspConfig read_asp(const ObjectReader& from, const m3ua::M3uaConfig& config,
                          NodeConfig& node) {
   const NodePeer& peer = read_peer(from, "m3ua", kM3uaPort, node);
@@ -31,10 +55,7 @@ m3ua::AspConfig read_asp(const ObjectReader& from, const m3ua::M3uaConfig& confi
       from.refuse("asp_identifier", fmt::format("free: ASP \"{}\" has it", other.name));
     }
   }
-  if (!asp.asp_identifier && peer.peer.addresses.empty()) {
-    from.complain("asp_identifier",
-                  "is missing: without \"remote_addresses\" nothing else tells who it is");
-  }
+  if (!asp.asp_identifier) check_known_by_address(from, peer.peer, config, node);
   return asp;
 }
 
@@ -87,6 +108,35 @@ m3ua::RouteConfig read_route(const ObjectReader& from, const m3ua::M3uaConfig& c
   return route;
 }
 
+// A single stream is stream 0, and DATA may not take that (RFC 4666 §1.4.7).
+void check_streams(const ObjectReader& from, const NodeConfig& node) {
+  const auto single = [](const SctpAssociationOptions& options) {
+    return options.streams_out < 2 || options.streams_in_max < 2;
+  };
+  const auto complain = [&](const std::string& what) {
+    from.complain("single_stream_allowed", "is false, and " + what);
+  };
+  for (const auto& [endpoint, module] : node.endpoints) {
+    if (module != "m3ua" || !is_sctp(endpoint.transport) || !endpoint.listening) continue;
+    if (single(endpoint.sctp)) {
+      complain(
+          fmt::format("endpoint \"{}\" has a single stream: every ASP that connects there would "
+                      "be refused",
+                      endpoint.name));
+    }
+  }
+  for (const NodePeer& peer : node.peers) {
+    const NodeEndpoint* local = node.endpoint(peer.connect_from);
+    if (peer.module != "m3ua" || local == nullptr || !is_sctp(local->endpoint.transport)) continue;
+    SctpAssociationOptions options = local->endpoint.sctp;
+    if (peer.peer.sctp) options = peer.peer.sctp->over(options);
+    if (single(options)) {
+      complain(fmt::format("ASP \"{}\" is connected to with a single stream: it would be refused",
+                           peer.peer.name));
+    }
+  }
+}
+
 }  // namespace
 
 m3ua::M3uaConfig read_m3ua_config(const ObjectReader& root, NodeConfig& node) {
@@ -103,6 +153,7 @@ m3ua::M3uaConfig read_m3ua_config(const ObjectReader& root, NodeConfig& node) {
   }
   read_field(from, "heartbeat_interval_ms", config.heartbeat_interval, {0ms, 1h});
   read_field(from, "single_stream_allowed", config.single_stream_allowed);
+  if (!config.single_stream_allowed) check_streams(from, node);
   read_field(from, "destination_report_interval_ms", config.destination_report_interval, {0ms, 1h});
   read_field(from, "drain_messages_per_ms_max", config.drain_messages_per_ms_max, {1, 1'000'000});
   return config;

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "core/host_name.h"
 #include "protocols/diameter/text.h"
 
 namespace siglane::diameter {
 namespace {
 
 Result<void> check_identity(const std::string& key, const std::string& value) {
-  if (is_identity(as_bytes(value))) return {};
+  if (is_host_name(value)) return {};  // RFC 6733 §4.3.1
   return failure("/diameter/" + key + ": \"" + value + "\" is not a DiameterIdentity");
 }
 

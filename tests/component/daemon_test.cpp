@@ -90,7 +90,7 @@ class DaemonTest : public ::testing::Test {
   void write(const std::string& echo) {
     std::ofstream(file_) << R"({"node": {"name": "n"}, "log": {"level": "off"},
       "endpoints": [{"name": "e", "module": "echo", "transport": "sctp",
-                     "addresses": ["127.0.0.1"]}],
+                     "addresses": ["127.0.0.1"], "listen": true, "port": 0}],
       "echo": )" << echo << "}";
   }
   // An endpoint with TLS, whose files are named from the config's directory on.
@@ -171,6 +171,25 @@ TEST_F(DaemonTest, SaysWhatIsWrongWithItsConfig) {
   EXPECT_EQ(run({"--config", directory_ + "/none"}), 1);
   EXPECT_THAT(err_, HasSubstr("cannot be opened"));
   EXPECT_FALSE(daemon_.built);
+}
+
+TEST_F(DaemonTest, RefusesAConfigThatWouldStartAndCouldNotWork) {
+  write_file("c.json", R"({"node": {"name": "n"}, // nobody can come, and nobody is gone to
+    "endpoints": [{"name": "e", "module": "echo", "transport": "tcp"}]})");
+  for (const std::string option : {"--check-config", "--log-level=off"}) {
+    EXPECT_EQ(run({"--config", file_, option}), 1);
+    EXPECT_EQ(err_, file_ +
+                        ":2: /endpoints/0/listen: is not true, and no peer has this endpoint in "
+                        "its \"connect\": nobody can use it\n");
+  }
+  EXPECT_FALSE(daemon_.built);
+}
+
+TEST_F(DaemonTest, RefusesAnAdminSocketWhosePathNoSocketCanHave) {
+  const std::string name(110, 's');
+  EXPECT_EQ(run({"--config", file_, "--admin-socket", name, "--check-config"}), 1);
+  EXPECT_EQ(err_,
+            "--admin-socket: \"" + name + "\" has 110 bytes; expected a path of at most 107\n");
 }
 
 TEST_F(DaemonTest, ChecksThatCertificatesAndKeysCanBeUsed) {
