@@ -4,6 +4,8 @@
 #include <filesystem>
 
 #include "apps/hss/subscriber_file.h"
+#include "apps/runtime/config_fields.h"
+#include "protocols/diameter/text.h"
 
 namespace siglane::hss {
 namespace {
@@ -11,7 +13,38 @@ namespace {
 // So many that flood together fill the store's queue; fewer leave room for all others.
 constexpr std::size_t kConnectionsWithAShare = 16;
 
+ServingRealm read_serving_realm(const runtime::ObjectReader& from,
+                                const HssApplicationConfig& config) {
+  ServingRealm serving{runtime::required_host_name(from, "origin_realm"),
+                       from.parsed_list("visited_plmns", kPlmn, plmn_from_digits, {.min = 1})};
+  for (const ServingRealm& other : config.serving_realms) {
+    if (diameter::same_identity(serving.origin_realm, other.origin_realm)) {
+      from.refuse("origin_realm", "named once");
+    }
+  }
+  return serving;
+}
+
 }  // namespace
+
+void check_serving_realms(const runtime::ObjectReader& root, const HssConfig& config,
+                          const diameter::DiameterConfig& diameter) {
+  const auto readers = root.object("hss").objects("serving_realms", {0, 1000});
+  const auto& serving = config.application.serving_realms;
+  if (readers.size() != serving.size()) return;
+  for (std::size_t i = 0; i < serving.size(); ++i) {
+    const auto has_realm = [&](const diameter::DiameterPeerConfig& peer) {
+      const auto is_that = [&](const std::string& realm) {
+        return realm == "*" || diameter::same_identity(realm, serving[i].origin_realm);
+      };
+      return is_that(peer.realm) ||
+             std::any_of(peer.routed_realms.begin(), peer.routed_realms.end(), is_that);
+    };
+    if (std::none_of(diameter.peers.begin(), diameter.peers.end(), has_realm)) {
+      readers[i].refuse("origin_realm", "the \"realm\" or one of the \"routed_realms\" of a peer");
+    }
+  }
+}
 
 HssConfig read_hss_config(const runtime::ObjectReader& root) {
   const runtime::ObjectReader hss = root.object("hss");
@@ -26,10 +59,7 @@ HssConfig read_hss_config(const runtime::ObjectReader& root) {
   config.application.vectors_max =
       hss.number<unsigned>("vectors_max", kVectorsMax, {.min = 1, .max = kVectorsMax});
   for (const runtime::ObjectReader& serving : hss.objects("serving_realms", {0, 1000})) {
-    config.application.serving_realms.push_back(
-        {serving.required_string("origin_realm"),
-         serving.parsed_list("visited_plmns", "a PLMN (MCC and MNC, 5 or 6 digits)",
-                             plmn_from_digits, {.min = 1})});
+    config.application.serving_realms.push_back(read_serving_realm(serving, config.application));
   }
 
   const runtime::ObjectReader store = hss.object("store");

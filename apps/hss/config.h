@@ -20,6 +20,9 @@ struct HssConfig {
 };
 
 HssConfig read_hss_config(const runtime::ObjectReader& root);
+// Serving realms that no peer can speak for.
+void check_serving_realms(const runtime::ObjectReader& root, const HssConfig& config,
+                          const diameter::DiameterConfig& diameter);
 
 // The store, open, with the config's subscribers in it.
 Result<std::unique_ptr<SubscriberStore>> open_store(const HssConfig& config);

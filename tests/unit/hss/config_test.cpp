@@ -1,6 +1,7 @@
 #include "apps/hss/config.h"
 
 #include <filesystem>
+#include <fstream>
 
 #include <gtest/gtest.h>
 
@@ -64,6 +65,45 @@ TEST(HssConfigTest, ReadsTheRealmsThatMayServe) {
   EXPECT_EQ(
       bad.error().what.find("hss.json:2: /hss/serving_realms/0/visited_plmns/0: \"1\" is not"), 0u)
       << bad.error().what;
+}
+
+TEST(HssConfigTest, RefusesAServingRealmThatIsNoRealmOrStandsThereTwice) {
+  const auto config = read(R"({"hss": {"serving_realms": [
+    {"origin_realm": "epc.example", "visited_plmns": ["00101"]},
+    {"origin_realm": "EPC.example", "visited_plmns": ["00102"]},
+    {"origin_realm": "epc_example", "visited_plmns": ["00103"]}]}})");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(
+      config.error().what,
+      "hss.json:3: /hss/serving_realms/1/origin_realm: \"EPC.example\" is not named once\n"
+      "hss.json:4: /hss/serving_realms/2/origin_realm: \"epc_example\" is not a fully qualified "
+      "domain name (labels of letters, digits and hyphens, with dots between)");
+}
+
+TEST(HssConfigTest, RefusesAServingRealmThatNoPeerCanSpeakFor) {
+  const auto errors = [](const std::string& peer, const std::string& more = "") {
+    const std::string file = ::testing::TempDir() + "siglane-serving-realms.json";
+    std::ofstream(file) << R"({"node": {"name": "n"}, "endpoints": [
+      {"name": "e", "module": "diameter", "transport": "tcp", "listen": true, "port": 3868}],
+      "diameter": {"origin_host": "hss.example", "origin_realm": "example", "peers": [
+        {"name": "p", "origin_host": "p.example")"
+                        << peer << R"(}]},
+      "hss": {"serving_realms": [{"origin_realm": "epc.example", "visited_plmns": ["00101"]}]})"
+                        << more << "}";
+    HssDaemon daemon;
+    const auto node = runtime::load_config(file, daemon);
+    std::filesystem::remove(file);
+    return node ? "" : node.error().what.substr(file.size());
+  };
+  const std::string nobody =
+      ":5: /hss/serving_realms/0/origin_realm: \"epc.example\" is not the \"realm\" or one of the "
+      "\"routed_realms\" of a peer";
+  EXPECT_EQ(errors(""), nobody);
+  EXPECT_EQ(errors(R"(, "routed_realms": ["other.example"])"), nobody);
+  EXPECT_EQ(errors(R"(, "realm": "EPC.example")"), "");
+  EXPECT_EQ(errors(R"(, "routed_realms": ["epc.example"])"), "");
+  EXPECT_EQ(errors(R"(, "routed_realms": ["*"])"), "");
+  EXPECT_EQ(errors("", R"(, "admission": {"accept_unknown_peers": true})"), "");
 }
 
 TEST(HssConfigTest, RefusesWhatIsOutOfRangeOrUnknown) {
