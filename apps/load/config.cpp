@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "apps/runtime/config_fields.h"
+#include "apps/runtime/daemon.h"
 #include "apps/runtime/diameter_config.h"
 #include "core/host_name.h"
 #include "protocols/diameter/constants.h"
@@ -343,6 +344,9 @@ Result<Config> load_file(const std::string& file, const Overrides& overrides,
   Config config = read(reader.root());
   if (auto good = reader.finish(); !good) return failure(good.error().what);
   if (auto good = apply(overrides, config.load); !good) return failure(good.error().what);
+  if (auto good = runtime::credential_warnings(config.load.node); !good) {
+    return failure(fmt::format("{}: {}", file, good.error().what));
+  }
   return config;
 }
 

@@ -41,6 +41,11 @@ void CommandLine::add_to(CLI::App& app) {
       ->type_name("T");
   app.add_option("--admin-socket", admin_socket,
                  "Instead of the config's, for siglanectl; '': none")
+      ->check([](const std::string& path) {
+        if (path.size() <= kSocketPathMax) return std::string();
+        return fmt::format("{} has {} bytes; expected a path of at most {}", in_quotes(path),
+                           path.size(), kSocketPathMax);
+      })
       ->type_name("PATH");
   const auto level_named = [this](const std::string& name) {
     log_level = log_level_of(name);
@@ -69,11 +74,6 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
   check_endpoints_used(reader.root(), node);
   if (auto good = reader.finish(); !good) return tl::unexpected(good.error());
   command.apply_to(node);
-  if (node.admin.socket.size() > kSocketPathMax) {
-    return failure(fmt::format("--admin-socket: {} has {} bytes; expected a path of at most {}",
-                               in_quotes(node.admin.socket), node.admin.socket.size(),
-                               kSocketPathMax));
-  }
   if (auto good = check_endpoints(node); !good) return tl::unexpected(good.error());
   if (auto good = daemon.check(); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));

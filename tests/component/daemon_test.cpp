@@ -187,9 +187,8 @@ TEST_F(DaemonTest, RefusesAConfigThatWouldStartAndCouldNotWork) {
 
 TEST_F(DaemonTest, RefusesAnAdminSocketWhosePathNoSocketCanHave) {
   const std::string name(110, 's');
-  EXPECT_EQ(run({"--config", file_, "--admin-socket", name, "--check-config"}), 1);
-  EXPECT_EQ(err_,
-            "--admin-socket: \"" + name + "\" has 110 bytes; expected a path of at most 107\n");
+  EXPECT_EQ(run({"--config", file_, "--admin-socket", name, "--check-config"}), 2);
+  EXPECT_THAT(err_, HasSubstr("\"" + name + "\" has 110 bytes; expected a path of at most 107"));
 }
 
 TEST_F(DaemonTest, ChecksThatCertificatesAndKeysCanBeUsed) {

@@ -200,6 +200,13 @@ TEST(LoadConfig, ChecksIdentitiesAsTheTargetCompares) {
                 "is not a fully qualified domain name"));
 }
 
+TEST(LoadConfig, LooksAtTheCertificatesThatItWillNeed) {
+  EXPECT_THAT(error_of_s6a(R"("transport": "sctp",)",
+                           R"("transport": "sctp", "tls": {"certificate": "/no/such.crt",
+                              "key": "/no/such.key", "ca": "/no/such.ca"},)"),
+              HasSubstr(": endpoint \"mme\": certificate file /no/such.crt: No such file"));
+}
+
 TEST(LoadConfig, ARangeOfImsisStaysInItsNetwork) {
   EXPECT_THAT(error_of_s6a("\"001010000000001\"", "\"001019999999000\""), "no error");
   EXPECT_THAT(
