@@ -25,8 +25,7 @@ Outbound::Outcome Outbound::post(ShardId to, Delivery& delivery) {
   const std::size_t bytes = delivery.parcel->bytes_held();
   if (!waiting.data.has_room(budget_, bytes)) {
     counters_.add(Counter::parcels_lost);
-    delivery.parcel.reset();
-    return Outcome::waits;
+    return Outcome::lost;
   }
   waiting.data.add(bytes);
   waiting.letters.emplace_back(std::move(delivery));

@@ -24,7 +24,8 @@ class Outbound {
 
   enum class Outcome {
     sent,
-    waits,    // it keeps its order; beyond the budget it is lost, and counted
+    waits,    // it keeps its order
+    lost,     // it would, but no more may wait: counted, and `delivery` is untouched
     refused,  // `delivery` is untouched: it need not keep its order and may go elsewhere
   };
   // If not sent: RoomAgain follows.

@@ -40,6 +40,8 @@ class Parcel {
   virtual Carriage carriage() const { return Carriage::unordered; }
   // Bytes of messages that it keeps alive, for those who bound how much waits.
   virtual std::size_t bytes_held() const { return 0; }
+  // The message in a line, for an operator who wants to know what was dropped.
+  virtual std::string describe() const { return {}; }
 
   // Where it has been already: route() excludes these. False: it was everywhere it may go.
   bool mark_tried(AssociationId id) {
@@ -121,6 +123,7 @@ struct Drop {
   DropReason reason;
   std::string example;
   std::string peer;  // whose message it was; empty: that of the session which says so
+  std::uint64_t count = 1;
 };
 using Action = std::variant<Transmit, Close, Identify, Accept, Forward, Undelivered, Ask, Publish,
                             Reroute, Announce, Drop>;
@@ -146,9 +149,11 @@ class Outbox {
   // Hold the flow's parcels that come here, from now until Rerouting.
   void reroute() { actions_.emplace_back(Reroute{}); }
   void announce(Fact fact) { actions_.emplace_back(Announce{std::move(fact)}); }
-  // A message of `peer` is dropped, or refused with an error. `example`: that message, in a line.
-  void drop(const DropReason& reason, std::string example, std::string peer = {}) {
-    actions_.emplace_back(Drop{reason, std::move(example), std::move(peer)});
+  // A message of `peer` is dropped, or refused with an error. `example`: that message, in a line;
+  // of several, the last one.
+  void drop(const DropReason& reason, std::string example, std::string peer = {},
+            std::uint64_t count = 1) {
+    actions_.emplace_back(Drop{reason, std::move(example), std::move(peer), count});
   }
   void count(Counter counter, std::uint64_t n = 1) { counters_->add(counter, n); }
 

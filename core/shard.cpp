@@ -202,6 +202,10 @@ void Shard::drain_work(Instant now) {
       carry_out(work.id, *work.module, *out, now, Fresh::no);
       continue;
     }
+    if (const auto* loss = std::get_if<Work::Loss>(&work.what)) {
+      drop(work.id, {*loss->reason, loss->parcel->describe(), {}}, now);
+      continue;
+    }
     SessionInput& input = std::get<SessionInput>(work.what);
     Entry* entry = find(work.id);
     if (entry != nullptr && entry->claiming() && !std::holds_alternative<Submitted>(input)) {
@@ -405,7 +409,8 @@ void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why
 void Shard::drop(AssociationId from, Drop drop, Instant now) {
   const Entry* entry = find(from);
   if (drop.peer.empty() && entry != nullptr) drop.peer = entry->peer;
-  drops_.add(drop.reason, drop.peer, from, std::move(drop.example), now, tell_dropped(now));
+  drops_.add(drop.reason, drop.peer, from, std::move(drop.example), now, tell_dropped(now),
+             drop.count);
 }
 
 Drops::Tell Shard::tell_dropped(Instant now) {

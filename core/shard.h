@@ -147,6 +147,7 @@ class Shard final : public TransportSink {
                Fresh fresh);
   std::optional<ShardId> home_of(AssociationId id) const;
   void send_home(Delivery delivery);
+  void lose(Delivery delivery, const DropReason& reason);
   void hold_back(AssociationId from, ShardId target);
   void let_go();
   void take(Delivery delivery);

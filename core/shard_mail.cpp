@@ -11,6 +11,10 @@ namespace {
 // Of a diversion's flow, for the few loop turns that it takes. Long before that, senders wait: what
 // is held must find room all at once between shards, when it is released.
 constexpr DataBudget kHeldMax{.parcels_max = 65536, .bytes_max = std::size_t{8} << 20};
+constexpr DropReason kNoRoomBetweenShards{
+    "shard.no_room", "too much waits on the way to the shard of its destination"};
+constexpr DropReason kNoRoomWhileHeld{
+    "shard.diversion_full", "too much waits until its destination has moved or has a new path"};
 constexpr DataBudget kHeldBack{.parcels_max = 4096, .bytes_max = std::size_t{1} << 20};
 
 }  // namespace
@@ -47,9 +51,16 @@ void Shard::send_home(Delivery delivery) {
   const Outbound::Outcome outcome = outbound_.post(*home, delivery);
   if (outcome == Outbound::Outcome::sent) return;
   hold_back(from, *home);
-  if (outcome == Outbound::Outcome::refused) {
+  if (outcome == Outbound::Outcome::lost) {
+    lose(std::move(delivery), kNoRoomBetweenShards);
+  } else if (outcome == Outbound::Outcome::refused) {
     fail(from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
   }
+}
+
+// There is nobody whom its module could ask about it.
+void Shard::lose(Delivery delivery, const DropReason& reason) {
+  work_.push_back({delivery.from, nullptr, Work::Loss{std::move(delivery.parcel), &reason}});
 }
 
 // Whose parcels find no room on their way to `target` must not bring more, as far as it can be
@@ -180,6 +191,7 @@ void Shard::hold(Delivery delivery) {
     diversion_->held.push_back(std::move(delivery));
   } else if (carriage == Carriage::ordered) {
     counters_.add(Counter::parcels_lost);
+    lose(std::move(delivery), kNoRoomWhileHeld);
   } else {
     fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
   }

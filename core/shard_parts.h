@@ -64,9 +64,13 @@ struct Shard::Work {
     ParcelPtr parcel;
     Why why{};
   };
+  struct Loss {
+    ParcelPtr parcel;
+    const DropReason* reason = nullptr;
+  };
   AssociationId id{};                // who is stepped, or who failed to forward
   ProtocolModule* module = nullptr;  // who answers for a parcel that finds nobody
-  std::variant<SessionInput, Failure> what;
+  std::variant<SessionInput, Failure, Loss> what;
 };
 
 // An outbox for one step or one routing decision; nested ones are different.

@@ -51,6 +51,14 @@ TEST_F(OutboundTest, KnowsWhenAllIsOutThatWaitedThenThoughMoreHasCome) {
   EXPECT_FALSE(outbound.is_out(outbound.posted()));
 }
 
+TEST_F(OutboundTest, GivesBackWhatMayNotWaitBecauseTooMuchDoes) {
+  for (int i = 0; i < 20; ++i) post();
+  Delivery delivery{{}, {}, std::make_unique<Ordered>(), nullptr};
+  EXPECT_EQ(outbound.post(ShardId{1}, delivery), Outbound::Outcome::lost);
+  EXPECT_NE(delivery.parcel, nullptr);
+  EXPECT_EQ(counters.get(Counter::parcels_lost), 1u);
+}
+
 TEST_F(OutboundTest, HasAmpleRoomUpToAnEighthOfWhatMayWait) {
   for (int i = 0; i < 6; ++i) post();
   EXPECT_TRUE(outbound.has_ample_room(ShardId{1}));

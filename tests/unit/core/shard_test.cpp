@@ -21,6 +21,9 @@ using testing::IsEmpty;
 // A protocol of text lines. Whoever connects says "iam NAME", if it has one; "to N text" is routed
 // to the session with id N, or to the echo application for 0; everything else is kept.
 struct TextParcel final : Parcel {
+  Carriage carriage() const override { return ordered ? Carriage::ordered : Carriage::unordered; }
+  std::string describe() const override { return text; }
+  bool ordered = false;
   AssociationId to{};
   AssociationId origin{};
   std::string text;
@@ -54,6 +57,7 @@ class TextSession final : public Session {
         parcel->to = AssociationId{std::stoull(text.substr(3), &end)};
         parcel->text = text.substr(3 + end + 1);
         parcel->origin = id_;
+        parcel->ordered = text.ends_with("in order");
         out.accept(std::move(parcel));
       } else if (text.starts_with("wake ")) {
         wake_at_ = now + std::chrono::milliseconds(std::stoi(text.substr(5)));
@@ -339,6 +343,7 @@ class TwoShardTest : public ShardTest {
   static ShardConfig second_of_two() {
     ShardConfig config;
     config.id = ShardId{1};
+    config.outbound.parcels_max = 4;
     return config;
   }
   // Alice connects to the second shard.
@@ -607,6 +612,26 @@ TEST_F(ShardTest, WhatIsDroppedIsCountedForThePeerThatSentItAndToldOnceAMinute) 
   EXPECT_EQ(dropped->example, "two");
   EXPECT_EQ(dropped->count, 1u);
   EXPECT_GE(world.now() - begin, 60s);
+}
+
+// A shard that does not read its mailbox: in the end nothing more may wait for it.
+TEST_F(TwoShardTest, WhatFindsNoRoomOnItsWayToAnotherShardIsToldToo) {
+  const AssociationId alice = next_association_id();
+  comes(alice);
+  std::uint64_t dropped = 0;
+  std::string row_text;
+  for (int i = 0; dropped < 3 && i < 100'000; ++i) {
+    sends(alice, "to 0 " + std::to_string(i) + " in order");
+    second.drops().visit(
+        [&](std::string_view reason, const std::string& peer, const Drops::Row& row) {
+          dropped = row.count;
+          row_text = std::string(reason) + " " + peer + " " + row.example;
+        });
+    if (dropped == 3) {
+      EXPECT_EQ(row_text, "shard.no_room alice " + std::to_string(i) + " in order");
+    }
+  }
+  EXPECT_EQ(dropped, 3u);
 }
 
 TEST_F(ShardTest, AnnouncesWhatBecomesOfAPath) {
