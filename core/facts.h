@@ -46,7 +46,8 @@ struct PeerClosed {
 struct PeerRefused {
   std::string who, why;
 };
-// Said once for each association, counted every time.
+// Something that is wrong with the peer itself and ends its association, not with one of its
+// messages (MessagesDropped).
 struct ProtocolViolation {
   std::string peer, what;
 };
@@ -85,9 +86,6 @@ struct AspStateChanged {
 struct AsStateChanged {
   std::string as, state;
 };
-struct DestinationUnavailable {
-  std::string destination, why;
-};
 // Anything an operator should read once: a clipped buffer, a fallback that was taken.
 struct Notice {
   std::string text;
@@ -96,12 +94,12 @@ struct Notice {
 
 }  // namespace fact
 
-using Fact = std::variant<fact::EndpointOpened, fact::AssociationOpened, fact::AssociationClosed,
-                          fact::ConnectFailed, fact::PeerOpened, fact::PeerClosed,
-                          fact::PeerRefused, fact::ProtocolViolation, fact::MessagesDropped,
-                          fact::AssociationPeeled, fact::AssociationMoved, fact::PeeloffStarved,
-                          fact::CongestionChanged, fact::PathChanged, fact::AspStateChanged,
-                          fact::AsStateChanged, fact::DestinationUnavailable, fact::Notice>;
+using Fact =
+    std::variant<fact::EndpointOpened, fact::AssociationOpened, fact::AssociationClosed,
+                 fact::ConnectFailed, fact::PeerOpened, fact::PeerClosed, fact::PeerRefused,
+                 fact::ProtocolViolation, fact::MessagesDropped, fact::AssociationPeeled,
+                 fact::AssociationMoved, fact::PeeloffStarved, fact::CongestionChanged,
+                 fact::PathChanged, fact::AspStateChanged, fact::AsStateChanged, fact::Notice>;
 
 // Where facts go. Called on the shard's thread, must not block and must not call back.
 class FactSink {

@@ -96,10 +96,6 @@ struct Writer {
   FactText operator()(const fact::AsStateChanged& f) const {
     return {"as_state_changed", LogLevel::info, F{{"as", f.as}, {"state", f.state}}};
   }
-  FactText operator()(const fact::DestinationUnavailable& f) const {
-    return {"destination_unavailable", LogLevel::warning,
-            F{{"destination", f.destination}, {"why", f.why}}};
-  }
   FactText operator()(const fact::Notice& f) const {
     return {"notice", f.warning ? LogLevel::warning : LogLevel::info, F{{"text", f.text}}};
   }
