@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "apps/runtime/config_fields.h"
+#include "protocols/m3ua/networks.h"
 
 namespace siglane::runtime {
 
@@ -18,6 +19,24 @@ constexpr Range<std::uint32_t> kPointCode{0, 0xff'ffff};
 template <class List>
 bool has_name(const List& list, std::string_view name) {
   return std::any_of(list.begin(), list.end(), [&](const auto& item) { return item.name == name; });
+}
+
+m3ua::NetworkConfig read_network(const ObjectReader& from, const m3ua::M3uaConfig& config) {
+  m3ua::NetworkConfig network;
+  network.network_appearance = from.optional_number<std::uint32_t>("network_appearance");
+  for (const auto& other : config.networks) {
+    if (other.network_appearance != network.network_appearance) continue;
+    if (network.network_appearance) {
+      from.refuse("network_appearance", "free: another network has it");
+    } else {
+      from.complain("network_appearance",
+                    "is missing; the network without one, the default network, is there already");
+    }
+  }
+  network.point_code_bits = from.required_number<unsigned>("point_code_bits", {14, 24});
+  const unsigned bits = network.point_code_bits;
+  if (bits != 14 && bits != 16 && bits != 24) from.refuse("point_code_bits", "14, 16 or 24");
+  return network;
 }
 
 m3ua::AspConfig read_asp(const ObjectReader& from, const m3ua::M3uaConfig& config,
@@ -87,20 +106,41 @@ m3ua::RouteConfig read_route(const ObjectReader& from, const m3ua::M3uaConfig& c
   return route;
 }
 
+void check_point_codes(const std::vector<ObjectReader>& list, const m3ua::M3uaConfig& config) {
+  const m3ua::Networks networks(config);
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const m3ua::RouteConfig& route = config.routes[i];
+    const unsigned bits = networks.point_code_bits(route);
+    const auto expected = [&] {
+      return fmt::format("a point code of at most {} bits ({})", bits,
+                         route.network_appearance
+                             ? fmt::format("network appearance {}", *route.network_appearance)
+                             : "the widest network of an application server");
+    };
+    if (route.destination_point_code >> bits != 0) list[i].refuse("dpc", expected());
+    for (std::size_t n = 0; n < route.originating_point_codes.size(); ++n) {
+      if (route.originating_point_codes[n] >> bits != 0) list[i].refuse("opcs", n, expected());
+    }
+  }
+}
+
 }  // namespace
 
 m3ua::M3uaConfig read_m3ua_config(const ObjectReader& root, NodeConfig& node) {
   const ObjectReader from = root.object("m3ua");
   m3ua::M3uaConfig config;
+  for (const ObjectReader& network : from.objects("networks", {0, 256})) {
+    config.networks.push_back(read_network(network, config));
+  }
   for (const ObjectReader& asp : from.objects("asps", {0, 65536})) {
     config.asps.push_back(read_asp(asp, config, node));
   }
   for (const ObjectReader& as : from.objects("application_servers", {0, 65536})) {
     config.application_servers.push_back(read_application_server(as, config));
   }
-  for (const ObjectReader& route : from.objects("routes", {0, 1'000'000})) {
-    config.routes.push_back(read_route(route, config));
-  }
+  const auto routes = from.objects("routes", {0, 1'000'000});
+  for (const ObjectReader& route : routes) config.routes.push_back(read_route(route, config));
+  check_point_codes(routes, config);
   read_field(from, "heartbeat_interval_ms", config.heartbeat_interval, {0ms, 1h});
   read_field(from, "single_stream_allowed", config.single_stream_allowed);
   read_field(from, "destination_report_interval_ms", config.destination_report_interval, {0ms, 1h});

@@ -399,10 +399,11 @@ void ApplicationServer::notify_all(NotifyStatus status, Outbox& out,
   for (const Member& member : members_) notify(member, status, out, about);
 }
 
-// To the other ASs' ASPs; the module knows them.
+// To the other ASs' ASPs; the module knows them, and their networks.
 void ApplicationServer::report_destinations(MessageType type, Outbox& out) {
   auto report = std::make_unique<NetworkStatusParcel>();
   report->type = type;
+  report->server = index_;
   for (const std::uint32_t dpc : gateway_.rules.destinations_of(index_)) {
     report->affected.push_back({0, dpc});
   }

@@ -197,14 +197,17 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
     about.routing_contexts.assign(contexts.begin(), contexts.end());
     return link_.error(ErrorCode::unexpected_message, view.bytes(), out, about);
   }
-  const auto expected = server(*membership).network_appearance;
-  const auto appearance = view.u32(Tag::network_appearance);
-  if (expected && appearance && *expected != *appearance) {
-    return link_.error(ErrorCode::invalid_network_appearance, view.bytes(), out, {{}, appearance});
+  const Network said = view.u32(Tag::network_appearance);
+  const auto network = gateway_.networks.of(server(*membership).network_appearance, said);
+  if (!network) return link_.error(network.error(), view.bytes(), out, {{}, said});
+  const MtpLabel label = load_label(view.find(Tag::protocol_data)->data());
+  if (!gateway_.networks.fits(*network, label.dpc) ||
+      !gateway_.networks.fits(*network, label.opc)) {
+    return link_.error(ErrorCode::invalid_parameter_value, view.bytes(), out);
   }
   auto data = DataParcel::received(view, std::move(message.payload), message.caused_at);
   data->correlation_id.reset();  // means something within the sender's AS only
-  if (!data->network_appearance) data->network_appearance = expected;
+  data->network_appearance = *network;
   out.accept(std::move(data));
 }
 
@@ -343,21 +346,6 @@ std::vector<AspSession::Membership*> AspSession::named_memberships(const Message
   return named;
 }
 
-void AspSession::on_ssnm(const MessageView& view, Outbox& out) {
-  if (state() != AspState::active) {
-    return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
-  }
-  if (named_memberships(view, out).empty()) return;
-  if (view.type() == MessageType::scon) return;  // its M3UA is congested: SCTP tells us more
-  auto audit = std::make_unique<NetworkStatusParcel>();
-  audit->type = MessageType::daud;
-  audit->network_appearance = view.u32(Tag::network_appearance);
-  for (const std::uint32_t word : view.list(Tag::affected_point_code)) {
-    audit->affected.push_back(AffectedPointCode::unpack(word));
-  }
-  out.accept(std::move(audit));
-}
-
 // RFC 4666 §4.4: the keys are configured here, never registered.
 void AspSession::on_reg_req(const MessageView& view, Outbox& out) {
   if (phase_ != Phase::up) return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
@@ -456,17 +444,6 @@ void AspSession::acknowledge(MessageType type, const Membership& m, Outbox& out)
     ack.u32(Tag::routing_context, server(m).routing_context);
   }
   link_.transmit(std::move(ack).finish(), out);
-}
-
-// One DUNA for a destination per interval, whatever the ASP goes on sending there.
-bool AspSession::may_report(std::uint32_t destination, Instant now) {
-  for (const Reported& r : reported_) {
-    if (r.destination == destination && now < r.until) return false;
-  }
-  if (reported_.size() < kReportedMax) reported_.emplace_back();
-  reported_[next_reported_] = {destination, now + gateway_.config.destination_report_interval};
-  next_reported_ = (next_reported_ + 1) % kReportedMax;
-  return true;
 }
 
 }  // namespace siglane::m3ua

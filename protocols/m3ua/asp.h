@@ -114,6 +114,8 @@ class AspSession final : public Session {
   void on_aspac(const MessageView& view, Outbox& out);
   void on_aspia(const MessageView& view, Outbox& out);
   void on_ssnm(const MessageView& view, Outbox& out);
+  // The networks that it is about. None: it is about nothing, and the ASP has been told so.
+  std::vector<Network> networks_of(const MessageView& ssnm, Outbox& out);
   void on_reg_req(const MessageView& view, Outbox& out);
   void on_dereg_req(const MessageView& view, Outbox& out);
 
@@ -145,7 +147,14 @@ class AspSession final : public Session {
             std::optional<std::uint32_t> traffic_mode = std::nullopt);
 
   void acknowledge(MessageType type, const Membership& membership, Outbox& out);
-  bool may_report(std::uint32_t destination, Instant now);
+  // Routing contexts of the ASs in which the ASP is active and that are in the network.
+  std::vector<std::uint32_t> active_contexts_in(Network network) const;
+  struct Destination {
+    Network network;
+    std::uint32_t point_code = 0;
+    bool operator==(const Destination&) const = default;
+  };
+  bool may_report(const Destination& destination, Instant now);
 
   const Gateway& gateway_;
   PeerLink link_;
@@ -166,7 +175,7 @@ class AspSession final : public Session {
   Instant unsent_at_{};
 
   struct Reported {
-    std::uint32_t destination = 0;
+    Destination destination;
     Instant until{};
   };
   static constexpr std::size_t kReportedMax = 16;

@@ -292,7 +292,13 @@ void AspClientSession::on_data(const MessageView& view, Message& message, Outbox
     out.count(Counter::m3ua_data_discarded);
     return;
   }
-  out.forward(user_, DataParcel::received(view, std::move(message.payload), message.caused_at));
+  const MtpLabel label = load_label(view.find(Tag::protocol_data)->data());
+  if (!is_point_code(label.dpc) || !is_point_code(label.opc)) {
+    return link_.error(ErrorCode::invalid_parameter_value, view.bytes(), out);
+  }
+  auto data = DataParcel::received(view, std::move(message.payload), message.caused_at);
+  if (!data->network_appearance) data->network_appearance = config_.network_appearance;
+  out.forward(user_, std::move(data));
 }
 
 void AspClientSession::on_ssnm(const MessageView& view, Outbox& out) {
@@ -306,6 +312,7 @@ void AspClientSession::on_ssnm(const MessageView& view, Outbox& out) {
   auto status = std::make_unique<NetworkStatusParcel>();
   status->type = view.type();
   status->network_appearance = view.u32(Tag::network_appearance);
+  if (!status->network_appearance) status->network_appearance = config_.network_appearance;
   status->congestion_level = view.u32(Tag::congestion_indications);
   status->user_cause = view.u32(Tag::user_cause);
   for (const std::uint32_t word : affected) {
@@ -323,7 +330,9 @@ void AspClientSession::send_data(AssociationId from, std::unique_ptr<DataParcel>
                                            *c.routing_context == *data->routing_context);
   });
   if (context == contexts_.end()) return return_data(from, std::move(data), Why::not_open, out);
-  if (data->size() > kUserDataMax) return return_data(from, std::move(data), Why::refused, out);
+  const bool fits = data->size() <= kUserDataMax && is_point_code(data->label.dpc) &&
+                    is_point_code(data->label.opc);
+  if (!fits) return return_data(from, std::move(data), Why::refused, out);
   const auto routing_context =
       context->routing_context ? context->routing_context : data->routing_context;
   link_.send_data(std::move(data), config_.network_appearance, routing_context, out);

@@ -1,5 +1,6 @@
 // The half of an AspSession that faces the node: parcels from AS sessions and routes, and what the
-// association reports besides messages. The half that faces the ASP is asp.cpp.
+// association reports besides messages. The half that faces the ASP is asp.cpp;
+// what they say to one another of destinations is in asp_destinations.cpp.
 #include <algorithm>
 #include <utility>
 
@@ -11,8 +12,6 @@ namespace {
 using Order = AsOrderParcel::Order;
 using Event = AspEventParcel::Event;
 
-// An SSNM names at most so many destinations; more make another message.
-constexpr std::size_t kAffectedMax = 1024;
 // Of what comes back from a lost association, so much is kept for its AS: as much as a send queue
 // holds by default (core/config.h).
 constexpr std::size_t kUnsentMax = 4096;
@@ -71,50 +70,6 @@ void AspSession::send_data(std::unique_ptr<DataParcel> data, Outbox& out) {
   }
   const ApplicationServerConfig& as = server(*m);
   link_.send_data(std::move(data), as.network_appearance, as.routing_context, out);
-}
-
-void AspSession::send_status(const NetworkStatusParcel& status, Instant now, Outbox& out) {
-  std::vector<std::uint32_t> contexts, affected;
-  auto appearance = status.network_appearance;
-  for (const Membership& m : memberships_) {
-    if (m.state != AspState::active) continue;
-    contexts.push_back(server(m).routing_context);
-    if (!appearance) appearance = server(m).network_appearance;
-  }
-  if (phase_ != Phase::up || contexts.empty()) return;
-  for (const AffectedPointCode& pc : status.affected) {
-    if (!status.limited || may_report(pc.point_code, now)) affected.push_back(pc.pack());
-  }
-  for (std::size_t at = 0; at < affected.size(); at += kAffectedMax) {
-    MessageBuilder message(out.buffers(), status.type);
-    message.u32_if(Tag::network_appearance, appearance)
-        .list(Tag::routing_context, contexts)
-        .list(Tag::affected_point_code,
-              std::span(affected).subspan(at, std::min(kAffectedMax, affected.size() - at)))
-        .u32_if(Tag::congestion_indications, status.congestion_level);
-    link_.transmit(std::move(message).finish(), out);
-  }
-}
-
-// The SCON of the others says that the destinations behind this association are congested.
-void AspSession::on_congestion(bool congested, Outbox& out) {
-  congested_ = congested;
-  std::vector<Membership> active;
-  std::ranges::copy_if(memberships_, std::back_inserter(active),
-                       [](const Membership& m) { return m.state == AspState::active; });
-  report_congestion(active, congested, out);
-}
-
-void AspSession::report_congestion(std::span<const Membership> of, bool congested, Outbox& out) {
-  auto report = std::make_unique<NetworkStatusParcel>();
-  report->type = MessageType::scon;
-  report->congestion_level = congested ? 1 : 0;
-  for (const Membership& m : of) {
-    for (const std::uint32_t dpc : gateway_.rules.destinations_of(m.as)) {
-      report->affected.push_back({0, dpc});
-    }
-  }
-  if (!report->affected.empty()) out.accept(std::move(report));
 }
 
 // RFC 4666 §4.7: a gateway cut off from its network "should send ASP Down Ack to all its connected

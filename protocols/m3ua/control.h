@@ -5,6 +5,7 @@
 #include <string>
 
 #include "protocols/m3ua/config.h"
+#include "protocols/m3ua/networks.h"
 #include "protocols/m3ua/parcels.h"
 #include "protocols/m3ua/route_table.h"
 
@@ -14,11 +15,15 @@ namespace siglane::m3ua {
 // Immutable once the node runs: the config, and who is who.
 struct Gateway {
   M3uaConfig config;
+  Networks networks;
   RoutingRules rules;
   std::vector<AssociationId> coordinators;  // by index of application_servers
 
   explicit Gateway(M3uaConfig c)
-      : config(std::move(c)), rules(config), coordinators(config.application_servers.size()) {}
+      : config(std::move(c)),
+        networks(config),
+        rules(config),
+        coordinators(config.application_servers.size()) {}
 
   const AspConfig* find_asp(std::string_view name) const;
   const AspConfig* find_asp(std::uint32_t identifier) const;

@@ -52,7 +52,7 @@ class DataParcel final : public M3uaParcel {
   static std::unique_ptr<DataParcel> received(const MessageView& view, Buffer message, Instant at);
 
   MtpLabel label;
-  std::optional<std::uint32_t> network_appearance;
+  Network network_appearance;                    // SG side: of the network it comes from
   std::optional<std::uint32_t> routing_context;  // as received; to send: ours, none: the first
   std::optional<std::uint32_t> correlation_id;   // as received; to send: goes along
   Instant received_at{};                         // zero: made here
@@ -88,8 +88,9 @@ class NetworkStatusParcel final : public M3uaParcel {
   std::vector<AffectedPointCode> affected;
   std::optional<std::uint32_t> congestion_level;  // scon
   std::optional<std::uint32_t> user_cause;        // dupu
-  std::optional<std::uint32_t> network_appearance;
-  bool limited = false;  // an answer to DATA: at most one for a destination per interval
+  Network network_appearance;                     // the network that the point codes are of
+  std::size_t server = 0;  // from an AS or an ASP in it to the routes: its index
+  bool limited = false;    // an answer to DATA: at most one for a destination per interval
   Carriage carriage() const override { return limited ? Carriage::unordered : Carriage::control; }
 };
 

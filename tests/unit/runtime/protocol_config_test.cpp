@@ -127,6 +127,7 @@ TEST(DiameterConfigReader, ConnectsFromItsOwnEndpointsOnly) {
 
 TEST(M3uaConfigReader, ReadsEveryKey) {
   const auto got = read_m3ua(R"("m3ua": {
+    "networks": [{"network_appearance": 5, "point_code_bits": 14}, {"point_code_bits": 16}],
     "asps": [{"name": "asp1", "asp_identifier": 7}, {"name": "asp2", "asp_identifier": 8}],
     "application_servers": [{"name": "as", "routing_context": 100, "network_appearance": 5,
       "traffic_mode": "broadcast", "asps": ["asp1", "asp2"], "active_asps_min": 2,
@@ -137,6 +138,11 @@ TEST(M3uaConfigReader, ReadsEveryKey) {
     "destination_report_interval_ms": 12, "drain_messages_per_ms_max": 13})");
   EXPECT_EQ(got.errors, "");
   const m3ua::M3uaConfig& config = got.config;
+  ASSERT_EQ(config.networks.size(), 2u);
+  EXPECT_EQ(config.networks[0].network_appearance, 5u);
+  EXPECT_EQ(config.networks[0].point_code_bits, 14u);
+  EXPECT_EQ(config.networks[1].network_appearance, std::nullopt);
+  EXPECT_EQ(config.networks[1].point_code_bits, 16u);
   ASSERT_EQ(config.asps.size(), 2u);
   EXPECT_EQ(config.asps[1].name, "asp2");
   EXPECT_EQ(config.asps[1].asp_identifier, 8u);
@@ -172,6 +178,42 @@ TEST(M3uaConfigReader, HasOneActiveAspInOverrideMode) {
                 .errors,
             "c.json:7: /m3ua/application_servers/0/active_asps_min: 2 is not 1: in override mode "
             "one ASP is active");
+}
+
+TEST(M3uaConfigReader, RefusesANetworkTwiceOrOfAWidthThatNoNetworkHas) {
+  EXPECT_EQ(read_m3ua(R"("m3ua": {"networks": [
+    {"network_appearance": 7, "point_code_bits": 14},
+    {"point_code_bits": 15},
+    {"point_code_bits": 16},
+    {"network_appearance": 7, "point_code_bits": 24}]})")
+                .errors,
+            "c.json:6: /m3ua/networks/1/point_code_bits: 15 is not 14, 16 or 24\n"
+            "c.json:7: /m3ua/networks/2/network_appearance: is missing; the network without one, "
+            "the default network, is there already\n"
+            "c.json:8: /m3ua/networks/3/network_appearance: 7 is not free: another network has it");
+}
+
+TEST(M3uaConfigReader, RefusesAPointCodeThatIsWiderThanItsNetwork) {
+  EXPECT_EQ(read_m3ua(R"("m3ua": {
+   "networks": [{"network_appearance": 7, "point_code_bits": 14},
+                {"network_appearance": 8, "point_code_bits": 16}],
+   "asps": [{"name": "a", "asp_identifier": 1}],
+   "application_servers": [
+    {"name": "as7", "routing_context": 1, "network_appearance": 7, "asps": ["a"]},
+    {"name": "as8", "routing_context": 2, "network_appearance": 8, "asps": ["a"]}],
+   "routes": [
+    {"dpc": 16383, "network_appearance": 7, "as": "as7"},
+    {"dpc": 16384, "network_appearance": 7, "as": "as7"},
+    {"dpc": 1, "network_appearance": 7, "opcs": [1, 16384], "as": "as7"},
+    {"dpc": 65535, "as": "as7"},
+    {"dpc": 65536, "as": "as7"}]})")
+                .errors,
+            "c.json:13: /m3ua/routes/1/dpc: 16384 is not a point code of at most 14 bits (network "
+            "appearance 7)\n"
+            "c.json:14: /m3ua/routes/2/opcs/1: 16384 is not a point code of at most 14 bits "
+            "(network appearance 7)\n"
+            "c.json:16: /m3ua/routes/4/dpc: 65536 is not a point code of at most 16 bits (the "
+            "widest network of an application server)");
 }
 
 TEST(M3uaConfigReader, RefusesWhatDoesNotFitTogether) {
