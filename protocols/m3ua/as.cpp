@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <map>
 #include <utility>
 
 namespace siglane::m3ua {
@@ -12,6 +13,11 @@ using Event = AspEventParcel::Event;
 
 // The bookkeeping of a held parcel besides the bytes it came in.
 constexpr std::size_t kHeldOverhead = 128;
+
+constexpr DropReason kPendingFull{
+    "m3ua.pending_full", "its AS is pending, and holds pending_messages_max or pending_bytes_max"};
+constexpr DropReason kRecoveryExpired{"m3ua.recovery_expired",
+                                      "no ASP of its AS became active within recovery_timeout_ms"};
 
 }  // namespace
 
@@ -233,13 +239,14 @@ void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
                                 std::optional<std::uint32_t> failed) {
   out.announce(fact::AsStateChanged{config_.name, std::string(name_of(state_))});
   recovery_at_.reset();
+  const DropReason& why = before == AsState::pending ? kRecoveryExpired : kAsNotActive;
   switch (state_) {
     case AsState::down:
-      discard_held(out);
+      discard_held(why, out);
       publish(out);
       break;
     case AsState::inactive:
-      discard_held(out);
+      discard_held(why, out);
       publish(out);
       notify_all(NotifyStatus::as_inactive, out);
       break;
@@ -302,7 +309,7 @@ void ApplicationServer::on_rerouting(Instant now, Outbox& out) {
     apply(members_.empty() ? AsEvent::recovery_expired_alone : AsEvent::recovery_expired, now, out);
   }
   if (state_ == AsState::active && !drain_at_) drain(now, out);
-  if (state_ == AsState::down || state_ == AsState::inactive) discard_held(out);
+  if (state_ == AsState::down || state_ == AsState::inactive) discard_held(kAsNotActive, out);
   publish(out);
 }
 
@@ -318,8 +325,7 @@ void ApplicationServer::on_data(std::unique_ptr<DataParcel> data, Outbox& out) {
       return held_.empty() ? deliver(std::move(data), out) : hold(std::move(data), out);
     case AsState::down:
     case AsState::inactive:
-      out.count(Counter::m3ua_data_discarded);
-      return;
+      return discard(kAsNotActive, *data, out);
   }
 }
 
@@ -327,8 +333,7 @@ void ApplicationServer::hold(std::unique_ptr<DataParcel> data, Outbox& out) {
   const std::size_t bytes = data->bytes_held() + kHeldOverhead;
   if (held_.size() + returned_.size() >= config_.pending_messages_max ||
       held_bytes_ + bytes > config_.pending_bytes_max) {
-    out.count(Counter::m3ua_data_discarded);
-    return;
+    return discard(kPendingFull, *data, out);
   }
   held_bytes_ += bytes;
   const bool returned = rerouting_ && !data->tried().empty();
@@ -363,8 +368,25 @@ void ApplicationServer::deliver(std::unique_ptr<DataParcel> data, Outbox& out) {
   out.forward(active_.front(), std::move(data));
 }
 
-void ApplicationServer::discard_held(Outbox& out) {
-  if (!held_.empty()) out.count(Counter::m3ua_data_discarded, held_.size());
+void ApplicationServer::discard(const DropReason& why, const DataParcel& data, Outbox& out,
+                                std::uint64_t count) {
+  out.count(Counter::m3ua_data_discarded, count);
+  const std::string sender = gateway_.sender_of(data);
+  out.drop(why, data.describe(), sender.empty() ? config_.name : sender, count);
+}
+
+void ApplicationServer::discard_held(const DropReason& why, Outbox& out) {
+  struct OfSender {
+    const DataParcel* last = nullptr;
+    std::uint64_t count = 0;
+  };
+  std::map<std::uint32_t, OfSender> by_sender;
+  for (const auto& data : held_) {
+    OfSender& of = by_sender[data->sender];
+    of.last = data.get();
+    ++of.count;
+  }
+  for (const auto& [sender, of] : by_sender) discard(why, *of.last, out, of.count);
   held_.clear();
   held_bytes_ = 0;
   drain_at_.reset();

@@ -104,7 +104,8 @@ class ApplicationServer final : public Session {
   void hold(std::unique_ptr<DataParcel> data, Outbox& out);
   void drain(Instant now, Outbox& out);
   void deliver(std::unique_ptr<DataParcel> data, Outbox& out);
-  void discard_held(Outbox& out);
+  void discard(const DropReason& why, const DataParcel& data, Outbox& out, std::uint64_t count = 1);
+  void discard_held(const DropReason& why, Outbox& out);
 
   void publish(Outbox& out);
   void notify(const Member& member, NotifyStatus status, Outbox& out,

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "protocols/m3ua/text.h"
+
 namespace siglane::m3ua {
 namespace {
 
@@ -11,6 +13,8 @@ using Event = AspEventParcel::Event;
 
 // A DEREG RSP holds at most so many results; more make another message.
 constexpr std::size_t kResultsMax = 1024;
+
+constexpr DropReason kClosing{"m3ua.closing", "its association is being closed"};
 
 std::string remote_of(const AssociationUp& up) {
   return (up.remote_addresses.empty() ? std::string("unknown") : up.remote_addresses.front()) +
@@ -123,7 +127,7 @@ AspState AspSession::state() const {
 // --- What the ASP says ---------------------------------------------------------------------------
 
 void AspSession::on_received(Message message, Outbox& out) {
-  if (phase_ == Phase::closing) return;
+  if (phase_ == Phase::closing) return out.drop(kClosing, describe(message.payload.bytes()));
   if (const auto view = link_.receive(message, out)) on_message(*view, message, out);
 }
 
@@ -201,13 +205,13 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
   const auto network = gateway_.networks.of(server(*membership).network_appearance, said);
   if (!network) return link_.error(network.error(), view.bytes(), out, {{}, said});
   const MtpLabel label = load_label(view.find(Tag::protocol_data)->data());
-  if (!gateway_.networks.fits(*network, label.dpc) ||
-      !gateway_.networks.fits(*network, label.opc)) {
+  if ((label.dpc | label.opc) >> gateway_.networks.point_code_bits(*network) != 0) {
     return link_.error(ErrorCode::invalid_parameter_value, view.bytes(), out);
   }
   auto data = DataParcel::received(view, std::move(message.payload), message.caused_at);
   data->correlation_id.reset();  // means something within the sender's AS only
   data->network_appearance = *network;
+  data->sender = asp_;
   out.accept(std::move(data));
 }
 
@@ -264,6 +268,7 @@ void AspSession::on_identified(Instant now, Outbox& out) {
   if (phase_ != Phase::identifying) return;
   phase_ = Phase::up;
   ++epoch_;
+  asp_ = gateway_.index_of_asp(name_);
   memberships_.clear();
   const AspState up = next_state(AspState::down, AspEvent::aspup).to;
   for (const std::size_t as : gateway_.servers_of(name_)) {
@@ -276,9 +281,8 @@ void AspSession::on_identified(Instant now, Outbox& out) {
   for (const Membership& m : memberships_) tell(m, Event::up, out);
 }
 
-void AspSession::on_identity_refused(const IdentityRefused& refused, Outbox& out) {
+void AspSession::on_identity_refused(const IdentityRefused&, Outbox& out) {
   phase_ = Phase::closing;
-  link_.remark(refused.why, out);
   link_.error(identifier_known_ ? ErrorCode::refused_management_blocking
                                 : ErrorCode::invalid_asp_identifier,
               {}, out);

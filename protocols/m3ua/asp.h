@@ -163,6 +163,7 @@ class AspSession final : public Session {
 
   Phase phase_ = Phase::down;
   std::string name_;
+  std::uint32_t asp_ = DataParcel::kNobody;  // index in the config
   std::optional<std::uint32_t> asp_identifier_;
   bool identifier_known_ = true;
   std::uint32_t epoch_ = 0;

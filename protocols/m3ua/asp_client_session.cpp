@@ -3,7 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocols/m3ua/text.h"
+
 namespace siglane::m3ua {
+namespace {
+
+constexpr DropReason kNotTaken{"m3ua.not_taken",
+                               "DATA came while ASP-DOWN, or without a user who takes it"};
+constexpr DropReason kNoUser{"m3ua.no_user", "could not be sent, and its user is gone"};
+constexpr DropReason kUnsent{"m3ua.send_refused",
+                             "the gateway did not get it: its association ended or refused it"};
+
+}  // namespace
 
 AspClientSession::AspClientSession(const AspClientsConfig& common, const AspClientConfig& config,
                                    std::string gateway, AssociationId user)
@@ -290,7 +301,7 @@ void AspClientSession::on_data(const MessageView& view, Message& message, Outbox
   out.count(Counter::m3ua_data_received);
   if (!up() || user_ == AssociationId::none) {
     out.count(Counter::m3ua_data_discarded);
-    return;
+    return out.drop(kNotTaken, describe(view.bytes()));
   }
   const MtpLabel label = load_label(view.find(Tag::protocol_data)->data());
   if (!is_point_code(label.dpc) || !is_point_code(label.opc)) {
@@ -340,15 +351,19 @@ void AspClientSession::send_data(AssociationId from, std::unique_ptr<DataParcel>
 
 void AspClientSession::return_data(AssociationId to, std::unique_ptr<DataParcel> data, Why why,
                                    Outbox& out) {
-  if (to == AssociationId::none) return out.count(Counter::m3ua_data_discarded);
+  if (to == AssociationId::none) {
+    out.count(Counter::m3ua_data_discarded);
+    return out.drop(kNoUser, data->describe());
+  }
   data->returned = why;
   out.forward(to, std::move(data));
 }
 
 // timed_out: sent and never acknowledged, so it may have arrived; refused: it has not.
 void AspClientSession::on_unsent(AssociationUnsent unsent, Outbox& out) {
-  const auto view = MessageView::parse(unsent.message.payload.bytes());
-  if (!view || view->type() != MessageType::data) return;
+  const Bytes bytes = unsent.message.payload.bytes();
+  const auto view = MessageView::parse(bytes);
+  if (!view || view->type() != MessageType::data) return out.drop(kUnsent, describe(bytes));
   auto data = DataParcel::received(*view, std::move(unsent.message.payload), {});
   return_data(user_, std::move(data), unsent.sent_unacknowledged ? Why::timed_out : Why::refused,
               out);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocols/m3ua/asp.h"
+#include "protocols/m3ua/text.h"
 
 namespace siglane::m3ua {
 namespace {
@@ -12,6 +13,10 @@ namespace {
 constexpr std::size_t kAffectedMax = 1024;
 // A DAUD that names no network is answered for so many; where its ASP is in more, it must name one.
 constexpr std::size_t kNetworksMax = 16;
+
+// What its association does is told to the others (report_congestion).
+constexpr DropReason kSconOfAsp{"m3ua.scon_of_asp",
+                                "congestion that an ASP reports is not passed on to others"};
 
 std::vector<AffectedPointCode> affected_of(const MessageView& view) {
   std::vector<AffectedPointCode> affected;
@@ -32,7 +37,10 @@ void AspSession::on_ssnm(const MessageView& view, Outbox& out) {
     return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   }
   const auto networks = networks_of(view, out);
-  if (view.type() == MessageType::scon) return;  // its M3UA is congested: SCTP tells us more
+  if (view.type() == MessageType::scon) {
+    if (!networks.empty()) out.drop(kSconOfAsp, describe(view.bytes()));
+    return;
+  }
   // Without a Network Appearance it may ask in several networks: each has an answer of its own.
   for (const Network& network : networks) {
     auto audit = std::make_unique<NetworkStatusParcel>();

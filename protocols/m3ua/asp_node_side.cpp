@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "protocols/m3ua/asp.h"
+#include "protocols/m3ua/text.h"
 
 namespace siglane::m3ua {
 namespace {
@@ -15,6 +16,21 @@ using Event = AspEventParcel::Event;
 // Of what comes back from a lost association, so much is kept for its AS: as much as a send queue
 // holds by default (core/config.h).
 constexpr std::size_t kUnsentMax = 4096;
+
+// Who sent it is not known any more: all of these are counted for the ASP that it was for.
+constexpr DropReason kMayHaveArrived{
+    "m3ua.unacknowledged",
+    "sent to this ASP, whose association ended before it was acknowledged; it may have arrived"};
+constexpr DropReason kTooMuchUnsent{
+    "m3ua.unsent_full", "the association of this ASP ended with more unsent DATA than is kept"};
+constexpr DropReason kSendRefused{
+    "m3ua.send_refused",
+    "could not be sent to this ASP: its send queue is full, or its association is closing"};
+constexpr DropReason kOfBroadcast{
+    "m3ua.broadcast_unsent",
+    "this ASP left before its copy of a broadcast could be sent; the others have theirs"};
+constexpr DropReason kOfNoAs{"m3ua.unsent_of_no_as",
+                             "this ASP left, and does not belong to the AS of the message"};
 
 }  // namespace
 
@@ -87,11 +103,18 @@ void AspSession::on_stopping(Outbox& out) {
 }
 
 void AspSession::on_unsent(AssociationUnsent unsent, Instant now, Outbox& out) {
-  const auto view = MessageView::parse(unsent.message.payload.bytes());
-  if (!view || view->type() != MessageType::data) return;
+  const Bytes bytes = unsent.message.payload.bytes();
+  const auto view = MessageView::parse(bytes);
   // What was sent may have arrived: a second time would be worse than none.
-  if (unsent.sent_unacknowledged || unsent_.size() == kUnsentMax) {
-    return out.count(Counter::m3ua_data_discarded);
+  const DropReason* why = unsent.sent_unacknowledged     ? &kMayHaveArrived
+                          : unsent_.size() == kUnsentMax ? &kTooMuchUnsent
+                                                         : nullptr;
+  if (!view || view->type() != MessageType::data) {
+    return out.drop(why == &kMayHaveArrived ? *why : kSendRefused, describe(bytes));
+  }
+  if (why != nullptr) {
+    out.count(Counter::m3ua_data_discarded);
+    return out.drop(*why, describe(bytes));
   }
   if (unsent_at_ != now) discard_unsent(out);
   unsent_at_ = now;
@@ -99,7 +122,9 @@ void AspSession::on_unsent(AssociationUnsent unsent, Instant now, Outbox& out) {
 }
 
 void AspSession::discard_unsent(Outbox& out) {
-  if (!unsent_.empty()) out.count(Counter::m3ua_data_discarded, unsent_.size());
+  if (unsent_.empty()) return;
+  out.count(Counter::m3ua_data_discarded, unsent_.size());
+  out.drop(kSendRefused, describe(unsent_.back().bytes()), {}, unsent_.size());
   unsent_.clear();
 }
 
@@ -112,7 +137,8 @@ void AspSession::on_down(Outbox& out) {
     const auto context = view ? view->u32(Tag::routing_context) : std::nullopt;
     const Membership* m = context ? membership_of_context(*context) : nullptr;
     if (m == nullptr || server(*m).traffic_mode == TrafficMode::broadcast) {
-      out.count(Counter::m3ua_data_discarded);  // of broadcast, the others have theirs
+      out.count(Counter::m3ua_data_discarded);
+      out.drop(m == nullptr ? kOfNoAs : kOfBroadcast, describe(message.bytes()));
       continue;
     }
     rescued.push_back(DataParcel::received(*view, std::move(message), {}));

@@ -12,6 +12,9 @@
 // What ASP sessions, AS sessions and the module of the SG side say to one another.
 namespace siglane::m3ua {
 
+inline constexpr DropReason kAsNotActive{"m3ua.as_not_active",
+                                         "the AS that serves the destination is not active"};
+
 // Immutable once the node runs: the config, and who is who.
 struct Gateway {
   M3uaConfig config;
@@ -27,6 +30,9 @@ struct Gateway {
 
   const AspConfig* find_asp(std::string_view name) const;
   const AspConfig* find_asp(std::uint32_t identifier) const;
+  std::uint32_t index_of_asp(std::string_view name) const;
+  // The name of the ASP that DATA came from; empty: not known any more.
+  std::string sender_of(const DataParcel& data) const;
   // Indices of the ASs that the ASP belongs to, in the order of the config.
   std::vector<std::size_t> servers_of(std::string_view asp) const;
 };

@@ -13,6 +13,12 @@ namespace {
 
 constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
 
+constexpr DropReason kNoRoute{"m3ua.no_route", "no route leads to its destination"};
+constexpr DropReason kNobodyLeft{"m3ua.undelivered",
+                                 "the ASP that it was for has left, and no other could have it"};
+constexpr DropReason kBroadcastCopy{
+    "m3ua.broadcast_copy", "the ASP that this copy was for has left; the others have theirs"};
+
 RouteTable nobody_up(const Gateway& gateway) {
   RouteTable table;
   table.servers.assign(gateway.config.application_servers.size(), std::make_shared<AsView>());
@@ -105,6 +111,7 @@ void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<D
   const AsView* view = index ? views_[static_cast<std::size_t>(shard)][*index].get() : nullptr;
   if (view == nullptr || view->state == AsState::down || view->state == AsState::inactive) {
     out.count(Counter::m3ua_data_unroutable);
+    out.drop(index ? kAsNotActive : kNoRoute, data->describe(), gateway_.sender_of(*data));
     auto duna = status_of(MessageType::duna, data->network_appearance, {{0, data->label.dpc}});
     duna->limited = true;
     return out.forward(from, std::move(duna));
@@ -203,7 +210,8 @@ void M3uaModule::undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, 
           gateway_.config.application_servers[data->server].traffic_mode == TrafficMode::broadcast;
       if (why == Why::exhausted || data->was_tried(coordinator) || broadcast) {
         out.count(Counter::m3ua_data_discarded);
-        return;
+        return out.drop(broadcast ? kBroadcastCopy : kNobodyLeft, data->describe(),
+                        gateway_.sender_of(*data));
       }
       return out.forward(coordinator, std::move(data));
     }
