@@ -10,6 +10,9 @@
 namespace siglane::diameter {
 namespace {
 
+constexpr DropReason kNobodyWaits{"diameter.answer_orphaned",
+                                  "the peer that sent the request is gone"};
+
 constexpr std::array kPayloadProtocols = {PayloadProtocol::diameter};
 
 // RFC 6733 §6.1.9: a relay "MUST append a Route-Record AVP to all requests forwarded. The AVP
@@ -110,7 +113,8 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
                                  Instant now, Outbox& out) const {
   switch (kind_of(*parcel)) {
     case ParcelKind::answer:
-      return out.count(Counter::diameter_answers_orphaned);
+      out.count(Counter::diameter_answers_orphaned);
+      return out.drop(kNobodyWaits, parcel->describe());
     case ParcelKind::peer_change:
       return;
     case ParcelKind::request:

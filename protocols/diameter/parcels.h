@@ -30,6 +30,7 @@ class RequestParcel final : public DiameterParcel {
  public:
   RequestParcel() : DiameterParcel(ParcelKind::request) {}
   std::size_t bytes_held() const override { return message.size(); }
+  std::string describe() const override;
 
   Buffer message;
   Header header;  // as received: the answer carries its identifiers (RFC 6733 §6.2)
@@ -54,6 +55,7 @@ class AnswerParcel final : public DiameterParcel {
  public:
   AnswerParcel() : DiameterParcel(ParcelKind::answer) {}
   std::size_t bytes_held() const override { return message.size(); }
+  std::string describe() const override;
 
   Buffer message;
   // Those of the request as it was received: the session that sends the answer puts them in.

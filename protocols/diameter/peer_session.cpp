@@ -11,6 +11,11 @@
 // is open stands in peer_traffic.cpp.
 
 namespace siglane::diameter {
+namespace {
+
+constexpr DropReason kViolation{"diameter.protocol_violation", "it is not as RFC 6733 wants it"};
+
+}  // namespace
 
 bool wins_election(std::string_view local_origin_host, std::string_view received_origin_host) {
   return identity_less(received_origin_host, local_origin_host);
@@ -361,8 +366,9 @@ void PeerSession::fail_pending(Why why, Outbox& out) {
 
 void PeerSession::violated(std::string_view what, Outbox& out) {
   out.count(Counter::protocol_violations);
-  if (std::exchange(violation_announced_, true)) return;
-  out.announce(fact::ProtocolViolation{who(), std::string(what)});
+  // Before it is known who the peer is, its address tells.
+  out.drop(kViolation,
+           peer_.name.empty() ? remote_address_ + ": " + std::string(what) : std::string(what));
 }
 
 std::string PeerSession::who() const {

@@ -140,7 +140,6 @@ class PeerSession final : public Session {
   Peer peer_;
   bool takes_requests_ = false;  // published as open
   bool congested_ = false;
-  bool violation_announced_ = false;
 };
 
 // RFC 6733 §5.6.4: "If the local Origin-Host lexicographically succeeds the received Origin-Host, a

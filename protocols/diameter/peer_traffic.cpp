@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/describe.h"
 #include "protocols/diameter/peer_session.h"
 #include "protocols/diameter/text.h"
 
@@ -8,6 +9,20 @@
 
 namespace siglane::diameter {
 namespace {
+
+constexpr DropReason kUnmatched{"diameter.answer_unmatched",
+                                "no request waits for this answer: it is late, or came twice"};
+constexpr DropReason kOrphaned{"diameter.answer_orphaned",
+                               "the connection to the peer that sent the request is closing"};
+constexpr DropReason kAnswerRefused{"diameter.answer_unsent",
+                                    "the peer's connection did not take it, or was lost"};
+constexpr DropReason kNotSent{"diameter.send_refused",
+                              "the peer's connection did not take it, or was lost"};
+constexpr DropReason kDisconnecting{"diameter.disconnecting",
+                                    "it came after our Disconnect-Peer (3002)"};
+constexpr DropReason kNotOpen{"diameter.not_open", "it came on a connection that is not open"};
+constexpr DropReason kNoSuchCommand{"diameter.command_unsupported",
+                                    "the base protocol has no such command (3001)"};
 
 // Puts identifiers into a whole message: in place if nobody else holds it, else in a copy.
 void set_identifiers(Buffer& message, std::uint32_t hop_by_hop, std::uint32_t end_to_end,
@@ -121,12 +136,14 @@ void PeerSession::on_request(const MessageView& request, Message message, Instan
   const Instant caused_at = message.caused_at;
   if (std::holds_alternative<Closing>(state_)) {
     // It was on its way when we said goodbye: the peer shall try another of us.
+    out.drop(kDisconnecting, describe(request));
     return answer_here(request, result::unable_to_deliver, "disconnecting", caused_at, nullptr,
                        out);
   }
-  if (!std::holds_alternative<Open>(state_)) return;
+  if (!std::holds_alternative<Open>(state_)) return out.drop(kNotOpen, describe(request));
   // What belongs to no application can only be a command of the base protocol.
   if (request.application() == application::common_messages) {
+    out.drop(kNoSuchCommand, describe(request));
     return answer_here(request, result::command_unsupported, {}, caused_at, nullptr, out);
   }
   auto parcel = std::make_unique<RequestParcel>();
@@ -144,7 +161,8 @@ void PeerSession::on_answer(const MessageView& answer, Message message, Outbox& 
   const RequestParcel* waiting = pending_.find(header.hop_by_hop);
   if (waiting == nullptr || waiting->header.command != header.command ||
       waiting->header.end_to_end != header.end_to_end) {
-    return out.count(Counter::diameter_answers_unmatched);
+    out.count(Counter::diameter_answers_unmatched);
+    return out.drop(kUnmatched, describe(answer));
   }
   const RequestPtr request = pending_.take(header.hop_by_hop);
   AnswerPtr parcel = make_answer(*request, std::move(message.payload));
@@ -171,6 +189,7 @@ void PeerSession::on_dwa(const MessageView& dwa, Instant now, Outbox& out) {
   if (open == nullptr) return;
   if (dwa.header().hop_by_hop != open->dwr) {
     out.count(Counter::diameter_answers_unmatched);
+    out.drop(kUnmatched, describe(dwa));
     return obey(open->watchdog.received_other(now), now, out);
   }
   obey(open->watchdog.received_dwa(now), now, out);
@@ -245,7 +264,8 @@ void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now,
 void PeerSession::on_dpa(Outbox& out) {
   auto* closing = std::get_if<Closing>(&state_);
   if (closing == nullptr || !closing->dpr_sent) {
-    return out.count(Counter::diameter_answers_unmatched);
+    out.count(Counter::diameter_answers_unmatched);
+    return out.drop(kUnmatched, "Disconnect-Peer answer");
   }
   closing->dpr_sent = false;
   out.close(CloseMode::graceful);
@@ -288,7 +308,8 @@ void PeerSession::send_request(RequestPtr request, AssociationId from, Instant n
 
 void PeerSession::send_answer(AnswerPtr answer, Outbox& out) {
   if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) {
-    return out.count(Counter::diameter_answers_orphaned);
+    out.count(Counter::diameter_answers_orphaned);
+    return out.drop(kOrphaned, answer->describe());
   }
   if (unanswered_ > 0) --unanswered_;
   set_identifiers(answer->message, answer->hop_by_hop, answer->end_to_end, 0, out.buffers());
@@ -303,9 +324,12 @@ PeerEvent PeerSession::on(AssociationUnsent& unsent, Instant, Outbox& out) {
   if (!header) return PeerEvent::unsent;
   if (!header->is_request()) {
     out.count(Counter::diameter_answers_orphaned);
+    out.drop(kAnswerRefused, describe(unsent.message.payload.bytes()));
   } else if (RequestPtr request = pending_.take(header->hop_by_hop)) {
     if (!unsent.sent_unacknowledged) request->sent = header->is_retransmitted();
     out.undelivered(std::move(request), Why::refused);
+  } else {
+    out.drop(kNotSent, describe(unsent.message.payload.bytes()));  // a CER, DWR or DPR
   }
   return PeerEvent::unsent;
 }
@@ -337,7 +361,7 @@ void PeerSession::on_malformed(const Message& message, const DecodeError& error,
                                Outbox& out) {
   const Bytes bytes = message.payload.bytes();
   out.count(Counter::diameter_malformed);
-  violated(error.what, out);
+  violated(describe(bytes) + ": " + std::string(error.what), out);
   if (std::holds_alternative<Closing>(state_) || std::holds_alternative<Closed>(state_)) return;
   const auto rest = MessageView::salvage(bytes);
   const bool open = std::holds_alternative<Open>(state_);

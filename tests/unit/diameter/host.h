@@ -122,6 +122,7 @@ class Host {
   std::map<AssociationId, std::vector<Message>> wire;
   std::map<AssociationId, std::vector<CloseMode>> closes;
   std::vector<Fact> facts;
+  std::vector<Drop> drops;
   std::vector<std::string> identified;
   std::map<AssociationId, std::string> bound_peers;
   std::vector<ParcelPtr> asked;
@@ -189,6 +190,8 @@ class Host {
         module.publish(ShardId{}, id, std::move(publish->change));
       } else if (auto* announce = std::get_if<Announce>(&action)) {
         facts.push_back(announce->fact);
+      } else if (auto* drop = std::get_if<Drop>(&action)) {
+        drops.push_back(std::move(*drop));
       }
     }
   }

@@ -186,7 +186,7 @@ TEST_F(PeerSessionTest, ClosesOnAnythingBeforeACer) {
   host_.receive(kPeer, ulr(host_.pool).finish());
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
   EXPECT_TRUE(host_.sent(kPeer).empty());
-  EXPECT_EQ(host_.count_facts<fact::ProtocolViolation>(), 1u);
+  EXPECT_EQ(host_.drops.size(), 1u);
   EXPECT_TRUE(application_->requests.empty());
 }
 
@@ -688,7 +688,7 @@ TEST_F(PeerSessionTest, AnswersMalformedRequestsWithTheirCodeAndSaysSoOnce) {
   EXPECT_EQ(result_of(length), result::invalid_avp_length);
   EXPECT_TRUE(parsed(length).get(avp::failed_avp)->find(avp::session_id));
   EXPECT_EQ(host_.counters.get(Counter::diameter_malformed), 4u);
-  EXPECT_EQ(host_.count_facts<fact::ProtocolViolation>(), 1u);
+  EXPECT_EQ(host_.drops.size(), 4u);
   EXPECT_TRUE(host_.closes[kPeer].empty());
 }
 
