@@ -13,7 +13,7 @@ namespace {
 constexpr DropReason kUnmatched{"diameter.answer_unmatched",
                                 "no request waits for this answer: it is late, or came twice"};
 constexpr DropReason kOrphaned{"diameter.answer_orphaned",
-                               "the connection to the peer that sent the request is closing"};
+                               "the peer that sent the request is gone"};
 constexpr DropReason kAnswerRefused{"diameter.answer_unsent",
                                     "the peer's connection did not take it, or was lost"};
 constexpr DropReason kNotSent{"diameter.send_refused",
