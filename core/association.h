@@ -67,16 +67,16 @@ std::string_view name_of(DownCause cause);
 std::string_view name_of(PathState state);
 
 // All an association can say, whichever socket carries it. Order: Up, then Received, Congestion,
-// PathChange, Unsent in any number, then Down, once. A connect that fails is a lone Down. An SCTP
-// RESTART is Down{restarted}, then Up under a new id. Every message the stack returns is reported
-// before Down.
+// PathChange, Unsent in any number, then Down, once. What ends before it is up is a lone Down. An
+// SCTP RESTART is Down{restarted}, then Up under a new id. Every message the stack returns is
+// reported before Down. Ending comes at most once; no Received follows it.
 struct AssociationUp {
   EndpointId local{};
   std::vector<std::string> local_addresses;  // canonical text
   // The first is the primary path. Where the peer connected: only those that are proven to be its.
   std::vector<std::string> remote_addresses;
   std::uint16_t remote_port = 0;
-  std::uint16_t streams_in = 0, streams_out = 0;  // 1 and 1 on a stream transport
+  std::uint16_t streams_in = 0, streams_out = 0;  // 0 and 0: TCP and TLS have none
   std::string peer;                               // the configured peer, where we connected
   bool initiator = false;                         // we connected
   // The names in the peer's certificate, which was verified. Nothing: no secure channel, or one
@@ -86,6 +86,11 @@ struct AssociationUp {
 struct AssociationReceived {
   Message message;
 };
+// The peer has ended its half of a stream connection: it sends nothing more, but it may still read.
+// Down follows when we close our half. SCTP has no such state: an
+// endpoint that has received SHUTDOWN shall "stop accepting new data from its SCTP user" (RFC 9260
+// §9.2), so that an answer which is ready later cannot be sent.
+struct AssociationEnding {};
 struct AssociationCongestion {
   bool congested;
 };
@@ -101,8 +106,9 @@ struct AssociationDown {
   DownCause cause{};
   std::string detail;
 };
-using AssociationEvent = std::variant<AssociationUp, AssociationReceived, AssociationCongestion,
-                                      AssociationPathChange, AssociationUnsent, AssociationDown>;
+using AssociationEvent =
+    std::variant<AssociationUp, AssociationReceived, AssociationEnding, AssociationCongestion,
+                 AssociationPathChange, AssociationUnsent, AssociationDown>;
 
 // The one thing a shard can do to the wire. Owned by its Transport; everyone else holds the id and
 // asks again. Only on the loop's thread.

@@ -9,6 +9,9 @@ namespace siglane {
 struct BackoffConfig {
   Duration first = 250ms;
   Duration longest = 30s;
+  // What lasts so long was a success. Less was not: a peer that takes each connection and ends it
+  // at once would otherwise be connected to again and again, after the first wait each time.
+  Duration lasting = 10s;
 };
 
 // Jittered exponential back-off: the n-th wait is uniform in [half, whole] of first * 2^n, up to

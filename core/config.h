@@ -150,8 +150,10 @@ struct PeerConfig {
 // Whom a node talks to, and how long it bears with strangers.
 struct AdmissionConfig {
   bool accept_unknown_peers = false;
-  Duration identification_timeout = 10s;            // from Up to Identify
-  std::size_t unidentified_associations_max = 256;  // or as many as peers, if those are more
+  Duration identification_timeout = 10s;  // from Up to Identify
+  // At a time, or as many as peers, if those are more. Who comes from an address of a peer's does
+  // not count: for those there are as many again.
+  std::size_t unidentified_associations_max = 512;
 };
 
 }  // namespace siglane

@@ -16,6 +16,7 @@ namespace siglane {
   X(associations_refused_address, "associations.refused.address")           \
   X(associations_refused_identity, "associations.refused.identity")         \
   X(associations_refused_limit, "associations.refused.limit")               \
+  X(associations_gave_way, "associations.gave_way")                         \
   X(associations_unidentified_timeout, "associations.unidentified_timeout") \
   X(connects_failed, "connects.failed")                                     \
   X(messages_received, "messages.received")                                 \
@@ -81,7 +82,10 @@ namespace siglane {
   /* store */                                                               \
   X(store_requests, "store.requests")                                       \
   X(store_commits, "store.commits")                                         \
-  X(store_failures, "store.failures")
+  X(store_failures, "store.failures")                                       \
+  X(store_refused_full, "store.refused.full")                               \
+  X(store_refused_share, "store.refused.share")                             \
+  X(store_abandoned, "store.abandoned")
 
 enum class Counter : std::size_t {
 #define X(id, text) id,

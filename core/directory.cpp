@@ -43,7 +43,11 @@ std::optional<ShardId> Directory::home_of(AssociationId id) const {
 
 bool Directory::bind_peer(const ProtocolModule* module, const std::string& peer, AssociationId id) {
   std::unique_lock lock(mutex_);
-  return peers_.try_emplace({module, peer}, id).second;
+  if (!peers_.try_emplace({module, peer}, id).second) return false;
+  if (auto past = pasts_.find({module, peer}); past != pasts_.end()) {
+    past->second.held_off_until.reset();
+  }
+  return true;
 }
 
 void Directory::release_peer(const ProtocolModule* module, const std::string& peer) {
@@ -58,16 +62,23 @@ std::optional<AssociationId> Directory::association_of(const ProtocolModule* mod
   return it == peers_.end() ? std::nullopt : std::optional(it->second);
 }
 
-bool Directory::add_unidentified(std::size_t max) {
+void Directory::note_end(const ProtocolModule* module, const std::string& peer, std::string why,
+                         Instant now) {
   std::unique_lock lock(mutex_);
-  if (unidentified_ >= max) return false;
-  ++unidentified_;
-  return true;
+  PeerPast& past = pasts_[{module, peer}];
+  past.why = std::move(why);
+  past.ended_at = now;
 }
 
-void Directory::remove_unidentified() {
+void Directory::hold_off(const ProtocolModule* module, const std::string& peer, Instant until) {
   std::unique_lock lock(mutex_);
-  --unidentified_;
+  pasts_[{module, peer}].held_off_until = until;
+}
+
+PeerPast Directory::past_of(const ProtocolModule* module, const std::string& peer) const {
+  std::shared_lock lock(mutex_);
+  auto it = pasts_.find({module, peer});
+  return it == pasts_.end() ? PeerPast() : it->second;
 }
 
 void Directory::report_load(ShardId shard, const ShardLoad& load) {

@@ -15,8 +15,17 @@
 #include "core/balance.h"
 #include "core/diversion.h"
 #include "core/mailbox.h"
+#include "core/newcomers.h"
+#include "core/strangers.h"
 
 namespace siglane {
+
+// What is remembered of a peer whose association has ended.
+struct PeerPast {
+  std::string why;  // it ended, in words; empty: none has ended yet
+  Instant ended_at{};
+  std::optional<Instant> held_off_until = std::nullopt;  // we do not connect to it before
+};
 
 // What the shards of one node have in common: which session lives where, which peer has an
 // association, and the one change of a path that may be under way. A shard looks at its own
@@ -44,9 +53,15 @@ class Directory {
   void release_peer(const ProtocolModule* module, const std::string& peer);
   std::optional<AssociationId> association_of(const ProtocolModule* module,
                                               const std::string& peer) const;
-  // Associations that have not said who they are, on all shards: false, if `max` is reached.
-  [[nodiscard]] bool add_unidentified(std::size_t max);
-  void remove_unidentified();
+  // Of configured peers alone, since these are kept. A hold-off ends early when the peer comes to
+  // us.
+  void note_end(const ProtocolModule* module, const std::string& peer, std::string why,
+                Instant now);
+  void hold_off(const ProtocolModule* module, const std::string& peer, Instant until);
+  PeerPast past_of(const ProtocolModule* module, const std::string& peer) const;
+  // Who has come to us and has not said who it is, on all shards.
+  Newcomers& newcomers() { return newcomers_; }
+  Strangers& strangers() { return strangers_; }
   // Associations, on all shards: also while they move.
   void add_association() { ++associations_; }
   // true: there are none left.
@@ -84,12 +99,14 @@ class Directory {
 
   std::vector<Mailbox*> mailboxes_;  // fixed once the node runs
   std::atomic<std::size_t> associations_ = 0;
+  Newcomers newcomers_;
+  Strangers strangers_;
 
   mutable std::shared_mutex mutex_;  // over all that follows
   std::unordered_map<AssociationId, ShardId> homes_;
   std::deque<AssociationId> ended_;
   std::map<Peer, AssociationId> peers_;
-  std::size_t unidentified_ = 0;
+  std::map<Peer, PeerPast> pasts_;
   std::vector<ShardLoad> loads_;  // by shard
 
   std::optional<Diversion> under_way_;

@@ -5,7 +5,7 @@
 namespace siglane {
 
 void Drops::add(const DropReason& reason, std::string_view peer, AssociationId about,
-                std::string example, Instant now, const Tell& tell) {
+                std::string example, Instant now, const Tell& tell, std::uint64_t count) {
   auto it = rows_.find(std::pair(reason.name, peer));
   if (it == rows_.end()) {
     // A room has few reasons, so their shared rows need no bound of their own.
@@ -14,7 +14,7 @@ void Drops::add(const DropReason& reason, std::string_view peer, AssociationId a
   }
   Row& row = it->second;
   row.what = reason.what;
-  ++row.count;
+  row.count += count;
   row.example = std::move(example);
   row.about = about;
   row.last = now;

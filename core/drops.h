@@ -41,9 +41,10 @@ class Drops {
   };
   using Tell = std::function<void(AssociationId about, fact::MessagesDropped)>;
 
-  // `peer` may be empty: not identified.
+  // `peer` may be empty: not identified. `count`: more than one at once, of which `example` is the
+  // last.
   void add(const DropReason& reason, std::string_view peer, AssociationId about,
-           std::string example, Instant now, const Tell& tell);
+           std::string example, Instant now, const Tell& tell, std::uint64_t count = 1);
   // Tells what was dropped since it was told last, where a minute is over.
   void tell_due(Instant now, const Tell& tell);
   std::optional<Instant> deadline() const { return due_; }

@@ -41,12 +41,24 @@ struct PeerOpened {
 };
 struct PeerClosed {
   std::string peer, why;
+  Duration hold_off{};  // we do not connect to it for so long; 0: as soon as the back-off allows
 };
-// An association that was turned away: by address, identity, limit or identification timeout.
+// An association that said who it is, and was turned away.
 struct PeerRefused {
   std::string who, why;
 };
-// Said once for each association, counted every time.
+// Those who connected and did not get so far, all together: at most once a minute. A source is an
+// IPv4 address, or the /64 of an IPv6 address.
+struct StrangersSeen {
+  std::uint64_t refused = 0;  // turned away, or closed
+  std::uint64_t left = 0;     // went by themselves
+  std::size_t sources = 0;
+  std::string busiest;  // the source with most of them
+  std::uint64_t of_busiest = 0;
+  std::string last, why;  // the last one: its address, and what became of it
+};
+// Something that is wrong with the peer itself and ends its association, not with one of its
+// messages (MessagesDropped).
 struct ProtocolViolation {
   std::string peer, what;
 };
@@ -85,9 +97,6 @@ struct AspStateChanged {
 struct AsStateChanged {
   std::string as, state;
 };
-struct DestinationUnavailable {
-  std::string destination, why;
-};
 // Anything an operator should read once: a clipped buffer, a fallback that was taken.
 struct Notice {
   std::string text;
@@ -98,10 +107,10 @@ struct Notice {
 
 using Fact = std::variant<fact::EndpointOpened, fact::AssociationOpened, fact::AssociationClosed,
                           fact::ConnectFailed, fact::PeerOpened, fact::PeerClosed,
-                          fact::PeerRefused, fact::ProtocolViolation, fact::MessagesDropped,
-                          fact::AssociationPeeled, fact::AssociationMoved, fact::PeeloffStarved,
-                          fact::CongestionChanged, fact::PathChanged, fact::AspStateChanged,
-                          fact::AsStateChanged, fact::DestinationUnavailable, fact::Notice>;
+                          fact::PeerRefused, fact::StrangersSeen, fact::ProtocolViolation,
+                          fact::MessagesDropped, fact::AssociationPeeled, fact::AssociationMoved,
+                          fact::PeeloffStarved, fact::CongestionChanged, fact::PathChanged,
+                          fact::AspStateChanged, fact::AsStateChanged, fact::Notice>;
 
 // Where facts go. Called on the shard's thread, must not block and must not call back.
 class FactSink {

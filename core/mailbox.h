@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/diversion.h"
+#include "core/newcomers.h"
 #include "core/protocol.h"
 
 namespace siglane {
@@ -57,7 +58,8 @@ struct Settled {
 // A mailbox that was full for us has been emptied.
 struct RoomAgain {};
 // `claimant` says that it is a peer that has an association, `holder`, which lives here: is that
-// still there, once this shard has read what waits for it? The answer says only that it has.
+// still there, once this shard has read what waits for it? If its session is about to end, the
+// answer waits for its end. The answer says only that the claimant may look again.
 struct Inquiry {
   AssociationId holder{}, claimant{};
   ShardId asker{};
@@ -71,9 +73,13 @@ struct PeerFree {
   const ProtocolModule* module = nullptr;
   std::string peer;
 };
+// It has lost its place to a newcomer on another shard (newcomers.h).
+struct GiveWay {
+  Newcomers::Newcomer who;
+};
 
 using Letter = std::variant<Delivery, Call, Arrival, Diverted, Mark, Passed, Gathered, Settled,
-                            RoomAgain, Inquiry, Inquired, PeerFree>;
+                            RoomAgain, Inquiry, Inquired, PeerFree, GiveWay>;
 
 // How much data may wait in one place, on its way between two shards. Not much: what waits longer
 // than a shard takes for a few turns of its loop only makes everything later, control too.
@@ -98,9 +104,10 @@ struct DataWaiting {
   }
 };
 
-// The one FIFO into a shard, from any thread. Two budgets: data is bounded and may be refused;
-// control (completions, calls, diversions) has reserved room and is never refused, because what
-// asks for it is itself bounded.
+// The one FIFO into a shard, from any thread. Data is bounded and may be refused. Control is never
+// refused. Calls, completions and the steps of diversions are bounded by what asks for them; a
+// session's control parcels are not, so their sender hears when many wait, and is not read until
+// they have been dealt with.
 class Mailbox {
  public:
   explicit Mailbox(DataBudget budget = {}) : budget_(budget) {}
@@ -115,9 +122,7 @@ class Mailbox {
     {
       std::lock_guard lock(mutex_);
       if (!data_.has_room(budget_, bytes)) {
-        if (waiter != nullptr && std::ranges::find(waiters_, waiter) == waiters_.end()) {
-          waiters_.push_back(waiter);
-        }
+        add_waiter(waiter);
         return false;
       }
       data_.add(bytes);
@@ -126,6 +131,20 @@ class Mailbox {
     }
     wake_if(was_empty);
     return true;
+  }
+  // A session's control parcel: taken in any case. false: as many of them wait as there is room for
+  // data, so `waiter` gets RoomAgain once this box was emptied.
+  [[nodiscard]] bool post_control(Delivery& delivery, Mailbox* waiter) {
+    bool was_empty = false, few = false;
+    {
+      std::lock_guard lock(mutex_);
+      few = ++control_parcels_ < budget_.parcels_max;
+      if (!few) add_waiter(waiter);
+      was_empty = waiting_.empty();
+      waiting_.emplace_back(std::move(delivery));
+    }
+    wake_if(was_empty);
+    return few;
   }
   void post_control(Letter letter) {
     bool was_empty = false;
@@ -154,6 +173,7 @@ class Mailbox {
       waiting_.swap(out);
       most_ = std::max(most_, out.size());
       data_ = {};
+      control_parcels_ = 0;
       waiters.swap(waiters_);
     }
     for (Mailbox* waiter : waiters) waiter->post_control(RoomAgain{});
@@ -174,6 +194,11 @@ class Mailbox {
   void wake_if(bool was_empty) {
     if (was_empty && wake_) wake_();
   }
+  void add_waiter(Mailbox* waiter) {
+    if (waiter != nullptr && std::ranges::find(waiters_, waiter) == waiters_.end()) {
+      waiters_.push_back(waiter);
+    }
+  }
 
   std::function<void()> wake_;
   mutable std::mutex mutex_;
@@ -181,6 +206,7 @@ class Mailbox {
   std::size_t most_ = 0;  // that waited at once, since the last release_unused()
   std::vector<Mailbox*> waiters_;
   DataWaiting data_;
+  std::size_t control_parcels_ = 0;
   DataBudget budget_;
 };
 

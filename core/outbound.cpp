@@ -12,11 +12,15 @@ Outbound::Waiting& Outbound::waiting_for(ShardId shard) {
 
 Outbound::Outcome Outbound::post(ShardId to, Delivery& delivery) {
   const Carriage carriage = delivery.parcel->carriage();
-  if (carriage == Carriage::control) {
-    post_control(to, std::move(delivery));
-    return Outcome::sent;
-  }
   Waiting& waiting = waiting_for(to);
+  if (carriage == Carriage::control) {
+    if (!waiting.letters.empty()) {
+      post_control(to, std::move(delivery));
+      return Outcome::waits;
+    }
+    const bool few = directory_.mailbox_of(to)->post_control(delivery, &own_);
+    return few ? Outcome::sent : Outcome::waits;
+  }
   if (waiting.letters.empty() && directory_.mailbox_of(to)->post_data(delivery, &own_)) {
     return Outcome::sent;
   }
@@ -25,8 +29,7 @@ Outbound::Outcome Outbound::post(ShardId to, Delivery& delivery) {
   const std::size_t bytes = delivery.parcel->bytes_held();
   if (!waiting.data.has_room(budget_, bytes)) {
     counters_.add(Counter::parcels_lost);
-    delivery.parcel.reset();
-    return Outcome::waits;
+    return Outcome::lost;
   }
   waiting.data.add(bytes);
   waiting.letters.emplace_back(std::move(delivery));

@@ -24,10 +24,12 @@ class Outbound {
 
   enum class Outcome {
     sent,
-    waits,    // it keeps its order; beyond the budget it is lost, and counted
+    // It keeps its order, here or among too many of its kind over there. Control is never refused.
+    waits,
+    lost,     // data that would wait, but no more may: counted, and `delivery` is untouched
     refused,  // `delivery` is untouched: it need not keep its order and may go elsewhere
   };
-  // If not sent: RoomAgain follows.
+  // If not sent: RoomAgain follows, and the sender should not be read until then.
   [[nodiscard]] Outcome post(ShardId to, Delivery& delivery);
   void post_control(ShardId to, Letter letter);
   // After RoomAgain: sends what waits, as far as there is room.

@@ -5,6 +5,12 @@
 #include "core/certificate_names.h"
 
 namespace siglane {
+namespace {
+
+// For the addresses of peers, where there are few: a peer's host may have strangers on it too.
+constexpr std::size_t kKeptPlacesMin = 128;
+
+}  // namespace
 
 PeerTable::PeerTable(std::vector<PeerConfig> peers, AdmissionConfig admission)
     : peers_(std::move(peers)), admission_(admission) {
@@ -26,6 +32,16 @@ const PeerConfig* PeerTable::find(std::string_view name) const {
 bool PeerTable::admits(std::string_view address) const {
   return admission_.accept_unknown_peers || some_peer_may_be_anywhere_ ||
          by_address_.contains(std::string(address));
+}
+
+bool PeerTable::admits_any(const std::vector<std::string>& addresses) const {
+  return std::any_of(addresses.begin(), addresses.end(),
+                     [&](const std::string& address) { return admits(address); });
+}
+
+Newcomers::Places PeerTable::places() const {
+  return {admission_.unidentified_associations_max,
+          by_address_.empty() ? 0 : std::max({kKeptPlacesMin, peers_.size(), by_address_.size()})};
 }
 
 bool PeerTable::admits_certificate(const std::vector<std::string>& names) const {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "core/newcomers.h"
 
 namespace siglane {
 
@@ -18,6 +19,11 @@ class PeerTable {
   // May an association from `address` be one of ours at all? True where unknown peers are
   // accepted, or where some peer has no address and so could be anywhere.
   bool admits(std::string_view address) const;
+  bool admits_any(const std::vector<std::string>& addresses) const;
+  // Has a peer this address, by its config?
+  bool has(const std::string& address) const { return by_address_.contains(address); }
+  // For those who have not said who they are.
+  Newcomers::Places places() const;
   // May the holder of a certificate with these names be one of ours?
   bool admits_certificate(const std::vector<std::string>& names) const;
   // May `name` come from one of `addresses`?

@@ -40,6 +40,13 @@ class Parcel {
   virtual Carriage carriage() const { return Carriage::unordered; }
   // Bytes of messages that it keeps alive, for those who bound how much waits.
   virtual std::size_t bytes_held() const { return 0; }
+  // The message in a line, for an operator who wants to know what was dropped.
+  virtual std::string describe() const { return {}; }
+  // The peer whose request it is, for those who bound how much of one peer's waits, whichever of
+  // its connections it came on; empty: nobody's. Good as long as the parcel.
+  virtual std::string_view asked_by() const { return {}; }
+  // false: that connection is gone, and nobody waits for what comes of this. Any thread.
+  virtual bool wanted() const { return true; }
 
   // Where it has been already: route() excludes these. False: it was everywhere it may go.
   bool mark_tried(AssociationId id) {
@@ -76,15 +83,20 @@ struct Woken {};       // the deadline, or earlier
 struct Identified {};  // the answer to Identify: this association is that peer's
 struct IdentityRefused {
   std::string why;
-};                   // the other answer: say so to the peer, and Close
-struct Stopping {};  // the node stops: say goodbye and Close
+  bool connected_already = false;  // may be that peer, but another association is it
+};                                 // the other answer: say so to the peer, and Close
+struct Stopping {};                // the node stops: say goodbye and Close
+// The peer is here again, on another association, which waits to hear whether it may take the place
+// of this one. Close: it may, once this one is down. Linger: this one will Close in a while. If
+// neither is said, this one stays and the other is refused.
+struct Superseded {};
 // The answer to Reroute: all that is under way in this coordinator's flow has been delivered, or is
 // here. Publish the new path and forward what is held: the shards follow right after.
 struct Rerouting {};
 using SessionInput =
-    std::variant<AssociationUp, AssociationReceived, AssociationCongestion, AssociationPathChange,
-                 AssociationUnsent, AssociationDown, Submitted, Woken, Identified, IdentityRefused,
-                 Stopping, Rerouting>;
+    std::variant<AssociationUp, AssociationReceived, AssociationEnding, AssociationCongestion,
+                 AssociationPathChange, AssociationUnsent, AssociationDown, Submitted, Woken,
+                 Identified, IdentityRefused, Stopping, Superseded, Rerouting>;
 
 // Out: everything a step may want done, in order.
 struct Transmit {
@@ -92,6 +104,14 @@ struct Transmit {
 };  // on this association
 struct Close {
   CloseMode mode{};
+};
+// In a step with AssociationEnding or Superseded: something is owed to the peer first. The session
+// Closes once that is sent, and after some time in any case. Without it, the shard closes an
+// association that is ending.
+struct Linger {};
+// The peer does not want us to connect to it before that, on any link. It may connect to us.
+struct HoldOff {
+  Instant until{};
 };
 struct Identify {
   std::string peer;
@@ -114,6 +134,9 @@ struct Publish {
   ParcelPtr change;
 };                  // to the module's control plane
 struct Reroute {};  // a coordinator's flow is to take another path: Rerouting follows
+struct PauseInput {
+  bool paused = false;
+};  // read no more of this association, or read on
 struct Announce {
   Fact fact;
 };
@@ -121,9 +144,10 @@ struct Drop {
   DropReason reason;
   std::string example;
   std::string peer;  // whose message it was; empty: that of the session which says so
+  std::uint64_t count = 1;
 };
-using Action = std::variant<Transmit, Close, Identify, Accept, Forward, Undelivered, Ask, Publish,
-                            Reroute, Announce, Drop>;
+using Action = std::variant<Transmit, Close, Linger, HoldOff, Identify, Accept, Forward,
+                            Undelivered, Ask, Publish, Reroute, PauseInput, Announce, Drop>;
 
 // What one step wants done. Owned by the shard and reused: no allocation in steady state.
 class Outbox {
@@ -132,6 +156,8 @@ class Outbox {
 
   void transmit(Message message) { actions_.emplace_back(Transmit{std::move(message)}); }
   void close(CloseMode mode) { actions_.emplace_back(Close{mode}); }
+  void linger() { actions_.emplace_back(Linger{}); }
+  void hold_off(Instant until) { actions_.emplace_back(HoldOff{until}); }
   // Identified or IdentityRefused follows as the next input, before anything from outside.
   void identify(std::string peer) { actions_.emplace_back(Identify{std::move(peer)}); }
   void accept(ParcelPtr parcel) { actions_.emplace_back(Accept{std::move(parcel)}); }
@@ -145,10 +171,17 @@ class Outbox {
   void publish(ParcelPtr change) { actions_.emplace_back(Publish{std::move(change)}); }
   // Hold the flow's parcels that come here, from now until Rerouting.
   void reroute() { actions_.emplace_back(Reroute{}); }
+  // An association's session has to wait before it can take more. What was read already still
+  // comes, and where the association shares its socket, everything does: so a session that says
+  // this must bound what it keeps of that by itself. Idempotent.
+  void pause_input() { actions_.emplace_back(PauseInput{true}); }
+  void resume_input() { actions_.emplace_back(PauseInput{false}); }
   void announce(Fact fact) { actions_.emplace_back(Announce{std::move(fact)}); }
-  // A message of `peer` is dropped, or refused with an error. `example`: that message, in a line.
-  void drop(const DropReason& reason, std::string example, std::string peer = {}) {
-    actions_.emplace_back(Drop{reason, std::move(example), std::move(peer)});
+  // A message of `peer` is dropped, or refused with an error. `example`: that message, in a line;
+  // of several, the last one.
+  void drop(const DropReason& reason, std::string example, std::string peer = {},
+            std::uint64_t count = 1) {
+    actions_.emplace_back(Drop{reason, std::move(example), std::move(peer), count});
   }
   void count(Counter counter, std::uint64_t n = 1) { counters_->add(counter, n); }
 
@@ -236,11 +269,13 @@ class ProtocolModule : public Framing {
 };
 
 // The way to the store thread, for Ask. The completion returns as Submitted{from: none} to the
-// session that asked, through its shard's mailbox. Any thread.
+// session that asked, through its shard's mailbox. A request that nobody wants any more before it
+// has begun (Parcel::wanted) is dropped, and does not return. Any thread.
 class AskSink {
  public:
-  // false: the store's queue is full; the request is untouched and the shard tells the session
-  // Submitted with the same parcel, so that it can fail it.
+  // false: the store's queue is full, or the share of it that the request's peer has; the request
+  // is untouched and the shard tells the session Submitted with the same parcel, so that it can
+  // fail it.
   [[nodiscard]] virtual bool ask(ShardId shard, AssociationId from, ParcelPtr& request) = 0;
 
  protected:

@@ -1,20 +1,9 @@
 #include <algorithm>
-#include <limits>
 
 #include "core/certificate_names.h"
 #include "core/shard_parts.h"
 
 namespace siglane {
-namespace {
-
-// Of a loop that has nothing else to do, microseconds. Each reads only a part of what waits in a
-// socket (of TCP, 64 KiB), and the end is behind all of it.
-constexpr unsigned kTurnsToReadAll = 64;
-// From one that waits to hear that it may be who it says, and is not read meanwhile, if it has a
-// socket of its own.
-constexpr std::size_t kHeldOfClaimantMax = 64;
-
-}  // namespace
 
 Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, Directory& directory,
              FactSink& facts, AskSink* asks, BufferPool& buffers, Counters& counters)
@@ -76,6 +65,7 @@ void Shard::on_event(AssociationId id, AssociationEvent event, Instant now) {
             counters_.add(Counter::bytes_received, bytes);
             push(id, std::move(received));
           },
+          [&](AssociationEnding& ending) { push(id, ending); },
           [&](AssociationUnsent& unsent) {
             counters_.add(Counter::messages_unsent);
             push(id, std::move(unsent));
@@ -94,6 +84,9 @@ void Shard::on_event(AssociationId id, AssociationEvent event, Instant now) {
 }
 
 void Shard::on_fact(AssociationId about, Fact fact, Instant now) {
+  if (auto* refused = std::get_if<fact::PeerRefused>(&fact)) {  // by the transport: a stranger
+    return note_stranger(refused->who, std::move(refused->why), false, now);
+  }
   facts_.on_fact(config_.id, about, fact, now);
 }
 
@@ -111,31 +104,24 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   directory_.settle(id, config_.id);
   counters_.add(Counter::associations_opened);
 
-  const std::string remote = up.remote_addresses.empty() ? "unknown" : up.remote_addresses.front();
-  fact::AssociationOpened opened{{}, remote, {}};
-  if (auto status = transport_.status(id)) {
-    opened = {status->endpoint, status->remote, status->transport};
+  if (up.initiator) {
+    tell_of(entry, first_of(up.remote_addresses), now);
+  } else if (!directory_.newcomers().contains(id) &&
+             !on_newcomer(id, up.remote_addresses, now).admitted) {
+    entry.newcomer->noted = true;
+    return close_transport(id, CloseMode::abort);
   }
-  facts_.on_fact(config_.id, id, opened, now);
-
-  if (stopping_) return refuse(entry, Counter::associations_refused_limit, remote, "stopping", now);
-  const auto& admission = peers_.admission();
-  if (!up.initiator) {
-    if (std::none_of(up.remote_addresses.begin(), up.remote_addresses.end(),
-                     [&](const std::string& address) { return peers_.admits(address); })) {
-      return refuse(entry, Counter::associations_refused_address, remote,
-                    "no configured peer has this address", now);
-    }
-    if (up.certificate_names && !peers_.admits_certificate(*up.certificate_names)) {
-      return refuse(entry, Counter::associations_refused_identity, remote,
-                    "no configured peer is named in its certificate", now);
-    }
-    if (!directory_.add_unidentified(admission.unidentified_associations_max)) {
-      return refuse(entry, Counter::associations_refused_limit, remote,
-                    "too many associations wait for identification", now);
-    }
+  if (stopping_) {
+    return refuse(entry, Counter::associations_refused_limit, "this node stops", now);
   }
-  if (up.initiator) (void)directory_.add_unidentified(std::numeric_limits<std::size_t>::max());
+  if (!up.initiator && !peers_.admits_any(up.remote_addresses)) {
+    return refuse(entry, Counter::associations_refused_address,
+                  "no configured peer has this address", now);
+  }
+  if (!up.initiator && up.certificate_names && !peers_.admits_certificate(*up.certificate_names)) {
+    return refuse(entry, Counter::associations_refused_identity,
+                  "no configured peer is named in its certificate", now);
+  }
   link_up(id, up);
   entry.session = entry.module->open_session(id, up, peers_, random_.next());
   push(id, up);
@@ -144,9 +130,13 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
 void Shard::close_association(AssociationId id, AssociationDown down, Instant now) {
   Entry* entry = find(id);
   link_down(id, down, entry != nullptr, now);
+  note_end(id, down, now);
   if (entry == nullptr) return;
-  counters_.add(Counter::associations_closed);
-  facts_.on_fact(config_.id, id, fact::AssociationClosed{down.cause, down.detail}, now);
+  if (!entry->end_noted) {
+    note_past(*entry,
+              std::string(name_of(down.cause)) + (down.detail.empty() ? "" : ": " + down.detail),
+              now);
+  }
   if (entry->session == nullptr) {
     forget(id, now);
     return;
@@ -154,9 +144,14 @@ void Shard::close_association(AssociationId id, AssociationDown down, Instant no
   push(id, std::move(down));
 }
 
-void Shard::refuse(Entry& entry, Counter counter, std::string who, std::string why, Instant now) {
+void Shard::refuse(Entry& entry, Counter counter, std::string why, Instant now) {
   counters_.add(counter);
-  facts_.on_fact(config_.id, entry.id, fact::PeerRefused{std::move(who), std::move(why)}, now);
+  if (entry.told_of) {
+    const std::string& who = first_of(entry.newcomer->remote_addresses);
+    facts_.on_fact(config_.id, entry.id, fact::PeerRefused{who, std::move(why)}, now);
+  } else {
+    note_stranger(entry, std::move(why), false, now);
+  }
   close_transport(entry.id, CloseMode::abort);
 }
 
@@ -168,10 +163,11 @@ void Shard::forget(AssociationId id, Instant now) {
     --associations_;
     if (directory_.remove_association() && stopping_) wake_all();
   }
-  if (entry.session != nullptr && !entry.identified()) directory_.remove_unidentified();
+  if (!entry.identified()) (void)directory_.newcomers().leave(id);
   if (!entry.peer.empty()) {
     const PeerKey peer{entry.module, entry.peer};
     directory_.release_peer(peer.first, peer.second);
+    answer_claimants(entry);
     wake_links(peer, now);
     tell_others(PeerFree{peer.first, peer.second});
   }
@@ -202,6 +198,10 @@ void Shard::drain_work(Instant now) {
       carry_out(work.id, *work.module, *out, now, Fresh::no);
       continue;
     }
+    if (const auto* loss = std::get_if<Work::Loss>(&work.what)) {
+      drop(work.id, {*loss->reason, loss->parcel->describe(), {}}, now);
+      continue;
+    }
     SessionInput& input = std::get<SessionInput>(work.what);
     Entry* entry = find(work.id);
     if (entry != nullptr && entry->claiming() && !std::holds_alternative<Submitted>(input)) {
@@ -220,6 +220,9 @@ void Shard::drain_work(Instant now) {
 void Shard::step(AssociationId id, SessionInput input, Instant now) {
   const bool last = std::holds_alternative<AssociationDown>(input);
   const bool rerouting = std::holds_alternative<Rerouting>(input);
+  const bool ending = std::holds_alternative<AssociationEnding>(input);
+  const bool superseded = std::holds_alternative<Superseded>(input);
+  if (ending || superseded) find(id)->lingers = false;
   std::optional<SessionInput> next = std::move(input);
   while (next) {
     Entry* entry = find(id);
@@ -230,11 +233,11 @@ void Shard::step(AssociationId id, SessionInput input, Instant now) {
     if (const auto answer = std::move(entry->identity)) next = std::move(*answer);
   }
   if (rerouting && directory_.shards() == 1) find(id)->module->follow(config_.id, id);
-  if (last) {
-    forget(id, now);
-  } else {
-    arm(*find(id));
-  }
+  if (last) return forget(id, now);
+  Entry& entry = *find(id);
+  if (ending && !entry.lingers && !entry.closing) close_transport(id, CloseMode::graceful);
+  if (superseded && !entry.lingers && !entry.closing) answer_claimants(entry);
+  arm(entry);
 }
 
 void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now,
@@ -243,6 +246,10 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
     std::visit(Overloaded{
                    [&](Transmit& a) { transmit(from, std::move(a.message)); },
                    [&](Close& a) { close_transport(from, a.mode); },
+                   [&](Linger&) {
+                     if (Entry* entry = find(from)) entry->lingers = true;
+                   },
+                   [&](HoldOff& a) { hold_off(from, a.until); },
                    [&](Identify& a) { identify(from, a.peer, now); },
                    [&](Accept& a) {
                      OutboxLease routed(*this);
@@ -258,7 +265,8 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    },
                    [&](Publish& a) { module.publish(config_.id, from, std::move(a.change)); },
                    [&](Reroute&) { reroute(module, from); },
-                   [&](Announce& a) { facts_.on_fact(config_.id, from, a.fact, now); },
+                   [&](PauseInput& a) { pause_input(from, a.paused); },
+                   [&](Announce& a) { announce(from, a.fact, now); },
                    [&](Drop& a) { drop(from, std::move(a), now); },
                },
                action);
@@ -290,24 +298,28 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   Entry* entry = find(id);
   if (entry == nullptr) return;
   std::string objection = objection_to(*entry, peer);
-  if (objection.empty() && !entry->identified() && !directory_.bind_peer(entry->module, peer, id)) {
+  const bool connected_already =
+      objection.empty() && !entry->identified() && !directory_.bind_peer(entry->module, peer, id);
+  if (connected_already) {
     if (inquire(*entry, peer)) return;
     objection = "has an association already";
   }
   if (!objection.empty()) {
     counters_.add(Counter::associations_refused_identity);
-    facts_.on_fact(config_.id, id, fact::PeerRefused{peer, objection}, now);
-    entry->identity = std::make_unique<SessionInput>(IdentityRefused{std::move(objection)});
+    tell_refusal(*entry, peer, objection, fact::PeerRefused{peer, objection}, now);
+    entry->identity =
+        std::make_unique<SessionInput>(IdentityRefused{std::move(objection), connected_already});
     return;
   }
   if (!entry->identified()) {
-    entry->newcomer.reset();
-    directory_.remove_unidentified();
+    const auto newcomer = std::move(entry->newcomer);
+    (void)directory_.newcomers().leave(id);
+    if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
     entry->peer = peer;
     rest_links({entry->module, peer}, id);
+    if (auto link = link_of_.find(id); link != link_of_.end()) link->second->peer_here_since = now;
   }
   if (const PeerConfig* config = peers_.find(peer)) transport_.bind(id, *config);
-  if (auto link = link_of_.find(id); link != link_of_.end()) link->second->backoff.reset();
   entry->identity = std::make_unique<SessionInput>(Identified{});
 }
 
@@ -335,61 +347,6 @@ std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
   return {};
 }
 
-// A peer that has been restarted may be here again before the end of its old association was read,
-// which waits in another socket, perhaps of another shard. So that shard is asked first. false:
-// that has been done.
-bool Shard::inquire(Entry& entry, const std::string& peer) {
-  if (entry.claiming()) return false;
-  entry.newcomer->claims = peer;
-  transport_.pause_input(entry.id);
-  // None: it has just ended.
-  const auto holder = directory_.association_of(entry.module, peer).value_or(AssociationId::none);
-  on_inquiry({holder, entry.id, config_.id, kTurnsToReadAll});
-  return true;
-}
-
-void Shard::on_inquiry(Inquiry inquiry) {
-  if (find(inquiry.holder) != nullptr && inquiry.turns > 0) {
-    --inquiry.turns;
-    return tell(config_.id, inquiry);
-  }
-  // Where it moved to, or has been all the time.
-  const auto home = home_of(inquiry.holder).value_or(config_.id);
-  if (home != config_.id && inquiry.turns > 0) {
-    --inquiry.turns;
-    return tell(home, inquiry);
-  }
-  tell(inquiry.asker, Inquired{inquiry.claimant});
-}
-
-void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
-  auto& held = claimant.newcomer->held;
-  if (held.size() < kHeldOfClaimantMax || std::holds_alternative<AssociationDown>(input)) {
-    return held.push_back(std::move(input));
-  }
-  if (claimant.closing) return;
-  refuse(claimant, Counter::associations_refused_identity, claimant.newcomer->claims,
-         "sent more before it was let in than it may", now);
-}
-
-// If the other association was still there when its shard had read all, it stays. Who has gone away
-// meanwhile, or was sent, is nobody.
-void Shard::settle_claim(AssociationId id, Instant now) {
-  Entry* entry = find(id);
-  if (entry == nullptr || !entry->claiming()) return;
-  std::vector<SessionInput> held = std::move(entry->newcomer->held);
-  if (entry->closing || (!held.empty() && std::holds_alternative<AssociationDown>(held.back()))) {
-    entry->identity = std::make_unique<SessionInput>(IdentityRefused{"has gone away"});
-  } else {
-    const std::string peer = entry->newcomer->claims;
-    identify(id, peer, now);
-  }
-  transport_.resume_input(id);  // also if it is being closed: its end is to be read
-  if (!entry->identified()) entry->newcomer->claims.clear();
-  push(id, std::move(*std::exchange(entry->identity, nullptr)));
-  for (SessionInput& input : held) push(id, std::move(input));
-}
-
 // A parcel did not get on at `failed`: its module decides what next, unless it has been everywhere.
 void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
                  ProtocolModule* module) {
@@ -405,7 +362,8 @@ void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why
 void Shard::drop(AssociationId from, Drop drop, Instant now) {
   const Entry* entry = find(from);
   if (drop.peer.empty() && entry != nullptr) drop.peer = entry->peer;
-  drops_.add(drop.reason, drop.peer, from, std::move(drop.example), now, tell_dropped(now));
+  drops_.add(drop.reason, drop.peer, from, std::move(drop.example), now, tell_dropped(now),
+             drop.count);
 }
 
 Drops::Tell Shard::tell_dropped(Instant now) {
@@ -428,6 +386,7 @@ void Shard::arm(Entry& entry) {
 
 void Shard::run_due(Instant now) {
   drops_.tell_due(now, tell_dropped(now));
+  if (tell_strangers_at_ && *tell_strangers_at_ <= now) tell_of_strangers(now);
   // A session that is due again at once gets its turn after everybody else's.
   for (std::size_t turns = deadlines_.size(); turns > 0; --turns) {
     const auto due = deadlines_.pop_due(now);
@@ -436,9 +395,8 @@ void Shard::run_due(Instant now) {
     if (entry == nullptr || entry->session == nullptr || entry->armed != due->at) continue;
     entry->armed.reset();
     if (!entry->identified() && !entry->closing && entry->newcomer->identify_by <= now) {
-      const auto& remote = entry->newcomer->remote_addresses;
       refuse(*entry, Counter::associations_unidentified_timeout,
-             remote.empty() ? "unknown" : remote.front(), "did not identify itself in time", now);
+             "did not say who it is within identification_timeout_ms", now);
     }
     if (auto at = entry->session->deadline(); at && *at <= now) {
       push(due->key, Woken{});
@@ -456,7 +414,7 @@ void Shard::run_due(Instant now) {
     link.armed.reset();
     if (!link.retry_at || stopping_) continue;
     if (*link.retry_at <= now) {
-      connect(alive);
+      connect(alive, now);
     } else {
       reconnects_.want(alive, link.armed, link.retry_at);
     }
@@ -465,7 +423,8 @@ void Shard::run_due(Instant now) {
 
 std::optional<Instant> Shard::next_deadline() const {
   std::optional<Instant> earliest;
-  for (const auto& at : {deadlines_.earliest(), reconnects_.earliest(), drops_.deadline()}) {
+  for (const auto& at :
+       {deadlines_.earliest(), reconnects_.earliest(), drops_.deadline(), tell_strangers_at_}) {
     if (at && (!earliest || *at < *earliest)) earliest = at;
   }
   return earliest;

@@ -63,6 +63,8 @@ class Shard final : public TransportSink {
                                 Instant now);
 
   // What the driver calls.
+  Welcome on_newcomer(AssociationId id, const std::vector<std::string>& addresses,
+                      Instant now) override;
   void on_event(AssociationId id, AssociationEvent event, Instant now) override;
   void on_fact(AssociationId about, Fact fact, Instant now) override;
   // Takes at most so many letters. mail_waits(): there are more, or may be, for which nobody would
@@ -119,7 +121,7 @@ class Shard final : public TransportSink {
   Entry* find(AssociationId id);
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
   void close_association(AssociationId id, AssociationDown down, Instant now);
-  void refuse(Entry& entry, Counter counter, std::string who, std::string why, Instant now);
+  void refuse(Entry& entry, Counter counter, std::string why, Instant now);
   void forget(AssociationId id, Instant now);
 
   // `module` answers for a parcel that finds nobody.
@@ -137,6 +139,9 @@ class Shard final : public TransportSink {
   void on_inquiry(Inquiry inquiry);
   void hold(Entry& claimant, SessionInput input, Instant now);
   void settle_claim(AssociationId id, Instant now);
+  void answer_claimants(Entry& holder);
+  void note_past(Entry& entry, const std::string& why, Instant now);
+  void hold_off(AssociationId from, Instant until);
   void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
             ProtocolModule* module);
   void arm(Entry& entry);
@@ -147,7 +152,9 @@ class Shard final : public TransportSink {
                Fresh fresh);
   std::optional<ShardId> home_of(AssociationId id) const;
   void send_home(Delivery delivery);
+  void lose(Delivery delivery, const DropReason& reason);
   void hold_back(AssociationId from, ShardId target);
+  void pause_input(AssociationId id, bool paused);
   void let_go();
   void take(Delivery delivery);
   void send_waiting();
@@ -175,8 +182,20 @@ class Shard final : public TransportSink {
   void on_settled(std::uint64_t diversion, Instant now);
   void arrive(Arrival& arrival, Instant now);
 
+  // shard_newcomers.cpp
+  void give_way(const Newcomers::Newcomer& who, Instant now);
+  void note_stranger(const std::string& address, std::string why, bool left, Instant now);
+  void note_stranger(Entry& entry, std::string why, bool left, Instant now);
+  void tell_of_strangers(Instant now);
+  void note_end(AssociationId id, const AssociationDown& down, Instant now);
+  void tell_of(Entry& entry, const std::string& remote, Instant now);
+  void announce(AssociationId id, const Fact& fact, Instant now);
+  void tell_refusal(Entry& entry, const std::string& who, const std::string& why, const Fact& fact,
+                    Instant now);
+
   // shard_links.cpp
-  void connect(const std::shared_ptr<Link>& link);
+  void connect(const std::shared_ptr<Link>& link, Instant now);
+  void retry_at(const std::shared_ptr<Link>& link, Instant at);
   void retry(const std::shared_ptr<Link>& link, Instant now);
   void rest_links(const PeerKey& peer, AssociationId holder);
   void wake_links(const PeerKey& peer, Instant now);
@@ -200,6 +219,7 @@ class Shard final : public TransportSink {
   std::unordered_map<AssociationId, std::shared_ptr<Link>> link_of_;
   Deadlines<AssociationId> deadlines_;
   Drops drops_;
+  std::optional<Instant> tell_strangers_at_;
   Deadlines<std::weak_ptr<Link>> reconnects_;  // expired: it moved to another shard
 
   std::vector<Work> work_;

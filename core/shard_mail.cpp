@@ -11,6 +11,10 @@ namespace {
 // Of a diversion's flow, for the few loop turns that it takes. Long before that, senders wait: what
 // is held must find room all at once between shards, when it is released.
 constexpr DataBudget kHeldMax{.parcels_max = 65536, .bytes_max = std::size_t{8} << 20};
+constexpr DropReason kNoRoomBetweenShards{
+    "shard.no_room", "too much waits on the way to the shard of its destination"};
+constexpr DropReason kNoRoomWhileHeld{
+    "shard.diversion_full", "too much waits until its destination has moved or has a new path"};
 constexpr DataBudget kHeldBack{.parcels_max = 4096, .bytes_max = std::size_t{1} << 20};
 
 }  // namespace
@@ -47,13 +51,20 @@ void Shard::send_home(Delivery delivery) {
   const Outbound::Outcome outcome = outbound_.post(*home, delivery);
   if (outcome == Outbound::Outcome::sent) return;
   hold_back(from, *home);
-  if (outcome == Outbound::Outcome::refused) {
+  if (outcome == Outbound::Outcome::lost) {
+    lose(std::move(delivery), kNoRoomBetweenShards);
+  } else if (outcome == Outbound::Outcome::refused) {
     fail(from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
   }
 }
 
-// Whose parcels find no room on their way to `target` must not bring more, as far as it can be
-// stopped alone, until there is room again.
+// There is nobody whom its module could ask about it.
+void Shard::lose(Delivery delivery, const DropReason& reason) {
+  work_.push_back({delivery.from, nullptr, Work::Loss{std::move(delivery.parcel), &reason}});
+}
+
+// The sender of parcels that find no room on their way to `target` must not bring more, as far as
+// it can be stopped alone, until there is room again.
 void Shard::hold_back(AssociationId from, ShardId target) {
   Entry* entry = find(from);
   if (entry == nullptr || entry->coordinator) return;
@@ -68,11 +79,23 @@ void Shard::let_go() {
   std::erase_if(held_back_, [this](const HeldBack& one) {
     if (!outbound_.has_ample_room(one.target)) return false;
     Entry* entry = find(one.id);
-    if (entry != nullptr && std::exchange(entry->held_back, false)) {
+    if (entry != nullptr && std::exchange(entry->held_back, false) && !entry->paused) {
       transport_.resume_input(one.id);
     }
     return true;
   });
+}
+
+// Its session asks for it.
+void Shard::pause_input(AssociationId id, bool paused) {
+  Entry* entry = find(id);
+  if (entry == nullptr || entry->coordinator) return;
+  if (!std::exchange(entry->paused, paused) && paused) counters_.add(Counter::inputs_paused);
+  if (paused) {
+    transport_.pause_input(id);  // each time: it may have got a socket of its own meanwhile
+  } else if (!entry->held_back) {
+    transport_.resume_input(id);
+  }
 }
 
 void Shard::run_mailbox(Instant now, std::size_t letters_max) {
@@ -100,6 +123,7 @@ void Shard::run_mailbox(Instant now, std::size_t letters_max) {
                    [&](const PeerFree& it) {
                      wake_links({it.module, it.peer}, now);
                    },
+                   [&](const GiveWay& it) { give_way(it.who, now); },
                },
                letter);
     drain_work(now);
@@ -180,6 +204,7 @@ void Shard::hold(Delivery delivery) {
     diversion_->held.push_back(std::move(delivery));
   } else if (carriage == Carriage::ordered) {
     counters_.add(Counter::parcels_lost);
+    lose(std::move(delivery), kNoRoomWhileHeld);
   } else {
     fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
   }
@@ -258,8 +283,8 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
   Entry* entry = find(id);
   Mailbox* target = directory_.mailbox_of(to);
   if (entry == nullptr || entry->coordinator || entry->session == nullptr || entry->closing ||
-      entry->claiming() || to == config_.id || target == nullptr || stopping_ ||
-      transport_.seat(id) == Seat::bound) {
+      !entry->identified() || !entry->claimants.empty() || to == config_.id || target == nullptr ||
+      stopping_ || transport_.seat(id) == Seat::bound) {
     return false;
   }
   // What it has sent must be out of this shard before it can send from another; and this shard must
@@ -320,6 +345,7 @@ void Shard::arrive(Arrival& arrival, Instant now) {
     links_.emplace(PeerKey{entry.module, link->peer.name}, std::move(link));
   }
   transport_.adopt(std::move(traveller.cargo));
+  if (entry.paused) transport_.pause_input(entry.id);
   arm(entry);
   if (stopping_) push(entry.id, Stopping{});
 }

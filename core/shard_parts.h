@@ -19,6 +19,11 @@ struct Overloaded : Cases... {
 template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
+inline const std::string& first_of(const std::vector<std::string>& addresses) {
+  static const std::string unknown = "unknown";
+  return addresses.empty() ? unknown : addresses.front();
+}
+
 struct Shard::Entry {
   // What is needed of an association until it is known who it is.
   struct Newcomer {
@@ -28,6 +33,7 @@ struct Shard::Entry {
     // While another shard is asked whether the association is still there that this peer has.
     std::string claims = {};
     std::vector<SessionInput> held = {};
+    bool noted = false;  // that it was turned away
   };
   bool identified() const { return newcomer == nullptr; }
   bool claiming() const { return newcomer != nullptr && !newcomer->claims.empty(); }
@@ -38,10 +44,16 @@ struct Shard::Entry {
   Deadlines<AssociationId>::Slot armed;
   bool coordinator = false;
   bool closing = false;
-  bool held_back = false;              // its input is to be paused, where it can be alone
+  bool told_of = false;  // its beginning, so that its end is to be told too
+  // Its input is to be paused, where it can be alone: its parcels find no room, or it says so.
+  bool held_back = false;
+  bool paused = false;
   std::unique_ptr<Newcomer> newcomer;  // null: identified, or a coordinator
   std::string peer;
   std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step
+  bool lingers = false;                    // its session has something to send before it closes
+  bool end_noted = false;                  // its session has said why it closes
+  std::vector<Inquiry> claimants;          // they wait for its end, which is near
   Instant since{};
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
   std::uint64_t messages_balanced = 0;  // received and sent by the last balance()
@@ -51,11 +63,19 @@ struct Shard::Entry {
 // Connected or connecting (`current`), or going to be (`retry_at`); else it rests, as another
 // association is its peer.
 struct Shard::Link {
+  // Its peer has no association any more.
+  void peer_gone(Instant now, Duration lasting) {
+    if (peer_here_since && now - *peer_here_since >= lasting) backoff.reset();
+    peer_here_since.reset();
+  }
+
   EndpointId local{};
   PeerConfig peer;
   Backoff backoff;
   AssociationId current = AssociationId::none;
   std::optional<Instant> retry_at = std::nullopt;
+  // Since when its peer is identified, or it rests.
+  std::optional<Instant> peer_here_since = std::nullopt;
   Deadlines<std::weak_ptr<Link>>::Slot armed = std::nullopt;
 };
 
@@ -64,9 +84,13 @@ struct Shard::Work {
     ParcelPtr parcel;
     Why why{};
   };
+  struct Loss {
+    ParcelPtr parcel;
+    const DropReason* reason = nullptr;
+  };
   AssociationId id{};                // who is stepped, or who failed to forward
   ProtocolModule* module = nullptr;  // who answers for a parcel that finds nobody
-  std::variant<SessionInput, Failure> what;
+  std::variant<SessionInput, Failure, Loss> what;
 };
 
 // An outbox for one step or one routing decision; nested ones are different.

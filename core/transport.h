@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "core/association.h"
 #include "core/config.h"
@@ -14,9 +15,22 @@
 
 namespace siglane {
 
+// The answer to who has just connected.
+struct Welcome {
+  bool admitted = true;  // else: close it, and say no more of it
+  Instant next{};        // leave the next ones waiting until then, where they can
+};
+
 // The upward door. One implementer: Shard. Called from the loop only.
 class TransportSink {
  public:
+  // Somebody has connected to us; of its addresses the first is proven. Before anything else of
+  // this association, and before a handshake that secures it. If that fails, a lone Down follows.
+  // May close other associations of this transport.
+  virtual Welcome on_newcomer(AssociationId /*id*/, const std::vector<std::string>& /*addresses*/,
+                              Instant now) {
+    return {true, now};
+  }
   virtual void on_event(AssociationId id, AssociationEvent event, Instant now) = 0;
   virtual void on_fact(AssociationId about, Fact fact, Instant now) = 0;
 

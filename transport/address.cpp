@@ -5,7 +5,13 @@
 
 #include <arpa/inet.h>
 
+#include "transport/file_descriptor.h"
+
 namespace siglane::transport {
+
+bool has_ipv6() {
+  return FileDescriptor(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)).valid();
+}
 
 Result<SocketAddress> SocketAddress::parse(std::string_view text, std::uint16_t port) {
   const std::string terminated(text);
@@ -28,6 +34,10 @@ SocketAddress SocketAddress::any(sa_family_t family, std::uint16_t port) {
   SocketAddress address;
   address.storage_.sa.sa_family = family;
   return address.with_port(port);
+}
+
+SocketAddress SocketAddress::any(std::uint16_t port) {
+  return any(has_ipv6() ? AF_INET6 : AF_INET, port);
 }
 
 SocketAddress SocketAddress::from(const sockaddr* address) {
@@ -65,6 +75,11 @@ std::string SocketAddress::text() const {
                                            : static_cast<const void*>(&storage_.v4.sin_addr);
   inet_ntop(family(), bytes, text.data(), text.size());
   return text.data();
+}
+
+Bytes SocketAddress::bytes() const {
+  if (family() == AF_INET6) return std::as_bytes(std::span(storage_.v6.sin6_addr.s6_addr));
+  return std::as_bytes(std::span(&storage_.v4.sin_addr, 1));
 }
 
 std::string SocketAddress::text_with_port() const {

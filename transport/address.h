@@ -8,9 +8,13 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "core/bytes.h"
 #include "core/result.h"
 
 namespace siglane::transport {
+
+// Does this kernel have IPv6?
+bool has_ipv6();
 
 // An IPv4 or IPv6 address and port. An IPv4-mapped IPv6 address is the IPv4 address: a peer has one
 // name, whichever kind of socket heard it.
@@ -22,6 +26,9 @@ class SocketAddress {
   static Result<SocketAddress> parse(std::string_view text, std::uint16_t port);
   // 0.0.0.0 or ::
   static SocketAddress any(sa_family_t family, std::uint16_t port);
+  // What a socket for all addresses is bound to: ::, by which IPv4 comes in too; 0.0.0.0 on a
+  // machine without IPv6.
+  static SocketAddress any(std::uint16_t port);
   // AF_UNSPEC if it is neither AF_INET nor AF_INET6.
   static SocketAddress from(const sockaddr* address);
   static SocketAddress from(const sockaddr_storage& address) {
@@ -37,6 +44,11 @@ class SocketAddress {
   std::string text() const;
   // "127.0.0.1:3868", "[::1]:3868"
   std::string text_with_port() const;
+
+  // Of the address alone, 4 or 16 of them, in network order; valid while this is.
+  Bytes bytes() const;
+  // Of a link-local IPv6 address: on which link. 0: no matter.
+  std::uint32_t scope() const { return family() == AF_INET6 ? storage_.v6.sin6_scope_id : 0; }
 
   const sockaddr* raw() const { return &storage_.sa; }
   socklen_t size() const {

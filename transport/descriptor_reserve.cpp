@@ -22,6 +22,16 @@ std::mutex& of_the_process() {
 
 }  // namespace
 
+std::optional<std::size_t> descriptors_left() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return {};
+  const int probe = open_something();
+  if (probe < 0) return errno == EMFILE ? std::optional<std::size_t>(0) : std::nullopt;
+  close(probe);
+  const auto next = static_cast<rlim_t>(probe);
+  return next < limit.rlim_cur ? static_cast<std::size_t>(limit.rlim_cur - next) : 0;
+}
+
 DescriptorReserve::DescriptorReserve(unsigned margin) : margin_(margin) {
   restore();
 }

@@ -5,6 +5,9 @@
 
 namespace siglane::transport {
 
+// How many descriptors this process may still open; nullopt: there is no limit, or nobody can tell.
+std::optional<std::size_t> descriptors_left();
+
 // Keeps a peel from ever meeting EMFILE or ENFILE: Linux migrates the association first and looks
 // for a descriptor second, so that these errors kill the association, silently. A spare descriptor
 // is held open; it is given up right before a peel, which gets its place, and taken again after.

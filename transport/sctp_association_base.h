@@ -86,9 +86,8 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   void secured() { enter(Phase::up); }
   void peer_said_goodbye();
   void security_failed(const std::string& other_problem = {});
-  // Up was told; or somebody waits to hear what became of it.
+  // Up was told.
   bool was_up() const { return was_up_; }
-  bool known_above() const { return initiator || was_up_; }
   const SocketAddress& remote() const { return remote_; }
   std::string remote_text() const { return remote_.valid() ? remote_.text_with_port() : ""; }
 

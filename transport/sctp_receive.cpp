@@ -267,10 +267,10 @@ void SctpTransport::on_up(Source source, const notification::AssociationChanged&
   if (objection.empty()) return begin(add(next_association_id(), up.id, shared), up);
   counters_.add(Counter::associations_refused_limit);
   (void)abort_association(shared.socket.fd(), up.id);
-  sink_->on_fact(AssociationId::none,
-                 fact::PeerRefused{remote.empty() ? "unknown" : remote.front().text_with_port(),
-                                   std::move(objection)},
-                 loop_.now());
+  sink_->on_fact(
+      AssociationId::none,
+      fact::PeerRefused{remote.empty() ? "unknown" : remote.front().text(), std::move(objection)},
+      loop_.now());
 }
 
 void SctpTransport::begin(SctpAssociation& association, const notification::AssociationChanged& up,
@@ -279,6 +279,10 @@ void SctpTransport::begin(SctpAssociation& association, const notification::Asso
   association.came_up(up, remote, loop_.now());
   if (association.paths_patience == Duration{}) {
     association.paths_patience = paths_patience(association.endpoint().config.sctp);
+  }
+  if (!association.initiator &&
+      !sink_->on_newcomer(association.id(), texts_of(remote), loop_.now()).admitted) {
+    return association.fail(DownCause::local_close, "turned away");
   }
   if (association.endpoint().tls == nullptr) return tell_up(association, remote);
   association.secure(association.initiator, restarted);
@@ -331,7 +335,7 @@ void SctpTransport::on_restart(SctpAssociation& old, const notification::Associa
   ++begun.endpoint().config.pool->associations;
   associations_.emplace(begun.id(), std::move(fresh));
 
-  if (ended->known_above()) emit(old_id, AssociationDown{DownCause::restarted, ""});
+  emit(old_id, AssociationDown{DownCause::restarted, ""});
   if (find_association(begun.id()) != nullptr) this->begin(begun, up, true);
 }
 

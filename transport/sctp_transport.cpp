@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "transport/endpoint_pool.h"
+#include "transport/port_holder.h"
 #include "transport/sctp_options.h"
 
 namespace siglane::transport {
@@ -35,6 +36,13 @@ Result<std::vector<SocketAddress>> parse_all(const std::vector<std::string>& tex
     addresses.push_back(*address);
   }
   return addresses;
+}
+
+std::string in_use_by_any(std::span<const SocketAddress> addresses) {
+  const auto taken = std::ranges::find_if(addresses, [](const SocketAddress& address) {
+    return port_holder(PortProtocol::sctp, address).has_value();
+  });
+  return in_use_by(PortProtocol::sctp, taken == addresses.end() ? addresses.front() : *taken);
 }
 
 DownCause cause_of_connect_error(int error) {
@@ -92,14 +100,9 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
   endpoint.shared = shared;
   std::vector<SocketAddress> addresses = std::move(*parsed);
   for (SocketAddress& address : addresses) address = address.with_port(pool.port);
-  const bool any = addresses.empty();
-  if (any) addresses = {SocketAddress::any(AF_INET6, pool.port)};
+  if (addresses.empty()) addresses = {SocketAddress::any(pool.port)};
   for (std::size_t i = 0; i < count; ++i) {
-    auto opened = open_shared(shared, addresses);
-    if (!opened && any && i == 0) {  // no IPv6 here, then
-      addresses = {SocketAddress::any(AF_INET, pool.port)};
-      opened = open_shared(shared, addresses);
-    }
+    auto opened = open_shared(shared, addresses, !pool.opened && i == 0);
     if (!opened) return failure(who + opened.error().what);
     const std::uint16_t port = local_port((*opened)->socket.fd());
     for (SocketAddress& address : addresses) address = address.with_port(port);
@@ -122,9 +125,11 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
 }
 
 Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
-    const std::shared_ptr<SctpEndpoint>& endpoint, std::span<const SocketAddress> addresses) {
+    const std::shared_ptr<SctpEndpoint>& endpoint, std::span<const SocketAddress> addresses,
+    bool first) {
   const EndpointConfig& config = endpoint->config;
-  OpenedSocket opened = open_one_to_many(addresses, config.sctp, reuses_port(config));
+  const bool pooled = reuses_port(config);
+  OpenedSocket opened = open_one_to_many(addresses, config.sctp, pooled && !first);
   if (opened.error == 0 && endpoint->tls != nullptr) {
     if (const int error = enable_auth(opened.fd); error != 0) {
       const std::string problem = std::string("SCTP-AUTH (RFC 4895) cannot be had: ") +
@@ -143,12 +148,19 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
     opened.error = listen_on(opened.fd);
     if (opened.error != 0) ::close(opened.fd);
   }
+  if (opened.error == 0 && pooled && first) {
+    opened.step = "share the port";
+    opened.error = let_pool_in(opened.fd);
+    if (opened.error != 0) ::close(opened.fd);
+  }
   if (opened.error == ESOCKTNOSUPPORT || opened.error == EPROTONOSUPPORT) {
     return failure("this kernel has no SCTP (modprobe sctp)");
   }
   if (opened.error != 0) {
     return failure("cannot " + opened.step + " on " + joined(addresses) + " port " +
-                   std::to_string(addresses.front().port()) + ": " + std::strerror(opened.error));
+                   std::to_string(addresses.front().port()) +
+                   " (sctp): " + std::strerror(opened.error) +
+                   (opened.error == EADDRINUSE ? in_use_by_any(addresses) : std::string()));
   }
   for (const ClippedBuffer& clipped : opened.clipped) {
     if (config.pool->opened) break;  // said of all of them

@@ -103,7 +103,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   void keep_ticking();
   std::unique_ptr<SctpAssociation> remove(AssociationId id);
   Result<std::unique_ptr<Shared>> open_shared(const std::shared_ptr<SctpEndpoint>& endpoint,
-                                              std::span<const SocketAddress> addresses);
+                                              std::span<const SocketAddress> addresses, bool first);
   void end_soon(SctpAssociation& association, DownCause cause, std::string detail);
   void tell(AssociationId about, Fact fact);  // soon
   void tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices);

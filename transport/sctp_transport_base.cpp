@@ -81,11 +81,7 @@ void SctpTransportBase::tell_down(const SctpAssociationBase& ended) {
   if (!ended.was_up() && down.cause == DownCause::tls_failed) {
     counters_.add(Counter::tls_handshakes_failed);
   }
-  if (ended.known_above()) return emit(ended.id(), std::move(down));
-  // Nobody knows of it, but who knocked, and why in vain, is worth a line.
-  if (down.cause == DownCause::local_close) return;
-  sink_->on_fact(AssociationId::none,
-                 fact::PeerRefused{ended.remote_text(), std::move(down.detail)}, loop_.now());
+  emit(ended.id(), std::move(down));
 }
 
 }  // namespace siglane::transport

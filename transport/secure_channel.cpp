@@ -281,8 +281,12 @@ void SecureChannel::drop_used_input() {
 
 // --- Out --------------------------------------------------------------------------------------
 
+bool SecureChannel::may_write_after_close() const {
+  return state_ == State::closed && !close_sent_ && SSL_version(ssl_) == TLS1_3_VERSION;
+}
+
 bool SecureChannel::write(Bytes bytes) {
-  if (state_ != State::open || close_sent_) return false;
+  if ((state_ != State::open && !may_write_after_close()) || close_sent_) return false;
   if (messages() && bytes.size() > kMessageBytesMax) return false;
   if (bytes.empty()) return true;
   ERR_clear_error();

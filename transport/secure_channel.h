@@ -61,6 +61,8 @@ class SecureChannel {
   // Of the message that was read last.
   std::uint64_t tag() const { return tag_; }
 
+  // Once it is closed: can the peer still be sent something? Not before TLS 1.3.
+  bool may_write_after_close() const;
   // Encrypts all of `bytes`; in messages mode as one record. false: not open, a message of more
   // than kMessageBytesMax bytes, or more output than kOutputBytesMax, which fails the channel.
   // Nothing is sent for no bytes.

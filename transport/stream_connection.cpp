@@ -159,7 +159,6 @@ void StreamConnection::accepted() {
 
 void StreamConnection::report_up() {
   phase_ = Phase::open;
-  announced_ = true;
   state_.local = own_address(state_.fd.get());
   watch();
   AssociationUp up;
@@ -167,7 +166,6 @@ void StreamConnection::report_up() {
   up.local_addresses = {state_.local.text()};
   up.remote_addresses = {state_.remote.text()};
   up.remote_port = state_.remote.port();
-  up.streams_in = up.streams_out = 1;
   up.peer = peer_;
   up.initiator = initiator_;
   if (state_.channel != nullptr) up.certificate_names = state_.channel->peer_names();
@@ -176,7 +174,6 @@ void StreamConnection::report_up() {
 
 void StreamConnection::adopted() {
   phase_ = Phase::open;
-  announced_ = true;
   if (!start_polling()) return end(DownCause::lost, "the descriptor cannot be watched", true);
   // What came before comes first: the socket is read when the loop has shown us that.
   input_left_ = true;
@@ -260,9 +257,19 @@ void StreamConnection::read_ended(int error) {
     // Anybody on the way can end a TCP stream; only the peer can say close_notify.
     end(DownCause::peer_abort, "TLS: the stream was cut off, without close_notify");
   } else {
-    end(DownCause::peer_shutdown,
-        state_.input.empty() ? "" : "the stream ended in the middle of a message");
+    peer_ended();
   }
+}
+
+// The other half of the stream is still open: what is owed to the peer can be sent. The session has
+// to close it.
+void StreamConnection::peer_ended() {
+  if (!state_.input.empty()) {
+    return end(DownCause::peer_shutdown, "the stream ended in the middle of a message");
+  }
+  peer_ended_ = true;
+  watch();
+  if (phase_ == Phase::open) listener_.on_event(*this, AssociationEnding{});
 }
 
 void StreamConnection::consume(Bytes fresh) {
@@ -336,7 +343,7 @@ void StreamConnection::drain_broken() {
   for (int reads = 0; reads < kDrainReadsMax && receiving(); ++reads) {
     if (!read_once()) break;
   }
-  if (receiving()) read_ended(broken_);
+  if (alive()) read_ended(broken_);
 }
 
 // --- Output ---------------------------------------------------------------------------------
@@ -364,6 +371,7 @@ void StreamConnection::flush() {
     host_.attend_soon(*this);
     return;
   }
+  if (done && peer_ended_) return end(DownCause::peer_shutdown, {});
   if (done) {
     phase_ = Phase::awaiting_end;
     ::shutdown(state_.fd.get(), SHUT_WR);
@@ -430,8 +438,11 @@ void StreamConnection::close(CloseMode mode) {
   }
   if (phase_ != Phase::open) return;
   phase_ = Phase::flushing;
-  timer_.emplace(host_.loop().timer(
-      [this] { end(DownCause::local_close, "the peer did not end the stream in time", true); }));
+  timer_.emplace(host_.loop().timer([this] {
+    end(DownCause::local_close,
+        peer_ended_ ? "the peer did not read in time" : "the peer did not end the stream in time",
+        true);
+  }));
   timer_->start_after(state_.endpoint->config.stream.close_timeout);
   ask_for_flush();
 }
@@ -461,7 +472,7 @@ void StreamConnection::attend() {
     if (receiving() && state_.channel != nullptr) read_plain();
     watch();
   }
-  if (broken_ != 0 && receiving()) drain_broken();
+  if (broken_ != 0 && alive()) drain_broken();
   if (phase_ == Phase::ended) {
     while (!state_.queue.empty()) {
       const bool begun = state_.sealed > 0 || std::exchange(state_.front_sent, 0) > 0;
@@ -470,7 +481,7 @@ void StreamConnection::attend() {
     }
     return;
   }
-  if (receiving()) {
+  if (alive()) {
     if (auto congested = state_.queue.congestion_change()) {
       listener_.on_event(*this, AssociationCongestion{*congested});
     }

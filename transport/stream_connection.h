@@ -84,7 +84,7 @@ class StreamConnection final : public Association {
   SendOutcome send(Message&& message) override;
   void close(CloseMode mode) override;
 
-  bool movable() const { return phase_ == Phase::open && broken_ == 0; }
+  bool movable() const { return phase_ == Phase::open && broken_ == 0 && !peer_ended_; }
   // Stops watching and gives everything away. Precondition: movable().
   StreamState detach();
 
@@ -98,18 +98,14 @@ class StreamConnection final : public Association {
   // After attend(): over, and what could not be sent was given back; this Down is next.
   bool ended() const { return phase_ == Phase::ended; }
   AssociationDown take_end() { return std::move(end_); }
-  // Accepted, and nobody was ever told of it.
-  bool unannounced() const { return !initiator_ && !announced_; }
 
   const StreamState& state() const { return state_; }
 
  private:
   enum class Phase { connecting, securing, open, flushing, awaiting_end, ended, moved };
 
-  bool receiving() const {
-    return phase_ == Phase::securing || phase_ == Phase::open || phase_ == Phase::flushing ||
-           phase_ == Phase::awaiting_end;
-  }
+  bool alive() const { return sending() || phase_ == Phase::awaiting_end; }
+  bool receiving() const { return alive() && !peer_ended_; }
   bool sending() const {
     return phase_ == Phase::securing || phase_ == Phase::open || phase_ == Phase::flushing;
   }
@@ -129,6 +125,7 @@ class StreamConnection final : public Association {
   std::optional<std::size_t> whole_message();
   void deliver(std::size_t size);
   void read_ended(int error);
+  void peer_ended();
   void write_some();
   void note_written(std::size_t bytes);
   void front_is_out(Instant now);
@@ -158,6 +155,7 @@ class StreamConnection final : public Association {
   bool blocked_ = false;     // the socket takes no more for now
   bool paused_ = false;      // nothing is read for now
   bool input_left_ = false;  // adopted with input that is to be looked at first
+  bool peer_ended_ = false;  // its half of the stream: there is nothing more to read
   bool in_consume_ = false;
   Bytes unread_;    // while consuming: what is left of it
   int broken_ = 0;  // errno: drain, then end
@@ -166,7 +164,6 @@ class StreamConnection final : public Association {
   std::string peer_;      // whom we connected to
   std::string identity_;  // what its certificate must name
   bool initiator_ = false;
-  bool announced_ = false;
   std::vector<SocketAddress> targets_;
   std::size_t next_target_ = 0;
   DownCause attempt_cause_ = DownCause::unreachable;

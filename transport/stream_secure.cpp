@@ -114,8 +114,12 @@ bool StreamConnection::close_announced() {
   return state_.channel->output().empty();
 }
 
-// The peer has said close_notify.
+// The peer has said close_notify. With TLS 1.3 that ends its half of the stream alone (RFC 8446
+// §6.1: "This does not have any effect on its read side of the connection"). With TLS 1.2, the
+// other party MUST "close down the connection immediately, discarding any pending writes" (RFC 5246
+// §7.2.1).
 void StreamConnection::secure_ended() {
+  if (state_.channel->may_write_after_close()) return peer_ended();
   state_.channel->close();
   say_last_words();
   if (phase_ == Phase::awaiting_end) return end(DownCause::local_close, {});

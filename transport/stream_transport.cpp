@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "transport/endpoint_pool.h"
+#include "transport/port_holder.h"
 
 namespace siglane::transport {
 namespace {
@@ -39,10 +40,10 @@ TransportKind kind_of(const StreamEndpoint& endpoint) {
   return endpoint.tls != nullptr ? TransportKind::tls : TransportKind::tcp;
 }
 
-std::string hint_for(int error) {
+std::string hint_for(int error, const SocketAddress& address) {
   switch (error) {
     case EADDRINUSE:
-      return " (does another node run here?)";
+      return in_use_by(PortProtocol::tcp, address);
     case EADDRNOTAVAIL:
       return " (no interface has this address)";
     case EACCES:
@@ -98,7 +99,7 @@ Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Fra
   }
   Endpoint endpoint;
   if (config.listening) {
-    auto listening = listen_all(*shared);
+    auto listening = listen_all(*shared, first);
     if (!listening) return tl::unexpected(listening.error());
     endpoint.listening = std::move(*listening);
     for (auto& one : endpoint.listening) {
@@ -120,20 +121,17 @@ Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Fra
 }
 
 Result<std::vector<std::unique_ptr<StreamTransport::Listening>>> StreamTransport::listen_all(
-    const StreamEndpoint& endpoint) {
+    const StreamEndpoint& endpoint, bool first) {
   std::vector<std::unique_ptr<Listening>> all;
   std::vector<SocketAddress> addresses = endpoint.addresses;
   const bool any = addresses.empty();
-  if (any) addresses.push_back(SocketAddress::any(AF_INET6, endpoint.config.port));
+  if (any) addresses.push_back(SocketAddress::any(endpoint.config.port));
   for (SocketAddress address : addresses) {
     // Port 0: the first address chooses, the others follow.
     if (address.port() == 0 && !all.empty()) {
       address = address.with_port(all.front()->address.port());
     }
-    auto one = listen(endpoint.config, address, any);
-    if (!one && any) {  // a machine without IPv6
-      one = listen(endpoint.config, SocketAddress::any(AF_INET, address.port()), false);
-    }
+    auto one = listen(endpoint.config, address, any, first);
     if (!one) return tl::unexpected(one.error());
     all.push_back(std::move(*one));
   }
@@ -141,10 +139,10 @@ Result<std::vector<std::unique_ptr<StreamTransport::Listening>>> StreamTransport
 }
 
 Result<std::unique_ptr<StreamTransport::Listening>> StreamTransport::listen(
-    const EndpointConfig& config, SocketAddress address, bool both_families) {
+    const EndpointConfig& config, SocketAddress address, bool both_families, bool first) {
   auto fail = [&](int error) {
     return failure("endpoint " + config.name + ": cannot listen on " + address.text_with_port() +
-                   " (tcp): " + std::strerror(error) + hint_for(error));
+                   " (tcp): " + std::strerror(error) + hint_for(error, address));
   };
   auto listening = std::make_unique<Listening>();
   listening->fd = FileDescriptor(
@@ -153,14 +151,15 @@ Result<std::unique_ptr<StreamTransport::Listening>> StreamTransport::listen(
   if (fd < 0) return fail(errno);
   const int on = 1, off = 0;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  // Only where the config asks for several: otherwise a second node on the port must fail.
-  if (reuses_port(config)) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  const bool pooled = reuses_port(config);
+  if (pooled && !first) (void)let_pool_in(fd);
   if (address.family() == AF_INET6) {
     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both_families ? &off : &on, sizeof on);
   }
   if (::bind(fd, address.raw(), address.size()) != 0 || ::listen(fd, kBacklog) != 0) {
     return fail(errno);
   }
+  if (pooled && first) (void)let_pool_in(fd);
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&bound), &size) != 0) return fail(errno);
@@ -190,7 +189,8 @@ void StreamTransport::accept_some(EndpointId id, Listening& listening) {
     FileDescriptor fd(::accept4(listening.fd.get(), reinterpret_cast<sockaddr*>(&from), &size,
                                 SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.valid()) {
-      accept_one(endpoints_.at(id), std::move(fd), SocketAddress::from(from));
+      const Instant next = accept_one(endpoints_.at(id), std::move(fd), SocketAddress::from(from));
+      if (next > loop_.now()) return pause_accepting(next - loop_.now());
       continue;
     }
     switch (errno) {
@@ -202,31 +202,39 @@ void StreamTransport::accept_some(EndpointId id, Listening& listening) {
         break;
       case ENOBUFS:
       case ENOMEM:
-        return pause_accepting();
+        return pause_accepting(kAcceptPause);
       default:  // that one connection's trouble: accept(2) passes on its network errors
         break;
     }
   }
 }
 
-void StreamTransport::accept_one(Endpoint& endpoint, FileDescriptor fd,
-                                 const SocketAddress& remote) {
+// When to accept the next one.
+Instant StreamTransport::accept_one(Endpoint& endpoint, FileDescriptor fd,
+                                    const SocketAddress& remote) {
   starved_ = false;
   const EndpointConfig& config = endpoint.shared->config;
+  const AssociationId id = next_association_id();
+  Welcome welcome{false, loop_.now()};
   if (config.pool->associations >= config.associations_max) {
+    counters_.add(Counter::associations_refused_limit);
+    sink_->on_fact(AssociationId::none,
+                   fact::PeerRefused{remote.text(), "endpoint " + config.name +
+                                                        " has its associations_max connections"},
+                   loop_.now());
+  } else {
+    welcome = sink_->on_newcomer(id, {remote.text()}, loop_.now());
+  }
+  if (!welcome.admitted) {
     const linger abort{1, 0};
     setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
-    counters_.add(Counter::associations_refused_limit);
-    return sink_->on_fact(
-        AssociationId::none,
-        fact::PeerRefused{remote.text_with_port(),
-                          "endpoint " + config.name + " has its associations_max connections"},
-        loop_.now());
+    return welcome.next;
   }
-  StreamState state(next_association_id(), endpoint.shared);
+  StreamState state(id, endpoint.shared);
   state.fd = std::move(fd);
   state.remote = remote;
   add(std::move(state)).accepted();
+  return welcome.next;
 }
 
 // No descriptor is left for it: without this, the connection would stay first in line and wake the
@@ -247,16 +255,16 @@ bool StreamTransport::shed_one(Listening& listening) {
                    loop_.now());
   }
   if (error == 0 && reserve_.valid()) return true;
-  pause_accepting();
+  pause_accepting(kAcceptPause);
   return false;
 }
 
-void StreamTransport::pause_accepting() {
+void StreamTransport::pause_accepting(Duration pause) {
   for (auto& [id, endpoint] : endpoints_) {
     for (auto& listening : endpoint.listening) listening->poll->stop();
   }
   if (!reserve_.valid()) reserve_ = open_reserve();
-  resume_accepting_.start_after(kAcceptPause);
+  resume_accepting_.start_after(pause);
 }
 
 // --- Associations ---------------------------------------------------------------------------
@@ -385,15 +393,6 @@ void StreamTransport::attend_all() {
     connection->attend();
     if (find_connection(id) != connection || !connection->ended()) continue;
     AssociationDown down = connection->take_end();
-    if (connection->unannounced()) {
-      // Nobody knows of it, but who knocked, and why in vain, is worth a line.
-      fact::PeerRefused refused{connection->state().remote.text_with_port(),
-                                std::move(down.detail)};
-      const bool by_us = down.cause == DownCause::local_close;
-      bury(id);
-      if (!by_us) sink_->on_fact(AssociationId::none, std::move(refused), loop_.now());
-      continue;
-    }
     bury(id);
     sink_->on_event(id, std::move(down), loop_.now());
   }

@@ -63,12 +63,13 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   void on_event(StreamConnection& connection, AssociationEvent event) override;
 
   Result<std::unique_ptr<Listening>> listen(const EndpointConfig& config, SocketAddress address,
-                                            bool both_families);
-  Result<std::vector<std::unique_ptr<Listening>>> listen_all(const StreamEndpoint& endpoint);
+                                            bool both_families, bool first);
+  Result<std::vector<std::unique_ptr<Listening>>> listen_all(const StreamEndpoint& endpoint,
+                                                             bool first);
   void accept_some(EndpointId id, Listening& listening);
-  void accept_one(Endpoint& endpoint, FileDescriptor fd, const SocketAddress& remote);
+  Instant accept_one(Endpoint& endpoint, FileDescriptor fd, const SocketAddress& remote);
   bool shed_one(Listening& listening);
-  void pause_accepting();
+  void pause_accepting(Duration pause);
 
   StreamConnection* find_connection(AssociationId id) const;
   StreamConnection& add(StreamState state);

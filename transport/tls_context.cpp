@@ -9,6 +9,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "transport/regular_file.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -39,13 +41,9 @@ int no_passphrase(char*, int, int, void* asked) {
 
 std::string readable(const std::string& what, const std::string& file) {
   if (file.empty()) return "the " + what + " file is not named";
-  errno = 0;
-  const FilePtr opened(std::fopen(file.c_str(), "re"));
-  // A directory can be opened, but not read.
-  if (opened == nullptr || (std::fgetc(opened.get()) == EOF && errno != 0)) {
-    return what + " file " + file + ": " + std::strerror(errno);
-  }
-  return {};
+  // OpenSSL would wait at a FIFO, and with it the loop that reads certificates again.
+  const auto opened = open_regular_file(file);
+  return opened ? std::string() : what + " file " + file + ": " + opened.error().what;
 }
 
 std::string use_certificate(SSL_CTX* context, const std::string& file) {

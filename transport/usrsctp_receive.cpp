@@ -199,10 +199,10 @@ void UsrsctpTransport::on_up(const Source& source, const notification::Associati
     if (endpoint.associations >= config.associations_max) {
       counters_.add(Counter::associations_refused_limit);
       (void)endpoint.socket->abort(up.id);
-      return sink_->on_fact(AssociationId::none,
-                            fact::PeerRefused{"an association", "endpoint " + config.name +
-                                                                    " has its associations_max"},
-                            loop_.now());
+      return sink_->on_fact(
+          AssociationId::none,
+          fact::PeerRefused{"unknown", "endpoint " + config.name + " has its associations_max"},
+          loop_.now());
     }
     association = &add(next_association_id(), up.id, endpoint);
   } else if (association->phase() != Phase::connecting) {
@@ -221,6 +221,13 @@ void UsrsctpTransport::begin(UsrsctpAssociation& association,
     stack_->hold(peer.path);
   }
   association.came_up(up, stack_->local_of(peer.path), stack_->remote_of(peer.path), peer);
+  if (!association.remote().valid()) {  // no path: nothing can be sent there
+    return association.fail(DownCause::lost, "its cookie came back from another UDP address");
+  }
+  if (!association.initiator &&
+      !sink_->on_newcomer(association.id(), {association.remote().text()}, loop_.now()).admitted) {
+    return association.fail(DownCause::local_close, "turned away");
+  }
   if (association.endpoint().tls != nullptr) {
     return association.secure(association.initiator, restarted);
   }

@@ -16,8 +16,9 @@ struct socket;  // usrsctp's; <usrsctp.h> stays in usrsctp_*.cpp: the kernel's n
 namespace siglane::transport {
 
 // What usrsctp takes for an address (AF_CONN): a number for one pair of UDP addresses, ours and the
-// peer's. Given out by UsrsctpStack; never reused, because it travels in cookies. 0: none.
-using PathId = std::uint32_t;
+// peer's. UsrsctpStack computes it, always the same for one pair: it travels in cookies, and the
+// stack need not remember whom it gave which. 0: none.
+using PathId = std::uint64_t;
 
 struct UsrsctpAddress {
   PathId path = 0;

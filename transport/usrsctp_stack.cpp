@@ -4,10 +4,13 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <random>
 
 #include <netinet/udp.h>
 #include <sys/socket.h>
 #include <usrsctp.h>
+
+#include "transport/port_holder.h"
 
 namespace siglane::transport {
 namespace {
@@ -17,9 +20,10 @@ constexpr int kReadsPerWake = 4;
 constexpr int kReadsPerTick = 32;
 constexpr std::size_t kPacketBytesMax = 65536;
 constexpr int kUdpBufferBytes = 4 * 1024 * 1024;
-constexpr std::size_t kPathsMax = 16384;
-constexpr Duration kPathIdleMax = 60s;
-constexpr Duration kPathIdleWhenFull = 1s;
+// What nobody holds (any more): until whoever the stack has let in is read of, and for what it says
+// after an end.
+constexpr Duration kUnheldMax = 5s;
+constexpr std::size_t kUnheldPathsMax = 4096;
 // While packets move, the stack's timers (delayed acknowledgement, retransmission) need their
 // resolution; after that, heartbeats do not. A call costs time in proportion to all timers, and
 // among a thousand idle associations there is always one whose heartbeat is on its way.
@@ -31,14 +35,26 @@ constexpr Duration kLate = 5ms;
 // Older than that, the stack's time is no time to start a timer at.
 constexpr Duration kStale = kFastTick + kLate;
 
-// RFC 9260 §3.1: the common header; then the first chunk's type. A COOKIE ECHO is always first.
+// RFC 9260 §3.1: the common header; then the first chunk's type.
 constexpr std::size_t kFirstChunkOffset = 12;
-constexpr std::byte kCookieEcho{10}, kHeartbeat{4}, kHeartbeatAck{5};
+constexpr std::byte kHeartbeat{4}, kHeartbeatAck{5}, kCookieAck{11};
+
+// RFC 9260 §3.2: a chunk's type, flags, and length, which does not count its padding. In a packet
+// of our own.
+bool has_chunk(Bytes packet, std::byte type) {
+  for (std::size_t at = kFirstChunkOffset; at + 4 <= packet.size();) {
+    if (packet[at] == type) return true;
+    const std::size_t length = load_u16(packet.data() + at + 2);
+    at += std::max<std::size_t>(4, (length + 3) / 4 * 4);
+  }
+  return false;
+}
 
 bool has_timers(std::byte first_chunk) {
   return first_chunk != kHeartbeat && first_chunk != kHeartbeatAck;
 }
 
+static_assert(sizeof(void*) >= sizeof(PathId));
 void* as_address(PathId id) {
   return reinterpret_cast<void*>(static_cast<std::uintptr_t>(id));
 }
@@ -70,7 +86,16 @@ void allow_others(int fd, bool on) {
 // linger, and its next owner goes on with it.
 UsrsctpStack* owner = nullptr;
 bool initialised = false;
-PathId last_path = 0;  // over all owners: an old number must never mean a new peer
+
+// One for the process: cookies outlive an owner.
+KeyedHash path_hash() {
+  static const KeyedHash hash = [] {
+    std::random_device device;
+    const auto word = [&] { return std::uint64_t{device()} << 32 | device(); };
+    return KeyedHash({word(), word()});
+  }();
+  return hash;
+}
 
 }  // namespace
 
@@ -114,10 +139,10 @@ Result<std::unique_ptr<UsrsctpStack>> UsrsctpStack::claim(Loop& loop) {
 
 UsrsctpStack::UsrsctpStack(Loop& loop)
     : loop_(loop),
+      path_hash_(path_hash()),
       space_(std::make_unique_for_overwrite<PacketSpace>()),
       ticked_(Loop::fresh_now()),
       last_packet_(ticked_),
-      last_sweep_(ticked_),
       timer_(loop.timer([this] { tick(); })) {
   start_timer(kSlowTick);
 }
@@ -160,9 +185,7 @@ Result<std::unique_ptr<UsrsctpStack::Udp>> UsrsctpStack::bind_udp(const SocketAd
                                                                   const Udp* beside) {
   const auto fail = [&](int error) {
     return failure("UDP port " + local.text_with_port() + ": " + std::strerror(error) +
-                   (error == EADDRINUSE ? " (does another node run here, or the kernel's own SCTP "
-                                          "encapsulation, net.sctp.udp_port?)"
-                                        : ""));
+                   (error == EADDRINUSE ? in_use_by(PortProtocol::udp, local) : std::string()));
   };
   auto udp = std::make_unique<Udp>();
   udp->local = local;
@@ -288,16 +311,24 @@ bool UsrsctpStack::read_packets(Udp& udp, int rounds_max) {
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
       const SocketAddress sender = SocketAddress::from(from[i]);
       if (sender.port() == 0) continue;  // nobody can be answered there
-      // Before it was connected, a path's own socket may have got what others sent.
-      const auto path = udp.path != 0 && sender == udp.remote ? std::optional(udp.path)
-                                                              : find_path(udp.port, sender);
-      if (!path) continue;
-      input(*path, Bytes(space_->bytes[i]).first(messages[i].msg_len),
-            segment_of(messages[i].msg_hdr));
+      take(udp, sender, Bytes(space_->bytes[i]).first(messages[i].msg_len),
+           segment_of(messages[i].msg_hdr));
     }
     if (static_cast<std::size_t>(got) < kPacketsPerRead) return false;
   }
   return udp.more = true;
+}
+
+void UsrsctpStack::take(Udp& udp, const SocketAddress& sender, Bytes packets, std::size_t segment) {
+  // Before it was connected, a path's own socket may have got what others sent.
+  const PathId path = udp.path != 0 && sender == udp.remote ? udp.path : id_of(udp.port, sender);
+  if (path != udp.path && !paths_.contains(path)) {
+    passing_ = path;
+    passing_udp_ = udp_[udp.port].get();
+    passing_remote_ = sender;
+  }
+  input(path, packets, segment);
+  passing_ = 0;
 }
 
 // `segment`: the size of each of them but the last, which may be shorter; 0: there is one.
@@ -308,11 +339,7 @@ void UsrsctpStack::input(PathId path, Bytes packets, std::size_t segment) {
     packets = packets.subspan(packet.size());
     if (packet.size() <= kFirstChunkOffset) return;
     ++packets_in_;
-    // The stack looks through all its addresses again and again, so that only who has answered from
-    // where it says it is becomes one of them.
-    const std::byte first_chunk = packet[kFirstChunkOffset];
-    if (first_chunk == kCookieEcho) register_path(path);
-    if (has_timers(first_chunk)) {
+    if (has_timers(packet[kFirstChunkOffset])) {
       catch_up();
       stir();
     }
@@ -321,16 +348,24 @@ void UsrsctpStack::input(PathId path, Bytes packets, std::size_t segment) {
 }
 
 int UsrsctpStack::output(PathId id, const void* packet, std::size_t size) {
-  const auto it = paths_.find(id);
-  if (it == paths_.end()) return EHOSTUNREACH;
-  Path& path = it->second;
+  const Bytes bytes(static_cast<const std::byte*>(packet), size);
+  Udp* udp = nullptr;
+  SocketAddress remote;
+  if (const auto it = paths_.find(id); it != paths_.end()) {
+    udp = it->second.udp;
+    remote = it->second.remote;
+  } else if (id == passing_) {
+    udp = passing_udp_;
+    remote = passing_remote_;
+    // Its cookie was good, so it is where it says it is.
+    if (has_chunk(bytes, kCookieAck)) remember(id, *udp, remote);
+  } else {
+    return EHOSTUNREACH;
+  }
   ++packets_out_;
-  path.last_used = loop_.now();
-  const auto* bytes = static_cast<const std::byte*>(packet);
   if (size <= kFirstChunkOffset || has_timers(bytes[kFirstChunkOffset])) stir();
-  Udp& udp = *path.udp;
-  if (!std::exchange(udp.unsent, true)) unsent_.push_back(&udp);
-  return udp.out->add(path.remote, Bytes(bytes, size)) ? 0 : ENOBUFS;
+  if (!std::exchange(udp->unsent, true)) unsent_.push_back(udp);
+  return udp->out->add(remote, bytes) ? 0 : ENOBUFS;
 }
 
 void UsrsctpStack::send_packets() {
@@ -348,30 +383,34 @@ void UsrsctpStack::send_from(Udp& udp) {
 
 // --- Paths ----------------------------------------------------------------------------------
 
-std::optional<PathId> UsrsctpStack::path_to(UdpPort port, const SocketAddress& remote) {
-  const auto id = find_path(port, remote);
-  if (id) register_path(*id);
+PathId UsrsctpStack::path_to(UdpPort port, const SocketAddress& remote) {
+  const PathId id = id_of(port, remote);
+  const auto it = paths_.find(id);
+  register_path(id, it != paths_.end() ? it->second : remember(id, *udp_[port], remote));
   return id;
 }
 
-std::optional<PathId> UsrsctpStack::find_path(UdpPort port, const SocketAddress& remote) {
+PathId UsrsctpStack::id_of(UdpPort port, const SocketAddress& remote) const {
+  std::array<std::byte, 24> text{};
+  std::size_t used = 4;
+  store_u16(text.data(), static_cast<std::uint16_t>(port));
+  store_u16(text.data() + 2, remote.port());
+  for (const std::byte byte : remote.bytes()) text[used++] = byte;
+  store_u32(text.data() + used, remote.scope());
+  used += 4;
+  const PathId id = path_hash_(Bytes(text).first(used));
+  return id != 0 ? id : 1;
+}
+
+UsrsctpStack::Path& UsrsctpStack::remember(PathId id, Udp& udp, const SocketAddress& remote) {
   const Instant now = loop_.now();
-  if (auto it = path_ids_.find({port, remote}); it != path_ids_.end()) {
-    paths_.at(it->second).last_used = now;
-    return it->second;
-  }
-  if (paths_.size() >= kPathsMax) {
-    if (now - last_sweep_ >= kPathIdleWhenFull) forget_idle_paths(now, kPathIdleWhenFull);
-    if (paths_.size() >= kPathsMax) return std::nullopt;
-  }
-  const PathId id = ++last_path;
-  paths_[id] = {udp_[port].get(), remote, 0, false, now};
-  path_ids_[{port, remote}] = id;
-  return id;
+  unheld_.push_back({id, now});
+  return paths_[id] = {&udp, remote, 0, false, now};
 }
 
-void UsrsctpStack::register_path(PathId id) {
-  Path& path = paths_.at(id);
+// The stack looks through all its addresses again and again, so that only who is known to be where
+// it says it is becomes one of them.
+void UsrsctpStack::register_path(PathId id, Path& path) {
   if (!std::exchange(path.registered, true)) usrsctp_register_address(as_address(id));
 }
 
@@ -386,26 +425,30 @@ SocketAddress UsrsctpStack::local_of(PathId path) const {
 }
 
 void UsrsctpStack::hold(PathId path) {
-  if (auto it = paths_.find(path); it != paths_.end()) ++it->second.holders;
+  const auto it = paths_.find(path);
+  if (it == paths_.end()) return;
+  ++it->second.holders;
+  register_path(path, it->second);
 }
 
 void UsrsctpStack::drop(PathId path) {
   const auto it = paths_.find(path);
-  if (it == paths_.end() || it->second.holders == 0) return;
-  if (--it->second.holders == 0) close_own_socket(path);
+  if (it == paths_.end() || it->second.holders == 0 || --it->second.holders > 0) return;
+  close_own_socket(path);
+  it->second.last_held = loop_.now();
+  unheld_.push_back({path, it->second.last_held});
 }
 
-void UsrsctpStack::forget_idle_paths(Instant now, Duration idle_max) {
-  last_sweep_ = now;
-  for (auto it = paths_.begin(); it != paths_.end();) {
-    const Path& path = it->second;
-    if (path.holders > 0 || now - path.last_used < idle_max) {
-      ++it;
-      continue;
+void UsrsctpStack::forget_unheld_paths(Instant now) {
+  while (!unheld_.empty()) {
+    const Unheld& first = unheld_.front();
+    if (now - first.since < kUnheldMax && unheld_.size() <= kUnheldPathsMax) return;
+    const auto it = paths_.find(first.id);
+    if (it != paths_.end() && it->second.holders == 0 && it->second.last_held == first.since) {
+      if (it->second.registered) usrsctp_deregister_address(as_address(first.id));
+      paths_.erase(it);
     }
-    if (path.registered) usrsctp_deregister_address(as_address(it->first));
-    path_ids_.erase({path.udp->port, path.remote});
-    it = paths_.erase(it);
+    unheld_.pop_front();
   }
 }
 
@@ -453,10 +496,10 @@ void UsrsctpStack::tick() {
     if (late || udp->more) (void)read_packets(*udp, kReadsPerWake);
   }
   if (passed > 0) usrsctp_handle_timers(passed);
-  if (now - last_sweep_ >= kPathIdleMax) forget_idle_paths(now, kPathIdleMax);
   hurried_ = now - last_packet_ < kHurryAfterPacket;
   start_timer(hurried_ ? kFastTick : kSlowTick);
   if (after_time_) after_time_();
+  forget_unheld_paths(now);
   send_packets();
 }
 

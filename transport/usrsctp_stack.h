@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "transport/datagram_batch.h"
 #include "transport/descriptor_reserve.h"
 #include "transport/file_descriptor.h"
+#include "transport/keyed_hash.h"
 #include "transport/loop.h"
 #include "transport/usrsctp_socket.h"
 
@@ -43,14 +45,17 @@ class UsrsctpStack {
   // What the kernel let us have for receiving, if that is less than we asked for.
   std::optional<std::size_t> clipped_buffer(UdpPort port) const { return udp_[port]->clipped; }
 
-  // The path from one of our ports to `remote`, ready for a connect; nullopt: too many are in use.
-  std::optional<PathId> path_to(UdpPort port, const SocketAddress& remote);
+  // The path from one of our ports to `remote`, ready for a connect.
+  PathId path_to(UdpPort port, const SocketAddress& remote);
   // Invalid if there is no such path.
   SocketAddress remote_of(PathId path) const;
   SocketAddress local_of(PathId path) const;
-  // A path that nobody holds is forgotten some time after its last packet.
+  // Anybody can send from any number of addresses. A path is remembered once the stack has accepted
+  // a cookie that came by it, or where we connect; and forgotten some seconds after nobody holds
+  // it.
   void hold(PathId path);
   void drop(PathId path);
+  std::size_t paths() const { return paths_.size(); }
   // A UDP socket for this path alone, connected to the peer, on the same port, until nobody holds
   // the path: the kernel looks up the route once and not for each packet, and no other peer's
   // packets fill its buffer. Where there cannot be one now, nothing changes.
@@ -86,15 +91,11 @@ class UsrsctpStack {
     SocketAddress remote;
     unsigned holders = 0;
     bool registered = false;  // with the stack, as an address of ours
-    Instant last_used{};
+    Instant last_held{};      // while nobody holds it
   };
-  struct PathKey {
-    UdpPort port;
-    SocketAddress remote;
-    bool operator==(const PathKey&) const = default;
-  };
-  struct PathKeyHash {
-    std::size_t operator()(const PathKey& key) const { return key.remote.hash() * 31 + key.port; }
+  struct Unheld {
+    PathId id = 0;
+    Instant since{};
   };
   struct PacketSpace;
   friend struct UsrsctpCallbacks;
@@ -105,6 +106,7 @@ class UsrsctpStack {
   static void set_offload(Udp& udp, bool on);
   void on_udp(Udp& udp, PollEvents events);
   bool read_packets(Udp& udp, int rounds_max);
+  void take(Udp& udp, const SocketAddress& sender, Bytes packets, std::size_t segment);
   void input(PathId path, Bytes packets, std::size_t segment);
   int output(PathId path, const void* packet, std::size_t size);
   static void send_from(Udp& udp);
@@ -113,9 +115,10 @@ class UsrsctpStack {
   std::uint32_t take_time(Instant now);
   void start_timer(Duration after);
   void stir();
-  std::optional<PathId> find_path(UdpPort port, const SocketAddress& remote);
-  void register_path(PathId id);
-  void forget_idle_paths(Instant now, Duration idle_max);
+  PathId id_of(UdpPort port, const SocketAddress& remote) const;
+  Path& remember(PathId id, Udp& udp, const SocketAddress& remote);
+  void register_path(PathId id, Path& path);
+  void forget_unheld_paths(Instant now);
 
   Loop& loop_;
   std::function<void()> after_input_, after_time_;
@@ -124,16 +127,20 @@ class UsrsctpStack {
   std::vector<std::unique_ptr<Udp>> closing_;  // at the next tick, outside their callbacks
   DescriptorReserve reserve_;
   std::vector<Udp*> unsent_;  // have got packets since send_packets()
+  KeyedHash path_hash_;
   std::unordered_map<PathId, Path> paths_;
-  std::unordered_map<PathKey, PathId, PathKeyHash> path_ids_;
+  std::deque<Unheld> unheld_;  // the longest first; some may be held again, or be gone
+  // Whose packet the stack has in hand, where nothing is remembered of it.
+  PathId passing_ = 0;
+  Udp* passing_udp_ = nullptr;
+  SocketAddress passing_remote_;
   std::unique_ptr<PacketSpace> space_;
   std::uint64_t packets_in_ = 0, packets_out_ = 0;
 
   Instant ticked_{};       // up to here the stack was told the time
   Instant due_{};          // the next tick
   Instant last_packet_{};  // in or out
-  Instant last_sweep_{};
-  bool hurried_ = false;  // the timer runs at its fast pace
+  bool hurried_ = false;   // the timer runs at its fast pace
   Timer timer_;
 };
 

@@ -129,19 +129,16 @@ Result<std::vector<UsrsctpStack::UdpPort>> UsrsctpTransport::open_udp(
       addresses.push_back(*address);
     }
   }
-  const bool any = addresses.empty();
-  if (any) {
-    addresses = {SocketAddress::any(AF_INET, config.udp_encapsulation_port),
-                 SocketAddress::any(AF_INET6, config.udp_encapsulation_port)};
+  if (addresses.empty()) {
+    addresses = {SocketAddress::any(AF_INET, config.udp_encapsulation_port)};
+    if (has_ipv6())
+      addresses.push_back(SocketAddress::any(AF_INET6, config.udp_encapsulation_port));
   }
   std::vector<UsrsctpStack::UdpPort> ports;
   for (const SocketAddress& address : addresses) {
     auto port = stack_->open_udp(address, config.udp_segmentation_offload);
-    if (port) {
-      ports.push_back(*port);
-    } else if (!any || ports.empty()) {  // a machine without IPv6 is no error
-      return tl::unexpected(port.error());
-    }
+    if (!port) return tl::unexpected(port.error());
+    ports.push_back(*port);
   }
   return ports;
 }
@@ -253,9 +250,7 @@ std::optional<PathId> UsrsctpTransport::path_to(const Endpoint& endpoint, const 
     }
     for (const auto port : endpoint.udp) {
       if (stack_->udp_address(port).family() != address->family()) continue;
-      if (auto path = stack_->path_to(port, *address)) return path;
-      why = "too many paths";
-      return std::nullopt;
+      return stack_->path_to(port, *address);
     }
     why = "the endpoint has no address of the family of " + text;
   }

@@ -50,6 +50,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   static bool made(const DetachedAssociation& cargo);
 
   std::size_t peeled_count() const { return peeled_; }
+  std::size_t paths() const { return stack_ ? stack_->paths() : 0; }
 
  private:
   struct Endpoint {

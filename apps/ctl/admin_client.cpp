@@ -14,6 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "apps/runtime/printable.h"
+
 namespace siglane::ctl {
 
 namespace {
@@ -121,7 +123,8 @@ Result<admin::Response> AdminClient::ask(const admin::Request& request, Duration
   if (!response.ParseFromString(message)) {
     return tl::unexpected(complaint("the answer is not of this API"));
   }
-  if (response.has_error()) return tl::unexpected(complaint(response.error().text()));
+  if (response.has_error())
+    return tl::unexpected(complaint(runtime::printable(response.error().text(), "")));
   return response;
 }
 

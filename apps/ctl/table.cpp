@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "apps/runtime/printable.h"
+
 namespace siglane::ctl {
 
 namespace {
@@ -17,6 +19,11 @@ std::string fitted(std::string_view cell, std::size_t width, bool right) {
 }
 
 }  // namespace
+
+void Table::add(std::vector<std::string> cells) {
+  for (std::string& cell : cells) cell = runtime::printable(cell, "");
+  rows_.push_back(std::move(cells));
+}
 
 void Table::drop(std::string_view title) {
   for (std::size_t i = 0; i < columns_.size(); ++i) {

@@ -20,8 +20,9 @@ class Table {
 
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 
-  // As many cells as columns.
-  void add(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  // As many cells as columns. What is not printable ASCII in them is escaped: a cell neither ends
+  // its line nor tells the terminal anything, and is as wide as its bytes are many.
+  void add(std::vector<std::string> cells);
   // Leaves out a column.
   void drop(std::string_view title);
   // Lines without trailing blanks, each ended by a line break.

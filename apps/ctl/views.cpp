@@ -9,6 +9,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include "apps/ctl/table.h"
+#include "apps/runtime/printable.h"
 
 namespace siglane::ctl {
 
@@ -37,8 +38,32 @@ std::string placement_text(const admin::Association& row) {
   }
 }
 
+// A node's strings are printable already, and stay as they are; whatever else may sit at the socket
+// gets nothing past this.
+std::string shown(std::string_view text) {
+  return runtime::printable(text, "");
+}
+
+// As in a node's log: in quotes where a blank or a mark of the line itself would mislead.
+std::string shown_value(const std::string& value) {
+  if (value.find_first_of(" =\"\\") == value.npos) return shown(value);
+  return '"' + runtime::printable(value, "\"") + '"';
+}
+
 std::string or_dash(const std::string& text) {
   return text.empty() ? "-" : text;
+}
+
+// "2m05s ago: the peer disconnects: BUSY (no connect for 2m55s)"
+std::string last_closed(const admin::Peer& peer, std::int64_t now_unix_ms) {
+  std::string text;
+  if (!peer.last_closed_why().empty()) {
+    text = age_text(now_unix_ms - peer.last_closed_unix_ms()) + " ago: " + peer.last_closed_why();
+  }
+  if (peer.held_off_until_unix_ms() > now_unix_ms) {
+    text += " (no connect for " + age_text(peer.held_off_until_unix_ms() - now_unix_ms) + ")";
+  }
+  return text;
 }
 
 struct Row {
@@ -140,7 +165,8 @@ std::string peers_view(const std::vector<admin::Response>& nodes, std::size_t wi
                {"FOR", true},
                {"PIN"},
                {"CONNECTS", false, 10},
-               {"ADDRESSES", false, 15}});
+               {"ADDRESSES", false, 15},
+               {"LAST CLOSED", false, 20}});
   for (const admin::Response& node : nodes) {
     for (const admin::Peer& peer : node.peers().peer()) {
       std::string addresses;
@@ -154,7 +180,7 @@ std::string peers_view(const std::vector<admin::Response>& nodes, std::size_t wi
            !peer.configured()            ? "unknown"
            : peer.connect_from().empty() ? "to us"
                                          : "from " + peer.connect_from(),
-           or_dash(addresses)});
+           or_dash(addresses), or_dash(last_closed(peer, node.time_unix_ms()))});
     }
   }
   return finish(std::move(table), nodes.size(), width_max);
@@ -232,16 +258,14 @@ std::string facts_view(const std::vector<admin::Response>& nodes) {
   std::string text;
   for (const auto& [node, fact] : lines) {
     text += utc(fact->unix_ms());
-    if (nodes.size() > 1) text += " " + node->node();
-    text += fmt::format(" {} {}", fact->severity(), fact->kind());
+    if (nodes.size() > 1) text += " " + shown(node->node());
+    text += fmt::format(" {} {}", shown(fact->severity()), shown(fact->kind()));
     if (fact->association() != 0) text += fmt::format(" association={}", fact->association());
     bool named = fact->peer().empty();
     for (const auto& field : fact->field()) named = named || field.key() == "peer";
-    if (!named) text += " peer=" + fact->peer();
+    if (!named) text += " peer=" + shown_value(fact->peer());
     for (const auto& field : fact->field()) {
-      const bool blank = field.value().find(' ') != std::string::npos;
-      text += fmt::format(" {}={}{}{}", field.key(), blank ? "\"" : "", field.value(),
-                          blank ? "\"" : "");
+      text += fmt::format(" {}={}", shown(field.key()), shown_value(field.value()));
     }
     text += "\n";
   }
@@ -254,9 +278,12 @@ std::string json_view(const std::vector<admin::Response>& nodes) {
   options.preserve_proto_field_names = true;
   std::string text;
   for (const admin::Response& node : nodes) {
-    // Cannot fail: strings are ASCII by the node's promise; otherwise the line is left out.
+    // Cannot fail: a message with a string that is not UTF-8 was refused when it came. What is not
+    // printable ASCII stands in strings only, where JSON has the same escapes.
     std::string line;
-    if (google::protobuf::util::MessageToJsonString(node, &line, options).ok()) text += line + "\n";
+    if (google::protobuf::util::MessageToJsonString(node, &line, options).ok()) {
+      text += shown(line) + "\n";
+    }
   }
   return text;
 }

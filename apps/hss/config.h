@@ -9,22 +9,30 @@
 
 namespace siglane::hss {
 
-// The "hss" section of the config.
+// The "hss" section of the config. A relative path in it begins beside the file.
 struct HssConfig {
   SqliteStoreConfig database;
   runtime::StoreThreadConfig store;
   HssApplicationConfig application;
-  // Imported at every start (what is state is kept); empty: none. In the file, a relative path
-  // begins beside the file; the database's begins in the working directory.
+  // Imported at every start (what is state is kept); empty: none.
   std::string subscribers;
 };
 
 HssConfig read_hss_config(const runtime::ObjectReader& root);
+// Serving realms that no peer can speak for.
+void check_serving_realms(const runtime::ObjectReader& root, const HssConfig& config,
+                          const diameter::DiameterConfig& diameter);
 
-// The store, open, with the config's subscribers in it.
-Result<std::unique_ptr<SubscriberStore>> open_store(const HssConfig& config);
+// The store, open, with the config's subscribers in it, but for those in `warning`.
+struct OpenedStore {
+  std::unique_ptr<SubscriberStore> store;
+  std::string warning;  // empty: all of them
+};
+Result<OpenedStore> open_store(const HssConfig& config);
 
-// Reads an import file into the store; how many subscribers it held.
-Result<std::size_t> import_file(const std::string& file, SubscriberStore& store);
+// Reads an import file into the store.
+Result<Imported> import_file(const std::string& file, SubscriberStore& store);
+// What of it was not imported, in a sentence; empty: nothing.
+std::string text_of_failures(const std::string& file, const Imported& imported);
 
 }  // namespace siglane::hss

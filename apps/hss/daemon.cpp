@@ -6,6 +6,7 @@
 
 #include "apps/hss/subscriber_file.h"
 #include "apps/runtime/diameter_config.h"
+#include "apps/runtime/key_files.h"
 #include "protocols/diameter/constants.h"
 #include "protocols/diameter/module.h"
 
@@ -22,6 +23,7 @@ void HssDaemon::read(const runtime::ObjectReader& root, runtime::NodeConfig& nod
   diameter_ = runtime::read_diameter_config(root, node);
   diameter_.applications = {{diameter::application::s6a, diameter::vendor::tgpp}};
   config_ = read_hss_config(root);
+  if (!node.admission.accept_unknown_peers) check_serving_realms(root, config_, diameter_);
   if (!database_.empty()) config_.database.path = database_;
   if (config_.subscribers.empty()) return;
   // What a start would stumble over, before it is a start.
@@ -34,23 +36,46 @@ Result<void> HssDaemon::check() {
   return diameter::check(diameter_);
 }
 
+std::vector<std::string> HssDaemon::warnings() {
+  std::vector<std::string> warnings;
+  const auto look_at = [&](const char* what, const std::string& file) {
+    if (auto warning = runtime::exposed_key_file(what, file)) warnings.push_back(*warning);
+  };
+  look_at("database", config_.database.path);
+  look_at("write-ahead log", config_.database.path + "-wal");
+  if (!config_.subscribers.empty()) look_at("subscribers file", config_.subscribers);
+  if (!import_.empty()) look_at("subscribers file", import_);
+  return warnings;
+}
+
 std::optional<int> HssDaemon::instead_of_running() {
   if (import_.empty()) return std::nullopt;
   auto store = open_sqlite_store(config_.database);
-  auto imported =
-      store ? import_file(import_, **store) : Result<std::size_t>(tl::unexpected(store.error()));
+  const auto imported =
+      store ? import_file(import_, **store) : Result<Imported>(tl::unexpected(store.error()));
+  for (const std::string& warning : warnings()) {
+    std::fprintf(stderr, "warning: %s\n", warning.c_str());
+  }
   if (!imported) {
     std::fprintf(stderr, "%s\n", imported.error().what.c_str());
     return 1;
   }
-  std::printf("%s: %zu subscribers imported\n", config_.database.path.c_str(), *imported);
-  return 0;
+  std::printf("%s: %zu subscribers imported\n", config_.database.path.c_str(),
+              imported->subscribers);
+  if (imported->failed == 0) return 0;
+  std::fprintf(stderr, "%s\n", text_of_failures(import_, *imported).c_str());
+  return 1;
 }
 
 Result<void> HssDaemon::build(runtime::NodeBuilder& builder) {
-  auto store = open_store(config_);
-  if (!store) return tl::unexpected(store.error());
-  builder.use_store(std::move(*store), config_.store);
+  // Two nodes on one database would each know half of the MMEs.
+  auto lock = runtime::FileLock::take(config_.database.path);
+  if (!lock) return tl::unexpected(lock.error());
+  lock_ = std::move(*lock);
+  auto opened = open_store(config_);
+  if (!opened) return tl::unexpected(opened.error());
+  if (!opened->warning.empty()) builder.warn(std::move(opened->warning));
+  builder.use_store(std::move(opened->store), config_.store);
   auto& module = builder.add_module(std::make_unique<diameter::DiameterModule>(diameter_));
   builder.on_shard([this, &module](const runtime::ShardSetUp& at) -> Result<void> {
     const AssociationId id = at.shard.add_coordinator(

@@ -1,9 +1,11 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/hss/config.h"
 #include "apps/runtime/daemon.h"
+#include "apps/runtime/file_lock.h"
 #include "protocols/diameter/config.h"
 
 namespace siglane::hss {
@@ -18,6 +20,7 @@ class HssDaemon final : public runtime::Daemon {
   void add_options(CLI::App& app) override;
   void read(const runtime::ObjectReader& root, runtime::NodeConfig& node) override;
   Result<void> check() override;
+  std::vector<std::string> warnings() override;
   // `--import FILE`, also beside a node that runs on the same database.
   std::optional<int> instead_of_running() override;
   Result<void> build(runtime::NodeBuilder& builder) override;
@@ -28,6 +31,7 @@ class HssDaemon final : public runtime::Daemon {
   std::string database_, import_;  // from the command line; empty: not given
   diameter::DiameterConfig diameter_;
   HssConfig config_;
+  runtime::FileLock lock_;  // of the database; outlives the node that build() makes
 };
 
 }  // namespace siglane::hss

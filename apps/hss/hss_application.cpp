@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "apps/hss/subscription_data.h"
+#include "protocols/diameter/error_text.h"
 #include "protocols/diameter/text.h"
 
 namespace siglane::hss {
@@ -31,8 +32,21 @@ constexpr std::uint32_t kUePurgedInMme = 1u << 0;
 constexpr std::uint32_t kFreezeMTmsi = 1u << 0;
 // CLR-Flags, §7.3.152: the cancellation is for the MME, not an SGSN in the same node.
 constexpr std::uint32_t kClrS6aIndicator = 1u << 0;
+
+constexpr DropReason kTooBusy{
+    "hss.store_full",
+    "the store's queue, or the peer's share of it, is full: answered with "
+    "DIAMETER_TOO_BUSY"};
+constexpr DropReason kStoreFails{"hss.store_fails",
+                                 "the store failed: answered with DIAMETER_UNABLE_TO_COMPLY"};
+constexpr DropReason kDamagedData{"hss.damaged_data",
+                                  "the subscriber's data are damaged: answered with "
+                                  "DIAMETER_UNABLE_TO_COMPLY"};
 // RFC 1035 §2.3.4: an FQDN has at most 255 octets.
 constexpr std::size_t kIdentityBytesMax = 255;
+
+constexpr DropReason kNotAServingRealm{
+    "hss.not_a_serving_realm", "hss.serving_realms does not allow the realm or its network"};
 
 void add_vendor_application(MessageBuilder& message) {
   message.group(avp::vendor_specific_application_id, [&] {
@@ -106,6 +120,14 @@ struct HssApplication::Completed {
   const RequestParcel& request;
   const MessageView message;
   const Imsi& imsi;
+
+  // "Update-Location for 001010000000001"
+  std::string text() const {
+    const auto* command = diameter::dictionary().find(message.command());
+    return std::string(command != nullptr ? command->def.name : "a request") + " for " +
+           std::string(imsi.text());
+  }
+  std::string peer() const { return request.peer ? *request.peer : std::string(); }
 };
 
 HssApplication::HssApplication(const diameter::DiameterModule& module, std::uint64_t seed,
@@ -124,9 +146,7 @@ void HssApplication::on_request(RequestPtr request, const MessageView& message, 
     const auto imsi = Imsi::parse(user->text());
     if (!imsi) return refuse(in, result::invalid_avp_value, *user, out);
     if (!read(in, operation, out)) return;
-    std::size_t& with_store = asked_[request->origin];
-    if (with_store >= config_.asked_per_connection_max) return answer_too_busy(*request, out);
-    ++with_store;
+    keep_for_answer(*request, {&avp::supported_features, &avp::ulr_flags}, out);
     auto asked = std::make_unique<StoreRequest>();
     asked->imsi = *imsi;
     asked->operation = std::move(operation);
@@ -162,11 +182,7 @@ bool HssApplication::read(const Incoming& in, GetVectors& operation, Outbox& out
   }
   // §5.2.3.1.3: not every realm's nodes may have vectors for every network. K_ASME binds a vector
   // to the network; this keeps one network from asking for what it would use in another's name.
-  if (!may_serve(in, operation.visited)) {
-    out.count(Counter::hss_denied);
-    reject(in.request, result::authorization_rejected, out);
-    return false;
-  }
+  if (!may_serve(in, &operation.visited, out)) return false;
   const std::uint32_t count = wanted->get(avp::number_of_requested_vectors).value_or(1);
   operation.count = std::clamp(count, 1u, config_.vectors_max);
   return read_resynchronisation(in, operation, out);
@@ -201,14 +217,25 @@ bool HssApplication::read_resynchronisation(const Incoming& in, GetVectors& oper
   return true;
 }
 
-bool HssApplication::may_serve(const Incoming& in, const Plmn& visited) const {
+// The Origin-Realm is one that the peer may speak for: its session has seen to that.
+bool HssApplication::may_serve(const Incoming& in, const Plmn* visited, Outbox& out) {
   if (config_.serving_realms.empty()) return true;
   const std::string_view realm = in.message.get(avp::origin_realm).value_or("");
-  for (const ServingRealm& serving : config_.serving_realms) {
-    if (!diameter::same_identity(serving.origin_realm, realm)) continue;
-    const auto& plmns = serving.visited_plmns;
-    return std::find(plmns.begin(), plmns.end(), visited) != plmns.end();
+  const auto serving = std::find_if(
+      config_.serving_realms.begin(), config_.serving_realms.end(),
+      [&](const ServingRealm& one) { return diameter::same_identity(one.origin_realm, realm); });
+  const bool listed = serving != config_.serving_realms.end();
+  if (listed && (visited == nullptr || std::ranges::count(serving->visited_plmns, *visited) != 0)) {
+    return true;
   }
+  const std::string why =
+      "realm " + diameter::excerpt(realm) +
+      (listed ? " may not serve Visited-PLMN-Id " + digits_of(*visited) + " by hss.serving_realms"
+              : " is not in hss.serving_realms");
+  out.count(Counter::hss_denied);
+  out.drop(kNotAServingRealm, diameter::command_text(in.message) + ": " + why,
+           diameter::peer_name(this->config(), in.request));
+  reject(in.request, result::authorization_rejected, out);
   return false;
 }
 
@@ -235,6 +262,7 @@ bool HssApplication::read(const Incoming& in, UpdateLocation& operation, Outbox&
       return false;
     }
   }
+  if (!may_serve(in, &operation.visited, out)) return false;
   operation.mme = {std::string(host->text()), std::string(realm->text())};
   operation.rat = *rat;
   return true;
@@ -244,6 +272,7 @@ bool HssApplication::read(const Incoming& in, UpdateLocation& operation, Outbox&
 bool HssApplication::read(const Incoming& in, PurgeUe& operation, Outbox& out) {
   const auto host = in.message.get(avp::origin_host);
   if (!host) return refuse_missing(in, avp::origin_host, out), false;
+  if (!may_serve(in, nullptr, out)) return false;
   // A combined MME/SGSN may have purged the UE on its SGSN side only: then no MME did, and the
   // empty host is never a serving MME's.
   const std::uint32_t flags = in.message.get(avp::pur_flags).value_or(kUePurgedInMme);
@@ -262,35 +291,28 @@ bool HssApplication::read_visited(const Incoming& in, Plmn& visited, Outbox& out
 void HssApplication::on_store_completion(ParcelPtr completion, Instant, Outbox& out) {
   auto& asked = static_cast<StoreRequest&>(*completion);
   const auto& request = static_cast<const RequestParcel&>(*asked.cause);
-  if (const auto by = asked_.find(request.origin); by != asked_.end() && --by->second == 0) {
-    asked_.erase(by);
-  }
   const Completed done{request, request.view(), asked.imsi};
   std::visit([&](const auto& result) { answer(done, result, out); }, asked.result);
 }
 
-void HssApplication::answer_too_busy(const RequestParcel& request, Outbox& out) {
-  out.count(Counter::hss_too_busy);
-  reject(request, result::too_busy, out);
-}
-
 void HssApplication::answer(const Completed& done, const NotRun&, Outbox& out) {
-  answer_too_busy(done.request, out);
+  out.count(Counter::hss_too_busy);
+  out.drop(kTooBusy, done.text(), done.peer());
+  reject(done.request, result::too_busy, out);
 }
 
 void HssApplication::answer(const Completed& done, const StoreFailure& failure, Outbox& out) {
   out.count(Counter::hss_store_failures);
-  note_store(true, failure.what, out);
+  out.drop(failure.of_this_subscriber ? kDamagedData : kStoreFails,
+           done.text() + ": " + failure.what, done.peer());
   reject(done.request, result::unable_to_comply, out);
 }
 
 void HssApplication::answer(const Completed& done, Denial denial, Outbox& out) {
-  note_store(false, {}, out);
   deny({done.request, done.message}, denial, out);
 }
 
 void HssApplication::answer(const Completed& done, const VectorsMade& made, Outbox& out) {
-  note_store(false, {}, out);
   out.count(Counter::hss_vectors_sent, made.count);
   if (made.resynchronised) out.count(Counter::hss_resynchronisations);
   MessageBuilder answer = begin(done.message, out);
@@ -311,7 +333,6 @@ void HssApplication::answer(const Completed& done, const VectorsMade& made, Outb
 }
 
 void HssApplication::answer(const Completed& done, const LocationUpdated& updated, Outbox& out) {
-  note_store(false, {}, out);
   MessageBuilder answer = begin(done.message, out);
   answer.add(avp::ula_flags, kSeparationIndication);
   // §7.3.7: "If the subscription data has changed in the HSS after the last successful update of
@@ -325,7 +346,6 @@ void HssApplication::answer(const Completed& done, const LocationUpdated& update
 }
 
 void HssApplication::answer(const Completed& done, const Purged& purged, Outbox& out) {
-  note_store(false, {}, out);
   MessageBuilder answer = begin(done.message, out);
   answer.add(avp::pua_flags, purged.serving ? kFreezeMTmsi : 0u);
   reply(done.request, std::move(answer), out);
@@ -388,6 +408,8 @@ void HssApplication::refuse(const Incoming& in, ResultCode result,
   Violation violation;
   violation.offset = static_cast<std::size_t>(offending.raw().data() - in.message.bytes().data());
   violation.result = result;
+  violation.what = result == result::invalid_avp_length ? "has a wrong length"
+                                                        : "has a value that is not possible here";
   violation.offending = offending.raw();
   reject(in.request, result, out, &violation);
 }
@@ -396,16 +418,9 @@ void HssApplication::refuse_missing(const Incoming& in, const diameter::AvpDef& 
                                     Outbox& out) {
   Violation violation;
   violation.result = result::missing_avp;
+  violation.what = "is missing";
   violation.example = &missing;
   reject(in.request, result::missing_avp, out, &violation);
-}
-
-// A store that fails is announced once, and once when it works again.
-void HssApplication::note_store(bool failing, const std::string& why, Outbox& out) {
-  if (failing == store_failing_) return;
-  store_failing_ = failing;
-  out.announce(fact::Notice{failing ? "the subscriber store fails: " + why
-                                    : "the subscriber store works again"});
 }
 
 }  // namespace siglane::hss

@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "apps/hss/subscriber_store.h"
@@ -10,7 +9,7 @@
 
 namespace siglane::hss {
 
-// The networks that serving nodes of a realm may get authentication vectors for.
+// The networks for which serving nodes of a realm may get authentication vectors and locations.
 struct ServingRealm {
   std::string origin_realm;
   std::vector<Plmn> visited_plmns;
@@ -19,9 +18,6 @@ struct ServingRealm {
 struct HssApplicationConfig {
   unsigned vectors_max = kVectorsMax;        // in one AIA, whatever was asked for: 1 to kVectorsMax
   std::vector<ServingRealm> serving_realms;  // empty: any realm, any network
-  // Of one connection's requests, so many may be with the store; more are told too_busy. So who
-  // floods takes no more than its share of the store's queue.
-  std::size_t asked_per_connection_max = 512;
 };
 
 // The HSS of TS 29.272: Authentication-Information, Update-Location and Purge-UE towards MMEs over
@@ -49,10 +45,10 @@ class HssApplication final : public diameter::Application {
   bool read(const Incoming& in, PurgeUe& operation, Outbox& out);
   bool read_visited(const Incoming& in, Plmn& visited, Outbox& out);
   bool read_resynchronisation(const Incoming& in, GetVectors& operation, Outbox& out);
-  bool may_serve(const Incoming& in, const Plmn& visited) const;
+  // Whether nodes of the request's realm may ask at all, and for that network. false: refused.
+  bool may_serve(const Incoming& in, const Plmn* visited, Outbox& out);
 
   // Each answers for its result.
-  void answer_too_busy(const diameter::RequestParcel& request, Outbox& out);
   void answer(const Completed& done, const NotRun& result, Outbox& out);
   void answer(const Completed& done, const StoreFailure& result, Outbox& out);
   void answer(const Completed& done, Denial result, Outbox& out);
@@ -67,12 +63,9 @@ class HssApplication final : public diameter::Application {
               Outbox& out);
   void refuse_missing(const Incoming& in, const diameter::AvpDef& missing, Outbox& out);
   void cancel_location(const Imsi& imsi, const ServingNode& mme, Outbox& out);
-  void note_store(bool failing, const std::string& why, Outbox& out);
 
   HssApplicationConfig config_;
   std::uint64_t next_session_;
-  bool store_failing_ = false;                            // as last announced
-  std::unordered_map<AssociationId, std::size_t> asked_;  // with the store, by connection
 };
 
 }  // namespace siglane::hss

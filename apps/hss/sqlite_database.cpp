@@ -41,6 +41,9 @@ Step Statement::Use::step() {
 bool Statement::Use::null(int column) const {
   return sqlite3_column_type(statement_, column) == SQLITE_NULL;
 }
+bool Statement::Use::is_integer(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_INTEGER;
+}
 std::int64_t Statement::Use::integer(int column) const {
   return sqlite3_column_int64(statement_, column);
 }
@@ -106,6 +109,20 @@ std::optional<std::string> Database::text(std::string_view sql) {
 
 bool Database::in_transaction() const {
   return sqlite3_get_autocommit(database_.get()) == 0;
+}
+
+Database::Failure Database::last_failure() const {
+  switch (sqlite3_errcode(database_.get()) & 0xff) {
+    case SQLITE_CONSTRAINT:
+      return Failure::of_statement;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return Failure::of_page;
+    case SQLITE_IOERR:
+      return Failure::of_disk;
+    default:
+      return Failure::other;
+  }
 }
 
 void Database::roll_back() {

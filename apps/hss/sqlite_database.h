@@ -38,6 +38,7 @@ class Statement {
     bool done() { return step() == Step::done; }
 
     bool null(int column) const;  // from 0
+    bool is_integer(int column) const;
     std::int64_t integer(int column) const;
     std::string_view text(int column) const;
     Bytes blob(int column) const;
@@ -73,6 +74,14 @@ class Database {
   // Ends a transaction if one is open still.
   void roll_back();
 
+  // What the last failure means for its transaction.
+  enum class Failure {
+    of_statement,  // a constraint did not hold: the statement alone was undone
+    of_page,       // a page is damaged: SQLite writes nothing more until all is rolled back
+    of_disk,       // or one sector of it: SQLite has rolled back, or will have to
+    other,
+  };
+  Failure last_failure() const;
   // What failed last, in SQLite's words.
   std::string error() const;
 

@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 #include <unistd.h>
 
+#include "apps/hss/database_files.h"
 #include "apps/hss/sqlite_database.h"
 #include "apps/hss/subscription_json.h"
 #include "protocols/diameter/text.h"
@@ -45,6 +46,11 @@ ALTER TABLE subscriber
 PRAGMA user_version = 2;
 )sql";
 
+// How often a group begins anew without a request that spoilt its transaction, after all whose data
+// cannot be read were sorted out at once.
+constexpr unsigned kNewBeginningsMax = 8;
+constexpr std::size_t kMsisdnDigitsMax = 15;
+
 template <class Array>
 bool copy_exactly(Bytes from, Array& to) {
   if (from.size() != to.size()) return false;
@@ -52,18 +58,26 @@ bool copy_exactly(Bytes from, Array& to) {
   return true;
 }
 
+bool is_msisdn(std::string_view text) {
+  return text.size() <= kMsisdnDigitsMax &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
 class SqliteStore final : public SubscriberStore {
  public:
-  SqliteStore(SqliteStoreConfig config, Database database, Aes128 aes, KasmeDerivation derivation)
+  SqliteStore(SqliteStoreConfig config, Database database, DatabaseFiles files, Aes128 aes,
+              KasmeDerivation derivation)
       : config_(std::move(config)),
         database_(std::move(database)),
+        files_(std::move(files)),
         aes_(std::move(aes)),
         derivation_(std::move(derivation)) {}
 
   Result<void> prepare();
 
-  bool run(std::span<const ParcelPtr> group) override;
-  Result<void> import(std::span<const Subscriber> subscribers) override;
+  Result<void> run(std::span<const ParcelPtr> group) override;
+  Result<void> look() override;
+  Result<Imported> import(std::span<const Subscriber> subscribers) override;
   Result<std::uint64_t> subscriber_count() override;
 
  private:
@@ -79,24 +93,45 @@ class SqliteStore final : public SubscriberStore {
     bool mme_has_data = false;  // as it is provisioned now
   };
 
-  // nullopt: the database failed, and so does the group.
-  std::optional<StoreResult> run_one(const StoreRequest& request);
-  std::optional<StoreResult> run(const GetVectors& operation, const Imsi& imsi, Row& row);
-  std::optional<StoreResult> run(const UpdateLocation& operation, const Imsi& imsi, Row& row);
-  std::optional<StoreResult> run(const PurgeUe& operation, const Imsi& imsi, Row& row);
+  // What a subscriber subscribed to; null: `damage` says why not.
+  struct Subscribed {
+    std::shared_ptr<const Subscription> subscription;
+    std::string damage;
+  };
+  using Requests = std::span<const ParcelPtr>;
 
-  enum class Found { yes, no, failed };
-  Found find(const Imsi& imsi, Row& row);
-  Result<std::shared_ptr<const Subscription>> subscription(std::int64_t id);
-  std::optional<std::int64_t> keep_subscription(const Subscription& subscription);
-  bool import_one(const Subscriber& subscriber);
+  // An error everywhere below is SQLite's; damaged data are a StoreFailure, and nothing was
+  // written.
+  Result<void> attempt(Requests group);
+  Result<void> fail(Requests group, std::string why);
+  bool settle_unreadable(Requests group);
+
+  Result<StoreResult> run_one(const StoreRequest& request);
+  Result<StoreResult> run(const GetVectors& operation, const Imsi& imsi, Row& row);
+  Result<StoreResult> run(const UpdateLocation& operation, const Imsi& imsi, Row& row);
+  Result<StoreResult> run(const PurgeUe& operation, const Imsi& imsi, Row& row);
+
+  // A value: the row cannot be had, and that is the result.
+  Result<std::optional<StoreResult>> find(const Imsi& imsi, Row& row);
+  Result<Subscribed> subscription(std::int64_t id);
+  Result<void> readable(const StoreRequest& request);
+
+  Result<void> import_but(std::span<const Subscriber> subscribers,
+                          const std::vector<bool>& left_out, Imported& imported);
+  Result<void> import_one(const Subscriber& subscriber);
+  Result<std::int64_t> keep_subscription(const Subscription& subscription);
+  Result<void> done(Statement::Use& statement);
+  StoreFailure damaged(const Imsi& imsi, const std::string& what) const;
 
   SqliteStoreConfig config_;
   Database database_;
+  DatabaseFiles files_;
   Statement begin_, commit_, find_, set_sqn_, set_mme_, set_purged_;
   Statement find_subscription_, keep_subscription_, subscription_id_, upsert_, count_;
   Aes128 aes_;
   KasmeDerivation derivation_;
+  std::vector<bool> settled_;  // of a group: failed for good, whatever becomes of the others
+  std::optional<std::size_t> spoiler_;  // the request that ended the last attempt
   // By row id. What an id means never changes: other data is another row.
   std::unordered_map<std::int64_t, std::shared_ptr<const Subscription>> subscriptions_;
 };
@@ -133,42 +168,108 @@ Result<void> SqliteStore::prepare() {
   return {};
 }
 
-// One transaction for all of them; COMMIT returns after the write-ahead log is on disk.
-bool SqliteStore::run(std::span<const ParcelPtr> group) {
-  bool good = begin_.use().done();
-  for (std::size_t i = 0; good && i < group.size(); ++i) {
-    auto& request = static_cast<StoreRequest&>(*group[i]);
-    std::optional<StoreResult> result = run_one(request);
-    good = result.has_value();
-    if (good) request.result = std::move(*result);
+// A request that meets damaged data fails alone, and the others commit. Where SQLite itself failed,
+// the group begins anew: first without those whose data cannot be read, then without the one that
+// spoilt it.
+Result<void> SqliteStore::run(Requests group) {
+  settled_.assign(group.size(), false);
+  if (const auto there = files_.check(); !there) return fail(group, there.error().what);
+  auto committed = attempt(group);
+  if (!committed && spoiler_ && settle_unreadable(group)) committed = attempt(group);
+  for (unsigned n = 0; n < kNewBeginningsMax && !committed && spoiler_; ++n) {
+    settled_[*spoiler_] = true;
+    committed = attempt(group);
   }
-  good = good && commit_.use().done();
-  if (good) return true;
+  return committed ? committed : fail(group, config_.path + ": " + committed.error().what);
+}
 
-  const std::string why = database_.error();
-  database_.roll_back();
-  for (const ParcelPtr& parcel : group) {
-    static_cast<StoreRequest&>(*parcel).result = StoreFailure{why};
+Result<void> SqliteStore::fail(Requests group, std::string why) {
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    if (!settled_[i]) static_cast<StoreRequest&>(*group[i]).result = StoreFailure{why};
   }
+  return failure(std::move(why));
+}
+
+// One transaction for all that are not settled; COMMIT returns after the write-ahead log is on
+// disk. An error: nothing was changed.
+Result<void> SqliteStore::attempt(Requests group) {
+  spoiler_.reset();
+  const auto failed = [this] {
+    const std::string why = database_.error();
+    database_.roll_back();
+    return failure(why);
+  };
+  if (!begin_.use().done()) return failed();
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    if (settled_[i]) continue;
+    auto& request = static_cast<StoreRequest&>(*group[i]);
+    auto result = run_one(request);
+    if (result) {
+      request.result = std::move(*result);
+      continue;
+    }
+    const auto failure = database_.last_failure();
+    request.result = damaged(request.imsi, result.error().what);
+    if (failure == Database::Failure::of_statement) continue;
+    if (failure != Database::Failure::other) spoiler_ = i;
+    return failed();
+  }
+  if (!commit_.use().done()) return failed();
+  return {};
+}
+
+// Outside a transaction, which none of them can spoil. true: there are some. Where none at all can
+// be read it is the disk, and nobody's data.
+bool SqliteStore::settle_unreadable(Requests group) {
+  std::size_t unreadable = 0;
+  bool damaged_page = false;
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    auto& request = static_cast<StoreRequest&>(*group[i]);
+    const auto good = readable(request);
+    if (good) continue;
+    damaged_page |= database_.last_failure() == Database::Failure::of_page;
+    request.result = damaged(request.imsi, good.error().what);
+    settled_[i] = true;
+    ++unreadable;
+  }
+  if (unreadable < group.size() || damaged_page) return unreadable > 0;
+  settled_.assign(group.size(), false);
+  spoiler_.reset();
   return false;
 }
 
-std::optional<StoreResult> SqliteStore::run_one(const StoreRequest& request) {
+Result<void> SqliteStore::readable(const StoreRequest& request) {
   Row row;
-  switch (find(request.imsi, row)) {
-    case Found::failed:
-      return std::nullopt;
-    case Found::no:
-      return Denial::unknown_user;
-    case Found::yes:
-      break;
-  }
+  const auto found = find(request.imsi, row);
+  if (!found) return tl::unexpected(found.error());
+  if (!row.subscription || !std::holds_alternative<UpdateLocation>(request.operation)) return {};
+  const auto subscribed = subscription(*row.subscription);
+  return subscribed ? Result<void>() : tl::unexpected(subscribed.error());
+}
+
+Result<void> SqliteStore::look() {
+  return files_.look();
+}
+
+Result<void> SqliteStore::done(Statement::Use& statement) {
+  if (statement.done()) return {};
+  return failure(database_.error());
+}
+
+StoreFailure SqliteStore::damaged(const Imsi& imsi, const std::string& what) const {
+  return {"subscriber " + std::string(imsi.text()) + " in " + config_.path + ": " + what, true};
+}
+
+Result<StoreResult> SqliteStore::run_one(const StoreRequest& request) {
+  Row row;
+  auto found = find(request.imsi, row);
+  if (!found) return tl::unexpected(found.error());
+  if (*found) return std::move(**found);
   return std::visit([&](const auto& operation) { return run(operation, request.imsi, row); },
                     request.operation);
 }
 
-std::optional<StoreResult> SqliteStore::run(const GetVectors& operation, const Imsi& imsi,
-                                            Row& row) {
+Result<StoreResult> SqliteStore::run(const GetVectors& operation, const Imsi& imsi, Row& row) {
   if (!row.subscription) return Denial::unknown_eps_subscription;
   Milenage milenage(aes_, row.k, row.opc);
   VectorsMade made;
@@ -196,27 +297,24 @@ std::optional<StoreResult> SqliteStore::run(const GetVectors& operation, const I
   auto set_sqn = set_sqn_.use();
   set_sqn.bind(1, imsi.text());
   set_sqn.bind(2, static_cast<std::int64_t>(batch->last().value));
-  if (!set_sqn.done()) return std::nullopt;
+  if (const auto set = done(set_sqn); !set) return tl::unexpected(set.error());
   return made;
 }
 
-std::optional<StoreResult> SqliteStore::run(const UpdateLocation& operation, const Imsi& imsi,
-                                            Row& row) {
+Result<StoreResult> SqliteStore::run(const UpdateLocation& operation, const Imsi& imsi, Row& row) {
   if (!row.subscription) return Denial::unknown_eps_subscription;
-  auto found = subscription(*row.subscription);
-  if (!found) {
-    // What would follow in the group must not commit one by one.
-    if (!database_.in_transaction()) return std::nullopt;
-    return StoreFailure{found.error().what};
-  }
+  auto subscribed = subscription(*row.subscription);
+  if (!subscribed) return tl::unexpected(subscribed.error());
+  if (subscribed->subscription == nullptr) return damaged(imsi, subscribed->damage);
+  const Subscription& allowed = *subscribed->subscription;
   // In the order of TS 29.272 §5.2.1.1.3.
-  if (!(*found)->allows(operation.rat)) return Denial::rat_not_allowed;
-  if (!(*found)->allows(operation.visited)) return Denial::roaming_not_allowed;
+  if (!allowed.allows(operation.rat)) return Denial::rat_not_allowed;
+  if (!allowed.allows(operation.visited)) return Denial::roaming_not_allowed;
 
   // An MME that purged the UE has no data left, and nothing to cancel.
   const bool served = row.mme && !row.purged;
   const bool same = served && diameter::same_identity(row.mme->host, operation.mme.host);
-  LocationUpdated updated{std::nullopt, std::move(row.msisdn), std::move(*found),
+  LocationUpdated updated{std::nullopt, std::move(row.msisdn), std::move(subscribed->subscription),
                           same && row.mme_has_data};
   if (updated.mme_has_data && row.mme == operation.mme) return updated;
   if (served && !same) updated.cancelled = std::move(row.mme);
@@ -224,82 +322,131 @@ std::optional<StoreResult> SqliteStore::run(const UpdateLocation& operation, con
   set_mme.bind(1, imsi.text());
   set_mme.bind(2, operation.mme.host);
   set_mme.bind(3, operation.mme.realm);
-  if (!set_mme.done()) return std::nullopt;
+  if (const auto set = done(set_mme); !set) return tl::unexpected(set.error());
   return updated;
 }
 
-std::optional<StoreResult> SqliteStore::run(const PurgeUe& operation, const Imsi& imsi, Row& row) {
+Result<StoreResult> SqliteStore::run(const PurgeUe& operation, const Imsi& imsi, Row& row) {
   const bool serving = row.mme && diameter::same_identity(row.mme->host, operation.mme_host);
   if (serving && !row.purged) {
     auto set_purged = set_purged_.use();
     set_purged.bind(1, imsi.text());
-    if (!set_purged.done()) return std::nullopt;
+    if (const auto set = done(set_purged); !set) return tl::unexpected(set.error());
   }
   return Purged{serving};
 }
 
-SqliteStore::Found SqliteStore::find(const Imsi& imsi, Row& row) {
+// What the schema's checks make sure is looked at once more: a damaged file may hold anything. Keys
+// stand in no error.
+Result<std::optional<StoreResult>> SqliteStore::find(const Imsi& imsi, Row& row) {
   auto find = find_.use();
   find.bind(1, imsi.text());
   switch (find.step()) {
     case Step::done:
-      return Found::no;
+      return Denial::unknown_user;
     case Step::failed:
-      return Found::failed;
+      return failure(database_.error());
     case Step::row:
       break;
   }
-  // The schema's checks make these lengths sure; a damaged file may have others all the same.
-  if (!copy_exactly(find.blob(0), row.k) || !copy_exactly(find.blob(1), row.opc) ||
-      !copy_exactly(find.blob(2), row.amf)) {
-    return Found::failed;
-  }
+  const auto wrong = [&](const char* column) {
+    return damaged(imsi, std::string("its row is damaged (") + column +
+                             "): import the subscriber again, or restore the database");
+  };
+  if (!copy_exactly(find.blob(0), row.k)) return wrong("k");
+  if (!copy_exactly(find.blob(1), row.opc)) return wrong("opc");
+  if (!copy_exactly(find.blob(2), row.amf)) return wrong("amf");
   row.sqn.value = static_cast<std::uint64_t>(find.integer(3));
+  if (!find.is_integer(3) || row.sqn.value > SequenceNumber::kMax) return wrong("sqn");
   row.msisdn = find.text(4);
-  if (!find.null(5)) row.subscription = find.integer(5);
-  if (!find.null(6)) row.mme = ServingNode{std::string(find.text(6)), std::string(find.text(7))};
+  if (!is_msisdn(row.msisdn)) return wrong("msisdn");
+  if (!find.null(5)) {
+    if (!find.is_integer(5)) return wrong("subscription");
+    row.subscription = find.integer(5);
+  }
+  if (!find.null(6)) {
+    row.mme = ServingNode{std::string(find.text(6)), std::string(find.text(7))};
+    if (!diameter::is_identity(as_bytes(row.mme->host))) return wrong("mme_host");
+    if (!diameter::is_identity(as_bytes(row.mme->realm))) return wrong("mme_realm");
+  }
   row.purged = find.integer(8) != 0;
   row.mme_has_data = find.integer(9) != 0;
-  return Found::yes;
+  return std::nullopt;
 }
 
-Result<std::shared_ptr<const Subscription>> SqliteStore::subscription(std::int64_t id) {
+Result<SqliteStore::Subscribed> SqliteStore::subscription(std::int64_t id) {
   if (const auto known = subscriptions_.find(id); known != subscriptions_.end()) {
-    return known->second;
+    return Subscribed{known->second, {}};
   }
+  const std::string which = "its subscription, row " + std::to_string(id);
   auto find = find_subscription_.use();
   find.bind(1, id);
   switch (find.step()) {
     case Step::done:
-      return failure("subscription " + std::to_string(id) + " is gone");
+      return Subscribed{nullptr, which + ", is not there: import the subscriber again"};
     case Step::failed:
       return failure(database_.error());
     case Step::row:
       break;
   }
   auto parsed = subscription_from_json(find.text(0));
-  if (!parsed) {
-    return failure("subscription " + std::to_string(id) +
-                   " in the database: " + parsed.error().what);
-  }
+  if (!parsed) return Subscribed{nullptr, which + ", is damaged: " + parsed.error().what};
   if (subscriptions_.size() >= config_.subscriptions_cached_max) subscriptions_.clear();
-  return subscriptions_[id] = std::make_shared<const Subscription>(std::move(*parsed));
+  auto kept = std::make_shared<const Subscription>(std::move(*parsed));
+  subscriptions_[id] = kept;
+  return Subscribed{std::move(kept), {}};
 }
 
-Result<void> SqliteStore::import(std::span<const Subscriber> subscribers) {
-  bool good = begin_.use().done();
-  for (std::size_t i = 0; good && i < subscribers.size(); ++i) good = import_one(subscribers[i]);
-  if (good && commit_.use().done()) return {};
-  const std::string why = database_.error();
-  database_.roll_back();
-  return failure(config_.path + ": no subscriber imported: " + why);
+// Where SQLite fails, it is tried once more without those whose data cannot be read.
+Result<Imported> SqliteStore::import(std::span<const Subscriber> subscribers) {
+  Imported imported;
+  std::vector<bool> left_out(subscribers.size());
+  auto committed = import_but(subscribers, left_out, imported);
+  if (!committed) {
+    imported = {};
+    for (std::size_t i = 0; i < subscribers.size(); ++i) {
+      Row row;
+      const auto found = find(subscribers[i].imsi, row);
+      if (found) continue;
+      left_out[i] = true;
+      if (imported.failed++ == 0)
+        imported.why = damaged(subscribers[i].imsi, found.error().what).what;
+    }
+    if (imported.failed > 0) committed = import_but(subscribers, left_out, imported);
+  }
+  if (committed && (imported.subscribers > 0 || imported.failed == 0)) return imported;
+  return failure(config_.path + ": no subscriber imported: " +
+                 (committed ? imported.why : committed.error().what));
 }
 
-bool SqliteStore::import_one(const Subscriber& subscriber) {
+Result<void> SqliteStore::import_but(std::span<const Subscriber> subscribers,
+                                     const std::vector<bool>& left_out, Imported& imported) {
+  const auto failed = [this](const std::string& why) {
+    database_.roll_back();
+    return failure(why);
+  };
+  if (!begin_.use().done()) return failed(database_.error());
+  for (std::size_t i = 0; i < subscribers.size(); ++i) {
+    if (left_out[i]) continue;
+    const auto done = import_one(subscribers[i]);
+    if (done) {
+      ++imported.subscribers;
+      continue;
+    }
+    if (database_.last_failure() != Database::Failure::of_statement) {
+      return failed(done.error().what);
+    }
+    if (imported.failed++ == 0) imported.why = damaged(subscribers[i].imsi, done.error().what).what;
+  }
+  return commit_.use().done() ? Result<void>() : failed(database_.error());
+}
+
+Result<void> SqliteStore::import_one(const Subscriber& subscriber) {
   std::optional<std::int64_t> subscription;
   if (subscriber.subscription != nullptr) {
-    subscription = keep_subscription(*subscriber.subscription);
-    if (!subscription) return false;
+    const auto kept = keep_subscription(*subscriber.subscription);
+    if (!kept) return tl::unexpected(kept.error());
+    subscription = *kept;
   }
   auto upsert = upsert_.use();
   upsert.bind(1, subscriber.imsi.text());
@@ -309,17 +456,17 @@ bool SqliteStore::import_one(const Subscriber& subscriber) {
   upsert.bind(5, static_cast<std::int64_t>(subscriber.sqn.value));
   upsert.bind(6, subscriber.msisdn);
   if (subscription) upsert.bind(7, *subscription);
-  return upsert.done();
+  return done(upsert);
 }
 
-std::optional<std::int64_t> SqliteStore::keep_subscription(const Subscription& subscription) {
+Result<std::int64_t> SqliteStore::keep_subscription(const Subscription& subscription) {
   const std::string data = json_of(subscription);
   auto keep = keep_subscription_.use();
   keep.bind(1, data);
-  if (!keep.done()) return std::nullopt;
+  if (const auto kept = done(keep); !kept) return tl::unexpected(kept.error());
   auto id = subscription_id_.use();
   id.bind(1, data);
-  if (id.step() != Step::row) return std::nullopt;
+  if (id.step() != Step::row) return failure(database_.error());
   return id.integer(0);
 }
 
@@ -380,18 +527,26 @@ Result<std::unique_ptr<SubscriberStore>> open_sqlite_store(SqliteStoreConfig con
   if (database->text("PRAGMA journal_mode = WAL") != "wal") {
     return failure(config.path + ": has no write-ahead log: " + database->error());
   }
+  // What a full checkpoint leaves of the log: as much as comes together until the next one.
+  const auto log_bytes =
+      static_cast<std::uint64_t>(config.checkpoint_pages) *
+      static_cast<std::uint64_t>(database->integer("PRAGMA page_size").value_or(0));
   // FULL, not NORMAL: in WAL mode only FULL flushes at every commit.
   if (!database->execute("PRAGMA synchronous = FULL") ||
       !database->execute("PRAGMA foreign_keys = ON") ||
       !database->execute("PRAGMA wal_autocheckpoint = " +
-                         std::to_string(config.checkpoint_pages))) {
+                         std::to_string(config.checkpoint_pages)) ||
+      !database->execute("PRAGMA journal_size_limit = " + std::to_string(log_bytes))) {
     return failure(config.path + ": " + database->error());
   }
   if (auto good = bring_up_schema(*database, config.path); !good) {
     return tl::unexpected(good.error());
   }
-  auto store = std::make_unique<SqliteStore>(std::move(config), std::move(*database),
-                                             std::move(*aes), std::move(*derivation));
+  DatabaseFiles files;
+  if (config.vfs.empty()) files = DatabaseFiles(config.path, log_bytes);
+  auto store =
+      std::make_unique<SqliteStore>(std::move(config), std::move(*database), std::move(files),
+                                    std::move(*aes), std::move(*derivation));
   if (auto good = store->prepare(); !good) return tl::unexpected(good.error());
   return store;
 }

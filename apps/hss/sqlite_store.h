@@ -24,8 +24,11 @@ struct SqliteStoreConfig {
 };
 
 // Subscribers in a SQLite database: WAL, synchronous=FULL. A group is one transaction and, if it
-// changed anything, one flush. The file is created for its owner's eyes only: it holds keys.
-// Opened on any thread; used by one at a time.
+// changed anything, one flush; a request that meets damaged data fails alone. The log is kept
+// short: after a burst, or a reader of another process that kept it long, it shrinks to what
+// checkpoint_pages take. The file is created for its owner's eyes only: it holds keys. While the
+// file, or its log, is gone from its path or is another one, every group fails: what would be
+// written would be lost. Opened on any thread; used by one at a time.
 Result<std::unique_ptr<SubscriberStore>> open_sqlite_store(SqliteStoreConfig config);
 
 }  // namespace siglane::hss

@@ -15,6 +15,8 @@ namespace {
 using runtime::ObjectReader;
 
 constexpr std::uint32_t kRangeMax = 10'000'000;
+constexpr std::size_t kPlmnDigitsMin = 5;  // MCC and the shorter kind of MNC
+constexpr std::string_view kImsi = "an IMSI: 6 to 15 digits, MCC, MNC and MSIN (TS 23.003 §2.2)";
 
 // `digits` + `n` as a decimal number of the same length; nullopt: it overflows.
 std::optional<std::string> advanced(std::string_view digits, std::uint64_t n) {
@@ -30,10 +32,13 @@ std::optional<std::string> advanced(std::string_view digits, std::uint64_t n) {
 std::optional<std::string> parse_msisdn(std::string_view text) {
   const bool digits =
       std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-  // E.164 §6.2.1: at most 15 digits.
-  if (!digits || text.empty() || text.size() > 15) return std::nullopt;
+  // E.164 §6.2.1: at most 15 digits, of which the country code is first; none begins with 0.
+  if (!digits || text.empty() || text.size() > 15 || text.front() == '0') return std::nullopt;
   return std::string(text);
 }
+
+constexpr std::string_view kMsisdn =
+    "an MSISDN: 1 to 15 digits, country code first, without a prefix like + or 00";
 
 template <std::size_t Size>
 std::array<std::byte, Size> read_hex(const ObjectReader& reader, std::string_view key) {
@@ -59,23 +64,27 @@ class SubscriberReader {
  private:
   void read_one(const ObjectReader& reader) {
     Subscriber subscriber = read_common(reader);
-    subscriber.imsi = reader.required_parsed("imsi", "an IMSI (6 to 15 digits)", Imsi::parse);
+    subscriber.imsi = reader.required_parsed("imsi", kImsi, Imsi::parse);
     subscriber.k = read_hex<16>(reader, "k");
-    subscriber.msisdn =
-        reader.parsed("msisdn", std::string(), "an MSISDN (1 to 15 digits)", parse_msisdn);
+    subscriber.msisdn = reader.parsed("msisdn", std::string(), kMsisdn, parse_msisdn);
     const Key op = read_operator_key(reader);
     add(reader, "imsi", std::move(subscriber), op);
   }
 
   void read_range(const ObjectReader& reader) {
     const Subscriber common = read_common(reader);
-    const Imsi first =
-        reader.required_parsed("imsi_first", "an IMSI (6 to 15 digits)", Imsi::parse);
+    const Imsi first = reader.required_parsed("imsi_first", kImsi, Imsi::parse);
     const auto count = reader.required_number<std::uint32_t>("count", {.min = 1, .max = kRangeMax});
     const Key master = read_hex<16>(reader, "k_master");
     const std::string msisdn_first =
-        reader.parsed("msisdn_first", std::string(), "an MSISDN (1 to 15 digits)", parse_msisdn);
+        reader.parsed("msisdn_first", std::string(), kMsisdn, parse_msisdn);
     const Key op = read_operator_key(reader);
+    if (first.text().empty()) return;  // complained of
+    const auto last = advanced(first.text(), count - 1);
+    if (last && last->substr(0, kPlmnDigitsMin) != first.text().substr(0, kPlmnDigitsMin)) {
+      reader.complain("imsi_first", "the range leaves the network that its first IMSI is of");
+      return;
+    }
     for (std::uint32_t i = 0; i < count; ++i) {
       Subscriber subscriber = common;
       const auto imsi = advanced(first.text(), i);
@@ -104,6 +113,7 @@ class SubscriberReader {
     if (const auto subscription = reader.optional_object("subscription")) {
       subscriber.subscription =
           std::make_shared<const Subscription>(read_subscription(*subscription));
+      check_subscription(*subscription, *subscriber.subscription);
     }
     return subscriber;
   }
@@ -142,18 +152,23 @@ Key derived_key(Aes128& aes, const Key& master, const Imsi& imsi) {
   return aes.encrypted(block);
 }
 
-Result<std::vector<Subscriber>> read_subscribers(const std::filesystem::path& file) {
+Result<std::vector<Subscriber>> read_subscribers(const ObjectReader& root) {
   auto aes = Aes128::create();
   if (!aes) return tl::unexpected(aes.error());
+  SubscriberReader subscribers(*aes);
+  for (const ObjectReader& element : root.objects("subscribers", {1, kRangeMax})) {
+    subscribers.read(element);
+  }
+  return subscribers.take();
+}
+
+Result<std::vector<Subscriber>> read_subscribers(const std::filesystem::path& file) {
   auto document = runtime::JsonDocument::load(file);
   if (!document) return tl::unexpected(document.error());
   runtime::ConfigReader reader(*document);
-  SubscriberReader subscribers(*aes);
-  for (const ObjectReader& element : reader.root().objects("subscribers", {1, kRangeMax})) {
-    subscribers.read(element);
-  }
+  auto subscribers = read_subscribers(reader.root());
   if (auto good = reader.finish(); !good) return tl::unexpected(good.error());
-  return subscribers.take();
+  return subscribers;
 }
 
 }  // namespace siglane::hss

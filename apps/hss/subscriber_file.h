@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "apps/hss/subscription.h"
+#include "apps/runtime/config_reader.h"
 #include "core/result.h"
 
 namespace siglane::hss {
@@ -19,6 +20,9 @@ namespace siglane::hss {
 //
 // Errors name file, line and path; all of them are reported at once.
 Result<std::vector<Subscriber>> read_subscribers(const std::filesystem::path& file);
+// The same of a file that is being read (config/subscribers-schema.json): what is wrong is told to
+// the reader.
+Result<std::vector<Subscriber>> read_subscribers(const runtime::ObjectReader& root);
 
 // AES-128 under `master` of the IMSI's digits in ASCII, filled up with zero octets to 16.
 Key derived_key(Aes128& aes, const Key& master, const Imsi& imsi);

@@ -5,11 +5,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <variant>
 
 #include "apps/hss/authentication_vector.h"
 #include "apps/hss/subscription.h"
 #include "apps/runtime/store_thread.h"
+#include "core/ask_parcel.h"
 
 namespace siglane::hss {
 
@@ -46,7 +48,8 @@ using StoreOperation = std::variant<GetVectors, UpdateLocation, PurgeUe>;
 // And what it answers.
 struct NotRun {};  // the queue was full
 struct StoreFailure {
-  std::string what;  // nothing was changed
+  std::string what;                 // nothing was changed
+  bool of_this_subscriber = false;  // its data are damaged, or were not to be had; others fare well
 };
 enum class Denial {
   unknown_user,
@@ -73,11 +76,20 @@ using StoreResult =
     std::variant<NotRun, StoreFailure, Denial, VectorsMade, LocationUpdated, Purged>;
 
 // Goes to the store with an operation and comes back with a result.
-struct StoreRequest final : Parcel {
+struct StoreRequest final : AskParcel {
+  std::size_t bytes_held() const override { return sizeof *this + AskParcel::bytes_held(); }
+
   Imsi imsi;
   StoreOperation operation;
   StoreResult result;
-  ParcelPtr cause;  // what the application will answer; the store does not look at it
+};
+
+struct Imported {
+  std::size_t subscribers = 0;
+  // Left as they were, as their data in the database are damaged: how many, and what is wrong with
+  // the first of them.
+  std::size_t failed = 0;
+  std::string why;
 };
 
 // Subscribers, durable. What run() promises (apps/runtime/store_thread.h) means here: a SQN, and
@@ -87,7 +99,7 @@ class SubscriberStore : public runtime::Store {
   // Adds subscribers, or updates what an operator provisions of those that are there: K, OPc, AMF,
   // MSISDN, subscription. Keeps their serving MME, and their SQN unless the given one is higher.
   // One transaction. Before the store is given to its thread.
-  virtual Result<void> import(std::span<const Subscriber> subscribers) = 0;
+  virtual Result<Imported> import(std::span<const Subscriber> subscribers) = 0;
   virtual Result<std::uint64_t> subscriber_count() = 0;
 };
 

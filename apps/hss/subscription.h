@@ -64,6 +64,7 @@ struct Subscription {
 };
 
 // "00101" or "310410" as three octets and back (TS 29.272 §7.3.9); nullopt: not 5 or 6 digits.
+inline constexpr std::string_view kPlmn = "a PLMN: 5 or 6 digits, MCC (3) and MNC (2 or 3)";
 std::optional<Plmn> plmn_from_digits(std::string_view digits);
 std::string digits_of(const Plmn& plmn);
 

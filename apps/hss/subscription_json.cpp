@@ -52,16 +52,53 @@ std::string_view name_of(PdnType type) {
   return "";
 }
 
-std::optional<std::string> parse_apn(std::string_view text) {
-  // TS 23.003 §9.1: labels like a domain name's, at most 63 octets without the operator identifier.
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.';
+// The wildcard stands for every network that no other APN of the subscription names (TS 23.003
+// §9.2.1).
+constexpr std::string_view kWildcard = "*";
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+// TS 23.003 §9.1: "The case of alphabetic characters is not significant."
+bool same_apn(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return lower(x) == lower(y); });
+}
+
+bool is_label(std::string_view label) {
+  const auto letter_or_digit = [](char c) {
+    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
   };
-  const bool wildcard = text == "*";
-  if (text.empty() || text.size() > 63) return std::nullopt;
-  if (!wildcard && !std::all_of(text.begin(), text.end(), fits)) return std::nullopt;
-  return std::string(text);
+  return !label.empty() && letter_or_digit(label.front()) && letter_or_digit(label.back()) &&
+         std::all_of(label.begin(), label.end(),
+                     [&](char c) { return c == '-' || letter_or_digit(c); });
+}
+
+// TS 23.003 §9.1 and §9.1.1, of an APN Network Identifier: what it is not, in words; empty: it is
+// one.
+std::string_view objection_to_apn(std::string_view apn) {
+  // "a maximum length of 63 octets" as encoded: an octet of length before each label.
+  if (apn.size() + 1 > 63) return "an APN Network Identifier: its labels take at most 63 octets";
+  for (std::string_view rest = apn;;) {
+    const std::size_t dot = rest.find('.');
+    if (!is_label(rest.substr(0, dot))) {
+      return "an APN Network Identifier: labels of letters, digits and hyphens, which begin and "
+             "end with a letter or digit, with dots between them";
+    }
+    if (dot == rest.npos) {
+      // "it shall not end in ".gprs"": that is how an operator identifier ends.
+      if (same_apn(rest, "gprs")) return "an APN Network Identifier: it may not end in gprs";
+      break;
+    }
+    rest.remove_prefix(dot + 1);
+  }
+  for (const std::string_view reserved : {"rac", "lac", "sgsn", "rnc"}) {
+    if (same_apn(apn.substr(0, reserved.size()), reserved)) {
+      return "an APN Network Identifier: it may not begin with rac, lac, sgsn or rnc";
+    }
+  }
+  return {};
 }
 
 Ambr read_ambr(const ObjectReader& reader) {
@@ -74,7 +111,7 @@ ApnConfiguration read_apn(const ObjectReader& reader, std::uint32_t index) {
   ApnConfiguration apn;
   apn.context_identifier =
       reader.number<std::uint32_t>("context_identifier", index + 1, {.min = 1});
-  apn.apn = reader.required_parsed("apn", "an access point name", parse_apn);
+  apn.apn = reader.required_string("apn");
   apn.pdn_type = reader.choice("pdn_type", PdnType::ipv4,
                                {{"ipv4", PdnType::ipv4},
                                 {"ipv6", PdnType::ipv6},
@@ -120,8 +157,7 @@ Subscription read_subscription(const ObjectReader& reader) {
                     {{"packet-and-circuit", NetworkAccessMode::packet_and_circuit},
                      {"only-packet", NetworkAccessMode::only_packet}});
   subscription.access_restriction = read_barred(reader);
-  subscription.visited_plmns =
-      reader.parsed_list("visited_plmns", "a PLMN (MCC and MNC, 5 or 6 digits)", plmn_from_digits);
+  subscription.visited_plmns = reader.parsed_list("visited_plmns", kPlmn, plmn_from_digits);
   subscription.ambr = read_ambr(reader.object("ambr"));
   const auto apns = reader.objects("apns", {1, kApnsMax});
   for (const ObjectReader& apn : apns) {
@@ -135,6 +171,25 @@ Subscription read_subscription(const ObjectReader& reader) {
     subscription.apns.push_back(configuration);
   }
   return subscription;
+}
+
+void check_subscription(const ObjectReader& reader, const Subscription& subscription) {
+  const auto apns = reader.objects("apns", {1, kApnsMax});
+  if (apns.size() != subscription.apns.size()) return;
+  for (std::size_t i = 0; i < apns.size(); ++i) {
+    const std::string& apn = subscription.apns[i].apn;
+    if (apn.empty()) continue;  // complained of
+    // TS 29.272: "The default APN Configuration shall not contain the Wildcard APN (see 3GPP TS
+    // 23.003, clause 9.2); the default APN shall always contain an explicit APN".
+    if (apn == kWildcard && i == 0) apns[i].refuse("apn", "a name: the first APN is the default");
+    if (apn != kWildcard) {
+      const std::string_view objection = objection_to_apn(apn);
+      if (!objection.empty()) apns[i].refuse("apn", objection);
+    }
+    for (std::size_t other = 0; other < i; ++other) {
+      if (same_apn(subscription.apns[other].apn, apn)) apns[i].refuse("apn", "named once");
+    }
+  }
 }
 
 std::string json_of(const Subscription& subscription) {

@@ -8,8 +8,11 @@
 #include <fmt/format.h>
 
 #include "apps/runtime/config_fields.h"
+#include "apps/runtime/daemon.h"
 #include "apps/runtime/diameter_config.h"
+#include "core/host_name.h"
 #include "protocols/diameter/constants.h"
+#include "protocols/diameter/text.h"
 
 namespace siglane::load {
 namespace {
@@ -88,21 +91,31 @@ S6aMix read_mix(const ObjectReader& from) {
   return mix;
 }
 
+// TS 23.003 §2.2: 6 to 15 digits. A range that reaches into another MCC and MNC is a mistake.
+std::optional<ImsiRange> imsis_of_one_network(std::string_view first, std::uint64_t count) {
+  constexpr std::size_t kDigitsMin = 6, kPlmnDigitsMin = 5;
+  auto range = first.size() < kDigitsMin ? std::nullopt : ImsiRange::from(first, count);
+  if (!range) return range;
+  const bool one_network = range->text(count - 1).starts_with(first.substr(0, kPlmnDigitsMin));
+  return one_network ? range : std::nullopt;
+}
+
 S6aRequestsConfig read_requests(const ObjectReader& from, const diameter::DiameterConfig& node) {
   S6aRequestsConfig config;
   const auto count = from.number<std::uint64_t>("imsi_count", 1000, {.min = 1});
-  config.imsis =
-      from.required_parsed("imsi_first", fmt::format("an IMSI with {} more behind it", count - 1),
-                           [&](std::string_view text) { return ImsiRange::from(text, count); });
+  config.imsis = from.required_parsed(
+      "imsi_first",
+      fmt::format("an IMSI (6 to 15 digits) with {} more of its network behind it", count - 1),
+      [&](std::string_view text) { return imsis_of_one_network(text, count); });
   config.visited_plmn =
-      from.required_parsed("visited_plmn", "a PLMN of five or six digits",
+      from.required_parsed("visited_plmn", "a PLMN: 5 or 6 digits, MCC (3) and MNC (2 or 3)",
                            [](std::string_view text) { return plmn_octets(text); });
   read_field(from, "vectors_per_request", config.vectors_per_request, {1, 32});
   config.destination_realm = node.peers.empty() ? node.origin_realm : node.peers.front().realm;
-  config.destination_realm =
-      from.parsed("destination_realm", config.destination_realm, runtime::kName, runtime::as_name);
-  config.destination_host =
-      from.parsed("destination_host", config.destination_host, runtime::kName, runtime::as_name);
+  for (auto [key, value] : {std::pair("destination_realm", &config.destination_realm),
+                            std::pair("destination_host", &config.destination_host)}) {
+    *value = from.parsed(key, *value, runtime::kHostName, runtime::as_host_name);
+  }
   return config;
 }
 
@@ -118,8 +131,9 @@ void check_members(const ObjectReader& root, const ObjectReader& from, const Gro
     root.complain("endpoints", fmt::format("has no room for the ports of {} peers behind {}",
                                            names.size(), config.endpoint().port));
   }
-  std::sort(names.begin(), names.end());
-  const auto twice = std::adjacent_find(names.begin(), names.end());
+  // Origin-Hosts are the same in whatever case; ASPs whose names differ by no more are a mistake.
+  std::sort(names.begin(), names.end(), diameter::identity_less);
+  const auto twice = std::adjacent_find(names.begin(), names.end(), diameter::same_identity);
   if (twice != names.end()) from.complain("groups", fmt::format("has \"{}\" twice", *twice));
 }
 
@@ -186,6 +200,19 @@ runtime::NodeConfig read_node(const ObjectReader& root, const std::string& modul
   return node;
 }
 
+void check_origin_hosts(const ObjectReader& from, const std::vector<std::string>& hosts,
+                        const diameter::DiameterConfig& diameter) {
+  if (!std::all_of(hosts.begin(), hosts.end(), is_host_name)) {
+    return from.refuse("origin_host", runtime::kHostName);
+  }
+  for (const auto& target : diameter.peers) {
+    const bool taken = std::any_of(hosts.begin(), hosts.end(), [&](const std::string& host) {
+      return diameter::same_identity(host, target.origin_host);
+    });
+    if (taken) from.refuse("origin_host", "another host than the target's");
+  }
+}
+
 S6aLoadConfig read_s6a(const ObjectReader& root) {
   S6aLoadConfig config;
   LoadConfig& common = config.load;
@@ -201,12 +228,7 @@ S6aLoadConfig read_s6a(const ObjectReader& root) {
   for (const ObjectReader& from : load.objects("groups", {1, 64})) {
     S6aGroupConfig group;
     group.group = read_group(from, "origin_host", "requests_per_second", first, names);
-    for (const auto& target : config.diameter.peers) {
-      const auto& members = group.group.members;
-      if (std::count(members.begin(), members.end(), target.origin_host) > 0) {
-        from.refuse("origin_host", "another host than the target's");
-      }
-    }
+    check_origin_hosts(from, group.group.members, config.diameter);
     group.mix = read_mix(from);
     first += group.group.count;
     config.groups.push_back(std::move(group));
@@ -322,6 +344,9 @@ Result<Config> load_file(const std::string& file, const Overrides& overrides,
   Config config = read(reader.root());
   if (auto good = reader.finish(); !good) return failure(good.error().what);
   if (auto good = apply(overrides, config.load); !good) return failure(good.error().what);
+  if (auto good = runtime::credential_warnings(config.load.node); !good) {
+    return failure(fmt::format("{}: {}", file, good.error().what));
+  }
   return config;
 }
 

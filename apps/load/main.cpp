@@ -59,19 +59,19 @@ struct Options {
 };
 
 int complain(const std::string& what) {
-  fmt::print(stderr, "siglane-load: {}\n", what);
+  (void)runtime::print(stderr, fmt::format("siglane-load: {}\n", what));
   return 1;
 }
 
 // As it is: what reads FILE:LINE: finds it at the line's beginning.
 int complain_of_config(const std::string& what) {
-  fmt::print(stderr, "{}\n", what);
+  (void)runtime::print(stderr, what + "\n");
   return 1;
 }
 
 int say_good(const Options& options) {
-  fmt::print("{}: good\n", options.common.config_file);
-  return 0;
+  const std::string good = fmt::format("{}: good\n", options.common.config_file);
+  return runtime::print(stdout, good) ? 0 : 1;
 }
 
 // Tells this run's messages and Session-Ids from every other's, of the same seed too.

@@ -16,6 +16,8 @@
 #include "apps/load/report.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
+#include "apps/runtime/outlet.h"
+#include "apps/runtime/program.h"
 #include "apps/runtime/signals.h"
 #include "transport/loop.h"
 
@@ -30,7 +32,9 @@ constexpr int kProgressLinesLeftOut = 10;
 class Tool {
  public:
   Tool(const LoadConfig& config, const ToolOptions& options, Traffic& traffic)
-      : config_(config), options_(options), traffic_(traffic), terminal_(isatty(STDERR_FILENO)) {}
+      : config_(config), options_(options), traffic_(traffic), terminal_(isatty(STDERR_FILENO)) {
+    progress_.hurry(0s);  // no loop waits for who reads it
+  }
 
   int run();
 
@@ -50,6 +54,7 @@ class Tool {
   const ToolOptions& options_;
   Traffic& traffic_;
   const bool terminal_;
+  runtime::Outlet progress_{STDERR_FILENO};
   std::optional<LoadRun> run_;  // before the node, whose clients point to it
   std::ofstream json_;
   Report report_;
@@ -114,13 +119,14 @@ int Tool::run() {
   if (to_file) json_.open(options_.json_file, std::ios::trunc);
   if (!json_) return cannot_write_json();
   if (auto started = start(); !started) {
-    fmt::print(stderr, "siglane-load: {}\n", started.error().what);
+    (void)runtime::print(stderr, fmt::format("siglane-load: {}\n", started.error().what));
     return 1;
   }
   node_->run();
-  fmt::print(options_.json_file == "-" ? stderr : stdout, "{}", to_text(report_));
+  signals_.clear();  // nobody may read the report: signals end the tool as they end any other
+  const bool shown = runtime::print(options_.json_file == "-" ? stderr : stdout, to_text(report_));
   const bool written = write_json();
-  return written && reasons_against(report_).empty() ? 0 : 1;
+  return shown && written && reasons_against(report_).empty() ? 0 : 1;
 }
 
 void Tool::look() {
@@ -147,13 +153,12 @@ void Tool::show_progress(Instant now) {
                     .total = {}};
   for (const GroupTally& group : traffic_.groups()) progress.total.merge(group.tally);
   const std::string line = progress_line(progress, shown_);
-  fmt::print(stderr, "{}{}{}", terminal_ ? "\r\x1b[K" : "", line, terminal_ ? "" : "\n");
-  std::fflush(stderr);
+  (void)progress_.write((terminal_ ? "\r\x1b[K" + line : line + "\n"));
   shown_ = std::move(progress);
 }
 
 void Tool::finish(Instant now) {
-  if (terminal_ && show_at_) fmt::print(stderr, "\r\x1b[K");
+  if (terminal_ && show_at_) (void)progress_.write("\r\x1b[K");
   report_.protocol = traffic_.protocol();
   report_.target = fmt::format("{}:{}", config_.target.addresses.front(), config_.target.port);
   report_.transport = transport_in_use();
@@ -203,8 +208,7 @@ std::string Tool::last_connect_failure() const {
 bool Tool::write_json() {
   if (options_.json_file.empty()) return true;
   if (options_.json_file == "-") {
-    fmt::print("{}", to_json(report_));
-    return std::fflush(stdout) == 0;
+    return runtime::print(stdout, to_json(report_));
   }
   json_ << to_json(report_);
   json_.flush();
@@ -212,7 +216,8 @@ bool Tool::write_json() {
 }
 
 int Tool::cannot_write_json() const {
-  fmt::print(stderr, "siglane-load: cannot write the report to {}\n", options_.json_file);
+  (void)runtime::print(
+      stderr, fmt::format("siglane-load: cannot write the report to {}\n", options_.json_file));
   return 1;
 }
 

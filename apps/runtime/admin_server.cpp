@@ -1,11 +1,12 @@
 #include "apps/runtime/admin_server.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <unordered_set>
+#include <list>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,6 +14,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "transport/port_holder.h"
 
 namespace siglane::runtime {
 
@@ -29,7 +32,19 @@ std::string cannot(const std::string& path, std::string_view why) {
   return fmt::format("the admin socket {} cannot be opened: {}", path, why);
 }
 
-enum class Found { nothing, nobody, somebody };
+enum class Presence { no_file, nobody, somebody };
+struct Found {
+  Presence presence{};
+  std::string who = {};  // of somebody, where that can be found out
+};
+
+std::string listener_of(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  // Of the process that called listen(2) (unix(7)); 0: of another PID namespace.
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return {};
+  return fmt::format(" ({}, process {})", transport::program_name(peer.pid), peer.pid);
+}
 
 // Who is at the other end of a socket file.
 Result<Found> knock(const std::string& path) {
@@ -40,10 +55,11 @@ Result<Found> knock(const std::string& path) {
   path.copy(address.sun_path, sizeof address.sun_path - 1);
   const int result = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = result == 0 ? 0 : errno;
+  const std::string who = error == 0 ? listener_of(fd) : std::string();
   close(fd);
-  if (error == ENOENT) return Found::nothing;
-  if (error == ECONNREFUSED) return Found::nobody;
-  if (error == 0 || error == EAGAIN) return Found::somebody;
+  if (error == ENOENT) return Found{Presence::no_file};
+  if (error == ECONNREFUSED) return Found{Presence::nobody};
+  if (error == 0 || error == EAGAIN) return Found{Presence::somebody, who};
   return failure(cannot(path, strerror(error)));
 }
 
@@ -62,8 +78,10 @@ Result<void> clear_the_way(const std::string& path) {
   if (!S_ISSOCK(status.st_mode)) return failure(cannot(path, "a file is there, and not a socket"));
   const auto found = knock(path);
   if (!found) return tl::unexpected(found.error());
-  if (*found == Found::somebody) return failure(cannot(path, "another node answers there"));
-  if (*found == Found::nobody && unlink(path.c_str()) != 0) {
+  if (found->presence == Presence::somebody) {
+    return failure(cannot(path, "another node answers there" + found->who));
+  }
+  if (found->presence == Presence::nobody && unlink(path.c_str()) != 0) {
     return failure(cannot(path, strerror(errno)));
   }
   return {};
@@ -93,6 +111,7 @@ struct AdminServer::State {
     void close();
 
     State* server;
+    std::list<Client*>::iterator at{};  // among the server's
     uv_pipe_t pipe{};
     uv_write_t write{};
     AdminFrames frames;
@@ -108,16 +127,17 @@ struct AdminServer::State {
 
   Result<void> listen(uv_loop_t* loop, const std::string& path);
   void accept_one();
+  bool make_room();
 
   AdminServerLimits limits;
   Handler handler;
   uv_pipe_t* listener = nullptr;
-  std::unordered_set<Client*> clients;
+  std::list<Client*> clients;  // who has asked nothing for the longest time is the first
   std::array<char, 16384> read_space{};
 };
 
 AdminServer::State::~State() {
-  while (!clients.empty()) (*clients.begin())->close();
+  while (!clients.empty()) clients.front()->close();
   if (listener == nullptr) return;
   listener->data = nullptr;
   // libuv removes the socket file here.
@@ -150,8 +170,8 @@ void AdminServer::State::accept_one() {
   if (uv_pipe_init(listener->loop, &client->pipe, 0) != 0) return;
   client->pipe.data = client.get();
   Client& added = *client.release();  // from here on libuv's close callback frees it
-  const bool room = clients.size() < limits.clients_max;
-  clients.insert(&added);
+  const bool room = clients.size() < limits.clients_max || make_room();
+  added.at = clients.insert(clients.end(), &added);
   if (uv_accept(stream_of(*listener), stream_of(added.pipe)) != 0) return added.close();
   if (!room) {
     added.last_word = true;
@@ -159,6 +179,15 @@ void AdminServer::State::accept_one() {
                                      fmt::format("{} clients are connected", clients.size() - 1)));
   }
   added.read();
+}
+
+// Somebody who only keeps his connection must not keep an operator out.
+bool AdminServer::State::make_room() {
+  const auto idle =
+      std::find_if(clients.begin(), clients.end(), [](Client* client) { return client->reading; });
+  if (idle == clients.end()) return false;
+  (*idle)->close();
+  return true;
 }
 
 void AdminServer::State::Client::read() {
@@ -207,6 +236,7 @@ void AdminServer::State::Client::answer_what_waits() {
   }
   uv_read_stop(stream_of(pipe));
   reading = false;
+  server->clients.splice(server->clients.end(), server->clients, at);
   server->handler(
       request, [this, alive = std::weak_ptr(alive), id = request.id()](admin::Response response) {
         if (alive.expired() || server == nullptr) return;
@@ -233,7 +263,7 @@ void AdminServer::State::Client::send(const admin::Response& response) {
 
 void AdminServer::State::Client::close() {
   if (server == nullptr) return;
-  server->clients.erase(this);
+  server->clients.erase(at);
   server = nullptr;
   uv_close(handle_of(pipe), [](uv_handle_t* handle) { delete static_cast<Client*>(handle->data); });
 }

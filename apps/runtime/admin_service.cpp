@@ -7,6 +7,7 @@
 
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
+#include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
 #include "apps/runtime/wall_time.h"
 
@@ -18,21 +19,26 @@ namespace {
 constexpr std::size_t kFactsMax = 10'000;
 
 // What comes from the wire may be no UTF-8, which protobuf wants its strings to be, and may hold
-// what would play tricks on a terminal.
-std::string clean(std::string_view text) {
-  std::string ascii(text);
-  auto tricky = [](char c) { return c < 0x20 || c >= 0x7f; };
-  std::replace_if(ascii.begin(), ascii.end(), tricky, '?');
-  return ascii;
-}
+// what would play tricks on a terminal: it is made printable before it goes into a message.
 
 using Peers = std::map<std::string, admin::Peer, std::less<>>;
 
-Peers configured_peers(const Node& node) {
+// How its last association ended, and whether it wants to be left alone.
+void add_past(const PeerPast& past, Instant now, admin::Peer& peer) {
+  if (!past.why.empty()) {
+    peer.set_last_closed_why(printable(past.why));
+    peer.set_last_closed_unix_ms(unix_ms_of(past.ended_at, now));
+  }
+  if (past.held_off_until && *past.held_off_until > now && !peer.connect_from().empty()) {
+    peer.set_held_off_until_unix_ms(unix_ms_of(*past.held_off_until, now));
+  }
+}
+
+Peers configured_peers(const Node& node, Instant now) {
   Peers peers;
   for (const NodePeer& configured : node.config().peers) {
     admin::Peer& peer = peers[configured.peer.name];
-    peer.set_name(configured.peer.name);
+    peer.set_name(printable(configured.peer.name));
     peer.set_protocol(configured.module);
     peer.set_configured(true);
     for (const std::string& address : configured.peer.addresses) {
@@ -42,6 +48,7 @@ Peers configured_peers(const Node& node) {
     peer.set_connect_from(configured.connect_from);
     peer.set_pin(std::string(name_of(configured.peer.placement)));
     peer.set_state("down");
+    add_past(node.past_of(configured), now, peer);
   }
   return peers;
 }
@@ -51,11 +58,11 @@ void add_peers(const Shard& shard, Instant now, Peers& into) {
     if (view.coordinator) return;
     const SessionStatus status = view.session->status();
     if (status.peer.empty()) return;
-    const std::string name = clean(status.peer);
-    const bool shown = into.contains(name) && into[name].association() != 0;
+    const auto known = into.find(status.peer);
+    const bool shown = known != into.end() && known->second.association() != 0;
     if (shown && !view.identified) return;  // who only says so
-    admin::Peer& peer = into[name];
-    peer.set_name(name);
+    admin::Peer& peer = into[std::string(status.peer)];
+    peer.set_name(printable(status.peer));
     peer.set_protocol(std::string(status.protocol));
     peer.set_state(std::string(status.state));
     peer.set_association(static_cast<std::uint64_t>(view.id));
@@ -79,11 +86,11 @@ void add_drops(const Shard& shard, Instant now, DropRows& into) {
     admin::Drop& drop = into[{std::string(reason), peer}];
     drop.set_reason(std::string(reason));
     drop.set_what(std::string(row.what));
-    drop.set_peer(clean(peer));
+    drop.set_peer(printable(peer));
     drop.set_count(drop.count() + row.count);
     const std::int64_t last = unix_ms_of(row.last, now);
     if (last < drop.last_unix_ms()) return;
-    drop.set_example(clean(row.example));
+    drop.set_example(printable(row.example));
     drop.set_last_unix_ms(last);
     drop.set_association(static_cast<std::uint64_t>(row.about));
   });
@@ -120,10 +127,10 @@ void add_facts(const Node& node, const admin::FactsRequest& request, admin::Fact
     fact.set_severity(std::string(name_of(kept.text.level)));
     fact.set_shard(static_cast<std::uint32_t>(kept.shard));
     fact.set_association(static_cast<std::uint64_t>(kept.about));
-    fact.set_peer(clean(kept.peer));
+    fact.set_peer(printable(kept.peer));
     for (const FactField& field : kept.text.fields) {
       fact.add_field()->set_key(std::string(field.key));
-      fact.mutable_field(fact.field_size() - 1)->set_value(clean(field.value));
+      fact.mutable_field(fact.field_size() - 1)->set_value(printable(field.value));
     }
   }
 }
@@ -142,10 +149,10 @@ admin::Association admin_association(const SessionView& view, ShardId shard,
   row.set_bytes_out(view.bytes_sent);
 
   const SessionStatus session = view.session->status();
-  row.set_peer(clean(session.peer));
+  row.set_peer(printable(session.peer));
   row.set_protocol(std::string(session.protocol));
   row.set_state(std::string(session.state));
-  row.set_detail(clean(session.detail));
+  row.set_detail(printable(session.detail));
   row.set_pending(session.pending);
 
   if (const auto status = transport.status(view.id)) {
@@ -179,12 +186,12 @@ void answer_admin(Node& node, const admin::Request& request, Instant now,
                   std::function<void(admin::Response)> reply) {
   auto response = std::make_shared<admin::Response>();
   response->set_id(request.id());
-  response->set_node(node.config().name);
+  response->set_node(printable(node.config().name));
   response->set_time_unix_ms(unix_ms_now());
   response->set_node_started_unix_ms(node.started_unix_ms());
   switch (request.what_case()) {
     case admin::Request::kPeers: {
-      auto peers = std::make_shared<Peers>(configured_peers(node));
+      auto peers = std::make_shared<Peers>(configured_peers(node, now));
       return node.on_each_shard(
           [peers, now](const Shard& shard, const Transport&) { add_peers(shard, now, *peers); },
           [peers, response, reply = std::move(reply)] {

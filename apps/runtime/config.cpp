@@ -7,6 +7,10 @@
 #include <fmt/format.h>
 
 #include "apps/runtime/config_fields.h"
+#include "apps/runtime/endpoint_checks.h"
+#include "apps/runtime/peer_checks.h"
+#include "apps/runtime/printable.h"
+#include "core/host_name.h"
 #include "transport/address.h"
 
 namespace siglane::runtime {
@@ -27,28 +31,6 @@ std::string in_list(const std::vector<std::string>& words) {
   return words.empty() ? "none" : fmt::format("{}", fmt::join(words, ", "));
 }
 
-// Whether both could not be open at once, whatever the kernel has. Two SCTP endpoints may share a
-// UDP port (RFC 6951): their SCTP ports tell them apart.
-bool collide(const EndpointConfig& a, const EndpointConfig& b) {
-  const auto is_stream = [](const EndpointConfig& endpoint) {
-    return endpoint.transport == TransportKind::tcp || endpoint.transport == TransportKind::tls;
-  };
-  if (a.port == 0 || a.port != b.port || is_stream(a) != is_stream(b)) return false;
-  if (is_stream(a) && !(a.listening && b.listening)) return false;
-  // One stack in this process, and no addresses of its own.
-  if (a.transport == TransportKind::usrsctp && b.transport == TransportKind::usrsctp) return true;
-  if (a.addresses.empty() || b.addresses.empty()) return true;
-  return std::find_first_of(a.addresses.begin(), a.addresses.end(), b.addresses.begin(),
-                            b.addresses.end()) != a.addresses.end();
-}
-
-const NodeEndpoint* colliding_with(const EndpointConfig& endpoint, const NodeConfig& node) {
-  auto it = std::find_if(node.endpoints.begin(), node.endpoints.end(), [&](const NodeEndpoint& e) {
-    return e.endpoint.name != endpoint.name && collide(e.endpoint, endpoint);
-  });
-  return it == node.endpoints.end() ? nullptr : &*it;
-}
-
 LogConfig read_log(const ObjectReader& log) {
   LogConfig config;
   config.level =
@@ -61,8 +43,12 @@ LogConfig read_log(const ObjectReader& log) {
 AdminConfig read_admin(const ObjectReader& admin) {
   AdminConfig config;
   config.socket = admin.string("socket", config.socket);
-  constexpr std::size_t kPathMax = 107;  // sockaddr_un::sun_path without its end
-  if (config.socket.size() > kPathMax) admin.refuse("socket", "a path of at most 107 bytes");
+  if (!config.socket.empty()) config.socket = beside_config(admin, config.socket);
+  if (config.socket.size() > kSocketPathMax) {
+    admin.complain("socket",
+                   fmt::format("is {}, of {} bytes; expected a path of at most {}",
+                               in_quotes(config.socket), config.socket.size(), kSocketPathMax));
+  }
   read_field(admin, "clients_max", config.clients_max, {1, 1024});
   read_field(admin, "facts_kept_max", config.facts_kept_max, {1, 1'000'000});
   return config;
@@ -166,11 +152,9 @@ StreamOptions read_tcp(const ObjectReader& tcp) {
   return options;
 }
 
-// Files are named from the config's own directory on.
 std::string required_file(const ObjectReader& from, std::string_view key) {
   const std::string name = from.required_string(key);
-  if (name.empty()) return name;
-  return (std::filesystem::path(from.file()).parent_path() / name).string();
+  return name.empty() ? name : beside_config(from, name);
 }
 
 // The files are looked at when all of the config has been read (load_config).
@@ -217,6 +201,7 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
     endpoint.udp_encapsulation_port = udp->required_number<std::uint16_t>("local_port", {.min = 1});
     read_field(*udp, "remote_port", endpoint.peers_udp_port, {1, 65535});
     read_field(*udp, "segmentation_offload", endpoint.udp_segmentation_offload);
+    check_udp(*udp, endpoint, node);
   }
   read_field(from, "associations_max", endpoint.associations_max, {1, 1'000'000});
   endpoint.limits = read_limits(from.object("limits"));
@@ -229,10 +214,7 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
   if ((tls || endpoint.transport == TransportKind::tcp) && endpoint.addresses.size() > 1) {
     from.refuse("addresses", "a single address: TCP has no multi-homing");
   }
-  for (std::size_t i = 0; i < endpoint.addresses.size(); ++i) {
-    const auto& all = endpoint.addresses;
-    if (std::count(all.begin(), all.end(), all[i]) > 1) from.refuse("addresses", i, "named once");
-  }
+  check_local_addresses(from, endpoint.addresses);
   if (const NodeEndpoint* other = colliding_with(endpoint, node)) {
     from.refuse("port", fmt::format("free: endpoint \"{}\" has it", other->endpoint.name));
   }
@@ -365,32 +347,22 @@ std::string required_name(const ObjectReader& from, std::string_view key) {
   return name;
 }
 
-std::optional<std::string> as_name(std::string_view text) {
-  return is_name(text) ? std::optional(std::string(text)) : std::nullopt;
+std::string required_host_name(const ObjectReader& from, std::string_view key) {
+  std::string name = from.required_string(key);
+  if (!name.empty() && !is_host_name(name)) from.refuse(key, kHostName);
+  return name;
 }
 
-Result<void> check_endpoints(const NodeConfig& config) {
-  for (const NodeEndpoint& named : config.endpoints) {
-    const EndpointConfig& endpoint = named.endpoint;
-    const std::string who =
-        fmt::format("endpoint \"{}\" over {} ", endpoint.name, name_of(endpoint.transport));
-    if (endpoint.transport == TransportKind::usrsctp && endpoint.udp_encapsulation_port == 0) {
-      return failure(who + "needs a \"udp_encapsulation\" in the config");
-    }
-    const bool tls = endpoint.transport == TransportKind::tls;
-    if (tls && !endpoint.tls) return failure(who + "needs a \"tls\" in the config");
-    if (endpoint.tls && endpoint.transport == TransportKind::tcp) {
-      return failure(who + "would be in clear, and has a \"tls\" in the config");
-    }
-    if ((tls || endpoint.transport == TransportKind::tcp) && endpoint.addresses.size() > 1) {
-      return failure(who + "can have a single address: TCP has no multi-homing");
-    }
-    if (const NodeEndpoint* other = colliding_with(endpoint, config)) {
-      return failure(fmt::format("{}has the port {} of endpoint \"{}\"", who, endpoint.port,
-                                 other->endpoint.name));
-    }
-  }
-  return {};
+std::optional<std::string> as_host_name(std::string_view text) {
+  return is_host_name(text) ? std::optional(std::string(text)) : std::nullopt;
+}
+
+std::string beside_config(const ObjectReader& from, std::string_view name) {
+  return (std::filesystem::path(from.file()).parent_path() / name).string();
+}
+
+std::optional<std::string> as_name(std::string_view text) {
+  return is_name(text) ? std::optional(std::string(text)) : std::nullopt;
 }
 
 std::string_view name_of(LogLevel level) {
@@ -474,7 +446,7 @@ NodePeer& read_peer(const ObjectReader& from, std::string_view module, std::uint
                                 {"always", Placement::always_peeled},
                                 {"never", Placement::never_peeled}});
   if (const auto tls = from.optional_object("tls")) {
-    peer.tls_identity = required_name(*tls, "identity");
+    peer.tls_identity = required_host_name(*tls, "identity");
   }
   peer.primary_address =
       from.parsed("primary_address", peer.primary_address, "an IP address", canonical_address);
@@ -492,6 +464,7 @@ NodePeer& read_peer(const ObjectReader& from, std::string_view module, std::uint
     check_not_connecting(from);
   }
   check_sctp(from, config, node);
+  check_meeting(from, config, node);
   return node.peers.emplace_back(std::move(config));
 }
 

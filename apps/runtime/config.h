@@ -33,8 +33,11 @@ struct LogConfig {
   std::size_t facts_per_second_max = 50;
 };
 
+// sockaddr_un::sun_path without its end.
+inline constexpr std::size_t kSocketPathMax = 107;
+
 struct AdminConfig {
-  std::string socket;  // a path; empty: no admin API
+  std::string socket;  // a path of at most kSocketPathMax bytes; empty: no admin API
   std::size_t clients_max = 16;
   std::size_t facts_kept_max = 1024;  // of the past, for `siglanectl facts`
 };
@@ -61,6 +64,7 @@ struct NodePeer {
 
 struct NodeConfig {
   std::string name;
+  std::string program, file;  // what runs it, and where it was read; for the log, may be empty
   LogConfig log;
   AdminConfig admin;
   RuntimeConfig runtime;

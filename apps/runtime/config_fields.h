@@ -42,4 +42,13 @@ inline constexpr std::string_view kName =
 std::optional<std::string> as_name(std::string_view text);
 std::string required_name(const ObjectReader& from, std::string_view key = "name");
 
+// A DiameterIdentity, a realm, who a certificate names (core/host_name.h).
+inline constexpr std::string_view kHostName =
+    "a fully qualified domain name (labels of letters, digits and hyphens, with dots between)";
+std::optional<std::string> as_host_name(std::string_view text);
+std::string required_host_name(const ObjectReader& from, std::string_view key);
+
+// A file of this name as seen from the config's own directory.
+std::string beside_config(const ObjectReader& from, std::string_view name);
+
 }  // namespace siglane::runtime

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "apps/runtime/printable.h"
+
 namespace siglane::runtime {
 
 struct ObjectReader::State {
@@ -132,7 +134,7 @@ bool ObjectReader::is_word(std::string_view key, std::string_view word) const {
 const JsonValue* ObjectReader::find(std::string_view key, std::string_view expected) const {
   const JsonValue* value = look(key);
   if (value == nullptr && state_->there) {
-    reader_->add_error(state_->line, path_of(key), fmt::format("is missing, not {}", expected));
+    reader_->add_error(state_->line, path_of(key), fmt::format("missing; expected {}", expected));
   }
   return value;
 }
@@ -284,6 +286,12 @@ std::vector<const JsonValue*> ObjectReader::elements(std::string_view key, Size 
   return all;
 }
 
+std::size_t ObjectReader::array_size(std::string_view key) const {
+  const JsonValue* value = look(key);
+  const auto* array = value == nullptr ? nullptr : std::get_if<JsonValue::Array>(&value->value);
+  return array == nullptr ? 0 : array->size();
+}
+
 std::vector<std::string> ObjectReader::strings(std::string_view key, Size size) const {
   auto as_it_is = [](std::string_view text) { return std::optional(std::string(text)); };
   return parsed_list(key, "a string", as_it_is, size);
@@ -373,9 +381,8 @@ void ConfigReader::add_error(int line, const std::string& path, std::string_view
     return;
   }
   // Keys come from the file: a control character in one must not reach a terminal.
-  const bool clean = !has_control_character(path);
-  std::string error =
-      fmt::format("{}:{}: {}: {}", document_.file, line, clean ? path : in_quotes(path), what);
+  std::string error = fmt::format("{}:{}: {}: {}", document_.file, line,
+                                  is_printable(path) ? path : in_quotes(path), what);
   const auto [first, last] = errors_.equal_range(line);
   const bool said = std::any_of(first, last, [&](const auto& e) { return e.second == error; });
   if (!said) errors_.emplace(line, std::move(error));

@@ -166,6 +166,8 @@ class ObjectReader {
     return values;
   }
   std::vector<ObjectReader> objects(std::string_view key, Size size = {0, 65536}) const;
+  // As many as stand in the file; 0: no array stands there.
+  std::size_t array_size(std::string_view key) const;
 
   // Absent: reads as if it were {}, so that defaults apply and required keys are missed.
   ObjectReader object(std::string_view key) const;

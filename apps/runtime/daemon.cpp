@@ -1,10 +1,14 @@
 #include "apps/runtime/daemon.h"
 
+#include <csignal>
 #include <cstdio>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "apps/runtime/endpoint_checks.h"
+#include "apps/runtime/key_files.h"
+#include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
 #include "transport/tls_context.h"
 
@@ -16,7 +20,7 @@ constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
 
 int complain(const std::string& what) {
-  fmt::print(stderr, "{}\n", what);
+  (void)print(stderr, what + "\n");
   return kFailed;
 }
 
@@ -39,6 +43,11 @@ void CommandLine::add_to(CLI::App& app) {
       ->type_name("T");
   app.add_option("--admin-socket", admin_socket,
                  "Instead of the config's, for siglanectl; '': none")
+      ->check([](const std::string& path) {
+        if (path.size() <= kSocketPathMax) return std::string();
+        return fmt::format("{} has {} bytes; expected a path of at most {}", in_quotes(path),
+                           path.size(), kSocketPathMax);
+      })
       ->type_name("PATH");
   const auto level_named = [this](const std::string& name) {
     log_level = log_level_of(name);
@@ -63,7 +72,10 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
   if (!document) return tl::unexpected(document.error());
   ConfigReader reader(*document);
   NodeConfig node = read_node_config(reader.root(), daemon.info().modules);
+  node.program = daemon.info().name;
+  node.file = file;
   daemon.read(reader.root(), node);
+  check_endpoints_used(reader.root(), node);
   if (auto good = reader.finish(); !good) return tl::unexpected(good.error());
   command.apply_to(node);
   if (auto good = check_endpoints(node); !good) return tl::unexpected(good.error());
@@ -93,19 +105,30 @@ Result<std::vector<std::string>> credential_warnings(const NodeConfig& node) {
   return warnings;
 }
 
+std::vector<std::string> key_file_warnings(const NodeConfig& node) {
+  std::vector<std::string> warnings;
+  for (const auto& [endpoint, module] : node.endpoints) {
+    if (!endpoint.tls) continue;
+    if (const auto warning = exposed_key_file("key file", endpoint.tls->key)) {
+      warnings.push_back(fmt::format("endpoint \"{}\": {}", endpoint.name, *warning));
+    }
+  }
+  return warnings;
+}
+
 int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   const Daemon::Info info = daemon.info();
   CommandLine command;
   occupy_standard_descriptors();
+  std::signal(SIGPIPE, SIG_IGN);  // who reads our log may go, and we stay
+  raise_descriptor_limit();
   tune_heap();
   CLI::App app(info.description, info.name);
   app.footer(
-      "SIGTERM, SIGINT and SIGHUP stop the node: it says goodbye to its peers, for at most\n"
-      "runtime.stop_grace_ms; a second SIGTERM or SIGINT ends it at once. With TLS endpoints\n"
-      "SIGHUP makes it read its certificates again instead. Exit status: 0; 1: the config is "
-      "wrong\n"
-      "or the node cannot start; 2: wrong command line; 3: peers did not answer the goodbye;\n"
-      "128 + N: a second signal N.");
+      "SIGTERM and SIGINT stop the node: it says goodbye to its peers, for at most\n"
+      "runtime.stop_grace_ms; a second one ends it at once. SIGHUP makes it read its certificates\n"
+      "again; it never stops it. Exit status: 0; 1: the config is wrong or the node cannot start;\n"
+      "2: wrong command line; 3: peers did not answer the goodbye; 128 + N: a second signal N.");
   command.add_to(app);
   daemon.add_options(app);
   try {
@@ -116,18 +139,21 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
 
   auto config = load_config(command.config_file, daemon, command);
   if (!config) return complain(config.error().what);
+  std::vector<std::string> to_mend = daemon.warnings();
+  for (std::string& warning : key_file_warnings(*config)) to_mend.push_back(std::move(warning));
   if (command.check_config) {
     const auto warnings = credential_warnings(*config);
     if (!warnings) return complain(warnings.error().what);
-    for (const std::string& warning : *warnings) {
-      fmt::print(stderr, "{}: warning: {}\n", command.config_file, warning);
+    to_mend.insert(to_mend.end(), warnings->begin(), warnings->end());
+    for (const std::string& warning : to_mend) {
+      (void)print(stderr, fmt::format("{}: warning: {}\n", command.config_file, warning));
     }
-    fmt::print("{}: good\n", command.config_file);
-    return 0;
+    return print(stdout, fmt::format("{}: good\n", command.config_file)) ? 0 : kFailed;
   }
   if (const auto status = daemon.instead_of_running()) return *status;
 
   NodeBuilder builder(std::move(*config));
+  for (std::string& warning : to_mend) builder.warn(std::move(warning));
   if (auto built = daemon.build(builder); !built) return complain(built.error().what);
   auto node = std::move(builder).build();
   if (!node) return complain(node.error().what);

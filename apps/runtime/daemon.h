@@ -76,6 +76,9 @@ class Daemon {
   // Checks that need more than one value and no line: an error is said as `FILE: WHAT`. Also part
   // of --check-config.
   virtual Result<void> check() { return {}; }
+  // What does not hinder the node, but is for an operator to mend: said by --check-config, and as
+  // Notices at a start.
+  virtual std::vector<std::string> warnings() { return {}; }
   // What the command line asks for instead of a node, done: the exit status.
   virtual std::optional<int> instead_of_running() { return std::nullopt; }
   // Adds modules, store and applications. Not called by --check-config.
@@ -99,5 +102,7 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
 // Loads the endpoints' certificates and keys, to see whether they can be used; what will not hinder
 // the node but its peers is a warning.
 Result<std::vector<std::string>> credential_warnings(const NodeConfig& node);
+// The endpoints' key files that everybody on the machine may read.
+std::vector<std::string> key_file_warnings(const NodeConfig& node);
 
 }  // namespace siglane::runtime

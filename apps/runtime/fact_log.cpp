@@ -4,9 +4,11 @@
 
 #include <fmt/format.h>
 #include <spdlog/async.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include "apps/runtime/outlet.h"
 #include "apps/runtime/wall_time.h"
 
 namespace siglane::runtime {
@@ -29,20 +31,44 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
   return spdlog::level::off;
 }
 
+class OutletSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  Outlet& outlet() { return outlet_; }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    outlet_.write({line.data(), line.size()});
+  }
+  void flush_() override {}
+
+  Outlet outlet_{STDERR_FILENO};
+};
+
+// An asynchronous logger holds its thread only weakly: they are kept together.
+struct KeptLogger {
+  KeptLogger() = default;
+  KeptLogger(const KeptLogger&) = delete;
+  KeptLogger& operator=(const KeptLogger&) = delete;
+  // The thread ends when all lines are out: a reader that takes none must not hold up the end.
+  ~KeptLogger() { sink->outlet().hurry(kLastLinesMax); }
+
+  static constexpr Duration kLastLinesMax = 1s;
+  std::shared_ptr<OutletSink> sink;
+  std::shared_ptr<spdlog::details::thread_pool> thread;
+  std::shared_ptr<spdlog::logger> logger;
+};
+
 }  // namespace
 
 std::shared_ptr<spdlog::logger> make_logger(const std::string& node, LogLevel level) {
-  // An asynchronous logger holds its thread only weakly: they are kept together.
-  struct Kept {
-    std::shared_ptr<spdlog::details::thread_pool> thread;
-    std::shared_ptr<spdlog::logger> logger;
-  };
   constexpr std::size_t kLinesMax = 8192;
-  auto kept = std::make_shared<Kept>();
+  auto kept = std::make_shared<KeptLogger>();
+  kept->sink = std::make_shared<OutletSink>();
   kept->thread = std::make_shared<spdlog::details::thread_pool>(kLinesMax, 1);
   kept->logger = std::make_shared<spdlog::async_logger>(
-      node, std::make_shared<spdlog::sinks::stderr_sink_mt>(), kept->thread,
-      spdlog::async_overflow_policy::overrun_oldest);
+      node, kept->sink, kept->thread, spdlog::async_overflow_policy::overrun_oldest);
   kept->logger->set_level(spdlog_level(level));
   kept->logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %n %v", spdlog::pattern_time_type::utc);
   return {kept, kept->logger.get()};

@@ -20,7 +20,8 @@ class logger;
 namespace siglane::runtime {
 
 // Lines on standard error, written by a thread of the logger's own: no loop waits for a terminal or
-// a pipe; when that thread cannot keep up the oldest lines are dropped.
+// a pipe; when that thread cannot keep up the oldest lines are dropped. When the logger is dropped,
+// the lines that wait have a second to get out.
 std::shared_ptr<spdlog::logger> make_logger(const std::string& node, LogLevel level);
 
 // A fact as the admin API shows it.

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "apps/runtime/json_document.h"
+#include "apps/runtime/printable.h"
 
 namespace siglane::runtime {
 
@@ -49,10 +49,23 @@ struct Writer {
     return {"peer_opened", LogLevel::info, F{{"peer", f.peer}}};
   }
   FactText operator()(const fact::PeerClosed& f) const {
-    return {"peer_closed", LogLevel::info, F{{"peer", f.peer}, {"why", f.why}}};
+    return {"peer_closed", LogLevel::info,
+            F{{"peer", f.peer},
+              {"why", f.why},
+              {"hold_off_ms", f.hold_off > Duration{} ? milliseconds(f.hold_off) : ""}}};
   }
   FactText operator()(const fact::PeerRefused& f) const {
     return {"peer_refused", LogLevel::warning, F{{"who", f.who}, {"why", f.why}}};
+  }
+  FactText operator()(const fact::StrangersSeen& f) const {
+    return {"strangers_seen", f.refused > 0 ? LogLevel::warning : LogLevel::info,
+            F{{"refused", fmt::format("{}", f.refused)},
+              {"left", fmt::format("{}", f.left)},
+              {"sources", fmt::format("{}", f.sources)},
+              {"most_from", f.busiest},
+              {"most", fmt::format("{}", f.of_busiest)},
+              {"last", f.last},
+              {"why", f.why}}};
   }
   FactText operator()(const fact::ProtocolViolation& f) const {
     return {"protocol_violation", LogLevel::warning, F{{"peer", f.peer}, {"what", f.what}}};
@@ -96,10 +109,6 @@ struct Writer {
   FactText operator()(const fact::AsStateChanged& f) const {
     return {"as_state_changed", LogLevel::info, F{{"as", f.as}, {"state", f.state}}};
   }
-  FactText operator()(const fact::DestinationUnavailable& f) const {
-    return {"destination_unavailable", LogLevel::warning,
-            F{{"destination", f.destination}, {"why", f.why}}};
-  }
   FactText operator()(const fact::Notice& f) const {
     return {"notice", f.warning ? LogLevel::warning : LogLevel::info, F{{"text", f.text}}};
   }
@@ -123,7 +132,7 @@ std::string one_line(const std::vector<FactField>& fields) {
   std::string line;
   for (const FactField& field : fields) {
     line += fmt::format("{}{}={}", line.empty() ? "" : " ", field.key,
-                        plain(field.value) ? field.value : in_ascii_quotes(field.value));
+                        plain(field.value) ? field.value : in_quotes(field.value));
   }
   return line;
 }

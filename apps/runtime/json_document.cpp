@@ -1,14 +1,22 @@
 #include "apps/runtime/json_document.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <iterator>
+#include <limits>
+#include <optional>
 #include <unordered_set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include "apps/runtime/printable.h"
+#include "transport/regular_file.h"
 
 namespace siglane::runtime {
 
@@ -55,6 +63,59 @@ class CountingIterator {
   Position* position_;
 };
 
+// The digits of a JSON number, `digits` * 10^`exponent`.
+struct Decimal {
+  bool negative = false;
+  std::string digits;
+  std::int64_t exponent = 0;
+};
+
+Decimal decimal_of(std::string_view text) {
+  // Beyond it a number is too large, or has a fraction, whatever its digits are.
+  constexpr std::int64_t kExponentMax = 1'000'000'000;
+  Decimal decimal;
+  decimal.negative = text.starts_with('-');
+  if (decimal.negative) text.remove_prefix(1);
+  const std::size_t e = std::min(text.find_first_of("eE"), text.size());
+  const std::string_view mantissa = text.substr(0, e);
+  std::string_view exponent = text.substr(std::min(e + 1, text.size()));
+  if (exponent.starts_with('+')) exponent.remove_prefix(1);
+  const auto [end, error] =
+      std::from_chars(exponent.data(), exponent.data() + exponent.size(), decimal.exponent);
+  if (error == std::errc::result_out_of_range) {
+    decimal.exponent = exponent.starts_with('-') ? -kExponentMax : kExponentMax;
+  }
+  decimal.exponent = std::clamp(decimal.exponent, -kExponentMax, kExponentMax);
+  const std::size_t point = std::min(mantissa.find('.'), mantissa.size());
+  decimal.digits = mantissa.substr(0, point);
+  if (point < mantissa.size()) {
+    decimal.digits += mantissa.substr(point + 1);
+    decimal.exponent -= static_cast<std::int64_t>(mantissa.size() - point - 1);
+  }
+  return decimal;
+}
+
+// What JSON Schema calls an integer: "a number with a zero fractional part", here as far as 64 bits
+// hold it. Exact, which the double that nlohmann_json makes of it need not be.
+std::optional<JsonValue> integer_of(std::string_view text) {
+  Decimal decimal = decimal_of(text);
+  std::string& digits = decimal.digits;
+  digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size()));
+  for (; decimal.exponent < 0 && digits.ends_with('0'); ++decimal.exponent) digits.pop_back();
+  if (digits.empty()) return JsonValue{std::uint64_t{0}};
+  constexpr std::int64_t kDigitsMax = std::numeric_limits<std::uint64_t>::digits10 + 1;
+  if (decimal.exponent < 0 || decimal.exponent > kDigitsMax) return std::nullopt;
+  digits.append(static_cast<std::size_t>(decimal.exponent), '0');
+  std::uint64_t magnitude = 0;
+  const char* end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, magnitude);
+  if (error != std::errc{} || stop != end) return std::nullopt;
+  if (!decimal.negative) return JsonValue{magnitude};
+  constexpr auto kLowest = std::uint64_t{1} << 63;
+  if (magnitude > kLowest) return std::nullopt;
+  return JsonValue{static_cast<std::int64_t>(std::uint64_t{0} - magnitude)};
+}
+
 // Builds the tree from the parser's events.
 class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
  public:
@@ -67,6 +128,7 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
   bool number_unsigned(number_unsigned_t value) override { return put(std::uint64_t{value}); }
   bool number_float(number_float_t value, const string_t& text) override {
     if (!std::isfinite(value)) return refuse(fmt::format("the number {} is too large", text));
+    if (auto integer = integer_of(text)) return put(std::move(integer->value));
     return put(value);
   }
   bool string(string_t& value) override { return put(std::move(value)); }
@@ -80,8 +142,9 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
   bool key(string_t& name) override {
     Level& level = levels_.back();
     if (!level.keys.insert(name).second) {
-      return refuse(fmt::format("{}/{}: the key {} stands here a second time", path(), name,
-                                in_quotes(name)));
+      const std::string where = fmt::format("{}/{}", path(), name);
+      return refuse(fmt::format("{}: the key {} stands here a second time",
+                                is_printable(where) ? where : in_quotes(where), in_quotes(name)));
     }
     std::get<JsonValue::Object>(level.value.value).push_back({std::move(name), position_.line, {}});
     return true;
@@ -115,7 +178,7 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
 
   template <class T>
   bool put(T value) {
-    place(JsonValue{std::move(value), position_.line});
+    place(JsonValue{decltype(JsonValue::value)(std::move(value)), position_.line});
     return true;
   }
   void place(JsonValue value) {
@@ -167,20 +230,6 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
 
 }  // namespace
 
-namespace {
-std::string as_json(std::string_view text, bool ascii) {
-  using Handler = nlohmann::json::error_handler_t;
-  return nlohmann::json(std::string(text)).dump(-1, ' ', ascii, Handler::replace);
-}
-}  // namespace
-
-std::string in_quotes(std::string_view text) {
-  return as_json(text, false);
-}
-std::string in_ascii_quotes(std::string_view text) {
-  return as_json(text, true);
-}
-
 std::string describe(const JsonValue& value) {
   struct Visitor {
     std::string operator()(std::nullptr_t) const { return "null"; }
@@ -205,11 +254,19 @@ Result<JsonDocument> JsonDocument::parse(std::string file, std::string_view text
     return failure(fmt::format("{}: {} bytes are more than the {} that are read", file, text.size(),
                                limits.file_bytes_max));
   }
+  // RFC 8259 §2 has no place for it, and nlohmann_json takes it for the end of the text.
+  if (const std::size_t nul = text.find('\0'); nul != text.npos) {
+    const std::string_view before = text.substr(0, nul);
+    return failure(fmt::format("{}:{}: not JSON: a NUL byte; expected text to the end of the file",
+                               file, 1 + std::count(before.begin(), before.end(), '\n')));
+  }
   Position position;
   TreeBuilder tree(position, limits.depth_max);
   const CountingIterator begin(text.data(), &position);
   const CountingIterator end(text.data() + text.size(), &position);
-  if (!nlohmann::json::sax_parse(begin, end, &tree)) {
+  constexpr bool kToTheEnd = true, kWithComments = true;
+  if (!nlohmann::json::sax_parse(begin, end, &tree, nlohmann::json::input_format_t::json, kToTheEnd,
+                                 kWithComments)) {
     return failure(fmt::format("{}:{}: {}", file, position.line, tree.error()));
   }
   return JsonDocument{std::move(file), tree.take_root()};
@@ -221,16 +278,20 @@ Result<JsonDocument> JsonDocument::load(const std::filesystem::path& file,
   if (std::filesystem::is_directory(file, error)) {
     return failure(fmt::format("{}: is a directory, not a JSON file", file.string()));
   }
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return failure(fmt::format("{}: cannot be opened: {}", file.string(), strerror(errno)));
-  std::string text;
-  char chunk[65536];
-  while (in.read(chunk, sizeof chunk), in.gcount() > 0) {
-    text.append(chunk, static_cast<std::size_t>(in.gcount()));
-    if (text.size() > limits.file_bytes_max) break;
+  const auto opened = transport::open_regular_file(file.string());
+  if (!opened) {
+    return failure(fmt::format("{}: cannot be opened: {}", file.string(), opened.error().what));
   }
-  if (in.bad()) return failure(fmt::format("{}: cannot be read", file.string()));
+  std::string text;
+  std::array<char, 65536> chunk;
+  while (text.size() <= limits.file_bytes_max) {
+    const ssize_t got = ::read(opened->get(), chunk.data(), chunk.size());
+    if (got < 0) {
+      return failure(fmt::format("{}: cannot be read: {}", file.string(), strerror(errno)));
+    }
+    if (got == 0) break;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
   return parse(file.string(), text, limits);
 }
 

@@ -31,17 +31,15 @@ struct JsonMember {
 // How a value reads in a message to a human: `70000`, `"10.0.0"`, `an array`; long strings are cut.
 std::string describe(const JsonValue& value);
 
-// `text` as a JSON string; the second kind has no byte that is not printable ASCII.
-std::string in_quotes(std::string_view text);
-std::string in_ascii_quotes(std::string_view text);
-
 struct JsonLimits {
   std::size_t file_bytes_max = std::size_t{64} << 20;
   std::size_t depth_max = 32;
 };
 
-// A JSON text (RFC 8259) with a line number at every value. Refuses what nlohmann_json would let
-// pass silently: the same key twice in one object.
+// A JSON text (RFC 8259) with a line number at every value; `//` and `/* */` comments may stand
+// between them. A number without a fraction is an integer however it is written: 1000000, 1e6, 1.0.
+// Refuses what nlohmann_json would let pass silently: the same key twice in one object, and text
+// behind a NUL.
 struct JsonDocument {
   std::string file;  // as the operator named it; stands at the head of every message
   JsonValue root;

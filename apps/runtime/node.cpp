@@ -6,12 +6,16 @@
 #include <random>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "apps/runtime/admin_server.h"
 #include "apps/runtime/admin_service.h"
 #include "apps/runtime/fact_log.h"
+#include "apps/runtime/newcomer_budget.h"
+#include "apps/runtime/program.h"
 #include "apps/runtime/signals.h"
 #include "apps/runtime/wall_time.h"
+#include "transport/descriptor_reserve.h"
 #include "transport/loop.h"
 #include "transport/shard_loop.h"
 #include "transport/transport_set.h"
@@ -102,11 +106,18 @@ Result<void> Node::start(NodeBuilder& builder) {
   facts_ = std::make_unique<FactLog>(
       config_.log, config_.admin.facts_kept_max,
       builder.embedded_ ? nullptr : make_logger(config_.name, config_.log.level));
+  const auto tell = [this](const fact::Notice& notice) {
+    const Instant now{std::chrono::steady_clock::now().time_since_epoch()};
+    facts_->on_fact(ShardId{0}, AssociationId::none, notice, now);
+  };
+  for (std::string& text : builder.warnings_) tell({std::move(text), true});
   modules_ = std::move(builder.modules_);
   if (builder.store_ != nullptr) {
-    store_ =
-        std::make_unique<StoreThread>(builder.store_config_, std::move(builder.store_), directory_);
+    store_ = std::make_unique<StoreThread>(builder.store_config_, std::move(builder.store_),
+                                           directory_, tell);
   }
+  say(fmt::format("starting: {}, process {}, {} {}", what_runs(), getpid(), config_.runtime.shards,
+                  config_.runtime.shards == 1 ? "shard" : "shards"));
   const transport::TransportOptions options{.peeloff = config_.peeloff};
   const std::uint64_t seed = config_.runtime.seed.value_or(random_seed());
   for (std::size_t i = 0; i < config_.runtime.shards; ++i) {
@@ -118,10 +129,27 @@ Result<void> Node::start(NodeBuilder& builder) {
       if (!done) return done;
     }
   }
+  // Before anybody can see that the node is there, and ends it.
+  if (!builder.embedded_ && !builder.signals_left_) {
+    if (auto watching = watch_signals(); !watching) return watching;
+  }
   if (auto opened = open_endpoints(); !opened) return opened;
   if (auto connecting = connect_peers(); !connecting) return connecting;
   if (auto admin = start_admin(); !admin) return admin;
-  return builder.embedded_ || builder.signals_left_ ? Result<void>() : watch_signals();
+  limit_newcomers();
+  say("ready: " + what_runs());
+  return {};
+}
+
+std::string Node::what_runs() const {
+  const std::string program = config_.program.empty() ? "Siglane" : config_.program;
+  return fmt::format("{} {}{}", program, version(),
+                     config_.file.empty() ? "" : ", config " + config_.file);
+}
+
+void Node::say(std::string text) {
+  facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{std::move(text)},
+                  transport::Loop::fresh_now());
 }
 
 Result<void> Node::make_shard(ShardId id, std::uint64_t seed,
@@ -238,21 +266,30 @@ Result<void> Node::start_admin() {
   return {};
 }
 
+bool Node::has_certificates() const {
+  return std::any_of(config_.endpoints.begin(), config_.endpoints.end(),
+                     [](const NodeEndpoint& e) { return e.endpoint.tls.has_value(); });
+}
+
+// What is open now stays open.
+void Node::limit_newcomers() {
+  NewcomerBudget budget = budget_newcomers(transport::descriptors_left(), config_, peers_.places());
+  directory_.newcomers().limit(budget.places);
+  if (budget.complaint.empty()) return;
+  facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{std::move(budget.complaint), true},
+                  loop().now());
+}
+
 Result<void> Node::watch_signals() {
   std::signal(SIGPIPE, SIG_IGN);
   signals_ = std::make_unique<Signals>();
-  // What has certificates lives long, and must be told of new ones; what has none may go with its
-  // terminal.
-  const bool reloads =
-      std::any_of(config_.endpoints.begin(), config_.endpoints.end(),
-                  [](const NodeEndpoint& e) { return e.endpoint.tls.has_value(); });
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-    if (signal == SIGHUP && !reloads && is_ignored(SIGHUP)) continue;  // nohup(1)
-    auto watch = SignalWatch::create(loop().raw(), signal, [this, signal, reloads] {
-      if (signal == SIGHUP && reloads) return reload();
-      if (!shards_.front()->driver->stopping()) return begin_stop();
-      // A terminal that goes away may say so twice; that is no impatience.
-      if (signal != SIGHUP) std::_Exit(128 + signal);
+    // nohup(1): nothing to say, unless it is asked for new certificates.
+    if (signal == SIGHUP && !has_certificates() && is_ignored(SIGHUP)) continue;
+    auto watch = SignalWatch::create(loop().raw(), signal, [this, signal] {
+      if (signal == SIGHUP) return reload();
+      if (shards_.front()->driver->stopping()) std::_Exit(128 + signal);
+      begin_stop(signal == SIGTERM ? "SIGTERM" : "SIGINT");
     });
     if (!watch) return tl::unexpected(watch.error());
     signals_->watches.push_back(std::move(*watch));
@@ -297,14 +334,21 @@ NodeExit Node::finish() {
   threads_.clear();
   const bool abandoned =
       std::ranges::any_of(shards_, [](const auto& one) { return one->driver->abandoned(); });
+  say(abandoned ? "stopped: what had not closed within runtime.stop_grace_ms was aborted"
+                : "stopped: every association is closed");
   return abandoned ? NodeExit::abandoned : NodeExit::graceful;
 }
 
 void Node::stop() {
-  shards_.front()->shard->mailbox().post_control(Call{[this] { begin_stop(); }});
+  shards_.front()->shard->mailbox().post_control(
+      Call{[this] { begin_stop("the program asks for it"); }});
 }
 
-void Node::begin_stop() {
+void Node::begin_stop(std::string_view why) {
+  if (!shards_.front()->driver->stopping()) {
+    say(fmt::format("stopping: {}; associations have {:.1f} s to close", why,
+                    seconds(config_.runtime.stop_grace)));
+  }
   for (const auto& one : shards_) {
     auto stop = [driver = one->driver.get(), grace = config_.runtime.stop_grace] {
       driver->stop(grace);
@@ -318,6 +362,10 @@ void Node::begin_stop() {
 }
 
 void Node::reload() {
+  if (!has_certificates()) {
+    return say(
+        "nothing to read again: no endpoint has certificates, and the config is read at start");
+  }
   for (const auto& one : shards_) {
     one->shard->mailbox().post_control(
         Call{[&transports = one->transports] { transports.reload_credentials(); }});
@@ -334,6 +382,10 @@ Shard& Node::shard() {
 std::optional<EndpointId> Node::endpoint(std::string_view name) const {
   auto it = endpoints_.find(std::string(name));
   return it == endpoints_.end() ? std::nullopt : std::optional(it->second);
+}
+
+PeerPast Node::past_of(const NodePeer& peer) const {
+  return directory_.past_of(module(peer.module), peer.peer.name);
 }
 
 void Node::on_each_shard(std::function<void(const Shard&, const Transport&)> each,

@@ -71,6 +71,8 @@ class NodeBuilder {
   // Answers Ask, on a thread of its own. Without it every Ask is refused.
   void use_store(std::unique_ptr<Store> store, StoreThreadConfig config = {});
   void on_shard(std::function<Result<void>(const ShardSetUp&)> set_up);
+  // A warning for the operator, when the node starts.
+  void warn(std::string text) { warnings_.push_back(std::move(text)); }
   // Signals are left to the caller, and nothing is logged: for nodes within a test or a
   // larger program.
   void embed() { embedded_ = true; }
@@ -90,6 +92,7 @@ class NodeBuilder {
   std::unique_ptr<Store> store_;
   StoreThreadConfig store_config_;
   std::vector<std::function<Result<void>(const ShardSetUp&)>> set_ups_;
+  std::vector<std::string> warnings_;
   bool embedded_ = false;
   bool signals_left_ = false;
 };
@@ -103,23 +106,24 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  // Until stop(), SIGTERM, SIGINT or, without TLS, SIGHUP; then until every association is down, or
-  // the grace is over and the rest was aborted (`abandoned`). A second signal ends the process at
-  // once. On any one thread, which is the node's and shard 0's from then on; the other shards have
-  // threads of their own as long as this runs.
+  // Until stop(), SIGTERM or SIGINT; then until every association is down, or the grace is over and
+  // the rest was aborted (`abandoned`). A second signal ends the process at once. On any one
+  // thread, which is the node's and shard 0's from then on; the other shards have threads of their
+  // own as long as this runs.
   NodeExit run();
   // One turn of shard 0's loop instead, for nodes that take turns on one thread; `wait`: until
   // something happens. A value: the node has stopped.
   std::optional<NodeExit> turn(bool wait);
   // Begins the graceful stop. Any thread, also before run(); idempotent.
   void stop();
-  // Reads certificates and keys again, as on SIGHUP with TLS; connections that exist keep what they
-  // have. A Notice says of each endpoint what came of it. Any thread.
+  // Reads certificates and keys again, as on SIGHUP; connections that exist keep what they have. A
+  // Notice says of each endpoint what came of it, or that there is nothing to read. Any thread.
   void reload();
 
   // On the node's own thread, or while it does not run:
   const NodeConfig& config() const { return config_; }
   const PeerTable& peers() const { return peers_; }
+  PeerPast past_of(const NodePeer& peer) const;
   // Shard 0's: for the application's own timers.
   transport::Loop& loop();
   Shard& shard();
@@ -153,9 +157,13 @@ class Node {
   void warn_of_a_crowd(const std::string& endpoint, std::size_t sockets);
   Result<void> connect_peers();
   Result<void> start_admin();
+  void limit_newcomers();
   Result<void> watch_signals();
   ProtocolModule* module(std::string_view name) const;
-  void begin_stop();
+  bool has_certificates() const;
+  void begin_stop(std::string_view why);
+  void say(std::string text);
+  std::string what_runs() const;
   void visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
                    std::function<void()> then);
   void start_threads();

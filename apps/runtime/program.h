@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdio>
+#include <string_view>
 
 // What every program of ours does first.
 namespace siglane::runtime {
@@ -11,11 +13,18 @@ const char* version();
 // on which every read or write fails, as on a closed one. Before anything is opened.
 void occupy_standard_descriptors();
 
+// As many descriptors as the hard limit allows: the soft one is low for programs that use select().
+void raise_descriptor_limit();
+
 // All threads allocate from one heap. glibc gives each its own, and what a shard gave back when its
 // traffic moved to another shard would not serve there. They seldom meet at its lock: what messages
 // need is kept in pools. Large blocks (queues that are full, whole buffers of a read) have pages of
 // their own, and stay no longer than they are needed: glibc would put them into the heap after the
 // first was freed, and what comes to lie beyond one keeps it there. Before a second thread.
 void tune_heap();
+
+// To standard output or error; false: not all of it got there, because it is closed or its disk is
+// full.
+bool print(std::FILE* to, std::string_view text);
 
 }  // namespace siglane::runtime

@@ -5,12 +5,27 @@
 
 namespace siglane::runtime {
 
-StoreThread::StoreThread(StoreThreadConfig config, std::unique_ptr<Store> store,
-                         const Directory& directory)
-    : config_{std::max<std::size_t>(config.queue_max, 1),
-              std::max<std::size_t>(config.group_max, 1)},
+StoreThreadConfig StoreThreadConfig::valid() const {
+  StoreThreadConfig config = *this;
+  for (std::size_t* number :
+       {&config.queue_max, &config.queue_bytes_max, &config.shares, &config.group_max}) {
+    *number = std::max<std::size_t>(*number, 1);
+  }
+  return config;
+}
+
+StoreQueue::Limits StoreThreadConfig::limits() const {
+  return {{queue_max, queue_bytes_max},
+          {std::max<std::size_t>(queue_max / shares, 1), queue_bytes_max / shares}};
+}
+
+StoreThread::StoreThread(const StoreThreadConfig& config, std::unique_ptr<Store> store,
+                         const Directory& directory, TellOperator tell)
+    : config_(config.valid()),
       store_(std::move(store)),
       directory_(directory),
+      tell_(std::move(tell)),
+      queue_(config_.limits()),
       thread_([this] { run(); }) {}
 
 StoreThread::~StoreThread() {
@@ -20,10 +35,17 @@ StoreThread::~StoreThread() {
 bool StoreThread::ask(ShardId shard, AssociationId from, ParcelPtr& request) {
   {
     std::lock_guard lock(mutex_);
-    if (stopping_ || outstanding_ >= config_.queue_max) return false;
-    ++outstanding_;
-    waiting_.requests.push_back(std::move(request));
-    waiting_.askers.push_back({shard, from});
+    if (stopping_) return false;
+    switch (queue_.push(shard, from, request)) {
+      case StoreQueue::Outcome::full:
+        counters_.add(Counter::store_refused_full);
+        return false;
+      case StoreQueue::Outcome::share_full:
+        counters_.add(Counter::store_refused_share);
+        return false;
+      case StoreQueue::Outcome::taken:
+        break;
+    }
   }
   wake_.notify_one();
   return true;
@@ -40,47 +62,79 @@ void StoreThread::stop() {
 
 std::size_t StoreThread::outstanding() const {
   std::lock_guard lock(mutex_);
-  return outstanding_;
+  return queue_.outstanding().parcels;
 }
 
 void StoreThread::run() {
+  look_at_ = std::chrono::steady_clock::now() + config_.look_every;
   while (take()) {
-    const std::span<ParcelPtr> requests = taken_.requests;
-    const std::span<const Asker> askers = taken_.askers;
-    for (std::size_t first = 0; first < requests.size(); first += config_.group_max) {
-      const std::size_t count = std::min(config_.group_max, requests.size() - first);
-      run_group(requests.subspan(first, count), askers.subspan(first, count));
-    }
+    if (!group_.requests.empty()) run_group();
+    look_if_due();
   }
 }
 
-// All that waits, swapped out, so that the vectors' memory is used again. false: stopped, and
-// nothing waits any more.
+// The next group, or none when it is time to look. false: stopped, and nothing waits any more.
 bool StoreThread::take() {
-  taken_.requests.clear();
-  taken_.askers.clear();
+  group_.clear();
   std::unique_lock lock(mutex_);
-  wake_.wait(lock, [this] { return stopping_ || !waiting_.requests.empty(); });
-  std::swap(waiting_, taken_);
-  return !taken_.requests.empty();
+  wake_.wait_until(lock, look_at_, [this] { return stopping_ || !queue_.empty(); });
+  const bool ended = stopping_ && queue_.empty();
+  queue_.pop(config_.group_max, group_, abandoned_);
+  queue_.release(abandoned_);
+  lock.unlock();
+  counters_.add(Counter::store_abandoned, abandoned_.requests.size());
+  abandoned_.clear();
+  return !ended;
 }
 
-void StoreThread::run_group(std::span<ParcelPtr> requests, std::span<const Asker> askers) {
+void StoreThread::run_group() {
+  const std::span<ParcelPtr> requests = group_.requests;
   counters_.add(Counter::store_requests, requests.size());
-  if (store_->run(requests)) {
+  if (const auto done = store_->run(requests)) {
     counters_.add(Counter::store_commits);
+    failing_.end(*this);
   } else {
     counters_.add(Counter::store_failures, requests.size());
+    failing_.go_on(done.error().what, *this);
   }
   {
     std::lock_guard lock(mutex_);
-    outstanding_ -= requests.size();
+    queue_.release(group_);
   }
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    if (Mailbox* mailbox = directory_.mailbox_of(askers[i].shard)) {
-      mailbox->post_control(Delivery{AssociationId::none, askers[i].id, std::move(requests[i])});
+    const StoreQueue::Asker& asker = group_.askers[i];
+    if (Mailbox* mailbox = directory_.mailbox_of(asker.shard)) {
+      mailbox->post_control(Delivery{AssociationId::none, asker.id, std::move(requests[i])});
     }
   }
+}
+
+void StoreThread::look_if_due() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < look_at_) return;
+  look_at_ = now + config_.look_every;
+  if (const auto good = store_->look(); good) {
+    shaky_.end(*this);
+  } else if (!failing_.is(good.error().what)) {  // else it has been said
+    shaky_.go_on(good.error().what, *this);
+  }
+}
+
+void StoreThread::Trouble::go_on(const std::string& what, const StoreThread& thread) {
+  const auto now = std::chrono::steady_clock::now();
+  if (tell_again_ != SteadyTime{} && now < tell_again_) return;
+  tell_again_ = now + thread.config_.tell_every;
+  what_ = what;
+  told_ = true;
+  thread.tell(std::string(now_) + what, true);
+}
+
+void StoreThread::Trouble::end(const StoreThread& thread) {
+  if (std::exchange(told_, false)) thread.tell(std::string(over_), false);
+}
+
+void StoreThread::tell(std::string text, bool warning) const {
+  if (tell_) tell_(fact::Notice{std::move(text), warning});
 }
 
 }  // namespace siglane::runtime

@@ -61,6 +61,9 @@ void check_routes(const std::vector<ObjectReader>& list, const M3uaConfig& confi
 M3uaConfig read_stp_config(const ObjectReader& root, runtime::NodeConfig& node) {
   M3uaConfig config = runtime::read_m3ua_config(root, node);
   const ObjectReader from = root.object("m3ua");
+  if (root.has("m3ua") && from.array_size("asps") == 0) {
+    from.complain("asps", "missing; expected one ASP or more: nobody else is served");
+  }
   if (!root.has("m3ua")) root.complain("m3ua", "is missing: whom it serves, and its routes");
   check_asps(from.objects("asps"), config);
   check_servers(from.objects("application_servers"), config);

@@ -1,6 +1,9 @@
 #include "protocols/diameter/application.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "protocols/diameter/error_text.h"
 
 namespace siglane::diameter {
 namespace {
@@ -74,10 +77,33 @@ void Application::reject(const RequestParcel& request, ResultCode result, Outbox
   // RFC 6733 §7.2 gives answers with the E bit a grammar of their own; others keep their command's.
   if (!is_protocol_error(result)) add_application_avps(answer);
   if (violation != nullptr) {
-    if (!violation->what.empty()) answer.add(avp::error_message, violation->what);
+    const std::string text = violation->text();
+    out.drop(kInvalidRequest, command_text(request.view()) + ": " + text,
+             peer_name(config(), request));
+    if (!text.empty()) answer.add(avp::error_message, text);
     violation->add_failed_avp(answer);
+  } else if (result == result::command_unsupported) {
+    answer.add(avp::error_message, unsupported_command_text(request.view()));
   }
   reply(request, std::move(answer), out);
+}
+
+void Application::keep_for_answer(RequestParcel& request, std::initializer_list<const AvpDef*> also,
+                                  Outbox& out) const {
+  const MessageView message = request.view();
+  const auto needed = [&](const AvpView& avp) {
+    return avp.is(avp::session_id) || avp.is(avp::proxy_info) ||
+           std::any_of(also.begin(), also.end(), [&](const AvpDef* def) { return avp.is(*def); });
+  };
+  std::size_t bytes = Header::kBytes;
+  for (const AvpView& avp : message.avps()) {
+    if (needed(avp)) bytes += (avp.raw().size() + 3) & ~std::size_t{3};
+  }
+  MessageBuilder kept(out.buffers(), message.header(), bytes);
+  for (const AvpView& avp : message.avps()) {
+    if (needed(avp)) kept.add_raw(avp.raw());
+  }
+  request.message = std::move(kept).finish();
 }
 
 void Application::send(MessageBuilder request, std::uint64_t tag, Duration timeout, Outbox& out) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string_view>
 
@@ -34,7 +35,9 @@ namespace siglane::diameter {
 //   module.add_application(shard.id(), application::s6a, id);
 //
 // An answer that needs the store takes the RequestPtr along in the parcel it asks with, and replies
-// when on_store_completion brings it back. Every request must be answered once. On its shard's
+// when on_store_completion brings it back; keep_for_answer() first, so that what waits is small.
+// Derived from AskParcel, it counts for the peer that sent the request. Every request must be
+// answered once, unless the store drops it because its peer's connection is gone. On its shard's
 // thread only; like every session it calls nobody and appends to `out`.
 class Application : public Session {
  public:
@@ -64,9 +67,15 @@ class Application : public Session {
   // What the grammar of the application's answers demands besides the base protocol's AVPs, such as
   // Auth-Session-State; reject() adds it where that grammar holds.
   virtual void add_application_avps(MessageBuilder& answer) const;
-  // An answer with nothing but an error, and Failed-AVP where there is a violation.
+  // An answer with nothing but an error; where there is a violation, with Failed-AVP and
+  // Error-Message, and told to the operator as a drop.
   void reject(const RequestParcel& request, ResultCode result, Outbox& out,
               const Violation* violation = nullptr);
+
+  // Before a request waits: keeps of its message, in memory of its own size, only what an answer is
+  // made of: the header, Session-Id, Proxy-Info, and these. Views of the message are void then.
+  void keep_for_answer(RequestParcel& request, std::initializer_list<const AvpDef*> also,
+                       Outbox& out) const;
 
   // A request of ours, with a fresh end-to-end identifier, routed by its Destination-Host and
   // -Realm. `timeout` 0: the config's. Answers come to on_answer with this tag.

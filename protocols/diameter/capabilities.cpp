@@ -60,7 +60,6 @@ void add_capabilities(MessageBuilder& out, const DiameterConfig& config,
                       const std::vector<std::string>& addresses) {
   add_addresses(out, config.host_ip_addresses.empty() ? addresses : config.host_ip_addresses);
   out.add(avp::vendor_id, config.vendor_id).add(avp::product_name, config.product_name);
-  if (config.origin_state_id != 0) out.add(avp::origin_state_id, config.origin_state_id);
   std::vector<VendorId> vendors;
   for (const SupportedApplication& application : config.applications) {
     if (application.vendor == 0 ||
@@ -117,6 +116,7 @@ Buffer make_cer(BufferPool& pool, const DiameterConfig& config,
                 std::uint32_t end_to_end) {
   auto cer = MessageBuilder::request(pool, command::capabilities_exchange, hop_by_hop, end_to_end);
   cer.add(avp::origin_host, config.origin_host).add(avp::origin_realm, config.origin_realm);
+  if (config.origin_state_id != 0) cer.add(avp::origin_state_id, config.origin_state_id);
   add_capabilities(cer, config, addresses);
   return std::move(cer).finish();
 }
@@ -128,7 +128,9 @@ Buffer make_cea(BufferPool& pool, const DiameterConfig& config,
   cea.add(avp::result_code, static_cast<std::uint32_t>(result))
       .add(avp::origin_host, config.origin_host)
       .add(avp::origin_realm, config.origin_realm);
-  add_capabilities(cea, config, addresses);
+  if (config.origin_state_id != 0) cea.add(avp::origin_state_id, config.origin_state_id);
+  // RFC 6733 §7.2 gives an answer with the E bit a grammar of its own, without capabilities.
+  if (!is_protocol_error(result)) add_capabilities(cea, config, addresses);
   if (!error_message.empty()) cea.add(avp::error_message, error_message);
   if (violation != nullptr) violation->add_failed_avp(cea);
   return std::move(cea).finish();

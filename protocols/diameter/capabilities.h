@@ -32,6 +32,7 @@ bool in_common(const Capabilities& peer, const DiameterConfig& config);
 Buffer make_cer(BufferPool& pool, const DiameterConfig& config,
                 const std::vector<std::string>& addresses, std::uint32_t hop_by_hop,
                 std::uint32_t end_to_end);
+// With the E bit, for a protocol error, it has no capabilities (RFC 6733 §7.2).
 Buffer make_cea(BufferPool& pool, const DiameterConfig& config,
                 const std::vector<std::string>& addresses, const Header& request, ResultCode result,
                 std::string_view error_message = {}, const Violation* violation = nullptr);

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "core/host_name.h"
 #include "protocols/diameter/text.h"
 
 namespace siglane::diameter {
 namespace {
 
 Result<void> check_identity(const std::string& key, const std::string& value) {
-  if (is_identity(as_bytes(value))) return {};
+  if (is_host_name(value)) return {};  // RFC 6733 §4.3.1
   return failure("/diameter/" + key + ": \"" + value + "\" is not a DiameterIdentity");
 }
 
@@ -24,6 +25,11 @@ Result<void> check_peer(const DiameterConfig& config, std::size_t index) {
   if (!peer.realm.empty()) {
     if (auto good = check_identity(key + "realm", peer.realm); !good) return good;
   }
+  for (std::size_t i = 0; i < peer.routed_realms.size(); ++i) {
+    if (peer.routed_realms[i] == "*") continue;
+    const std::string at = key + "routed_realms/" + std::to_string(i);
+    if (auto good = check_identity(at, peer.routed_realms[i]); !good) return good;
+  }
   if (same_identity(peer.origin_host, config.origin_host)) {
     return failure("/diameter/" + key + "origin_host: \"" + peer.origin_host + "\" is our own");
   }
@@ -37,6 +43,19 @@ Result<void> check_peer(const DiameterConfig& config, std::size_t index) {
 }
 
 }  // namespace
+
+bool contains_realm(const std::vector<std::string>& routed_realms, std::string_view realm) {
+  return std::any_of(routed_realms.begin(), routed_realms.end(), [&](const std::string& one) {
+    return one == "*" || same_identity(one, realm);
+  });
+}
+
+const DiameterPeerConfig* DiameterConfig::peer_at(std::string_view host) const {
+  for (const DiameterPeerConfig& peer : peers) {
+    if (same_identity(peer.origin_host, host)) return &peer;
+  }
+  return nullptr;
+}
 
 Result<void> check(const DiameterConfig& config) {
   for (const auto& good : {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/result.h"
@@ -24,13 +25,20 @@ struct SupportedApplication {
 struct DiameterPeerConfig {
   std::string name;
   std::string origin_host;
-  std::string realm;
-  // Realms served behind this peer, if it is an agent; "*": any.
+  std::string realm;  // its Origin-Realm; empty: whatever its CER or CEA says
+  // The realms for which this peer speaks besides itself, if it is an agent: requests for them are
+  // routed to it, and it may relay what nodes of them send (origin.h). "*": any.
   std::vector<std::string> routed_realms;
 };
 
+// Is the realm one of these, or may it be any?
+bool contains_realm(const std::vector<std::string>& routed_realms, std::string_view realm);
+
 struct DiameterLimits {
-  std::size_t pending_max = 65536;  // requests waiting for their answer, for each connection
+  // Requests waiting for their answer, for each connection, and the bytes of their messages. Of
+  // what is relayed, one peer's requests take no more than they leave to others.
+  std::size_t pending_max = 65536;
+  std::size_t pending_bytes_max = std::size_t{64} << 20;
   std::size_t message_bytes_max = 65536;
   std::size_t avp_depth_max = 8;  // groups within groups
 };
@@ -50,11 +58,19 @@ struct DiameterConfig {
   bool relay = false;  // advertises the relay application, and relays what is for other realms
   Duration watchdog_interval = 30s;     // Tw of RFC 3539 §3.4.1, which asks for at least 6 s
   Duration capabilities_timeout = 10s;  // from Up to the peer's CER or CEA
-  // For a goodbye: at most half of it for answers that are still to come, the rest for the DPA.
+  // For a goodbye. Ours: at most half of it for answers that are still to come, the rest for the
+  // DPA. The peer's: for the answers that it is owed before its DPA, and then as much for its
+  // disconnect.
   Duration disconnect_timeout = 5s;
+  // We do not connect to a peer for so long after its DPR said BUSY or DO_NOT_WANT_TO_TALK_TO_YOU;
+  // 0: as after any other.
+  Duration disconnect_holdoff = 5min;
   Duration request_timeout = 10s;  // from our sending a request to its answer
   DiameterLimits limits;
   std::vector<DiameterPeerConfig> peers;
+
+  // The peer that is configured with this Origin-Host; nullptr: none is.
+  const DiameterPeerConfig* peer_at(std::string_view host) const;
 };
 
 // What is wrong with it, in words of the JSON config; nothing if it will do.

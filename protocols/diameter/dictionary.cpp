@@ -50,24 +50,24 @@ std::optional<Problem> problem_with(AvpType type, const AvpView& avp) {
     case AvpType::time:
     case AvpType::enumerated:
       if (payload.size() == 4) return std::nullopt;
-      return Problem{result::invalid_avp_length, "payload is not 4 bytes"};
+      return Problem{result::invalid_avp_length, "is not 4 bytes long"};
     case AvpType::integer64:
     case AvpType::unsigned64:
     case AvpType::float64:
       if (payload.size() == 8) return std::nullopt;
-      return Problem{result::invalid_avp_length, "payload is not 8 bytes"};
+      return Problem{result::invalid_avp_length, "is not 8 bytes long"};
     case AvpType::address:
       if (avp.address()) return std::nullopt;
-      return Problem{result::invalid_avp_length, "payload does not fit its address family"};
+      return Problem{result::invalid_avp_length, "does not fit its address family"};
     case AvpType::utf8_string:
       if (is_utf8(payload)) return std::nullopt;
-      return Problem{result::invalid_avp_value, "not UTF-8"};
+      return Problem{result::invalid_avp_value, "is not UTF-8"};
     case AvpType::diameter_identity:
       if (is_identity(payload)) return std::nullopt;
-      return Problem{result::invalid_avp_value, "not a DiameterIdentity"};
+      return Problem{result::invalid_avp_value, "is not a DiameterIdentity"};
     case AvpType::diameter_uri:
       if (is_uri(avp.text())) return std::nullopt;
-      return Problem{result::invalid_avp_value, "not a DiameterURI"};
+      return Problem{result::invalid_avp_value, "is not a DiameterURI"};
     case AvpType::octet_string:
     case AvpType::grouped:
     case AvpType::ip_filter_rule:
@@ -98,7 +98,8 @@ class Walk {
       const AvpEntry* entry = dictionary_.find(avp.code(), avp.vendor());
       const Rule* rule = entry != nullptr ? rule_for(grammar, *entry) : nullptr;
       if (rule == nullptr) {
-        if (!grammar.open) return about(avp, {result::avp_not_allowed, "not in this grammar"});
+        if (!grammar.open)
+          return about(avp, {result::avp_not_allowed, "is not allowed by the grammar"});
       } else if (++counts[static_cast<std::size_t>(rule - grammar.rules.data())] > rule->max &&
                  rule->max != Rule::kMany) {
         // RFC 6733 §7.1.5: "a copy of the first instance of the offending AVP that exceeded the
@@ -124,15 +125,15 @@ class Walk {
     // receiver SHOULD ignore all 'R' (reserved) bits". The code for it decides (§7.1.3, 3009):
     // "flag bits are set to an unrecognized value". P is not reserved, but means nothing.
     if ((avp.flags() & avp_flag::kReserved) != 0) {
-      return about(avp, {result::invalid_avp_bits, "reserved AVP flags are set"});
+      return about(avp, {result::invalid_avp_bits, "has reserved flags set"});
     }
     const AvpEntry* entry = dictionary_.find(avp.code(), avp.vendor());
     if (entry == nullptr) {
       if (!avp.mandatory()) return std::nullopt;
-      return about(avp, {result::avp_unsupported, "unknown and mandatory"});
+      return about(avp, {result::avp_unsupported, "is mandatory and not known here"});
     }
     if (entry->def.type == AvpType::grouped) {
-      if (depth == 0) return about(avp, {result::invalid_avp_value, "groups nest too deep"});
+      if (depth == 0) return about(avp, {result::invalid_avp_value, "nests too deep"});
       return validate(avp.group(), depth - 1);
     }
     const auto problem = problem_with(entry->def.type, avp);
@@ -146,13 +147,14 @@ class Walk {
     const auto acct = avps.find(avp::acct_application_id);
     if (auth.has_value() != acct.has_value()) return std::nullopt;
     if (auth) {
-      auto both = about(*auth, {result::avp_occurs_too_many_times, "two application ids"});
+      auto both = about(*auth, {result::avp_occurs_too_many_times,
+                                "occurs too many times: one application id is allowed"});
       both.offending_too = acct->raw();
       return both;
     }
     return Violation{offset_of(avps.bytes()),
                      result::missing_avp,
-                     "no application id",
+                     "is missing",
                      {},
                      false,
                      &avp::auth_application_id,
@@ -172,7 +174,7 @@ class Walk {
     return {offset_of(avp.raw()), problem.result, problem.what, avp.raw(), false, nullptr};
   }
   Violation missing(AvpList avps, const Rule& rule) const {
-    return {offset_of(avps.bytes()),       result::missing_avp, "missing", {}, false,
+    return {offset_of(avps.bytes()),       result::missing_avp, "is missing", {}, false,
             &dictionary_.avp(rule.avp).def};
   }
   std::size_t offset_of(Bytes part) const {
@@ -189,7 +191,7 @@ std::optional<Violation> check_error_answer(const MessageView& message) {
                             static_cast<const AvpDef*>(&avp::origin_realm),
                             static_cast<const AvpDef*>(&avp::result_code)}) {
     if (!message.find(*def)) {
-      return Violation{Header::kBytes, result::missing_avp, "missing", {}, false, def};
+      return Violation{Header::kBytes, result::missing_avp, "is missing", {}, false, def};
     }
   }
   return std::nullopt;
@@ -215,6 +217,37 @@ void add_example(MessageBuilder& answer, const AvpDef& def) {
 }
 
 }  // namespace
+
+std::string avp_text(std::uint32_t code, VendorId vendor, std::string_view name) {
+  std::string text = name.empty() ? "AVP" : std::string(name);
+  text += " (" + std::to_string(code);
+  if (vendor != 0) text += ", vendor " + std::to_string(vendor);
+  return text + ")";
+}
+
+std::string Violation::text() const {
+  const auto of_kind = [](const AvpDef& def) { return avp_text(def.code, def.vendor, def.name); };
+  const auto as_received = [](Bytes avp) {
+    const bool has_vendor = (std::to_integer<unsigned>(avp[4]) & avp_flag::kVendor) != 0 &&
+                            avp.size() >= AvpView::kVendorHeaderBytes;
+    const std::uint32_t code = load_u32(avp.data());
+    const VendorId vendor = has_vendor ? load_u32(avp.data() + 8) : 0;
+    const AvpEntry* entry = dictionary().find(code, vendor);
+    return avp_text(code, vendor, entry != nullptr ? entry->def.name : std::string_view());
+  };
+  std::string subject;
+  if (offending.size() >= AvpView::kHeaderBytes) {
+    subject = as_received(offending);
+    if (!offending_too.empty()) subject += " beside " + as_received(offending_too);
+  } else if (example != nullptr) {
+    subject = of_kind(*example);
+    if (example_too != nullptr) subject += " or " + of_kind(*example_too);
+  } else if (broken) {
+    subject = "the last AVP";
+  }
+  if (subject.empty()) return std::string(what);
+  return what.empty() ? subject : subject + " " + std::string(what);
+}
 
 void Violation::add_failed_avp(MessageBuilder& answer) const {
   if (offending.empty() && example == nullptr) return;
@@ -263,7 +296,7 @@ const ApplicationEntry* Dictionary::find(ApplicationId id) const {
 Violation broken_avp(Bytes message, std::size_t offset, const Dictionary& dictionary) {
   Violation violation{offset,
                       result::invalid_avp_length,
-                      "AVP length is impossible",
+                      "has an impossible length",
                       message.subspan(std::min(offset, message.size())),
                       true,
                       nullptr};
@@ -286,7 +319,8 @@ std::optional<Violation> check_command(const MessageView& message, const Diction
                                        std::size_t depth_max) {
   const CommandEntry* entry = dictionary.find(message.command());
   if (entry == nullptr) {
-    return Violation{5, result::command_unsupported, "unknown command", {}, false, nullptr};
+    return Violation{5,      result::command_unsupported, "the command is not known", {}, false,
+                     nullptr};
   }
   if (message.header().is_error()) return check_error_answer(message);
   const Grammar& grammar = message.is_request() ? entry->request : entry->answer;

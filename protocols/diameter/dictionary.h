@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "protocols/diameter/avp.h"
@@ -51,7 +52,7 @@ struct ApplicationEntry {
 struct Violation {
   std::size_t offset = 0;  // in the message
   ResultCode result{};
-  std::string_view what;
+  std::string_view what;            // of the AVP: "is missing"; without one, of the message
   Bytes offending;                  // the AVP as received; if `broken`, all that is left of it
   bool broken = false;              // its length is impossible
   const AvpDef* example = nullptr;  // missing, or broken and known: one of this kind
@@ -59,6 +60,9 @@ struct Violation {
   Bytes offending_too = {};
   const AvpDef* example_too = nullptr;
 
+  // The sentence for Error-Message and log, with the AVP's name and code: "Origin-Host (264) is
+  // missing".
+  std::string text() const;
   // Appends Failed-AVP (RFC 6733 §7.5) with a copy of the offending AVP, or with an example of
   // minimum length filled with zeros.
   void add_failed_avp(MessageBuilder& answer) const;
@@ -102,6 +106,9 @@ class Dictionary {
 
 // The one built in.
 const Dictionary& dictionary();
+
+// An AVP as an operator finds it in a dictionary: "Visited-PLMN-Id (1407, vendor 10415)".
+std::string avp_text(std::uint32_t code, VendorId vendor, std::string_view name);
 
 // The AVP at `offset` whose length is impossible: what MessageView::parse complained of.
 Violation broken_avp(Bytes message, std::size_t offset, const Dictionary& dictionary);

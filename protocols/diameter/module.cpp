@@ -4,11 +4,15 @@
 #include <array>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/error_text.h"
 #include "protocols/diameter/peer_session.h"
 #include "protocols/diameter/text.h"
 
 namespace siglane::diameter {
 namespace {
+
+constexpr DropReason kNobodyWaits{"diameter.answer_orphaned",
+                                  "the peer that sent the request is gone"};
 
 constexpr std::array kPayloadProtocols = {PayloadProtocol::diameter};
 
@@ -44,10 +48,13 @@ std::span<const PayloadProtocol> DiameterModule::payload_protocols() const {
 
 Result<std::optional<std::size_t>> DiameterModule::frame_length(Bytes head) const {
   if (head.size() < 4) return std::nullopt;
-  // Where another version has its length we cannot know.
-  if (head[0] != std::byte{1}) return failure("not a Diameter message: the version is not 1");
   const std::size_t length = load_u24(head.data() + 1);
   if (length < Header::kBytes) return failure("a Diameter message shorter than its header");
+  const bool plausible = length % 4 == 0 && length <= config_.limits.message_bytes_max;
+  if (head[0] != std::byte{1} && !plausible) {
+    return failure("not a Diameter message: the version is " +
+                   std::to_string(std::to_integer<unsigned>(head[0])) + ", not 1");
+  }
   return length;
 }
 
@@ -110,7 +117,8 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
                                  Instant now, Outbox& out) const {
   switch (kind_of(*parcel)) {
     case ParcelKind::answer:
-      return out.count(Counter::diameter_answers_orphaned);
+      out.count(Counter::diameter_answers_orphaned);
+      return out.drop(kNobodyWaits, parcel->describe());
     case ParcelKind::peer_change:
       return;
     case ParcelKind::request:
@@ -118,6 +126,8 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
   }
   auto request = parcel_cast<RequestParcel>(std::move(parcel));
   if (request->origin == AssociationId::none) request->origin = from;
+  // Nobody is there to be answered: no other peer is troubled with it.
+  if (!request->wanted()) return out.count(Counter::diameter_answers_orphaned);
   // RFC 6733 §5.5.4 fails over what a lost peer leaves behind. What had its time has had it, and
   // what was meant for one peer alone is for nobody else.
   if (request->direct || why == Why::timed_out || why == Why::exhausted) {
@@ -135,9 +145,11 @@ void DiameterModule::relay(const OpenPeer& peer, RequestPtr request, Outbox& out
 }
 
 void DiameterModule::refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const {
+  const MessageView message = request->view();
+  const std::string text = not_routed_text(message, config_, result, why);
   out.count(Counter::diameter_requests_unroutable);
-  auto answer = make_answer(
-      *request, error_answer(out.buffers(), request->view(), config_, result, name_of(why)));
+  out.drop(drop_reason(result), command_text(message) + ": " + text, peer_name(config_, *request));
+  auto answer = make_answer(*request, error_answer(out.buffers(), message, config_, result, text));
   answer->why = why;
   out.forward(request->origin, std::move(answer));
 }

@@ -28,6 +28,8 @@ class DiameterModule final : public ProtocolModule {
 
   std::string_view name() const override { return "diameter"; }
   std::span<const PayloadProtocol> payload_protocols() const override;
+  // A message of another version is cut out where its length is plausible, so that its sender can
+  // be told (5011); the session then closes, for where its next message begins nobody knows.
   Result<std::optional<std::size_t>> frame_length(Bytes head) const override;
   PayloadProtocol stream_protocol() const override { return PayloadProtocol::diameter; }
   std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up,

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/buffer.h"
@@ -30,6 +31,9 @@ class RequestParcel final : public DiameterParcel {
  public:
   RequestParcel() : DiameterParcel(ParcelKind::request) {}
   std::size_t bytes_held() const override { return message.size(); }
+  std::string describe() const override;
+  std::string_view asked_by() const override { return peer ? std::string_view(*peer) : ""; }
+  bool wanted() const override { return peer == nullptr || !connection.expired(); }
 
   Buffer message;
   Header header;  // as received: the answer carries its identifiers (RFC 6733 §6.2)
@@ -37,6 +41,10 @@ class RequestParcel final : public DiameterParcel {
   AssociationId origin = AssociationId::none;
   // The Origin-Host of the peer it came from; null: it was made here.
   std::shared_ptr<const std::string> received_from;
+  // That peer's name, as its session said it in Identify, and the session's connection, as long as
+  // it is there to take the answer. Null: it was made here.
+  std::shared_ptr<const std::string> peer;
+  std::weak_ptr<const void> connection;
   Instant received_at{};  // when the loop read it; zero: made here
   Duration timeout{};     // 0: request_timeout of the session's config
   std::uint64_t tag = 0;  // for whoever sends it: comes back in the AnswerParcel
@@ -54,6 +62,7 @@ class AnswerParcel final : public DiameterParcel {
  public:
   AnswerParcel() : DiameterParcel(ParcelKind::answer) {}
   std::size_t bytes_held() const override { return message.size(); }
+  std::string describe() const override;
 
   Buffer message;
   // Those of the request as it was received: the session that sends the answer puts them in.
@@ -86,6 +95,14 @@ class PeerChange final : public DiameterParcel {
   bool relay = false;                       // advertises the relay application: takes any
   std::vector<ApplicationId> applications;  // common ones
 };
+
+// What the log calls the peer that a request came from: its name in the config, else its
+// Origin-Host; empty: the request was made here.
+inline std::string peer_name(const DiameterConfig& config, const RequestParcel& request) {
+  if (request.received_from == nullptr) return {};
+  const DiameterPeerConfig* peer = config.peer_at(*request.received_from);
+  return peer != nullptr ? peer->name : *request.received_from;
+}
 
 // Precondition: the parcel is one of this module's.
 inline ParcelKind kind_of(const Parcel& parcel) {

@@ -11,6 +11,27 @@
 // is open stands in peer_traffic.cpp.
 
 namespace siglane::diameter {
+namespace {
+
+constexpr DropReason kViolation{"diameter.protocol_violation", "it is not as RFC 6733 wants it"};
+// When the peer already has another connection, which waits for the end of this one: for answers
+// that are still to come, and then for what is written to leave.
+constexpr Duration kLastAnswers = 1s;
+constexpr Duration kGiveWay = 200ms;
+
+}  // namespace
+
+std::string name_of(DisconnectCause cause) {
+  switch (cause) {
+    case DisconnectCause::rebooting:
+      return "REBOOTING";
+    case DisconnectCause::busy:
+      return "BUSY";
+    case DisconnectCause::do_not_want_to_talk_to_you:
+      return "DO_NOT_WANT_TO_TALK_TO_YOU";
+  }
+  return "Disconnect-Cause " + std::to_string(static_cast<std::int32_t>(cause));
+}
 
 bool wins_election(std::string_view local_origin_host, std::string_view received_origin_host) {
   return identity_less(received_origin_host, local_origin_host);
@@ -22,13 +43,15 @@ PeerSession::PeerSession(AssociationId id, const DiameterConfig& config,
       config_(config),
       routes_(routes),
       random_(seed),
-      pending_(config.limits.pending_max, static_cast<std::uint32_t>(random_.next())) {}
+      pending_({config.limits.pending_max, config.limits.pending_bytes_max},
+               static_cast<std::uint32_t>(random_.next())) {}
 
 void PeerSession::step(SessionInput input, Instant now, Outbox& out) {
   [[maybe_unused]] const PeerState before = state();
   [[maybe_unused]] const PeerEvent event =
       std::visit([&](auto& one) { return on(one, now, out); }, input);
-  send_dpr_if_due(now, out);
+  say_goodbye_if_due(now, out);
+  close_if_done(now, out);
   assert(is_in_table(before, event, state()));
 }
 
@@ -60,7 +83,7 @@ std::optional<Instant> PeerSession::deadline() const {
   if (const auto* open = std::get_if<Open>(&state_)) sooner(open->watchdog.deadline());
   if (const auto* closing = std::get_if<Closing>(&state_)) {
     sooner(closing->by);
-    sooner(closing->dpr_by);
+    sooner(closing->goodbye_by);
   }
   return at;
 }
@@ -98,8 +121,14 @@ PeerEvent PeerSession::on(AssociationUp& up, Instant now, Outbox& out) {
 
 PeerEvent PeerSession::on(AssociationDown& down, Instant, Outbox& out) {
   if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
-  refuse_requests("connection is down: " + std::string(siglane::name_of(down.cause)),
-                  PeerChange::State::closed, out);
+  lose("connection is down: " + std::string(siglane::name_of(down.cause)), out);
+  state_ = Closed{};
+  return PeerEvent::disconnected;
+}
+
+// No answer comes over it any more.
+void PeerSession::lose(std::string why, Outbox& out) {
+  refuse_requests(std::move(why), PeerChange::State::closed, out);
   // RFC 3539 Appendix A sends every peer whose connection went down through REOPEN. Here it is only
   // one whose watchdog failed: who merely restarted would be kept waiting for two Tw more.
   const auto* open = std::get_if<Open>(&state_);
@@ -107,8 +136,50 @@ PeerEvent PeerSession::on(AssociationDown& down, Instant, Outbox& out) {
     publish(PeerChange::State::failed, out);
   }
   fail_pending(Why::not_open, out);
-  state_ = Closed{};
-  return PeerEvent::disconnected;
+}
+
+// The peer sends nothing more. It may still read, and gets what it is owed.
+PeerEvent PeerSession::on(AssociationEnding&, Instant now, Outbox& out) {
+  if (std::holds_alternative<Open>(state_)) {
+    lose("the peer has ended the connection", out);
+    state_ = Closing{now + config_.disconnect_timeout};
+  }
+  if (auto* closing = std::get_if<Closing>(&state_)) {
+    closing->peer_ended = true;
+    if (!closing->dpr) closing->goodbye_by.reset();  // no DPA can come to a DPR of ours
+    fail_pending(Why::not_open, out);
+    if (unanswered_ > 0) out.linger();
+  } else if (!std::holds_alternative<Closed>(state_)) {
+    close(CloseMode::graceful, now, out);
+  }
+  return PeerEvent::peer_ended;
+}
+
+// RFC 6733 §5.6 rejects a second connection (R-Reject) while the first is open. It is as good as
+// closed where one of the two has said goodbye, and where the peer has not answered its watchdog:
+// then RFC 3539 §3.4.1 has taken its requests elsewhere already, and what remains is to close it.
+PeerEvent PeerSession::on(Superseded&, Instant now, Outbox& out) {
+  if (const auto* open = std::get_if<Open>(&state_)) {
+    if (open->watchdog.state() == Watchdog::State::suspect) {
+      lose("no answer to its watchdog", out);
+      close(CloseMode::abort, now, out);
+    }
+  } else if (auto* closing = std::get_if<Closing>(&state_)) {
+    closing->superseded = true;
+    if (unanswered_ > 0) out.linger();
+    if (closing->by) closing->by = std::min(*closing->by, now + kLastAnswers);
+  }
+  return PeerEvent::superseded;
+}
+
+// The peer has ended the connection, or has another, and is owed nothing more.
+void PeerSession::close_if_done(Instant now, Outbox& out) {
+  auto* closing = std::get_if<Closing>(&state_);
+  if (closing == nullptr || unanswered_ > 0) return;
+  if (!closing->peer_ended && !closing->superseded) return;
+  out.close(CloseMode::graceful);
+  if (closing->superseded && closing->by) closing->by = std::min(*closing->by, now + kGiveWay);
+  closing->peer_ended = closing->superseded = false;
 }
 
 PeerEvent PeerSession::on(Stopping&, Instant now, Outbox& out) {
@@ -120,7 +191,7 @@ PeerEvent PeerSession::on(Stopping&, Instant now, Outbox& out) {
   }
   // A DPR makes the peer close soon, and what had its answer still to come would get none. So
   // nothing new is taken, and what is here already has its time first.
-  refuse_requests("we disconnect", PeerChange::State::closed, out);
+  refuse_requests("we disconnect: " + name_of(kOurCause), PeerChange::State::closed, out);
   state_ = Closing{now + config_.disconnect_timeout, now + config_.disconnect_timeout / 2};
   return PeerEvent::stop;
 }
@@ -178,8 +249,12 @@ void PeerSession::on_cer(const MessageView& cer, Instant caused_at, Instant now,
   }
   if (!std::holds_alternative<Open>(state_)) return;
   // Capabilities are not negotiated anew, but whoever asks again hears the same again.
-  if (!same_identity(cer.get(avp::origin_host).value_or(""), *peer_.origin_host)) {
-    violated("a CER with another Origin-Host on an open connection", out);
+  const std::string_view host = cer.get(avp::origin_host).value_or("");
+  const std::string_view realm = cer.get(avp::origin_realm).value_or("");
+  if (!same_identity(host, *peer_.origin_host) || !same_identity(realm, peer_.realm)) {
+    violated("a CER from " + describe(host, realm) + " on the open connection of " +
+                 describe(*peer_.origin_host, peer_.realm),
+             out);
     refuse_requests("peer changed its identity", PeerChange::State::closed, out);
     return close(CloseMode::abort, now, out);
   }
@@ -188,7 +263,7 @@ void PeerSession::on_cer(const MessageView& cer, Instant caused_at, Instant now,
 
 void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out) {
   if (const auto violation = objection_to(cer)) {
-    return reject_cer(cer, violation->result, violation->what, caused_at, &*violation, now, out);
+    return reject_cer(cer, violation->result, violation->text(), caused_at, &*violation, now, out);
   }
   const Capabilities capabilities = read_capabilities(cer, config_);
   if (capabilities.inband_security_only) {
@@ -202,6 +277,9 @@ void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant
     return reject_cer(cer, result::no_common_application, "no common application", caused_at,
                       nullptr, now, out);
   }
+  if (const auto why = objection_to_realm(capabilities)) {
+    return reject_cer(cer, result::unknown_peer, *why, caused_at, nullptr, now, out);
+  }
   // RFC 6733 §5.6.4: we have a connection of our own on its way to this host. Of the two, the one
   // survives whose initiator has the lesser Origin-Host. "The winner of the election MUST close the
   // connection it initiated.": the shard does, once this one is identified.
@@ -209,7 +287,7 @@ void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant
       !wins_election(config_.origin_host, capabilities.origin_host)) {
     return reject_cer(cer, result::election_lost, "election lost", caused_at, nullptr, now, out);
   }
-  const DiameterPeerConfig* known = configured(capabilities.origin_host);
+  const DiameterPeerConfig* known = config_.peer_at(capabilities.origin_host);
   // Our own name for a peer is not what it calls itself.
   if (known == nullptr &&
       std::ranges::count(config_.peers, capabilities.origin_host, &DiameterPeerConfig::name) != 0) {
@@ -237,17 +315,18 @@ void PeerSession::on_cea(const MessageView& cea, Instant now, Outbox& out) {
                   excerpt(cea.get(avp::error_message).value_or("")));
   }
   if (const auto violation = objection_to(cea)) {
-    return refuse("its CEA is not in order: " + std::string(violation->what));
+    return refuse("its CEA is not in order: " + violation->text());
   }
   const Capabilities capabilities = read_capabilities(cea, config_);
   if (!in_common(capabilities, config_)) return refuse("no common application");
-  const DiameterPeerConfig* known = configured(capabilities.origin_host);
+  const DiameterPeerConfig* known = config_.peer_at(capabilities.origin_host);
   const bool expected =
       std::any_of(config_.peers.begin(), config_.peers.end(),
                   [&](const DiameterPeerConfig& peer) { return peer.name == expected_peer_; });
   if (expected && (known == nullptr || known->name != expected_peer_)) {
     return refuse("it says it is " + capabilities.origin_host);
   }
+  if (auto why = objection_to_realm(capabilities)) return refuse(std::move(*why));
   adopt(capabilities, expected_peer_);
   publish(PeerChange::State::closed, out);  // not connecting any more
   state_ = WaitIdentity{true, {}, {}};
@@ -269,11 +348,12 @@ PeerEvent PeerSession::on(IdentityRefused& refused, Instant now, Outbox& out) {
   if (const auto* wait = std::get_if<WaitIdentity>(&state_)) {
     if (!wait->initiator) {
       // RFC 6733 §5.3: "CERs received from unknown peers MAY be silently discarded, or a CEA MAY be
-      // issued with the Result-Code AVP set to DIAMETER_UNKNOWN_PEER." One that we know and have
-      // already is not unknown: that election is over.
-      const bool have_it = routes_.load()->peer(std::string_view(peer_.name)) != nullptr;
-      answer_cer(wait->cer, have_it ? result::election_lost : result::unknown_peer, refused.why,
-                 wait->caused_at, nullptr, out);
+      // issued with the Result-Code AVP set to DIAMETER_UNKNOWN_PEER." One that is connected is not
+      // unknown, and no election was held. RFC 6733 has no code for the R-Reject of §5.6;
+      // freeDiameter says UNABLE_TO_COMPLY too.
+      answer_cer(wait->cer,
+                 refused.connected_already ? result::unable_to_comply : result::unknown_peer,
+                 refused.why, wait->caused_at, nullptr, out);
     }
     close(CloseMode::graceful, now, out);
   }
@@ -281,11 +361,13 @@ PeerEvent PeerSession::on(IdentityRefused& refused, Instant now, Outbox& out) {
 }
 
 void PeerSession::adopt(const Capabilities& capabilities, std::string name) {
+  peer_.shared_name = std::make_shared<const std::string>(name);
   peer_.name = std::move(name);
   peer_.origin_host = std::make_shared<const std::string>(capabilities.origin_host);
   peer_.realm = capabilities.origin_realm;
   peer_.relay = capabilities.relay;
   peer_.applications = capabilities.applications;
+  peer_.config = config_.peer_at(capabilities.origin_host);
 }
 
 void PeerSession::open(bool initiator, Instant now, Outbox& out) {
@@ -317,11 +399,21 @@ std::optional<Violation> PeerSession::objection_to(const MessageView& message) c
   return check_command(message, dictionary(), depth);
 }
 
-const DiameterPeerConfig* PeerSession::configured(std::string_view origin_host) const {
-  for (const DiameterPeerConfig& peer : config_.peers) {
-    if (same_identity(peer.origin_host, origin_host)) return &peer;
+std::optional<std::string> PeerSession::objection_to_realm(const Capabilities& capabilities) const {
+  const DiameterPeerConfig* known = config_.peer_at(capabilities.origin_host);
+  if (known == nullptr || known->realm.empty() ||
+      same_identity(known->realm, capabilities.origin_realm)) {
+    return std::nullopt;
   }
-  return nullptr;
+  return "Origin-Realm is " + capabilities.origin_realm + ", but peer \"" + known->name +
+         "\" is configured with realm " + known->realm;
+}
+
+// The connection's names decide whose a message is (origin.h).
+std::optional<OriginObjection> PeerSession::objection_to_origin(const MessageView& message) const {
+  const Speaker speaker{*peer_.origin_host, peer_.realm,
+                        peer_.config != nullptr ? &peer_.config->routed_realms : nullptr};
+  return diameter::objection_to_origin(message, speaker, config_);
 }
 
 // --- What the control plane and the operator hear ------------------------------------------------
@@ -361,8 +453,9 @@ void PeerSession::fail_pending(Why why, Outbox& out) {
 
 void PeerSession::violated(std::string_view what, Outbox& out) {
   out.count(Counter::protocol_violations);
-  if (std::exchange(violation_announced_, true)) return;
-  out.announce(fact::ProtocolViolation{who(), std::string(what)});
+  // Before it is known who the peer is, its address tells.
+  out.drop(kViolation,
+           peer_.name.empty() ? remote_address_ + ": " + std::string(what) : std::string(what));
 }
 
 std::string PeerSession::who() const {

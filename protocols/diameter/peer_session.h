@@ -12,6 +12,7 @@
 #include "core/snapshot.h"
 #include "protocols/diameter/capabilities.h"
 #include "protocols/diameter/config.h"
+#include "protocols/diameter/origin.h"
 #include "protocols/diameter/parcels.h"
 #include "protocols/diameter/peer_states.h"
 #include "protocols/diameter/pending.h"
@@ -19,6 +20,11 @@
 #include "protocols/diameter/watchdog.h"
 
 namespace siglane::diameter {
+
+// What our DPRs say: the node stops, which is the only occasion for one.
+inline constexpr DisconnectCause kOurCause = DisconnectCause::rebooting;
+// As RFC 6733 §5.4.3 writes it; a number for what that does not define.
+std::string name_of(DisconnectCause cause);
 
 // One connection to one peer: capabilities exchange, watchdog, disconnect (RFC 6733 §5), and the
 // requests that wait for their answer here. Takes RequestParcels and AnswerParcels to send, gives
@@ -58,24 +64,32 @@ class PeerSession final : public Session {
     std::uint32_t dwr = 0;  // the last one's hop-by-hop identifier
   };
   struct Closing {
-    std::optional<Instant> by;  // nothing: its Down is on the way
-    // We are going to send a DPR: as soon as nothing waits for its answer, and then at the latest.
-    std::optional<Instant> dpr_by = std::nullopt;
+    std::optional<Instant> by;  // then it is aborted; nothing: its Down is on the way
+    // A goodbye is still to be said, our DPR or the DPA to the peer's: once nothing waits for its
+    // answer, and then at the latest.
+    std::optional<Instant> goodbye_by = std::nullopt;
+    std::optional<Header> dpr = std::nullopt;  // the peer's, which waits for its DPA
+    Instant dpr_caused_at{};
     bool dpr_sent = false;
+    // Close once the peer has all its answers: it sends nothing more, or it is here again.
+    bool peer_ended = false, superseded = false;
   };
   using State = std::variant<Closed, WaitCer, WaitCea, WaitIdentity, Open, Closing>;
 
   struct Peer {
     std::string name;
+    std::shared_ptr<const std::string> shared_name;  // with the requests it sends, as the next one
     std::shared_ptr<const std::string> origin_host;
     std::string realm;
     bool relay = false;
     std::vector<ApplicationId> applications;
+    const DiameterPeerConfig* config = nullptr;  // nullptr: none has its Origin-Host
   };
 
   // One for each input; the answer is the row's event.
   PeerEvent on(AssociationUp& up, Instant now, Outbox& out);
   PeerEvent on(AssociationReceived& received, Instant now, Outbox& out);
+  PeerEvent on(AssociationEnding& ending, Instant now, Outbox& out);
   PeerEvent on(AssociationUnsent& unsent, Instant now, Outbox& out);
   PeerEvent on(AssociationDown& down, Instant now, Outbox& out);
   PeerEvent on(Submitted& submitted, Instant now, Outbox& out);
@@ -83,6 +97,7 @@ class PeerSession final : public Session {
   PeerEvent on(Identified& identified, Instant now, Outbox& out);
   PeerEvent on(IdentityRefused& refused, Instant now, Outbox& out);
   PeerEvent on(Stopping& stopping, Instant now, Outbox& out);
+  PeerEvent on(Superseded& superseded, Instant now, Outbox& out);
   PeerEvent on(AssociationCongestion& congestion, Instant now, Outbox& out);
   PeerEvent on(AssociationPathChange& path, Instant now, Outbox& out);
   PeerEvent on(Rerouting& rerouting, Instant now, Outbox& out);
@@ -96,12 +111,20 @@ class PeerSession final : public Session {
   void on_dpa(Outbox& out);
   void on_request(const MessageView& request, Message message, Instant now, Outbox& out);
   void on_answer(const MessageView& answer, Message message, Outbox& out);
+  // A message in a name that its peer may not use: told, counted, and answered where it can be.
+  void on_foreign_origin(const MessageView& message, const OriginObjection& objection,
+                         Instant caused_at, Instant now, Outbox& out);
+  void on_invalid_base_request(const MessageView& request, const Violation& violation,
+                               Instant caused_at, Outbox& out);
   void on_malformed(const Message& message, const DecodeError& error, Instant now, Outbox& out);
 
   void send_request(RequestPtr request, AssociationId from, Instant now, Outbox& out);
   void send_answer(AnswerPtr answer, Outbox& out);
   void send_dwr(Outbox& out);
-  void send_dpr_if_due(Instant now, Outbox& out);
+  void send_dpr(Outbox& out);
+  void send_dpa(const Header& dpr, Instant caused_at, Outbox& out);
+  void say_goodbye_if_due(Instant now, Outbox& out);
+  void close_if_done(Instant now, Outbox& out);
   void answer_cer(const Header& cer, ResultCode result, std::string_view why, Instant caused_at,
                   const Violation* violation, Outbox& out);
   void reject_cer(const MessageView& cer, ResultCode result, std::string_view why,
@@ -115,15 +138,20 @@ class PeerSession final : public Session {
   void adopt(const Capabilities& capabilities, std::string name);
   void open(bool initiator, Instant now, Outbox& out);
   void obey(Watchdog::Order order, Instant now, Outbox& out);
+  // The request that waits for this answer; nullptr: none does.
+  RequestPtr take_request_of(const Header& answer);
   // The first thing wrong with a message of the base protocol.
   std::optional<Violation> objection_to(const MessageView& message) const;
+  std::optional<OriginObjection> objection_to_origin(const MessageView& message) const;
+  // Why a peer that says it is of this realm is not the one that is configured; nothing: it may be.
+  std::optional<std::string> objection_to_realm(const Capabilities& capabilities) const;
   void publish(PeerChange::State change, Outbox& out);
   void take_requests(Outbox& out);
   void refuse_requests(std::string why, PeerChange::State change, Outbox& out);
   void fail_pending(Why why, Outbox& out);
+  void lose(std::string why, Outbox& out);
   void close(CloseMode mode, Instant now, Outbox& out);
   void violated(std::string_view what, Outbox& out);
-  const DiameterPeerConfig* configured(std::string_view origin_host) const;
   std::string who() const;
 
   AssociationId id_;
@@ -140,7 +168,8 @@ class PeerSession final : public Session {
   Peer peer_;
   bool takes_requests_ = false;  // published as open
   bool congested_ = false;
-  bool violation_announced_ = false;
+  // Gone with this session: the peer's requests, wherever they are, look whether it is there.
+  const std::shared_ptr<const void> connection_ = std::make_shared<char>();
 };
 
 // RFC 6733 §5.6.4: "If the local Origin-Host lexicographically succeeds the received Origin-Host, a

@@ -58,6 +58,10 @@ std::string_view name_of(PeerEvent event) {
       return "Stop";
     case PeerEvent::timer:
       return "Timeout";
+    case PeerEvent::peer_ended:
+      return "Peer-Ended";
+    case PeerEvent::superseded:
+      return "Superseded";
     case PeerEvent::disconnected:
       return "Peer-Disc";
     case PeerEvent::other:

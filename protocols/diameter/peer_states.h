@@ -9,6 +9,10 @@
 // (Wait-Conn-Ack, Wait-Conn-Ack/Elect, Wait-Returns) have no place here: the transport connects,
 // and an election (§5.6.4) is decided when the CER arrives. Wait-CER is the RFC's Closed with a
 // connection that has not spoken yet; Wait-Identity lasts from Identify to its answer.
+//
+// A DPR leads to Closing at once, where no request is taken any more, and is answered there once
+// the peer has the answers that it is owed. What comes in Closing is answered or dropped there; so
+// does the end of the peer's half of a TCP connection lead to Closing, which then closes ours.
 
 namespace siglane::diameter {
 
@@ -32,6 +36,8 @@ enum class PeerEvent {
   unsent,
   stop,
   timer,
+  peer_ended,    // of a TCP connection, the peer's half
+  superseded,    // R-Conn-CER: the peer's second connection waits to hear what becomes of this one
   disconnected,  // I-Peer-Disc, R-Peer-Disc
   other          // congestion, path changes: no other state
 };
@@ -65,6 +71,7 @@ inline constexpr auto kPeerTransitions = std::to_array<PeerTransition>({
     {detail::S::wait_cer, detail::E::rcv_answer, "Error", detail::S::closing},
     {detail::S::wait_cer, detail::E::timer, "R-Disc", detail::S::closing},
     {detail::S::wait_cer, detail::E::stop, "R-Disc", detail::S::closing},
+    {detail::S::wait_cer, detail::E::peer_ended, "R-Disc", detail::S::closing},
 
     {detail::S::wait_i_cea, detail::E::rcv_cea, "Process-CEA, Identify", detail::S::wait_identity},
     {detail::S::wait_i_cea, detail::E::rcv_cea, "I-Disc", detail::S::closing},
@@ -80,6 +87,7 @@ inline constexpr auto kPeerTransitions = std::to_array<PeerTransition>({
     {detail::S::wait_i_cea, detail::E::rcv_answer, "Error", detail::S::closing},
     {detail::S::wait_i_cea, detail::E::timer, "Error", detail::S::closing},
     {detail::S::wait_i_cea, detail::E::stop, "I-Disc", detail::S::closing},
+    {detail::S::wait_i_cea, detail::E::peer_ended, "I-Disc", detail::S::closing},
 
     {detail::S::wait_identity, detail::E::identified, "R-Snd-CEA", detail::S::r_open},
     {detail::S::wait_identity, detail::E::identified, "", detail::S::i_open},
@@ -90,7 +98,7 @@ inline constexpr auto kPeerTransitions = std::to_array<PeerTransition>({
     {detail::S::r_open, detail::E::rcv_cea, "", detail::S::r_open},
     {detail::S::r_open, detail::E::rcv_dwr, "Process-DWR, R-Snd-DWA", detail::S::r_open},
     {detail::S::r_open, detail::E::rcv_dwa, "Process-DWA", detail::S::r_open},
-    {detail::S::r_open, detail::E::rcv_dpr, "R-Snd-DPA", detail::S::closing},
+    {detail::S::r_open, detail::E::rcv_dpr, "owed answers, R-Snd-DPA", detail::S::closing},
     {detail::S::r_open, detail::E::rcv_dpr, "R-Snd-DPA (error)", detail::S::r_open},
     {detail::S::r_open, detail::E::rcv_dpa, "", detail::S::r_open},
     {detail::S::r_open, detail::E::rcv_request, "Process", detail::S::r_open},
@@ -101,13 +109,16 @@ inline constexpr auto kPeerTransitions = std::to_array<PeerTransition>({
     {detail::S::r_open, detail::E::timer, "R-Snd-DWR", detail::S::r_open},
     {detail::S::r_open, detail::E::timer, "R-Disc", detail::S::closing},
     {detail::S::r_open, detail::E::stop, "R-Snd-DPR", detail::S::closing},
+    {detail::S::r_open, detail::E::peer_ended, "owed answers, R-Disc", detail::S::closing},
+    {detail::S::r_open, detail::E::superseded, "R-Reject (of the other)", detail::S::r_open},
+    {detail::S::r_open, detail::E::superseded, "R-Disc (in SUSPECT)", detail::S::closing},
 
     {detail::S::i_open, detail::E::rcv_cer, "I-Snd-CEA", detail::S::i_open},
     {detail::S::i_open, detail::E::rcv_cer, "Error", detail::S::closing},
     {detail::S::i_open, detail::E::rcv_cea, "", detail::S::i_open},
     {detail::S::i_open, detail::E::rcv_dwr, "Process-DWR, I-Snd-DWA", detail::S::i_open},
     {detail::S::i_open, detail::E::rcv_dwa, "Process-DWA", detail::S::i_open},
-    {detail::S::i_open, detail::E::rcv_dpr, "I-Snd-DPA", detail::S::closing},
+    {detail::S::i_open, detail::E::rcv_dpr, "owed answers, I-Snd-DPA", detail::S::closing},
     {detail::S::i_open, detail::E::rcv_dpr, "I-Snd-DPA (error)", detail::S::i_open},
     {detail::S::i_open, detail::E::rcv_dpa, "", detail::S::i_open},
     {detail::S::i_open, detail::E::rcv_request, "Process", detail::S::i_open},
@@ -118,6 +129,9 @@ inline constexpr auto kPeerTransitions = std::to_array<PeerTransition>({
     {detail::S::i_open, detail::E::timer, "I-Snd-DWR", detail::S::i_open},
     {detail::S::i_open, detail::E::timer, "I-Disc", detail::S::closing},
     {detail::S::i_open, detail::E::stop, "I-Snd-DPR", detail::S::closing},
+    {detail::S::i_open, detail::E::peer_ended, "owed answers, I-Disc", detail::S::closing},
+    {detail::S::i_open, detail::E::superseded, "R-Reject (of the other)", detail::S::i_open},
+    {detail::S::i_open, detail::E::superseded, "I-Disc (in SUSPECT)", detail::S::closing},
 });
 
 // Rows that every state shares, so that the table stays readable: messages for a peer that is not
@@ -137,6 +151,8 @@ constexpr bool is_in_table(PeerState state, PeerEvent event, PeerState next) {
     case PeerEvent::identified:
     case PeerEvent::refused:
     case PeerEvent::stop:
+    case PeerEvent::peer_ended:
+    case PeerEvent::superseded:
     case PeerEvent::rcv_cer:
     case PeerEvent::rcv_cea:
     case PeerEvent::rcv_dwr:

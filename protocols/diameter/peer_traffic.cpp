@@ -1,6 +1,9 @@
+#include <algorithm>
 #include <utility>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/describe.h"
+#include "protocols/diameter/error_text.h"
 #include "protocols/diameter/peer_session.h"
 #include "protocols/diameter/text.h"
 
@@ -8,6 +11,20 @@
 
 namespace siglane::diameter {
 namespace {
+
+constexpr DropReason kUnmatched{"diameter.answer_unmatched",
+                                "no request waits for this answer: it is late, or came twice"};
+constexpr DropReason kOrphaned{"diameter.answer_orphaned",
+                               "the peer that sent the request is gone"};
+constexpr DropReason kAnswerRefused{"diameter.answer_unsent",
+                                    "the peer's connection did not take it, or was lost"};
+constexpr DropReason kNotSent{"diameter.send_refused",
+                              "the peer's connection did not take it, or was lost"};
+constexpr DropReason kDisconnecting{"diameter.disconnecting",
+                                    "it came after our Disconnect-Peer (3002)"};
+constexpr DropReason kNotOpen{"diameter.not_open", "it came on a connection that is not open"};
+constexpr DropReason kNoSuchCommand{"diameter.command_unsupported",
+                                    "the base protocol has no such command (3001)"};
 
 // Puts identifiers into a whole message: in place if nobody else holds it, else in a copy.
 void set_identifiers(Buffer& message, std::uint32_t hop_by_hop, std::uint32_t end_to_end,
@@ -22,11 +39,6 @@ void set_identifiers(Buffer& message, std::uint32_t hop_by_hop, std::uint32_t en
   bytes[Header::kFlagsAt] |= static_cast<std::byte>(more_flags);
   store_u32(bytes.data() + Header::kHopByHopAt, hop_by_hop);
   store_u32(bytes.data() + Header::kEndToEndAt, end_to_end);
-}
-
-bool is_base_command(const MessageView& message) {
-  return message.is(command::capabilities_exchange) || message.is(command::device_watchdog) ||
-         message.is(command::disconnect_peer);
 }
 
 PeerEvent event_of(const MessageView& message) {
@@ -75,6 +87,14 @@ PeerEvent PeerSession::on(AssociationReceived& received, Instant now, Outbox& ou
     close(CloseMode::abort, now, out);
     return event;
   }
+  const bool identified =
+      peer_.origin_host != nullptr && event != PeerEvent::rcv_cer && event != PeerEvent::rcv_cea;
+  if (identified) {
+    if (const auto objection = objection_to_origin(*view)) {
+      on_foreign_origin(*view, *objection, caused_at, now, out);
+      return event;
+    }
+  }
   switch (event) {
     case PeerEvent::rcv_cer:
       on_cer(*view, caused_at, now, out);
@@ -109,6 +129,8 @@ PeerEvent PeerSession::on(AssociationReceived& received, Instant now, Outbox& ou
     case PeerEvent::unsent:
     case PeerEvent::stop:
     case PeerEvent::timer:
+    case PeerEvent::peer_ended:
+    case PeerEvent::superseded:
     case PeerEvent::disconnected:
     case PeerEvent::other:
       break;  // event_of gives none of these
@@ -121,36 +143,76 @@ void PeerSession::on_request(const MessageView& request, Message message, Instan
   const Instant caused_at = message.caused_at;
   if (std::holds_alternative<Closing>(state_)) {
     // It was on its way when we said goodbye: the peer shall try another of us.
-    return answer_here(request, result::unable_to_deliver, "disconnecting", caused_at, nullptr,
-                       out);
+    out.drop(kDisconnecting, describe(request));
+    return answer_here(request, result::unable_to_deliver,
+                       config_.origin_host + " is disconnecting and takes no more requests",
+                       caused_at, nullptr, out);
   }
-  if (!std::holds_alternative<Open>(state_)) return;
+  if (!std::holds_alternative<Open>(state_)) return out.drop(kNotOpen, describe(request));
   // What belongs to no application can only be a command of the base protocol.
   if (request.application() == application::common_messages) {
-    return answer_here(request, result::command_unsupported, {}, caused_at, nullptr, out);
+    out.drop(kNoSuchCommand, describe(request));
+    return answer_here(request, result::command_unsupported, unsupported_command_text(request),
+                       caused_at, nullptr, out);
   }
   auto parcel = std::make_unique<RequestParcel>();
   parcel->header = request.header();
   parcel->message = std::move(message.payload);
   parcel->origin = id_;
   parcel->received_from = peer_.origin_host;
+  parcel->peer = peer_.shared_name;
+  parcel->connection = connection_;
   parcel->received_at = caused_at != Instant{} ? caused_at : now;
   ++unanswered_;
   out.accept(std::move(parcel));
 }
 
 void PeerSession::on_answer(const MessageView& answer, Message message, Outbox& out) {
-  const Header& header = answer.header();
-  const RequestParcel* waiting = pending_.find(header.hop_by_hop);
-  if (waiting == nullptr || waiting->header.command != header.command ||
-      waiting->header.end_to_end != header.end_to_end) {
-    return out.count(Counter::diameter_answers_unmatched);
+  const RequestPtr request = take_request_of(answer.header());
+  if (request == nullptr) {
+    out.count(Counter::diameter_answers_unmatched);
+    return out.drop(kUnmatched, describe(answer));
   }
-  const RequestPtr request = pending_.take(header.hop_by_hop);
   AnswerPtr parcel = make_answer(*request, std::move(message.payload));
   parcel->caused_at = message.caused_at;
   parcel->answered_by = id_;
   out.forward(request->origin, std::move(parcel));
+}
+
+RequestPtr PeerSession::take_request_of(const Header& answer) {
+  const RequestParcel* waiting = pending_.find(answer.hop_by_hop);
+  if (waiting == nullptr || waiting->header.command != answer.command ||
+      waiting->header.end_to_end != answer.end_to_end) {
+    return nullptr;
+  }
+  return pending_.take(answer.hop_by_hop);
+}
+
+void PeerSession::on_foreign_origin(const MessageView& message, const OriginObjection& objection,
+                                    Instant caused_at, Instant now, Outbox& out) {
+  if (message.is(command::device_watchdog) && !message.is_request()) {
+    // It does not answer our DWR, but somebody is there.
+    if (auto* open = std::get_if<Open>(&state_)) obey(open->watchdog.received_other(now), now, out);
+  }
+  RequestPtr request;
+  if (!message.is_request() && !is_between_neighbours(message)) {
+    request = take_request_of(message.header());
+    if (request == nullptr) return out.count(Counter::diameter_answers_unmatched);
+  }
+  out.count(Counter::protocol_violations);
+  out.drop(objection.reason, command_text(message) + ": " + objection.what);
+  if (message.is_request()) {
+    return answer_here(message, objection.result, objection.what, caused_at,
+                       objection.violation ? &*objection.violation : nullptr, out);
+  }
+  if (request == nullptr) return;
+  // Whoever sent the request cannot use an answer that nobody vouches for. It may have been carried
+  // out all the same, so no other peer is asked.
+  AnswerPtr refused = make_answer(
+      *request, error_answer(out.buffers(), request->view(), config_, result::unable_to_deliver,
+                             "the answer was refused: " + objection.what));
+  refused->why = Why::refused;
+  out.forward(request->origin, std::move(refused));
 }
 
 // --- Watchdog, RFC 6733 §5.5 and RFC 3539 --------------------------------------------------------
@@ -158,7 +220,7 @@ void PeerSession::on_answer(const MessageView& answer, Message message, Outbox& 
 void PeerSession::on_dwr(const MessageView& dwr, Instant caused_at, Outbox& out) {
   if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) return;
   if (const auto violation = objection_to(dwr)) {
-    return answer_here(dwr, violation->result, violation->what, caused_at, &*violation, out);
+    return on_invalid_base_request(dwr, *violation, caused_at, out);
   }
   auto dwa = begin_answer(out.buffers(), dwr, config_, result::success);
   if (config_.origin_state_id != 0) dwa.add(avp::origin_state_id, config_.origin_state_id);
@@ -171,6 +233,7 @@ void PeerSession::on_dwa(const MessageView& dwa, Instant now, Outbox& out) {
   if (open == nullptr) return;
   if (dwa.header().hop_by_hop != open->dwr) {
     out.count(Counter::diameter_answers_unmatched);
+    out.drop(kUnmatched, describe(dwa));
     return obey(open->watchdog.received_other(now), now, out);
   }
   obey(open->watchdog.received_dwa(now), now, out);
@@ -209,17 +272,30 @@ void PeerSession::obey(Watchdog::Order order, Instant now, Outbox& out) {
 
 // --- Goodbye, RFC 6733 §5.4 ----------------------------------------------------------------------
 
-void PeerSession::send_dpr_if_due(Instant now, Outbox& out) {
+// A peer disconnects when it gets a DPA, and stops sending when it gets a DPR. So the answers that
+// we owe go before either; and a DPR of ours waits for the answers to our own requests too.
+void PeerSession::say_goodbye_if_due(Instant now, Outbox& out) {
   auto* closing = std::get_if<Closing>(&state_);
-  if (closing == nullptr || !closing->dpr_by) return;
-  if ((unanswered_ > 0 || pending_.size() > 0) && now < *closing->dpr_by) return;
-  closing->dpr_by.reset();
-  closing->dpr_sent = true;
+  if (closing == nullptr || !closing->goodbye_by) return;
+  const bool waits = unanswered_ > 0 || (!closing->dpr && pending_.size() > 0);
+  if (waits && now < *closing->goodbye_by) return;
+  closing->goodbye_by.reset();
+  if (!closing->dpr) {
+    closing->dpr_sent = true;
+    return send_dpr(out);
+  }
+  send_dpa(*closing->dpr, closing->dpr_caused_at, out);
+  // "The receiver of the Disconnect-Peer-Answer message initiates the transport disconnect." Wait
+  // for that, within limits.
+  if (closing->by) closing->by = std::min(*closing->by, now + config_.disconnect_timeout);
+}
+
+void PeerSession::send_dpr(Outbox& out) {
   auto dpr = MessageBuilder::request(out.buffers(), command::disconnect_peer, pending_.next_id(),
                                      static_cast<std::uint32_t>(random_.next()));
   dpr.add(avp::origin_host, config_.origin_host)
       .add(avp::origin_realm, config_.origin_realm)
-      .add(avp::disconnect_cause, DisconnectCause::rebooting);
+      .add(avp::disconnect_cause, kOurCause);
   out.count(Counter::diameter_requests_sent);
   transmit(std::move(dpr).finish(), Instant{}, 0, out);
 }
@@ -227,25 +303,47 @@ void PeerSession::send_dpr_if_due(Instant now, Outbox& out) {
 void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now, Outbox& out) {
   if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) return;
   if (const auto violation = objection_to(dpr)) {
-    return answer_here(dpr, violation->result, violation->what, caused_at, &*violation, out);
+    return on_invalid_base_request(dpr, *violation, caused_at, out);
   }
-  auto dpa = begin_answer(out.buffers(), dpr, config_, result::success);
-  out.count(Counter::diameter_answers_sent);
-  transmit(std::move(dpa).finish(), caused_at, 0, out);
   if (auto* closing = std::get_if<Closing>(&state_)) {
-    closing->dpr_by.reset();  // the peer disconnects, so that we need not
+    // The peer disconnects, so that we need not. A second DPR does not wait any longer.
+    if (closing->dpr && closing->goodbye_by) {
+      send_dpa(*closing->dpr, closing->dpr_caused_at, out);
+      closing->goodbye_by = now;
+    }
+    closing->goodbye_by = closing->goodbye_by.value_or(now);
+    closing->dpr = dpr.header();
+    closing->dpr_caused_at = caused_at;
     return;
   }
-  refuse_requests("peer disconnects", PeerChange::State::closed, out);
-  // "The receiver of the Disconnect-Peer-Answer message initiates the transport disconnect." Wait
-  // for that, within limits.
-  state_ = Closing{now + config_.disconnect_timeout};
+  const auto cause = dpr.get(avp::disconnect_cause).value_or(DisconnectCause::rebooting);
+  fact::PeerClosed closed{peer_.name, "the peer disconnects: " + name_of(cause)};
+  // RFC 6733 §5.4.3, of BUSY and of DO_NOT_WANT_TO_TALK_TO_YOU: "A receiver of a DPR with the above
+  // result code SHOULD NOT attempt reconnection."
+  if (cause == DisconnectCause::busy || cause == DisconnectCause::do_not_want_to_talk_to_you) {
+    closed.hold_off = config_.disconnect_holdoff;
+    out.hold_off(now + config_.disconnect_holdoff);
+  }
+  if (std::exchange(takes_requests_, false)) publish(PeerChange::State::closed, out);
+  out.announce(std::move(closed));
+  state_ = Closing{now + 2 * config_.disconnect_timeout, now + config_.disconnect_timeout,
+                   dpr.header(), caused_at};
+}
+
+void PeerSession::send_dpa(const Header& dpr, Instant caused_at, Outbox& out) {
+  auto dpa = MessageBuilder::answer(out.buffers(), dpr, false);
+  dpa.add(avp::result_code, static_cast<std::uint32_t>(result::success))
+      .add(avp::origin_host, config_.origin_host)
+      .add(avp::origin_realm, config_.origin_realm);
+  out.count(Counter::diameter_answers_sent);
+  transmit(std::move(dpa).finish(), caused_at, 0, out);
 }
 
 void PeerSession::on_dpa(Outbox& out) {
   auto* closing = std::get_if<Closing>(&state_);
   if (closing == nullptr || !closing->dpr_sent) {
-    return out.count(Counter::diameter_answers_unmatched);
+    out.count(Counter::diameter_answers_unmatched);
+    return out.drop(kUnmatched, "Disconnect-Peer answer");
   }
   closing->dpr_sent = false;
   out.close(CloseMode::graceful);
@@ -288,7 +386,8 @@ void PeerSession::send_request(RequestPtr request, AssociationId from, Instant n
 
 void PeerSession::send_answer(AnswerPtr answer, Outbox& out) {
   if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) {
-    return out.count(Counter::diameter_answers_orphaned);
+    out.count(Counter::diameter_answers_orphaned);
+    return out.drop(kOrphaned, answer->describe());
   }
   if (unanswered_ > 0) --unanswered_;
   set_identifiers(answer->message, answer->hop_by_hop, answer->end_to_end, 0, out.buffers());
@@ -303,9 +402,12 @@ PeerEvent PeerSession::on(AssociationUnsent& unsent, Instant, Outbox& out) {
   if (!header) return PeerEvent::unsent;
   if (!header->is_request()) {
     out.count(Counter::diameter_answers_orphaned);
+    out.drop(kAnswerRefused, describe(unsent.message.payload.bytes()));
   } else if (RequestPtr request = pending_.take(header->hop_by_hop)) {
     if (!unsent.sent_unacknowledged) request->sent = header->is_retransmitted();
     out.undelivered(std::move(request), Why::refused);
+  } else {
+    out.drop(kNotSent, describe(unsent.message.payload.bytes()));  // a CER, DWR or DPR
   }
   return PeerEvent::unsent;
 }
@@ -314,9 +416,10 @@ void PeerSession::answer_here(const MessageView& request, ResultCode result, std
                               Instant caused_at, const Violation* violation, Outbox& out) {
   out.count(Counter::diameter_answers_sent);
   out.count(Counter::diameter_answers_error);
-  transmit(error_answer(out.buffers(), request, config_, result, why, violation), caused_at,
-           is_base_command(request) ? std::uint16_t{0} : stream_for(request.header().hop_by_hop),
-           out);
+  transmit(
+      error_answer(out.buffers(), request, config_, result, why, violation), caused_at,
+      is_between_neighbours(request) ? std::uint16_t{0} : stream_for(request.header().hop_by_hop),
+      out);
 }
 
 void PeerSession::transmit(Buffer payload, Instant caused_at, std::uint16_t stream, Outbox& out) {
@@ -324,7 +427,8 @@ void PeerSession::transmit(Buffer payload, Instant caused_at, std::uint16_t stre
       Message{StreamId{stream}, PayloadProtocol::diameter, false, caused_at, std::move(payload)});
 }
 
-// Base messages keep to stream 0; the others spread, so that none waits for another's loss.
+// Base messages keep to stream 0; the others spread, so that none waits for another's loss. While
+// we close, all keep to it, so that no DPA overtakes an answer.
 std::uint16_t PeerSession::stream_for(std::uint32_t hop_by_hop) const {
   const auto* open = std::get_if<Open>(&state_);
   if (streams_out_ == 1 || open == nullptr || !open->settled) return 0;
@@ -333,32 +437,46 @@ std::uint16_t PeerSession::stream_for(std::uint32_t hop_by_hop) const {
 
 // --- What should not arrive ----------------------------------------------------------------------
 
+// A DWR or DPR, whose grammar is checked here.
+void PeerSession::on_invalid_base_request(const MessageView& request, const Violation& violation,
+                                          Instant caused_at, Outbox& out) {
+  const std::string text = violation.text();
+  violated(command_text(request) + ": " + text, out);
+  answer_here(request, violation.result, text, caused_at, &violation, out);
+}
+
 void PeerSession::on_malformed(const Message& message, const DecodeError& error, Instant now,
                                Outbox& out) {
   const Bytes bytes = message.payload.bytes();
+  std::optional<Violation> violation;
+  if (error.result == result::invalid_avp_length) {
+    violation = broken_avp(bytes, error.offset, dictionary());
+  }
+  const std::string text = violation ? violation->text() : std::string(error.what);
   out.count(Counter::diameter_malformed);
-  violated(error.what, out);
+  violated(describe(bytes) + ": " + text, out);
   if (std::holds_alternative<Closing>(state_) || std::holds_alternative<Closed>(state_)) return;
   const auto rest = MessageView::salvage(bytes);
   const bool open = std::holds_alternative<Open>(state_);
+  // Of another version nothing is known, not even where on a byte stream its next message begins.
+  const bool last = !open || !rest || error.result == result::unsupported_version;
+  const Violation* failed = violation ? &*violation : nullptr;
+  bool answered = false;
   // RFC 6733 §7.2: "A message with the 'E' bit MUST NOT be sent as a response to an answer
   // message."
-  if (open && rest && !rest->is_request()) return;
-  const bool cer = rest && rest->is_request() && rest->is(command::capabilities_exchange) &&
-                   std::holds_alternative<WaitCer>(state_);
-  if (rest && (open || cer)) {
-    std::optional<Violation> violation;
-    if (error.result == result::invalid_avp_length) {
-      violation = broken_avp(bytes, error.offset, dictionary());
+  if (rest && rest->is_request()) {
+    if (open) {
+      answer_here(*rest, error.result, text, message.caused_at, failed, out);
+      answered = true;
+    } else if (std::holds_alternative<WaitCer>(state_) &&
+               rest->is(command::capabilities_exchange)) {
+      answer_cer(rest->header(), error.result, text, message.caused_at, failed, out);
+      answered = true;
     }
-    answer_here(*rest, error.result, error.what, message.caused_at,
-                violation ? &*violation : nullptr, out);
-    if (open) return;
-    return close(CloseMode::graceful, now, out);
   }
-  // Too short to be answered: what comes next cannot be trusted either.
-  refuse_requests("protocol violation", PeerChange::State::closed, out);
-  close(CloseMode::abort, now, out);
+  if (!last) return;
+  refuse_requests("protocol violation: " + text, PeerChange::State::closed, out);
+  close(answered ? CloseMode::graceful : CloseMode::abort, now, out);
 }
 
 }  // namespace siglane::diameter

@@ -4,19 +4,32 @@
 
 namespace siglane::diameter {
 
-PendingTable::PendingTable(std::size_t entries_max, std::uint32_t first_id)
-    : entries_max_(entries_max), next_id_(first_id), slots_(16) {}
+PendingTable::PendingTable(const Limits& limits, std::uint32_t first_id)
+    : limits_(limits), next_id_(first_id), slots_(16) {}
 
 std::optional<std::uint32_t> PendingTable::add(RequestPtr& request, Instant deadline) {
-  if (heap_.size() >= entries_max_) return std::nullopt;
+  const std::size_t bytes = request->bytes_held();
+  if (!has_room(request->asked_by(), bytes)) return std::nullopt;
   // Half full at most: the next free place is near.
   if (2 * heap_.size() >= slots_.size()) grow();
   while (slot(next_id_).request != nullptr) ++next_id_;
   const std::uint32_t id = next_id_++;
-  slot(id) = {std::move(request), id, 0};
+  PeerShares::Share* share = shares_.add(request->asked_by(), bytes);
+  bytes_ += bytes;
+  slot(id) = {std::move(request), id, 0, bytes, share};
   heap_.emplace_back();
   sift_up(heap_.size() - 1, {deadline, id});
   return id;
+}
+
+// A request of any size may wait alone.
+bool PendingTable::has_room(std::string_view peer, std::size_t bytes) {
+  if (heap_.empty()) return true;
+  if (heap_.size() >= limits_.entries_max || bytes_ + bytes > limits_.bytes_max) return false;
+  const PeerShares::Share* share = shares_.find(peer);
+  if (share == nullptr) return true;
+  return share->waiting.parcels < limits_.entries_max - heap_.size() &&
+         share->waiting.bytes + bytes <= limits_.bytes_max - bytes_;
 }
 
 RequestPtr PendingTable::take(std::uint32_t hop_by_hop) {
@@ -51,7 +64,10 @@ void PendingTable::grow() {
 }
 
 RequestPtr PendingTable::remove(std::size_t heap_at) {
-  RequestPtr request = std::move(slot(heap_[heap_at].id).request);
+  Slot& at = slot(heap_[heap_at].id);
+  RequestPtr request = std::move(at.request);
+  bytes_ -= at.bytes;
+  shares_.remove(at.share, at.bytes);
   const Wait last = heap_.back();
   heap_.pop_back();
   if (heap_at < heap_.size()) {

@@ -9,12 +9,6 @@
 namespace siglane::diameter {
 namespace {
 
-bool routes_realm(const std::vector<std::string>& realms, std::string_view realm) {
-  return std::any_of(realms.begin(), realms.end(), [&](const std::string& one) {
-    return one == "*" || same_identity(one, realm);
-  });
-}
-
 // A scorer's opinion of one peer for one request: the sum decides, kNever forbids.
 constexpr int kNever = -1'000'000;
 using Scorer = int (*)(const OpenPeer&, const RouteQuery&);
@@ -42,9 +36,11 @@ int leads_there(const OpenPeer& peer, const RouteQuery& query) {
   }
   if (query.destination_realm.empty()) return kNever;
   const bool realm = same_identity(peer.realm, query.destination_realm);
-  // A host of that realm is reached through an agent there, not through its neighbour.
-  if (realm && (query.destination_host.empty() || peer.relay)) return 100;
-  return routes_realm(peer.routed_realms, query.destination_realm) ? 50 : kNever;
+  const bool behind = contains_realm(peer.routed_realms, query.destination_realm);
+  // A host of that realm is reached through an agent for it, not through its neighbour, which could
+  // not answer in that host's name either (origin.h).
+  if (realm && (query.destination_host.empty() || behind)) return 100;
+  return behind ? 50 : kNever;
 }
 
 constexpr std::array<Scorer, 4> kScorers = {not_where_it_was, not_on_its_record,
@@ -119,7 +115,7 @@ const OpenPeer* choose_peer(const RouteTable& routes, const RouteQuery& query) {
 
 bool leads_to(const DiameterConfig& config, const RouteTable& routes, std::string_view realm) {
   const auto leads = [&](const auto& peer) {
-    return same_identity(peer.realm, realm) || routes_realm(peer.routed_realms, realm);
+    return same_identity(peer.realm, realm) || contains_realm(peer.routed_realms, realm);
   };
   return std::any_of(config.peers.begin(), config.peers.end(), leads) ||
          std::any_of(routes.peers.begin(), routes.peers.end(), leads);

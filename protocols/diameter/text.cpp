@@ -179,6 +179,12 @@ bool identity_less(std::string_view a, std::string_view b) {
                                       [](char x, char y) { return lower(x) < lower(y); });
 }
 
+bool is_within(std::string_view host, std::string_view domain) {
+  if (domain.empty() || host.size() < domain.size()) return false;
+  const std::size_t at = host.size() - domain.size();
+  return same_identity(host.substr(at), domain) && (at == 0 || host[at - 1] == '.');
+}
+
 std::string excerpt(std::string_view text) {
   std::string line(text.substr(0, kExcerptBytesMax));
   for (char& c : line) {

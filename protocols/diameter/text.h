@@ -22,7 +22,11 @@ bool is_uri(std::string_view text);
 bool same_identity(std::string_view a, std::string_view b);
 bool identity_less(std::string_view a, std::string_view b);
 
-// What a stranger says, for the operator: printable ASCII, and no more of it than a line holds.
+// Is the host in that domain, by its name: "mme.a.example" in "a.example"? No domain: no.
+bool is_within(std::string_view host, std::string_view domain);
+
+// What a stranger says, for the operator or in an Error-Message: printable ASCII, and no more of it
+// than a line holds.
 std::string excerpt(std::string_view text);
 
 // An IP address in bytes, as Host-IP-Address carries it.

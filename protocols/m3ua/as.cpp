@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <map>
 #include <utility>
 
 namespace siglane::m3ua {
@@ -12,6 +13,11 @@ using Event = AspEventParcel::Event;
 
 // The bookkeeping of a held parcel besides the bytes it came in.
 constexpr std::size_t kHeldOverhead = 128;
+
+constexpr DropReason kPendingFull{
+    "m3ua.pending_full", "its AS is pending, and holds pending_messages_max or pending_bytes_max"};
+constexpr DropReason kRecoveryExpired{"m3ua.recovery_expired",
+                                      "no ASP of its AS became active within recovery_timeout_ms"};
 
 }  // namespace
 
@@ -49,9 +55,8 @@ void ApplicationServer::take(SessionInput input, Instant now, Outbox& out) {
       on_data(std::unique_ptr<DataParcel>(static_cast<DataParcel*>(parcel)), out);
     } else if (parcel->kind() == ParcelKind::asp_event) {
       submitted->parcel.release();
-      waiting_events_.push_back(
-          {submitted->from, std::unique_ptr<AspEventParcel>(static_cast<AspEventParcel*>(parcel))});
-      reroute(out);
+      on_event(submitted->from,
+               std::unique_ptr<AspEventParcel>(static_cast<AspEventParcel*>(parcel)), now, out);
     }
   } else if (std::holds_alternative<Woken>(input)) {
     on_woken(now, out);
@@ -85,21 +90,37 @@ ApplicationServer::Member* ApplicationServer::find(AssociationId id) {
   return at == members_.end() ? nullptr : &*at;
 }
 
+// What changes no path needs no reroute, unless one is under way: then it keeps its turn.
+void ApplicationServer::on_event(AssociationId from, std::unique_ptr<AspEventParcel> event,
+                                 Instant now, Outbox& out) {
+  if (rerouting_ || changes_path(from, *event)) {
+    waiting_events_.push_back({from, std::move(event)});
+    return reroute(out);
+  }
+  on_asp(from, *event, now, out);
+  publish(out);
+}
+
 void ApplicationServer::on_asp(AssociationId from, const AspEventParcel& event, Instant now,
                                Outbox& out) {
+  Member* member = find(from);
   switch (event.event) {
     case Event::up:
-      return on_up(from, event, now, out);
+      on_up(from, event, now, out);
+      break;
     case Event::down:
+      on_gone(from, event, now, out);
+      break;
     case Event::lost:
-      return on_gone(from, event, now, out);
+      return on_gone(from, event, now, out);  // nobody waits for an answer
     case Event::activate:
-      if (Member* member = find(from)) on_activate(*member, event, now, out);
-      return;
+      if (member != nullptr) return on_activate(*member, now, out);
+      break;
     case Event::deactivate:
-      if (Member* member = find(from)) on_deactivate(*member, now, out);
-      return;
+      if (member != nullptr) return on_deactivate(*member, now, out);
+      break;
   }
+  out.forward(from, std::make_unique<AsOrderParcel>(Order::noted, index_, event.epoch));
 }
 
 void ApplicationServer::on_up(AssociationId from, const AspEventParcel& event, Instant now,
@@ -120,7 +141,6 @@ void ApplicationServer::on_up(AssociationId from, const AspEventParcel& event, I
   if (state_ == AsState::inactive) notify(*member, NotifyStatus::as_inactive, out);
   if (state_ == AsState::active) notify(*member, NotifyStatus::as_active, out);
   if (state_ == AsState::pending) notify(*member, NotifyStatus::as_pending, out);
-  publish(out);
   warn_if_short(out);
 }
 
@@ -137,18 +157,10 @@ void ApplicationServer::on_gone(AssociationId from, const AspEventParcel& event,
   const bool failed = event.event == Event::lost;
   if (failed) notify_all(NotifyStatus::asp_failure, out, identifier);
   if (settle(now, out, failed ? identifier : std::nullopt) || !was_active) return;
-  publish(out);
   warn_if_short(out);
 }
 
-void ApplicationServer::on_activate(Member& member, const AspEventParcel& event, Instant now,
-                                    Outbox& out) {
-  if (event.traffic_mode &&
-      *event.traffic_mode != static_cast<std::uint32_t>(config_.traffic_mode)) {
-    auto refusal = std::make_unique<AsOrderParcel>(Order::refused, index_, member.epoch);
-    refusal->error = ErrorCode::unsupported_traffic_mode_type;
-    return out.forward(member.id, std::move(refusal));
-  }
+void ApplicationServer::on_activate(Member& member, Instant now, Outbox& out) {
   if (config_.traffic_mode == TrafficMode::override_mode) {
     // RFC 4666 §4.3.4.3: "Any previously active ASP in the AS is now considered to be in the state
     // ASP-INACTIVE"; it is told so by NTFY, Alternate ASP Active, with the other's ASP Identifier.
@@ -163,7 +175,7 @@ void ApplicationServer::on_activate(Member& member, const AspEventParcel& event,
   }
   set_active(member);
   out.forward(member.id, std::make_unique<AsOrderParcel>(Order::activated, index_, member.epoch));
-  if (!settle(now, out)) publish(out);
+  settle(now, out);
   warn_if_short(out);
 }
 
@@ -172,7 +184,6 @@ void ApplicationServer::on_deactivate(Member& member, Instant now, Outbox& out) 
   set_inactive(member);
   out.forward(member.id, std::make_unique<AsOrderParcel>(Order::deactivated, index_, member.epoch));
   if (settle(now, out) || !was_active) return;
-  publish(out);
   warn_if_short(out);
 }
 
@@ -194,8 +205,7 @@ void ApplicationServer::set_inactive(Member& member) {
 // --- The machine ---------------------------------------------------------------------------------
 
 bool ApplicationServer::settle(Instant now, Outbox& out, std::optional<std::uint32_t> failed) {
-  const std::size_t needed = state_ == AsState::inactive ? config_.active_asps_min : 1;
-  if (active_.size() >= needed) return apply(AsEvent::asps_active, now, out);
+  if (active_.size() >= needed()) return apply(AsEvent::asps_active, now, out);
   if (active_.empty() && state_ == AsState::active) {
     return apply(AsEvent::active_gone, now, out, failed);
   }
@@ -233,18 +243,18 @@ void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
                                 std::optional<std::uint32_t> failed) {
   out.announce(fact::AsStateChanged{config_.name, std::string(name_of(state_))});
   recovery_at_.reset();
+  const DropReason& why = before == AsState::pending ? kRecoveryExpired : kAsNotActive;
   switch (state_) {
     case AsState::down:
-      discard_held(out);
+      discard_held(why, out);
       publish(out);
       break;
     case AsState::inactive:
-      discard_held(out);
+      discard_held(why, out);
       publish(out);
       notify_all(NotifyStatus::as_inactive, out);
       break;
     case AsState::active:
-      drain(now, out);
       publish(out);
       notify_all(NotifyStatus::as_active, out);
       break;
@@ -282,6 +292,14 @@ void ApplicationServer::on_woken(Instant now, Outbox& out) {
 
 // --- Changes of the path -------------------------------------------------------------------------
 
+// Does DATA go another way after it? Not where the ASP had none and gets none.
+bool ApplicationServer::changes_path(AssociationId from, const AspEventParcel& event) {
+  const Member* member = find(from);
+  const bool is_active = member != nullptr && active(*member);
+  if (event.event != Event::activate) return is_active && state_ == AsState::active;
+  return member != nullptr && !is_active && active_.size() + 1 >= needed();
+}
+
 void ApplicationServer::reroute(Outbox& out) {
   if (std::exchange(rerouting_, true)) return;
   drain_at_.reset();
@@ -301,8 +319,10 @@ void ApplicationServer::on_rerouting(Instant now, Outbox& out) {
   if (recovery_at_ && *recovery_at_ <= now) {
     apply(members_.empty() ? AsEvent::recovery_expired_alone : AsEvent::recovery_expired, now, out);
   }
+  // Not before the last event: what an ASP got that is no more, once all of them have been obeyed,
+  // would come back behind what is held.
   if (state_ == AsState::active && !drain_at_) drain(now, out);
-  if (state_ == AsState::down || state_ == AsState::inactive) discard_held(out);
+  if (state_ == AsState::down || state_ == AsState::inactive) discard_held(kAsNotActive, out);
   publish(out);
 }
 
@@ -318,8 +338,7 @@ void ApplicationServer::on_data(std::unique_ptr<DataParcel> data, Outbox& out) {
       return held_.empty() ? deliver(std::move(data), out) : hold(std::move(data), out);
     case AsState::down:
     case AsState::inactive:
-      out.count(Counter::m3ua_data_discarded);
-      return;
+      return discard(kAsNotActive, *data, out);
   }
 }
 
@@ -327,8 +346,7 @@ void ApplicationServer::hold(std::unique_ptr<DataParcel> data, Outbox& out) {
   const std::size_t bytes = data->bytes_held() + kHeldOverhead;
   if (held_.size() + returned_.size() >= config_.pending_messages_max ||
       held_bytes_ + bytes > config_.pending_bytes_max) {
-    out.count(Counter::m3ua_data_discarded);
-    return;
+    return discard(kPendingFull, *data, out);
   }
   held_bytes_ += bytes;
   const bool returned = rerouting_ && !data->tried().empty();
@@ -363,8 +381,25 @@ void ApplicationServer::deliver(std::unique_ptr<DataParcel> data, Outbox& out) {
   out.forward(active_.front(), std::move(data));
 }
 
-void ApplicationServer::discard_held(Outbox& out) {
-  if (!held_.empty()) out.count(Counter::m3ua_data_discarded, held_.size());
+void ApplicationServer::discard(const DropReason& why, const DataParcel& data, Outbox& out,
+                                std::uint64_t count) {
+  out.count(Counter::m3ua_data_discarded, count);
+  const std::string sender = gateway_.sender_of(data);
+  out.drop(why, data.describe(), sender.empty() ? config_.name : sender, count);
+}
+
+void ApplicationServer::discard_held(const DropReason& why, Outbox& out) {
+  struct OfSender {
+    const DataParcel* last = nullptr;
+    std::uint64_t count = 0;
+  };
+  std::map<std::uint32_t, OfSender> by_sender;
+  for (const auto& data : held_) {
+    OfSender& of = by_sender[data->sender];
+    of.last = data.get();
+    ++of.count;
+  }
+  for (const auto& [sender, of] : by_sender) discard(why, *of.last, out, of.count);
   held_.clear();
   held_bytes_ = 0;
   drain_at_.reset();
@@ -399,10 +434,11 @@ void ApplicationServer::notify_all(NotifyStatus status, Outbox& out,
   for (const Member& member : members_) notify(member, status, out, about);
 }
 
-// To the other ASs' ASPs; the module knows them.
+// To the other ASs' ASPs; the module knows them, and their networks.
 void ApplicationServer::report_destinations(MessageType type, Outbox& out) {
   auto report = std::make_unique<NetworkStatusParcel>();
   report->type = type;
+  report->server = index_;
   for (const std::uint32_t dpc : gateway_.rules.destinations_of(index_)) {
     report->affected.push_back({0, dpc});
   }

@@ -78,14 +78,19 @@ class ApplicationServer final : public Session {
   bool active(const Member& member) const { return member.state == AspState::active; }
 
   void take(SessionInput input, Instant now, Outbox& out);
+  void on_event(AssociationId from, std::unique_ptr<AspEventParcel> event, Instant now,
+                Outbox& out);
   void on_asp(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
   void on_up(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
   void on_gone(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
-  void on_activate(Member& member, const AspEventParcel& event, Instant now, Outbox& out);
+  void on_activate(Member& member, Instant now, Outbox& out);
   void on_deactivate(Member& member, Instant now, Outbox& out);
   void on_data(std::unique_ptr<DataParcel> data, Outbox& out);
   void on_woken(Instant now, Outbox& out);
 
+  // How many active ASPs make it AS-ACTIVE.
+  std::size_t needed() const { return state_ == AsState::inactive ? config_.active_asps_min : 1; }
+  bool changes_path(AssociationId from, const AspEventParcel& event);
   void reroute(Outbox& out);
   void on_rerouting(Instant now, Outbox& out);
 
@@ -104,7 +109,8 @@ class ApplicationServer final : public Session {
   void hold(std::unique_ptr<DataParcel> data, Outbox& out);
   void drain(Instant now, Outbox& out);
   void deliver(std::unique_ptr<DataParcel> data, Outbox& out);
-  void discard_held(Outbox& out);
+  void discard(const DropReason& why, const DataParcel& data, Outbox& out, std::uint64_t count = 1);
+  void discard_held(const DropReason& why, Outbox& out);
 
   void publish(Outbox& out);
   void notify(const Member& member, NotifyStatus status, Outbox& out,

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "protocols/m3ua/text.h"
+
 namespace siglane::m3ua {
 namespace {
 
@@ -11,6 +13,8 @@ using Event = AspEventParcel::Event;
 
 // A DEREG RSP holds at most so many results; more make another message.
 constexpr std::size_t kResultsMax = 1024;
+
+constexpr DropReason kClosing{"m3ua.closing", "its association is being closed"};
 
 std::string remote_of(const AssociationUp& up) {
   return (up.remote_addresses.empty() ? std::string("unknown") : up.remote_addresses.front()) +
@@ -76,29 +80,31 @@ void AspSession::step(SessionInput input, Instant now, Outbox& out) {
 
 void AspSession::take(SessionInput input, Instant now, Outbox& out) {
   if (auto* received = std::get_if<AssociationReceived>(&input)) {
-    on_received(std::move(received->message), out);
+    on_received(std::move(received->message), now, out);
   } else if (auto* submitted = std::get_if<Submitted>(&input)) {
     on_submitted(std::move(*submitted), now, out);
   } else if (std::holds_alternative<Identified>(input)) {
     on_identified(now, out);
   } else if (auto* refused = std::get_if<IdentityRefused>(&input)) {
-    on_identity_refused(*refused, out);
+    on_identity_refused(*refused, now, out);
   } else if (auto* congestion = std::get_if<AssociationCongestion>(&input)) {
     on_congestion(congestion->congested, out);
   } else if (auto* unsent = std::get_if<AssociationUnsent>(&input)) {
     on_unsent(std::move(*unsent), now, out);
   } else if (std::holds_alternative<Stopping>(input)) {
-    on_stopping(out);
+    on_stopping(now, out);
   } else if (std::holds_alternative<AssociationDown>(input)) {
-    on_down(out);
+    on_down(now, out);
   } else if (std::holds_alternative<Woken>(input)) {
     discard_unsent(out);  // nothing came behind it
     (void)link_.beat(now, out);
+    serve_waiting(now, out);
   }
 }
 
 std::optional<Instant> AspSession::deadline() const {
-  return unsent_.empty() ? link_.heartbeat().deadline() : unsent_at_;
+  const auto at = unsent_.empty() ? link_.heartbeat().deadline() : unsent_at_;
+  return turn_at_ && (!at || *turn_at_ < *at) ? turn_at_ : at;
 }
 
 SessionStatus AspSession::status() const {
@@ -106,6 +112,7 @@ SessionStatus AspSession::status() const {
   status.peer = name_;
   status.protocol = "m3ua";
   status.state = m3ua::name_of(state());
+  if (phase_ != Phase::up) return status;
   for (const Membership& m : memberships_) {
     if (!status.detail.empty()) status.detail += ", ";
     status.detail += server(m).name + " " + std::string(m3ua::name_of(m.state));
@@ -122,23 +129,20 @@ AspState AspSession::state() const {
 
 // --- What the ASP says ---------------------------------------------------------------------------
 
-void AspSession::on_received(Message message, Outbox& out) {
-  if (phase_ == Phase::closing) return;
-  if (const auto view = link_.receive(message, out)) on_message(*view, message, out);
+void AspSession::on_received(Message message, Instant now, Outbox& out) {
+  if (phase_ == Phase::closing) return out.drop(kClosing, describe(message.payload.bytes()));
+  if (const auto view = link_.receive(message, out)) on_message(*view, message, now, out);
 }
 
-void AspSession::on_message(const MessageView& view, Message& message, Outbox& out) {
+void AspSession::on_message(const MessageView& view, Message& message, Instant now, Outbox& out) {
   switch (view.type()) {
     case MessageType::data:
       return on_data(view, message, out);
     case MessageType::aspup:
-      return on_aspup(view, out);
     case MessageType::aspdn:
-      return on_aspdn(out);
     case MessageType::aspac:
-      return on_aspac(view, out);
     case MessageType::aspia:
-      return on_aspia(view, out);
+      return on_request(view, message, now, out);
     case MessageType::beat:
       return link_.on_beat(view, message.stream, out);
     case MessageType::beat_ack:
@@ -197,122 +201,18 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
     about.routing_contexts.assign(contexts.begin(), contexts.end());
     return link_.error(ErrorCode::unexpected_message, view.bytes(), out, about);
   }
-  const auto expected = server(*membership).network_appearance;
-  const auto appearance = view.u32(Tag::network_appearance);
-  if (expected && appearance && *expected != *appearance) {
-    return link_.error(ErrorCode::invalid_network_appearance, view.bytes(), out, {{}, appearance});
+  const Network said = view.u32(Tag::network_appearance);
+  const auto network = gateway_.networks.of(server(*membership).network_appearance, said);
+  if (!network) return link_.error(network.error(), view.bytes(), out, {{}, said});
+  const MtpLabel label = load_label(view.find(Tag::protocol_data)->data());
+  if ((label.dpc | label.opc) >> gateway_.networks.point_code_bits(*network) != 0) {
+    return link_.error(ErrorCode::invalid_parameter_value, view.bytes(), out);
   }
   auto data = DataParcel::received(view, std::move(message.payload), message.caused_at);
   data->correlation_id.reset();  // means something within the sender's AS only
-  if (!data->network_appearance) data->network_appearance = expected;
+  data->network_appearance = *network;
+  data->sender = asp_;
   out.accept(std::move(data));
-}
-
-void AspSession::on_aspup(const MessageView& view, Outbox& out) {
-  if (link_.streams().single() && !gateway_.config.single_stream_allowed) {
-    link_.error(ErrorCode::refused_management_blocking, view.bytes(), out);
-    phase_ = Phase::closing;
-    return out.close(CloseMode::graceful);
-  }
-  const AspAnswer answer = next_state(state(), AspEvent::aspup).answer;
-  if (phase_ == Phase::up) {
-    // RFC 4666 §4.3.4.1: while ASP-ACTIVE "an ASP Up Ack message is returned, as well as an Error
-    // message ("Unexpected Message")", and it is ASP-INACTIVE then in all its ASs.
-    MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
-    link_.transmit(std::move(ack).finish(), out);
-    if (answer != AspAnswer::aspup_ack_and_error) return;
-    link_.error(ErrorCode::unexpected_message, view.bytes(), out);
-    ++epoch_;
-    for (Membership& m : memberships_) {
-      move(m, AspEvent::aspup, out);
-      tell(m, Event::up, out);
-    }
-    return;
-  }
-  const auto identifier = view.u32(Tag::asp_identifier);
-  auto name = name_from(identifier);
-  if (!name) return link_.error(ErrorCode::asp_identifier_required, view.bytes(), out);
-  identifier_known_ = !identifier || gateway_.find_asp(*identifier) != nullptr;
-  asp_identifier_ = identifier;
-  name_ = std::move(*name);
-  link_.call(name_);
-  phase_ = Phase::identifying;
-  out.identify(name_);
-}
-
-std::optional<std::string> AspSession::name_from(std::optional<std::uint32_t> identifier) const {
-  if (identifier) {
-    if (const AspConfig* asp = gateway_.find_asp(*identifier)) return asp->name;
-  }
-  // Known by address alone: the only one there, or the only one there without an identifier.
-  std::vector<const std::string*> anonymous;
-  for (const std::string& name : candidates_) {
-    const AspConfig* asp = gateway_.find_asp(name);
-    if (asp != nullptr && !asp->asp_identifier) anonymous.push_back(&name);
-  }
-  if (anonymous.size() == 1) return *anonymous.front();
-  if (identifier) return "asp-identifier " + std::to_string(*identifier);
-  if (candidates_.size() == 1) return candidates_.front();
-  if (candidates_.empty()) return "asp at " + remote_;
-  return std::nullopt;
-}
-
-void AspSession::on_identified(Instant now, Outbox& out) {
-  if (phase_ != Phase::identifying) return;
-  phase_ = Phase::up;
-  ++epoch_;
-  memberships_.clear();
-  const AspState up = next_state(AspState::down, AspEvent::aspup).to;
-  for (const std::size_t as : gateway_.servers_of(name_)) {
-    memberships_.push_back({.as = as, .state = up});
-  }
-  link_.heartbeat().start(now);
-  MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
-  link_.transmit(std::move(ack).finish(), out);
-  out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::inactive))});
-  for (const Membership& m : memberships_) tell(m, Event::up, out);
-}
-
-void AspSession::on_identity_refused(const IdentityRefused& refused, Outbox& out) {
-  phase_ = Phase::closing;
-  link_.remark(refused.why, out);
-  link_.error(identifier_known_ ? ErrorCode::refused_management_blocking
-                                : ErrorCode::invalid_asp_identifier,
-              {}, out);
-  out.close(CloseMode::graceful);
-}
-
-void AspSession::on_aspdn(Outbox& out) {
-  leave_all(AspEvent::aspdn, Event::down, out);
-  phase_ = Phase::down;
-  link_.heartbeat().stop();
-  MessageBuilder ack(out.buffers(), MessageType::aspdn_ack);
-  link_.transmit(std::move(ack).finish(), out);
-}
-
-void AspSession::on_aspac(const MessageView& view, Outbox& out) {
-  if (next_state(state(), AspEvent::aspac).answer == AspAnswer::error_unexpected_message) {
-    return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
-  }
-  const auto mode = view.u32(Tag::traffic_mode_type);
-  if (mode && (*mode < 1 || *mode > 3)) {
-    return link_.error(ErrorCode::unsupported_traffic_mode_type, view.bytes(), out);
-  }
-  for (Membership* m : named_memberships(view, out)) {
-    m->mode_in_request = mode.has_value();
-    m->context_in_request = !view.list(Tag::routing_context).empty();
-    tell(*m, Event::activate, out, mode);
-  }
-}
-
-void AspSession::on_aspia(const MessageView& view, Outbox& out) {
-  if (next_state(state(), AspEvent::aspia).answer == AspAnswer::error_unexpected_message) {
-    return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
-  }
-  for (Membership* m : named_memberships(view, out)) {
-    m->context_in_request = !view.list(Tag::routing_context).empty();
-    tell(*m, Event::deactivate, out);
-  }
 }
 
 std::vector<AspSession::Membership*> AspSession::named_memberships(const MessageView& view,
@@ -341,21 +241,6 @@ std::vector<AspSession::Membership*> AspSession::named_memberships(const Message
     link_.error(ErrorCode::invalid_routing_context, view.bytes(), out, unknown);
   }
   return named;
-}
-
-void AspSession::on_ssnm(const MessageView& view, Outbox& out) {
-  if (state() != AspState::active) {
-    return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
-  }
-  if (named_memberships(view, out).empty()) return;
-  if (view.type() == MessageType::scon) return;  // its M3UA is congested: SCTP tells us more
-  auto audit = std::make_unique<NetworkStatusParcel>();
-  audit->type = MessageType::daud;
-  audit->network_appearance = view.u32(Tag::network_appearance);
-  for (const std::uint32_t word : view.list(Tag::affected_point_code)) {
-    audit->affected.push_back(AffectedPointCode::unpack(word));
-  }
-  out.accept(std::move(audit));
 }
 
 // RFC 4666 §4.4: the keys are configured here, never registered.
@@ -427,23 +312,13 @@ void AspSession::move(Membership& membership, AspEvent event, Outbox& out) {
   }
 }
 
-void AspSession::leave_all(AspEvent event, Event what, Outbox& out) {
+void AspSession::leave_all(AspEvent event, Event what, Instant now, Outbox& out) {
   if (phase_ != Phase::up) return;
   for (Membership& m : memberships_) {
     move(m, event, out);
-    tell(m, what, out);
+    tell(m, what, now, out);
   }
-  memberships_.clear();
   out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::down))});
-}
-
-void AspSession::tell(const Membership& membership, Event event, Outbox& out,
-                      std::optional<std::uint32_t> traffic_mode) {
-  auto parcel = std::make_unique<AspEventParcel>(event, name_, asp_identifier_);
-  parcel->server = membership.as;
-  parcel->traffic_mode = traffic_mode;
-  parcel->epoch = epoch_;
-  out.forward(gateway_.coordinators[membership.as], std::move(parcel));
 }
 
 void AspSession::acknowledge(MessageType type, const Membership& m, Outbox& out) {
@@ -456,17 +331,6 @@ void AspSession::acknowledge(MessageType type, const Membership& m, Outbox& out)
     ack.u32(Tag::routing_context, server(m).routing_context);
   }
   link_.transmit(std::move(ack).finish(), out);
-}
-
-// One DUNA for a destination per interval, whatever the ASP goes on sending there.
-bool AspSession::may_report(std::uint32_t destination, Instant now) {
-  for (const Reported& r : reported_) {
-    if (r.destination == destination && now < r.until) return false;
-  }
-  if (reported_.size() < kReportedMax) reported_.emplace_back();
-  reported_[next_reported_] = {destination, now + gateway_.config.destination_report_interval};
-  next_reported_ = (next_reported_ + 1) % kReportedMax;
-  return true;
 }
 
 }  // namespace siglane::m3ua

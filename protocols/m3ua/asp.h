@@ -13,6 +13,7 @@
 #include "protocols/m3ua/control.h"
 #include "protocols/m3ua/message.h"
 #include "protocols/m3ua/peer_link.h"
+#include "protocols/m3ua/request_queue.h"
 
 namespace siglane::m3ua {
 
@@ -87,7 +88,10 @@ constexpr AspTransition next_state(AspState from, AspEvent event) {
 }
 
 // One association with an ASP, on the SG side. Who is ASP-ACTIVE in an AS is that AS's decision
-// (as.h); this session asks it, and answers the ASP.
+// (as.h); this session asks it, and answers the ASP. It asks an AS one thing at a time, and an ASP
+// that goes on changing its mind a limited number of times per second. What the ASP asks for
+// meanwhile waits (request_queue.h), and the ASP is not read, where that is possible. What changes
+// nothing is answered at once, and no AS hears of it.
 class AspSession final : public Session {
  public:
   // `gateway` must outlive it. `candidates`: names of the ASPs that may come from this address.
@@ -104,30 +108,39 @@ class AspSession final : public Session {
     AspState state = AspState::down;
     bool mode_in_request = false;     // ASPAC named a Traffic Mode Type: so does its ACK
     bool context_in_request = false;  // ... a Routing Context
+    bool awaits_answer = false;       // of the AS
+    Instant changes_until{};          // what it was told so far, at one change per interval
   };
   void take(SessionInput input, Instant now, Outbox& out);
-  void on_received(Message message, Outbox& out);
-  void on_message(const MessageView& view, Message& message, Outbox& out);
+  void on_received(Message message, Instant now, Outbox& out);
+  void on_message(const MessageView& view, Message& message, Instant now, Outbox& out);
   void on_data(const MessageView& view, Message& message, Outbox& out);
-  void on_aspup(const MessageView& view, Outbox& out);
-  void on_aspdn(Outbox& out);
-  void on_aspac(const MessageView& view, Outbox& out);
-  void on_aspia(const MessageView& view, Outbox& out);
+  void on_request(const MessageView& view, Message& message, Instant now, Outbox& out);
+  std::optional<Instant> turn_of(const MessageView& request) const;
+  void serve(const MessageView& request, Instant now, Outbox& out);
+  void serve_waiting(Instant now, Outbox& out);
+  void on_aspup(const MessageView& view, Instant now, Outbox& out);
+  void on_aspdn(Instant now, Outbox& out);
+  void on_aspac(const MessageView& view, Instant now, Outbox& out);
+  void on_aspia(const MessageView& view, Instant now, Outbox& out);
   void on_ssnm(const MessageView& view, Outbox& out);
+  // The networks that it is about. None: it is about nothing, and the ASP has been told so.
+  std::vector<Network> networks_of(const MessageView& ssnm, Outbox& out);
   void on_reg_req(const MessageView& view, Outbox& out);
   void on_dereg_req(const MessageView& view, Outbox& out);
 
   void on_identified(Instant now, Outbox& out);
-  void on_identity_refused(const IdentityRefused& refused, Outbox& out);
+  void on_identity_refused(const IdentityRefused& refused, Instant now, Outbox& out);
   void on_submitted(Submitted submitted, Instant now, Outbox& out);
-  void on_order(const AsOrderParcel& order, Outbox& out);
+  void on_order(const AsOrderParcel& order, Instant now, Outbox& out);
+  void obey(const AsOrderParcel& order, Membership& membership, Outbox& out);
   void send_data(std::unique_ptr<DataParcel> data, Outbox& out);
   void send_status(const NetworkStatusParcel& status, Instant now, Outbox& out);
   void on_congestion(bool congested, Outbox& out);
   void report_congestion(std::span<const Membership> of, bool congested, Outbox& out);
-  void on_stopping(Outbox& out);
+  void on_stopping(Instant now, Outbox& out);
   void on_unsent(AssociationUnsent unsent, Instant now, Outbox& out);
-  void on_down(Outbox& out);
+  void on_down(Instant now, Outbox& out);
   void discard_unsent(Outbox& out);
 
   // The name to Identify as; nothing where the ASP Identifier would have to tell and is missing.
@@ -140,12 +153,18 @@ class AspSession final : public Session {
   // not exist are answered with an ERR.
   std::vector<Membership*> named_memberships(const MessageView& view, Outbox& out);
   void move(Membership& membership, AspEvent event, Outbox& out);
-  void leave_all(AspEvent event, AspEventParcel::Event tell, Outbox& out);
-  void tell(const Membership& membership, AspEventParcel::Event event, Outbox& out,
-            std::optional<std::uint32_t> traffic_mode = std::nullopt);
+  void leave_all(AspEvent event, AspEventParcel::Event tell, Instant now, Outbox& out);
+  void tell(Membership& membership, AspEventParcel::Event event, Instant now, Outbox& out);
 
   void acknowledge(MessageType type, const Membership& membership, Outbox& out);
-  bool may_report(std::uint32_t destination, Instant now);
+  // Routing contexts of the ASs in which the ASP is active and that are in the network.
+  std::vector<std::uint32_t> active_contexts_in(Network network) const;
+  struct Destination {
+    Network network;
+    std::uint32_t point_code = 0;
+    bool operator==(const Destination&) const = default;
+  };
+  bool may_report(const Destination& destination, Instant now);
 
   const Gateway& gateway_;
   PeerLink link_;
@@ -154,10 +173,13 @@ class AspSession final : public Session {
 
   Phase phase_ = Phase::down;
   std::string name_;
+  std::uint32_t asp_ = DataParcel::kNobody;  // index in the config
   std::optional<std::uint32_t> asp_identifier_;
   bool identifier_known_ = true;
   std::uint32_t epoch_ = 0;
-  std::vector<Membership> memberships_;
+  std::vector<Membership> memberships_;  // from the first ASPUP on
+  RequestQueue requests_;                // while there are any, the association is paused
+  std::optional<Instant> turn_at_;       // of the first; none: an AS has yet to answer
   bool congested_ = false;
 
   // DATA that came back without having left. Down follows at once where the association is lost,
@@ -166,7 +188,7 @@ class AspSession final : public Session {
   Instant unsent_at_{};
 
   struct Reported {
-    std::uint32_t destination = 0;
+    Destination destination;
     Instant until{};
   };
   static constexpr std::size_t kReportedMax = 16;

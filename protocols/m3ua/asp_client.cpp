@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
 
+constexpr DropReason kNotRouted{"m3ua.not_routed", "an ASP routes nothing: its user addresses it"};
+constexpr DropReason kUserGone{"m3ua.user_gone", "the user that it was for is gone"};
+
 }  // namespace
 
 AspClientModule::AspClientModule(AspClientsConfig config) : config_(std::move(config)) {}
@@ -37,8 +40,9 @@ std::unique_ptr<Session> AspClientModule::open_session(AssociationId, const Asso
 }
 
 // Nothing is routed: the user addresses an association, and the association its user.
-void AspClientModule::route(ShardId, AssociationId, ParcelPtr, Instant, Outbox& out) const {
+void AspClientModule::route(ShardId, AssociationId, ParcelPtr parcel, Instant, Outbox& out) const {
   out.count(Counter::m3ua_data_unroutable);
+  out.drop(kNotRouted, parcel->describe());
 }
 
 // The user's DATA comes back to it; what came for a user that is gone is counted.
@@ -48,7 +52,10 @@ void AspClientModule::undelivered(ShardId, AssociationId from, ParcelPtr parcel,
   auto& data = static_cast<DataParcel&>(*parcel);
   const bool from_user =
       from == user_ || std::ranges::any_of(user_of_, [&](auto& u) { return u.second == from; });
-  if (data.returned || !from_user) return out.count(Counter::m3ua_data_discarded);
+  if (data.returned || !from_user) {
+    out.count(Counter::m3ua_data_discarded);
+    return out.drop(kUserGone, data.describe());
+  }
   data.returned = why;
   out.forward(from, std::move(parcel));
 }

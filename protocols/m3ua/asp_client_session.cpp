@@ -3,7 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocols/m3ua/text.h"
+
 namespace siglane::m3ua {
+namespace {
+
+constexpr DropReason kNotTaken{"m3ua.not_taken",
+                               "DATA came while ASP-DOWN, or without a user who takes it"};
+constexpr DropReason kNoUser{"m3ua.no_user", "could not be sent, and its user is gone"};
+constexpr DropReason kUnsent{"m3ua.send_refused",
+                             "the gateway did not get it: its association ended or refused it"};
+
+}  // namespace
 
 AspClientSession::AspClientSession(const AspClientsConfig& common, const AspClientConfig& config,
                                    std::string gateway, AssociationId user)
@@ -290,9 +301,15 @@ void AspClientSession::on_data(const MessageView& view, Message& message, Outbox
   out.count(Counter::m3ua_data_received);
   if (!up() || user_ == AssociationId::none) {
     out.count(Counter::m3ua_data_discarded);
-    return;
+    return out.drop(kNotTaken, describe(view.bytes()));
   }
-  out.forward(user_, DataParcel::received(view, std::move(message.payload), message.caused_at));
+  const MtpLabel label = load_label(view.find(Tag::protocol_data)->data());
+  if (!is_point_code(label.dpc) || !is_point_code(label.opc)) {
+    return link_.error(ErrorCode::invalid_parameter_value, view.bytes(), out);
+  }
+  auto data = DataParcel::received(view, std::move(message.payload), message.caused_at);
+  if (!data->network_appearance) data->network_appearance = config_.network_appearance;
+  out.forward(user_, std::move(data));
 }
 
 void AspClientSession::on_ssnm(const MessageView& view, Outbox& out) {
@@ -306,6 +323,7 @@ void AspClientSession::on_ssnm(const MessageView& view, Outbox& out) {
   auto status = std::make_unique<NetworkStatusParcel>();
   status->type = view.type();
   status->network_appearance = view.u32(Tag::network_appearance);
+  if (!status->network_appearance) status->network_appearance = config_.network_appearance;
   status->congestion_level = view.u32(Tag::congestion_indications);
   status->user_cause = view.u32(Tag::user_cause);
   for (const std::uint32_t word : affected) {
@@ -323,7 +341,9 @@ void AspClientSession::send_data(AssociationId from, std::unique_ptr<DataParcel>
                                            *c.routing_context == *data->routing_context);
   });
   if (context == contexts_.end()) return return_data(from, std::move(data), Why::not_open, out);
-  if (data->size() > kUserDataMax) return return_data(from, std::move(data), Why::refused, out);
+  const bool fits = data->size() <= kUserDataMax && is_point_code(data->label.dpc) &&
+                    is_point_code(data->label.opc);
+  if (!fits) return return_data(from, std::move(data), Why::refused, out);
   const auto routing_context =
       context->routing_context ? context->routing_context : data->routing_context;
   link_.send_data(std::move(data), config_.network_appearance, routing_context, out);
@@ -331,15 +351,19 @@ void AspClientSession::send_data(AssociationId from, std::unique_ptr<DataParcel>
 
 void AspClientSession::return_data(AssociationId to, std::unique_ptr<DataParcel> data, Why why,
                                    Outbox& out) {
-  if (to == AssociationId::none) return out.count(Counter::m3ua_data_discarded);
+  if (to == AssociationId::none) {
+    out.count(Counter::m3ua_data_discarded);
+    return out.drop(kNoUser, data->describe());
+  }
   data->returned = why;
   out.forward(to, std::move(data));
 }
 
 // timed_out: sent and never acknowledged, so it may have arrived; refused: it has not.
 void AspClientSession::on_unsent(AssociationUnsent unsent, Outbox& out) {
-  const auto view = MessageView::parse(unsent.message.payload.bytes());
-  if (!view || view->type() != MessageType::data) return;
+  const Bytes bytes = unsent.message.payload.bytes();
+  const auto view = MessageView::parse(bytes);
+  if (!view || view->type() != MessageType::data) return out.drop(kUnsent, describe(bytes));
   auto data = DataParcel::received(*view, std::move(unsent.message.payload), {});
   return_data(user_, std::move(data), unsent.sent_unacknowledged ? Why::timed_out : Why::refused,
               out);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "protocols/m3ua/networks.h"
+
 namespace siglane::m3ua {
 namespace {
 
@@ -49,18 +51,53 @@ Result<void> check_servers(const M3uaConfig& config, const std::set<std::string>
   return {};
 }
 
+std::string name_of(const Network& network) {
+  return network ? "network appearance " + std::to_string(*network) : "the default network";
+}
+
+Result<void> check_networks(const M3uaConfig& config) {
+  std::set<Network> seen;
+  for (const NetworkConfig& network : config.networks) {
+    if (!seen.insert(network.network_appearance).second) {
+      return failure(name_of(network.network_appearance) + " twice");
+    }
+    const unsigned bits = network.point_code_bits;
+    if (bits != 14 && bits != 16 && bits != 24) {
+      return failure(name_of(network.network_appearance) +
+                     ": point_code_bits must be 14, 16 or 24");
+    }
+  }
+  return {};
+}
+
+Result<void> check_route(const Networks& networks, const RouteConfig& route) {
+  const std::string who = "route to " + std::to_string(route.destination_point_code);
+  const unsigned bits = networks.point_code_bits(route);
+  if (route.destination_point_code >> bits != 0) {
+    return failure(who + ": more than " + std::to_string(bits) + " bits");
+  }
+  for (const std::uint32_t opc : route.originating_point_codes) {
+    if (opc >> bits == 0) continue;
+    return failure(who + ": originating point code " + std::to_string(opc) + " has more than " +
+                   std::to_string(bits) + " bits");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check(const M3uaConfig& config) {
+  if (auto good = check_networks(config); !good) return good;
   std::set<std::string> asps, servers;
   if (auto good = check_asps(config, asps); !good) return good;
   if (auto good = check_servers(config, asps, servers); !good) return good;
+  const Networks networks(config);
   for (const RouteConfig& route : config.routes) {
     const std::string who = "route to " + std::to_string(route.destination_point_code);
     if (!servers.contains(route.application_server)) {
       return failure(who + ": there is no application server " + quoted(route.application_server));
     }
-    if (route.destination_point_code > 0xff'ffff) return failure(who + ": more than 24 bits");
+    if (auto good = check_route(networks, route); !good) return good;
   }
   return {};
 }

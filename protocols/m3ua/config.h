@@ -17,11 +17,17 @@ struct AspConfig {
   std::optional<std::uint32_t> asp_identifier;  // none: known by its address alone
 };
 
+// How wide the point codes of a network are: 14 bits (ITU-T), 16 (TTC) or 24 (ANSI, China).
+struct NetworkConfig {
+  Network network_appearance;  // none: the default network
+  unsigned point_code_bits = kPointCodeBitsMax;
+};
+
 // An Application Server (RFC 4666 §1.2): the ASPs that serve one routing context.
 struct ApplicationServerConfig {
   std::string name;
   std::uint32_t routing_context = 0;
-  std::optional<std::uint32_t> network_appearance;  // put into what is sent to it
+  Network network_appearance;  // the network it is in; goes into what is sent to it
   TrafficMode traffic_mode = TrafficMode::loadshare;
   std::vector<std::string> asps;
   std::size_t active_asps_min = 1;  // the n of n+k (loadshare, broadcast): active from here on
@@ -31,10 +37,11 @@ struct ApplicationServerConfig {
 };
 
 // Where DATA goes. What is left out matches everything; of several that match, the one that says
-// most wins (network appearance before SI before OPC), then the first in the list.
+// most wins (network appearance before SI before OPC), then the first in the list. The network is
+// the one that DATA comes from; the AS may be in another.
 struct RouteConfig {
   std::uint32_t destination_point_code = 0;
-  std::optional<std::uint32_t> network_appearance;
+  Network network_appearance;
   std::vector<std::uint8_t> service_indicators;
   std::vector<std::uint32_t> originating_point_codes;
   std::string application_server;
@@ -42,12 +49,13 @@ struct RouteConfig {
 
 // The signalling gateway side.
 struct M3uaConfig {
+  std::vector<NetworkConfig> networks;  // those that are not listed: 24 bits
   std::vector<AspConfig> asps;
   std::vector<ApplicationServerConfig> application_servers;
   std::vector<RouteConfig> routes;
   Duration heartbeat_interval = 0s;  // T(beat), RFC 4666 §4.3.4.6; 0: no BEATs of our own
-  // An association with a single stream has none for DATA beside stream 0: refused, or stream 0
-  // carries everything (TCP always; SCTP as an exception).
+  // An SCTP association with a single stream has none for DATA beside stream 0: refused, or stream
+  // 0 carries everything. TCP and TLS have no streams, and are not asked.
   bool single_stream_allowed = false;
   Duration destination_report_interval = 1s;    // DUNA for one destination to one ASP, at most
   std::size_t drain_messages_per_ms_max = 256;  // resumption from AS-PENDING

@@ -15,6 +15,16 @@ const AspConfig* Gateway::find_asp(std::uint32_t identifier) const {
   return at == config.asps.end() ? nullptr : &*at;
 }
 
+std::uint32_t Gateway::index_of_asp(std::string_view name) const {
+  const AspConfig* asp = find_asp(name);
+  return asp == nullptr ? DataParcel::kNobody
+                        : static_cast<std::uint32_t>(asp - config.asps.data());
+}
+
+std::string Gateway::sender_of(const DataParcel& data) const {
+  return data.sender < config.asps.size() ? config.asps[data.sender].name : std::string();
+}
+
 std::vector<std::size_t> Gateway::servers_of(std::string_view asp) const {
   std::vector<std::size_t> indices;
   for (std::size_t i = 0; i < config.application_servers.size(); ++i) {

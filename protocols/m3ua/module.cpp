@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "core/shard.h"
 #include "protocols/m3ua/as.h"
@@ -11,6 +12,12 @@ namespace siglane::m3ua {
 namespace {
 
 constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
+
+constexpr DropReason kNoRoute{"m3ua.no_route", "no route leads to its destination"};
+constexpr DropReason kNobodyLeft{"m3ua.undelivered",
+                                 "the ASP that it was for has left, and no other could have it"};
+constexpr DropReason kBroadcastCopy{
+    "m3ua.broadcast_copy", "the ASP that this copy was for has left; the others have theirs"};
 
 RouteTable nobody_up(const Gateway& gateway) {
   RouteTable table;
@@ -23,10 +30,11 @@ std::unique_ptr<P> as(ParcelPtr parcel) {
   return std::unique_ptr<P>(static_cast<P*>(parcel.release()));
 }
 
-std::unique_ptr<NetworkStatusParcel> status_of(MessageType type,
+std::unique_ptr<NetworkStatusParcel> status_of(MessageType type, Network network,
                                                std::vector<AffectedPointCode> affected) {
   auto status = std::make_unique<NetworkStatusParcel>();
   status->type = type;
+  status->network_appearance = network;
   status->affected = std::move(affected);
   return status;
 }
@@ -103,8 +111,8 @@ void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<D
   const AsView* view = index ? views_[static_cast<std::size_t>(shard)][*index].get() : nullptr;
   if (view == nullptr || view->state == AsState::down || view->state == AsState::inactive) {
     out.count(Counter::m3ua_data_unroutable);
-    auto duna = status_of(MessageType::duna, {{0, data->label.dpc & 0xff'ffff}});
-    duna->network_appearance = data->network_appearance;
+    out.drop(index ? kAsNotActive : kNoRoute, data->describe(), gateway_.sender_of(*data));
+    auto duna = status_of(MessageType::duna, data->network_appearance, {{0, data->label.dpc}});
     duna->limited = true;
     return out.forward(from, std::move(duna));
   }
@@ -117,30 +125,48 @@ void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<D
 void M3uaModule::route_status(AssociationId from, std::unique_ptr<NetworkStatusParcel> status,
                               Outbox& out) const {
   if (status->type == MessageType::daud) return answer_audit(from, *status, out);
-  // For every ASP that is active in another AS: what it needs to know of these destinations.
+  // Every ASP that is active in another AS hears of the destinations in the networks of its ASs,
+  // each network by itself.
   const auto table = table_.load();
-  if (status->type != MessageType::scon) {
-    const bool expected = status->type == MessageType::dava;
-    std::erase_if(status->affected, [&](const AffectedPointCode& pc) {
-      return table->available(gateway_.rules, pc.point_code) != expected;
-    });
+  const std::vector<AssociationId>& behind = table->servers[status->server]->active;
+  std::map<Network, std::vector<AssociationId>> concerned;
+  for (std::size_t as = 0; as < table->servers.size(); ++as) {
+    if (as == status->server) continue;
+    const std::vector<AssociationId>& active = table->servers[as]->active;
+    if (active.empty()) continue;
+    auto& asps = concerned[gateway_.config.application_servers[as].network_appearance];
+    asps.insert(asps.end(), active.begin(), active.end());
   }
-  if (status->affected.empty()) return;
-  std::vector<AssociationId> concerned, behind;
-  for (const auto& view : table->servers) {
-    const bool own =
-        view->coordinator == from || std::ranges::find(view->active, from) != view->active.end();
-    auto& list = own ? behind : concerned;
-    list.insert(list.end(), view->active.begin(), view->active.end());
+  for (auto& [network, asps] : concerned) {
+    const auto affected = affected_in(network, *status, *table);
+    if (affected.empty()) continue;
+    std::ranges::sort(asps);
+    asps.erase(std::unique(asps.begin(), asps.end()), asps.end());
+    for (const AssociationId asp : asps) {
+      if (std::ranges::find(behind, asp) != behind.end()) continue;
+      auto copy = status_of(status->type, network, affected);
+      copy->congestion_level = status->congestion_level;
+      out.forward(asp, std::move(copy));
+    }
   }
-  std::ranges::sort(concerned);
-  concerned.erase(std::unique(concerned.begin(), concerned.end()), concerned.end());
-  for (const AssociationId asp : concerned) {
-    if (std::ranges::find(behind, asp) != behind.end()) continue;
-    auto copy = status_of(status->type, status->affected);
-    copy->congestion_level = status->congestion_level;
-    out.forward(asp, std::move(copy));
+}
+
+// Of the destinations of an AS those that a network reaches by it, and whose state there is what
+// the message says: another AS may serve them too.
+std::vector<AffectedPointCode> M3uaModule::affected_in(Network network,
+                                                       const NetworkStatusParcel& status,
+                                                       const RouteTable& table) const {
+  std::vector<AffectedPointCode> affected;
+  for (const AffectedPointCode& pc : status.affected) {
+    const auto serving = gateway_.rules.serving(network, pc.point_code);
+    if (std::ranges::find(serving, status.server) == serving.end()) continue;
+    if (status.type != MessageType::scon) {
+      const bool expected = status.type == MessageType::dava;
+      if (table.available(gateway_.rules, network, pc.point_code) != expected) continue;
+    }
+    affected.push_back(pc);
   }
+  return affected;
 }
 
 // RFC 4666 §4.5.3: DAUD is answered with the state of each destination: DAVA or DUNA. We keep none
@@ -148,9 +174,11 @@ void M3uaModule::route_status(AssociationId from, std::unique_ptr<NetworkStatusP
 void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& audit,
                               Outbox& out) const {
   const auto table = table_.load();
+  const Network network = audit.network_appearance;
+  const std::size_t answers_max = audit.affected.size() + gateway_.rules.destinations_max(network);
   std::vector<AffectedPointCode> up, down;
   const auto sort_out = [&](std::uint32_t dpc) {
-    (table->available(gateway_.rules, dpc) ? up : down).push_back({0, dpc});
+    (table->available(gateway_.rules, network, dpc) ? up : down).push_back({0, dpc});
   };
   for (const AffectedPointCode& pc : audit.affected) {
     if (pc.mask == 0) {
@@ -158,19 +186,14 @@ void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& aud
       continue;
     }
     // A range: those of it that we know; where we know none, the range itself is unavailable.
-    const auto known = gateway_.rules.destinations_in(pc);
+    const auto known = gateway_.rules.destinations_in(network, pc);
     for (const std::uint32_t dpc : known) sort_out(dpc);
     if (known.empty()) down.push_back(pc);
-    if (up.size() + down.size() > audit.affected.size() + gateway_.rules.destinations().size()) {
-      break;  // ranges that overlap say the same again
-    }
+    if (up.size() + down.size() > answers_max) break;  // ranges that overlap say the same again
   }
   for (auto& [type, affected] : {std::pair(MessageType::dava, std::move(up)),
                                  std::pair(MessageType::duna, std::move(down))}) {
-    if (affected.empty()) continue;
-    auto answer = status_of(type, affected);
-    answer->network_appearance = audit.network_appearance;
-    out.forward(from, std::move(answer));
+    if (!affected.empty()) out.forward(from, status_of(type, network, affected));
   }
 }
 
@@ -187,7 +210,8 @@ void M3uaModule::undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, 
           gateway_.config.application_servers[data->server].traffic_mode == TrafficMode::broadcast;
       if (why == Why::exhausted || data->was_tried(coordinator) || broadcast) {
         out.count(Counter::m3ua_data_discarded);
-        return;
+        return out.drop(broadcast ? kBroadcastCopy : kNobodyLeft, data->describe(),
+                        gateway_.sender_of(*data));
       }
       return out.forward(coordinator, std::move(data));
     }

@@ -17,7 +17,8 @@ class Shard;
 namespace siglane::m3ua {
 
 // M3UA as a signalling gateway or STP speaks it: ASPs connect, Application Servers are served, DATA
-// goes from AS to AS by (network appearance, DPC, SI, OPC).
+// goes from AS to AS by (network appearance, DPC, SI, OPC). A point code, its state and what is
+// said of it belong to a network (Network).
 //
 // Why DATA keeps its order: the same SLS goes to the same ASP (LoadshareTable, or the one of
 // override) over the same stream (1 + SLS mod n), and every hop between is one FIFO. When an AS
@@ -60,6 +61,8 @@ class M3uaModule final : public ProtocolModule {
                   Outbox& out) const;
   void route_status(AssociationId from, std::unique_ptr<NetworkStatusParcel> status,
                     Outbox& out) const;
+  std::vector<AffectedPointCode> affected_in(Network network, const NetworkStatusParcel& status,
+                                             const RouteTable& table) const;
   void answer_audit(AssociationId from, const NetworkStatusParcel& audit, Outbox& out) const;
 
   Gateway gateway_;

@@ -161,6 +161,15 @@ class U32List {
   Bytes bytes_;
 };
 
+// The SS7 network that a point code belongs to, by its Network Appearance (RFC 4666 §1.2). None:
+// the default network, of everything that names no appearance. The same point code in two networks
+// is two destinations.
+using Network = std::optional<std::uint32_t>;
+inline constexpr unsigned kPointCodeBitsMax = 24;  // on the wire: RFC 4666 §3.4.1
+constexpr bool is_point_code(std::uint32_t value) {
+  return value >> kPointCodeBitsMax == 0;
+}
+
 // RFC 4666 §3.4.1: a point code, and how many of its low bits are wildcards.
 struct AffectedPointCode {
   std::uint8_t mask = 0;

@@ -1,5 +1,7 @@
 #include "protocols/m3ua/parcels.h"
 
+#include "protocols/m3ua/text.h"
+
 namespace siglane::m3ua {
 
 std::string_view name_of(AspState state) {
@@ -72,6 +74,10 @@ std::unique_ptr<DataParcel> DataParcel::received(const MessageView& view, Buffer
   return parcel;
 }
 
+std::string DataParcel::describe() const {
+  return m3ua::describe(label, network_appearance, routing_context);
+}
+
 std::unique_ptr<DataParcel> DataParcel::share() const {
   auto other = std::make_unique<DataParcel>();
   other->label = label;
@@ -80,6 +86,7 @@ std::unique_ptr<DataParcel> DataParcel::share() const {
   other->correlation_id = correlation_id;
   other->received_at = received_at;
   other->server = server;
+  other->sender = sender;
   other->appearance_in_buffer_ = appearance_in_buffer_;
   other->buffer_ = buffer_;
   other->data_offset_ = data_offset_;

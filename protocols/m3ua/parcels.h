@@ -42,6 +42,8 @@ inline constexpr std::size_t kUserDataMax = 0xffff - kParameterHeaderSize - kMtp
 // makes it from its own bytes and Forwards it to the association of its ASP (asp_client.h).
 class DataParcel final : public M3uaParcel {
  public:
+  static constexpr std::uint32_t kNobody = 0xffff'ffff;  // that is known
+
   DataParcel() : M3uaParcel(ParcelKind::data) {}
   DataParcel(const MtpLabel& l, Buffer user_data)
       : M3uaParcel(ParcelKind::data), label(l), buffer_(std::move(user_data)) {
@@ -52,17 +54,19 @@ class DataParcel final : public M3uaParcel {
   static std::unique_ptr<DataParcel> received(const MessageView& view, Buffer message, Instant at);
 
   MtpLabel label;
-  std::optional<std::uint32_t> network_appearance;
+  Network network_appearance;                    // SG side: of the network it comes from
   std::optional<std::uint32_t> routing_context;  // as received; to send: ours, none: the first
   std::optional<std::uint32_t> correlation_id;   // as received; to send: goes along
   Instant received_at{};                         // zero: made here
   std::size_t server = 0;                        // SG side: index of the AS it was routed to
+  std::uint32_t sender = kNobody;                // SG side: index of the ASP it came from
   std::optional<Why> returned;  // set on what comes back to a user because it could not be sent
 
   Bytes user_data() const { return buffer_.bytes().subspan(data_offset_, data_size_); }
   std::size_t size() const { return data_size_; }
   // What it keeps alive: the whole message it came in, with whatever else stood there.
   std::size_t bytes_held() const override { return buffer_.size(); }
+  std::string describe() const override;
   // Another parcel that shares the bytes (broadcast).
   std::unique_ptr<DataParcel> share() const;
 
@@ -88,8 +92,9 @@ class NetworkStatusParcel final : public M3uaParcel {
   std::vector<AffectedPointCode> affected;
   std::optional<std::uint32_t> congestion_level;  // scon
   std::optional<std::uint32_t> user_cause;        // dupu
-  std::optional<std::uint32_t> network_appearance;
-  bool limited = false;  // an answer to DATA: at most one for a destination per interval
+  Network network_appearance;                     // the network that the point codes are of
+  std::size_t server = 0;  // from an AS or an ASP in it to the routes: its index
+  bool limited = false;    // an answer to DATA: at most one for a destination per interval
   Carriage carriage() const override { return limited ? Carriage::unordered : Carriage::control; }
 };
 

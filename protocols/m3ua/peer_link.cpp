@@ -2,11 +2,16 @@
 
 #include <algorithm>
 
+#include "protocols/m3ua/text.h"
+
 namespace siglane::m3ua {
 namespace {
 
 // RFC 4666 §3.8.1: of the offending message, its first 40 octets.
 constexpr std::size_t kDiagnosticBytesMax = 40;
+
+constexpr DropReason kErrReceived{"m3ua.err_received",
+                                  "the peer refuses a message of ours with this ERR"};
 
 }  // namespace
 
@@ -19,7 +24,7 @@ std::optional<MessageView> PeerLink::receive(const Message& message, Outbox& out
     out.count(Counter::m3ua_malformed);
     const bool about_err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
     if (about_err) {
-      remark("malformed ERR", out);
+      refuse(view.error().code, describe(bytes), out);
     } else {
       error(view.error().code, bytes, out);
     }
@@ -27,7 +32,7 @@ std::optional<MessageView> PeerLink::receive(const Message& message, Outbox& out
   }
   if (!streams_.allows(view->type(), message.stream)) {
     if (view->type() == MessageType::err) {
-      remark("ERR not on stream 0", out);
+      refuse(ErrorCode::invalid_stream_identifier, describe(bytes), out);
     } else {
       error(ErrorCode::invalid_stream_identifier, bytes, out);
     }
@@ -46,8 +51,13 @@ void PeerLink::on_beat(const MessageView& beat, StreamId stream, Outbox& out) {
 
 void PeerLink::on_err(const MessageView& err, Outbox& out) {
   out.count(Counter::m3ua_errors_received);
-  const auto code = static_cast<ErrorCode>(err.u32(Tag::error_code).value_or(0));
-  remark("says ERR " + std::string(name_of(code)), out);
+  out.count(Counter::protocol_violations);
+  std::string text = describe(err.bytes());
+  // What it is about, if the peer says so.
+  if (const auto about = err.find(Tag::diagnostic_information); about && !about->empty()) {
+    text += " about " + describe_beginning(*about);
+  }
+  out.drop(kErrReceived, std::move(text));
 }
 
 bool PeerLink::beat(Instant now, Outbox& out) {
@@ -85,7 +95,8 @@ void PeerLink::send_data(std::unique_ptr<DataParcel> data,
 
 void PeerLink::error(ErrorCode code, Bytes offending, Outbox& out, const About& about) {
   out.count(Counter::m3ua_errors_sent);
-  remark(std::string(name_of(code)), out);
+  // Without a message to blame it is the peer itself that is refused, and the shard tells that.
+  if (!offending.empty()) refuse(code, describe(offending), out);
   MessageBuilder err(out.buffers(), MessageType::err, 96);
   err.u32(Tag::error_code, static_cast<std::uint32_t>(code))
       .list(Tag::routing_context, about.routing_contexts)
@@ -97,9 +108,13 @@ void PeerLink::error(ErrorCode code, Bytes offending, Outbox& out, const About& 
   transmit(std::move(err).finish(), out);
 }
 
-void PeerLink::remark(std::string what, Outbox& out) {
+void PeerLink::refuse(ErrorCode code, std::string message, Outbox& out) const {
   out.count(Counter::protocol_violations);
-  if (std::exchange(remarked_, true)) return;
+  out.drop(reason_of(code), std::move(message));
+}
+
+void PeerLink::remark(std::string what, Outbox& out) const {
+  out.count(Counter::protocol_violations);
   out.announce(fact::ProtocolViolation{peer_, std::move(what)});
 }
 

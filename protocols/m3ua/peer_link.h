@@ -3,7 +3,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/protocol.h"
@@ -46,14 +45,17 @@ class PeerLink {
                  std::optional<std::uint32_t> routing_context, Outbox& out) const;
   // The one exit for what is wrong with what the peer sent. `offending`: may be empty.
   void error(ErrorCode code, Bytes offending, Outbox& out, const About& about = {});
-  // Counts a violation; the first one becomes a fact.
-  void remark(std::string what, Outbox& out);
+  // Something about the peer itself, and not about one of its messages: counted, and a fact. Ends
+  // the association, so that it is not said again and again.
+  void remark(std::string what, Outbox& out) const;
 
  private:
+  // One of its messages is dropped: counted and told by reason (core/drops.h).
+  void refuse(ErrorCode code, std::string message, Outbox& out) const;
+
   Streams streams_;
   Heartbeat heartbeat_;
   std::string peer_;
-  bool remarked_ = false;
 };
 
 }  // namespace siglane::m3ua

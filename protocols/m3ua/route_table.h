@@ -1,9 +1,9 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -19,33 +19,32 @@ class RoutingRules {
   // `config` must have passed check().
   explicit RoutingRules(const M3uaConfig& config);
 
-  // Index into application_servers; nothing: no route.
-  std::optional<std::size_t> find(std::optional<std::uint32_t> network_appearance,
-                                  const MtpLabel& label) const;
-  // Every AS that serves the destination, for whatever SI or OPC.
-  const std::vector<std::size_t>& serving(std::uint32_t dpc) const;
-  // The destinations of one AS, and all there are; ascending.
+  // Index into application_servers; nothing: no route. `network`: the one that DATA comes from.
+  std::optional<std::size_t> find(Network network, const MtpLabel& label) const;
+  // Every AS that serves the destination in that network, for whatever SI or OPC.
+  std::vector<std::size_t> serving(Network network, std::uint32_t dpc) const;
+  // The destinations of one AS, in whatever network; ascending.
   const std::vector<std::uint32_t>& destinations_of(std::size_t as) const { return by_as_[as]; }
-  const std::vector<std::uint32_t>& destinations() const { return destinations_; }
-  // Those that a point code with a mask covers.
-  std::span<const std::uint32_t> destinations_in(AffectedPointCode range) const;
+  // Those that a network has of a range; ascending.
+  std::vector<std::uint32_t> destinations_in(Network network, AffectedPointCode range) const;
+  // No network has more.
+  std::size_t destinations_max(Network network) const;
 
  private:
   struct Rule {
-    std::optional<std::uint32_t> network_appearance;
+    Network network;                                    // none: in every one
     std::array<std::uint64_t, 4> service_indicators{};  // a bit for each; all zero: any
     std::vector<std::uint32_t> opcs;                    // sorted; empty: any
     std::size_t as = 0;
-    bool matches(std::optional<std::uint32_t> na, const MtpLabel& label) const;
+    bool is_in(Network other) const { return !network || network == other; }
+    bool any_si() const;
+    bool matches(Network from, const MtpLabel& label) const;
     int specificity() const;
   };
-  struct Destination {
-    std::vector<Rule> rules;  // most specific first
-    std::vector<std::size_t> servers;
-  };
-  std::unordered_map<std::uint32_t, Destination> by_dpc_;
+  std::unordered_map<std::uint32_t, std::vector<Rule>> by_dpc_;  // most specific first
   std::vector<std::vector<std::uint32_t>> by_as_;
-  std::vector<std::uint32_t> destinations_;
+  // By the network of their routes: "none" has those of the routes that hold in every network.
+  std::map<Network, std::vector<std::uint32_t>> destinations_;
 };
 
 // Which of the active ASPs carries which SLS. Changes as little as a membership change allows, and
@@ -79,7 +78,7 @@ struct RouteTable {
   std::vector<std::shared_ptr<const AsView>> servers;  // by index of application_servers
 
   // RFC 4666 §4.5: a destination is available while an AS that serves it is active or pending.
-  bool available(const RoutingRules& rules, std::uint32_t dpc) const;
+  bool available(const RoutingRules& rules, Network network, std::uint32_t dpc) const;
 };
 
 }  // namespace siglane::m3ua

@@ -13,10 +13,13 @@ class Streams {
  public:
   Streams() = default;
   explicit Streams(const AssociationUp& up)
-      : in_(std::max<std::uint16_t>(up.streams_in, 1)),
+      : none_(up.streams_in == 0 && up.streams_out == 0),
+        in_(std::max<std::uint16_t>(up.streams_in, 1)),
         out_(std::max<std::uint16_t>(up.streams_out, 1)) {}
 
-  bool single() const { return in_ < 2 || out_ < 2; }
+  // An SCTP association that leaves DATA no stream of its own. TCP and TLS have no streams: the
+  // rules of §1.4.7 are about SCTP, and everything takes the one way there is.
+  bool single() const { return !none_ && (in_ < 2 || out_ < 2); }
 
   // "The DATA message MUST NOT be sent on stream 0"; the same SLS always takes the same stream.
   StreamId for_data(std::uint8_t sls) const {
@@ -66,6 +69,7 @@ class Streams {
   }
 
  private:
+  bool none_ = true;
   std::uint16_t in_ = 1, out_ = 1;
 };
 

@@ -1,34 +1,55 @@
-# What `cmake --install` puts where. A program outside the tree says find_package(siglane CONFIG),
-# links siglane::runtime and siglane::diameter (or siglane::m3ua), and includes as we do:
-# "core/shard.h". docs/examples/charging is one.
+# What `cmake --install` puts where. A program outside the tree says find_package(siglane CONFIG) and
+# links siglane::runtime and siglane::diameter (or siglane::m3ua), or asks pkg-config for
+# siglane-runtime and siglane-diameter. docs/examples/charging is one.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(headers ${CMAKE_INSTALL_INCLUDEDIR}/siglane)
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/siglane)
-
-foreach(room core transport protocols/diameter protocols/m3ua apps/runtime)
-  cmake_path(GET room FILENAME name)
-  set_target_properties(siglane_${name} PROPERTIES EXPORT_NAME ${name})
-  install(TARGETS siglane_${name} EXPORT siglane INCLUDES DESTINATION ${headers})
-  install(DIRECTORY ${room}/ DESTINATION ${headers}/${room} FILES_MATCHING PATTERN "*.h")
+set(rooms core transport diameter m3ua runtime)
+foreach(room ${rooms})
+  set_target_properties(siglane_${room} PROPERTIES EXPORT_NAME ${room})
+  install(TARGETS siglane_${room} EXPORT siglane
+          INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 endforeach()
-install(FILES ${CMAKE_BINARY_DIR}/generated/protocols/diameter/constants.h
-        DESTINATION ${headers}/protocols/diameter)
-
 set_target_properties(siglane_proto PROPERTIES EXPORT_NAME proto)
-install(TARGETS siglane_proto EXPORT siglane INCLUDES DESTINATION ${headers})
-install(DIRECTORY ${CMAKE_BINARY_DIR}/generated/proto DESTINATION ${headers}
-        FILES_MATCHING PATTERN "*.h")
+install(TARGETS siglane_proto EXPORT siglane)
+foreach(header ${copies})  # not the directory: it may hold some that were public once
+  cmake_path(GET header PARENT_PATH room)
+  cmake_path(RELATIVE_PATH room BASE_DIRECTORY ${siglane_include})
+  install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/${room})
+endforeach()
 
 install(EXPORT siglane NAMESPACE siglane:: FILE siglaneTargets.cmake DESTINATION ${package})
-write_basic_package_version_file(${CMAKE_BINARY_DIR}/siglaneConfigVersion.cmake
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/siglaneConfigVersion.cmake
                                  COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_LIST_DIR}/siglaneConfig.cmake
-        ${CMAKE_BINARY_DIR}/siglaneConfigVersion.cmake DESTINATION ${package})
+        ${PROJECT_BINARY_DIR}/siglaneConfigVersion.cmake DESTINATION ${package})
+
+# The libraries are static: whoever links one needs all that it needs.
+function(siglane_pc room description)
+  cmake_parse_arguments(arg "" "LIBS" "REQUIRES" ${ARGN})
+  set(name siglane-${room})
+  list(JOIN arg_REQUIRES " " requires)
+  set(libs "-L\${libdir} -lsiglane_${room} ${arg_LIBS}")
+  file(RELATIVE_PATH up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+  configure_file(${PROJECT_SOURCE_DIR}/scripts/cmake/siglane.pc.in
+                 ${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/pkgconfig/${name}.pc
+          DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endfunction()
+siglane_pc(core "Signaling nodes: sessions, shards, routing")
+siglane_pc(diameter "Diameter (RFC 6733) for Siglane" REQUIRES siglane-core)
+siglane_pc(m3ua "M3UA (RFC 4666) for Siglane" REQUIRES siglane-core)
+siglane_pc(transport "SCTP with peel-off, TCP and TLS for Siglane"
+           REQUIRES siglane-core libuv usrsctp openssl LIBS "-lsctp")
+siglane_pc(runtime "Daemons on Siglane: config, shards, logs, administration"
+           REQUIRES siglane-transport siglane-diameter siglane-m3ua protobuf fmt spdlog
+           LIBS "-lsiglane_proto -pthread")
 
 install(TARGETS siglane-hss siglane-stp siglane-load siglanectl)
 # Example configs, their JSON Schema, the Diameter dictionaries; the admin API's schema.
 install(DIRECTORY config/ DESTINATION ${CMAKE_INSTALL_DATADIR}/siglane)
 install(DIRECTORY proto DESTINATION ${CMAKE_INSTALL_DATADIR}/siglane
         FILES_MATCHING PATTERN "*.proto")
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/siglane)
+install(DIRECTORY docs/examples DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/siglane)

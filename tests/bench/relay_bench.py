@@ -36,11 +36,11 @@ def hss_config():
     return config
 
 
-def load_config(host, port, seconds):
+def load_config(host, port, seconds, **agent):
     config = siglane.endpoint(siglane.example("load-s6a"), "tcp")
     peer = {"name": "target", "origin_host": host, "realm": HOME, "port": port,
             "remote_addresses": ["127.0.0.1"],
-            "connect": {"endpoint": config["endpoints"][0]["name"]}}
+            "connect": {"endpoint": config["endpoints"][0]["name"]}, **agent}
     config["diameter"].update(origin_host=f"mme.{VISITED}", origin_realm=VISITED, peers=[peer])
     config["load"].update(
         duration_ms=seconds * 1000,
@@ -93,7 +93,8 @@ def measure(directory):
             direct.append(one_run(programs, f"direct-{n}", load_config(HSS, HSS_PORT, seconds),
                                   [hss]))
             relayed.append(one_run(programs, f"relayed-{n}",
-                                   load_config(FreeDiameter.IDENTITY, RELAY_PORT, seconds),
+                                   load_config(FreeDiameter.IDENTITY, RELAY_PORT, seconds,
+                                               routed_realms=[HOME]),
                                    [hss, relay.process]))
     print(json.dumps({"direct": medians(direct), "relayed": medians(relayed)}))
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/hss/config.h"
+#include "apps/hss/subscriber_file.h"
 #include "apps/runtime/diameter_config.h"
 #include "apps/runtime/m3ua_config.h"
 #include "tests/support/paths.h"
@@ -86,6 +87,8 @@ Json sample(const Json& schema) {
   if (schema.contains("default")) return schema["default"];
   if (schema.contains("enum")) return schema["enum"][0];
   if (schema.contains("minimum")) return schema["minimum"];
+  if (schema.contains("const")) return schema["const"];
+  if (schema.contains("anyOf") && !schema.contains("type")) return sample(schema["anyOf"][0]);
   const std::string type = schema.value("type", "");
   if (type == "boolean") return false;
   if (type == "array") return Json::array({sample(schema["items"])});
@@ -149,12 +152,13 @@ TEST(ConfigSchema, RequiresWhatTheReadersRequire) {
     const Json::json_pointer parent = place.sample.parent_pointer();
     config[parent].erase(place.sample.back());
     const std::string missed = ": " + place.sample.to_string() +
-                               (place.schema->contains("properties") ? "/" : ": is missing");
+                               (place.schema->contains("properties") ? "/" : ": missing");
     const std::string errors = read(config).errors;
     // Some keys are needed only because of what stands beside them.
     const bool by_circumstance = place.pattern == "/endpoints/*/udp_encapsulation" ||
                                  place.pattern == "/diameter/peers/*/remote_udp_port" ||
                                  place.pattern == "/m3ua/asps/*/remote_udp_port" ||
+                                 place.pattern == "/diameter/peers" ||
                                  place.pattern.ends_with("/remote_addresses");
     if (by_circumstance) continue;
     // "diameter" is needed by daemons of that module, and by all readers here.
@@ -165,6 +169,36 @@ TEST(ConfigSchema, RequiresWhatTheReadersRequire) {
       EXPECT_THAT(errors, Not(HasSubstr(missed))) << place.pattern;
     }
   }
+}
+
+// A value of the subscribers' schema: all keys of one subscriber, and all keys of a range.
+Json subscribers_of(const Json& schema) {
+  const Json keys = sample(schema["properties"]["subscribers"]["items"]);
+  Json one = keys, range = keys;
+  for (const char* key : {"imsi_first", "count", "k_master", "msisdn_first"}) one.erase(key);
+  for (const char* key : {"imsi", "k", "msisdn", "opc"}) range.erase(key);
+  one.erase("op");
+  return {{"subscribers", {one, range}}};
+}
+
+TEST(SubscribersSchema, ListsExactlyTheKeysThatTheReaderKnows) {
+  const Json schema = parse_file(kConfigs / "subscribers-schema.json");
+  std::vector<Place> places;
+  collect(schema, "", "", places);
+  std::set<std::string> listed;
+  for (const Place& place : places) listed.insert(place.pattern);
+
+  const auto document = JsonDocument::parse("s", subscribers_of(schema).dump());
+  ASSERT_TRUE(document) << document.error().what;
+  ConfigReader reader(*document);
+  (void)hss::read_subscribers(reader.root());
+  EXPECT_EQ(reader.known_keys(), listed);
+}
+
+TEST(SubscribersSchema, HasEveryKeyOfTheExample) {
+  const auto known = hss::read_subscribers(kConfigs / "subscribers.json");
+  ASSERT_TRUE(known) << known.error().what;
+  EXPECT_GT(known->size(), 1000u);
 }
 
 TEST(ConfigSchema, HasEveryKeyOfTheExamples) {

@@ -9,9 +9,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "apps/runtime/fact_log.h"
+#include "apps/runtime/signals.h"
 #include "tests/component/echo_module.h"
 #include "tests/support/certificates.h"
 #include "transport/loop.h"
@@ -19,6 +21,7 @@
 namespace siglane::runtime {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 class EchoDaemon final : public Daemon {
@@ -36,7 +39,13 @@ class EchoDaemon final : public Daemon {
     return {};
   }
   void on_started(Node& node) override {
+    if (on_loop) on_loop();
     transport = node.config().endpoints.at(0).endpoint.transport;
+    for (const KeptFact& fact : node.facts().after(0, 100)) {
+      if (fact.text.kind == "notice" && fact.text.level == LogLevel::warning) {
+        warned.push_back(fact.text.fields.at(0).value);
+      }
+    }
     admin_socket = node.config().admin.socket;
     if (reload) {
       // Until the node has said what came of it.
@@ -45,7 +54,7 @@ class EchoDaemon final : public Daemon {
       look_ = std::make_unique<transport::Timer>(node.loop().timer([this, &node] {
         for (const KeptFact& fact : node.facts().after(0, 100)) {
           for (const FactField& field : fact.text.fields) {
-            if (field.value.find("kept the certificate") != field.value.npos) {
+            if (field.value.find(answer_to_hang_up) != field.value.npos) {
               reloaded = field.value;
             }
           }
@@ -63,15 +72,17 @@ class EchoDaemon final : public Daemon {
   }
   int on_stopped(Node&) override { return 42; }
   std::optional<int> instead_of_running() override { return instead; }
+  std::vector<std::string> warnings() override { return to_mend; }
 
+  std::vector<std::string> to_mend, warned;
   std::optional<int> instead;
 
   std::string greeting, admin_socket;
   bool built = false;
   int signal_to_raise = 0;
   bool reload = false;
-  std::function<void()> before_reload;
-  std::string reloaded;
+  std::function<void()> before_reload, on_loop;
+  std::string answer_to_hang_up = "kept the certificate", reloaded;
   TransportKind transport{};
 
  private:
@@ -90,7 +101,7 @@ class DaemonTest : public ::testing::Test {
   void write(const std::string& echo) {
     std::ofstream(file_) << R"({"node": {"name": "n"}, "log": {"level": "off"},
       "endpoints": [{"name": "e", "module": "echo", "transport": "sctp",
-                     "addresses": ["127.0.0.1"]}],
+                     "addresses": ["127.0.0.1"], "listen": true, "port": 0}],
       "echo": )" << echo << "}";
   }
   // An endpoint with TLS, whose files are named from the config's directory on.
@@ -106,6 +117,7 @@ class DaemonTest : public ::testing::Test {
     const auto credentials = authority_.issue(options);
     write_file("e.crt", credentials.certificate);
     write_file("e.key", credentials.key);
+    std::filesystem::permissions(directory_ + "/e.key", std::filesystem::perms(0600));
     write_file("e.ca", authority_.certificate());
   }
   void write_file(const std::string& name, const std::string& text) {
@@ -137,10 +149,30 @@ TEST_F(DaemonTest, RunsUntilItIsStoppedAndOverridesItsConfig) {
 }
 
 TEST_F(DaemonTest, StopsGracefullyOnTermAndInt) {
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) {
+  for (int signal : {SIGTERM, SIGINT}) {
     daemon_.signal_to_raise = signal;
-    EXPECT_EQ(run({"--config", file_, "--transport", "tcp"}), 42) << err_;
+    EXPECT_EQ(run({"--config", file_, "--transport", "tcp", "--log-level", "info"}), 42) << err_;
+    EXPECT_THAT(err_, ContainsRegex("starting: echod [0-9.]+, config " + file_ +
+                                    ", process [0-9]+, 1 shard"));
+    EXPECT_THAT(err_, ContainsRegex("ready: echod [0-9.]+, config " + file_));
+    EXPECT_THAT(err_, HasSubstr(signal == SIGTERM ? "stopping: SIGTERM" : "stopping: SIGINT"));
+    EXPECT_THAT(err_, HasSubstr("stopped: every association is closed"));
   }
+}
+
+TEST_F(DaemonTest, IsNotStoppedByAHangUpAndSaysThatThereIsNothingToRead) {
+  daemon_.before_reload = [] {};
+  daemon_.answer_to_hang_up = "nothing to read again";
+  daemon_.reload = true;
+  EXPECT_EQ(run({"--config", file_, "--transport", "tcp", "--log-level", "info"}), 42) << err_;
+  EXPECT_THAT(err_, HasSubstr("stopping: the program asks for it"));
+}
+
+TEST_F(DaemonTest, IgnoresAHangUpThatWasIgnoredAtItsStart) {
+  std::signal(SIGHUP, SIG_IGN);
+  daemon_.on_loop = [] { EXPECT_TRUE(is_ignored(SIGHUP)); };
+  EXPECT_EQ(run({"--config", file_, "--transport", "tcp"}), 42) << err_;
+  std::signal(SIGHUP, SIG_DFL);
 }
 
 TEST_F(DaemonTest, DoesWhatTheCommandLineAsksForInstead) {
@@ -173,6 +205,24 @@ TEST_F(DaemonTest, SaysWhatIsWrongWithItsConfig) {
   EXPECT_FALSE(daemon_.built);
 }
 
+TEST_F(DaemonTest, RefusesAConfigThatWouldStartAndCouldNotWork) {
+  write_file("c.json", R"({"node": {"name": "n"}, // nobody can come, and nobody is gone to
+    "endpoints": [{"name": "e", "module": "echo", "transport": "tcp"}]})");
+  for (const std::string option : {"--check-config", "--log-level=off"}) {
+    EXPECT_EQ(run({"--config", file_, option}), 1);
+    EXPECT_EQ(err_, file_ +
+                        ":2: /endpoints/0/listen: is not true, and no peer has this endpoint in "
+                        "its \"connect\": nobody can use it\n");
+  }
+  EXPECT_FALSE(daemon_.built);
+}
+
+TEST_F(DaemonTest, RefusesAnAdminSocketWhosePathNoSocketCanHave) {
+  const std::string name(110, 's');
+  EXPECT_EQ(run({"--config", file_, "--admin-socket", name, "--check-config"}), 2);
+  EXPECT_THAT(err_, HasSubstr("\"" + name + "\" has 110 bytes; expected a path of at most 107"));
+}
+
 TEST_F(DaemonTest, ChecksThatCertificatesAndKeysCanBeUsed) {
   write_tls();
   EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
@@ -184,6 +234,22 @@ TEST_F(DaemonTest, ChecksThatCertificatesAndKeysCanBeUsed) {
   write_file("e.key", authority_.issue({}).key);
   EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
   EXPECT_THAT(err_, HasSubstr("e.key does not belong to the certificate"));
+}
+
+TEST_F(DaemonTest, WarnsOfWhatIsToBeMendedInACheckAndAtAStart) {
+  write_tls();
+  write_credentials({.dns_names = {"e.example"}});
+  std::filesystem::permissions(directory_ + "/e.key", std::filesystem::perms(0644));
+  daemon_.to_mend = {"the greeting is short"};
+  const std::string of_key = "endpoint \"e\": key file " + directory_ +
+                             "/e.key holds keys and has mode 0644, so that every user can read it: "
+                             "chmod 600 " +
+                             directory_ + "/e.key";
+  EXPECT_EQ(run({"--config", file_, "--check-config"}), 0);
+  EXPECT_EQ(err_,
+            file_ + ": warning: the greeting is short\n" + file_ + ": warning: " + of_key + "\n");
+  EXPECT_EQ(run({"--config", file_}), 42) << err_;
+  EXPECT_EQ(daemon_.warned, (std::vector<std::string>{"the greeting is short", of_key}));
 }
 
 TEST_F(DaemonTest, ChecksThatDtlsOverSctpCanBeSpoken) {
@@ -222,6 +288,33 @@ TEST_F(DaemonTest, ReadsItsCertificatesAgainOnHangUp) {
   EXPECT_EQ(run({"--config", file_}), 42) << err_;
   EXPECT_THAT(daemon_.reloaded, HasSubstr("endpoint e: kept the certificate it had: key file " +
                                           directory_ + "/e.key"));
+}
+
+TEST_F(DaemonTest, WaitsForNobodyAtTheOtherEndOfAFile) {
+  write_tls();
+  write_credentials({.dns_names = {"e.example"}});
+  for (const std::string name : {"e.crt", "e.key", "e.ca"}) {
+    const std::string path = directory_ + "/" + name;
+    std::filesystem::rename(path, path + ".good");
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
+    EXPECT_THAT(err_, HasSubstr(path + ": is not a regular file, but a FIFO or a device"));
+    std::filesystem::rename(path + ".good", path);
+  }
+  // Nor while it runs.
+  daemon_.before_reload = [this] {
+    const std::string path = directory_ + "/e.crt";
+    std::filesystem::remove(path);
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  };
+  daemon_.reload = true;
+  EXPECT_EQ(run({"--config", file_}), 42) << err_;
+  EXPECT_THAT(daemon_.reloaded, HasSubstr("e.crt: is not a regular file"));
+
+  const std::string config = directory_ + "/fifo.json";
+  ASSERT_EQ(mkfifo(config.c_str(), 0600), 0);
+  EXPECT_EQ(run({"--config", config}), 1);
+  EXPECT_THAT(err_, HasSubstr(config + ": cannot be opened: is not a regular file"));
 }
 
 TEST_F(DaemonTest, SaysWhatIsWrongWithItsCommandLine) {

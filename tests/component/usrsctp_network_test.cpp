@@ -239,7 +239,7 @@ TEST_F(UsrsctpNetwork, APeerThatBeginsAnewUnderDtlsHasToConnectOnceMore) {
   for (const bool peeled : {false, true}) {
     SCOPED_TRACE(peeled ? "on a peeled socket" : "on the shared socket");
     const std::uint16_t port = peeled ? 5002 : 5001;
-    const std::size_t refusals = server.node.facts_of<fact::PeerRefused>().size();
+    const std::size_t refusals = server.node.refused.size();
     PeerProcess first(server.node, port, directory.path(""));
     theirs = next();
     ASSERT_TRUE(world.run_until([&] { return !server.node.of(theirs).received.empty(); }));
@@ -248,11 +248,9 @@ TEST_F(UsrsctpNetwork, APeerThatBeginsAnewUnderDtlsHasToConnectOnceMore) {
     }
     first.vanish();
     PeerProcess second(server.node, port, directory.path(""));
-    ASSERT_TRUE(world.run_until(
-        [&] { return server.node.facts_of<fact::PeerRefused>().size() > refusals; }));
+    ASSERT_TRUE(world.run_until([&] { return server.node.refused.size() > refusals; }));
     EXPECT_EQ(server.node.down_cause(theirs), DownCause::restarted);
-    EXPECT_THAT(server.node.facts_of<fact::PeerRefused>().back().why,
-                HasSubstr("has to connect once more"));
+    EXPECT_THAT(server.node.refused.back().detail, HasSubstr("has to connect once more"));
     second.vanish();
     PeerProcess third(server.node, port, directory.path(""));
     theirs = next();

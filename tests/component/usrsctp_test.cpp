@@ -18,8 +18,10 @@
 #include <sys/socket.h>
 #include <usrsctp.h>
 
+#include "tests/support/crc32c.h"
 #include "tests/support/sctp_node.h"
 #include "transport/file_descriptor.h"
+#include "transport/usrsctp_transport.h"
 
 namespace siglane::sctp_test {
 namespace {
@@ -99,7 +101,7 @@ TEST_F(Usrsctp, AUdpPortThatIsTakenIsNamedInTheError) {
   ASSERT_EQ(::bind(taken.get(), address.raw(), address.size()), 0);
   EXPECT_THAT(server.open_in_vain(Node::config("127.0.0.1", 0, true)),
               AllOf(HasSubstr("endpoint test: UDP port " + address.text_with_port()),
-                    HasSubstr("Address already in use"), HasSubstr("net.sctp.udp_port")));
+                    HasSubstr("Address already in use"), HasSubstr("of this node has it")));
 }
 
 TEST_F(Usrsctp, EndpointsMayShareAUdpPortAndNeedSctpPortsOfTheirOwn) {
@@ -293,6 +295,54 @@ TEST_F(Usrsctp, PacketsMayPassTheKernelTogether) {
   }
   ASSERT_TRUE(world.run_until([&] { return server.of(theirs).received.size() == sent.size(); }));
   EXPECT_EQ(server.of(theirs).received, sent);
+}
+
+// Packets of whoever sends to us, with a good checksum.
+std::string packet_of(std::uint16_t to, std::uint8_t chunk, std::string_view value) {
+  std::vector<std::byte> packet(16);
+  store_u16(packet.data(), 5000);
+  store_u16(packet.data() + 2, to);
+  packet[12] = std::byte{chunk};
+  store_u16(packet.data() + 14, static_cast<std::uint16_t>(4 + value.size()));
+  for (const char c : value) packet.push_back(static_cast<std::byte>(c));
+  const std::uint32_t crc = test::crc32c(packet);
+  for (unsigned i = 0; i < 4; ++i) packet[8 + i] = static_cast<std::byte>(crc >> (8 * i));
+  return std::string(as_text(packet));
+}
+
+// Anybody can send from any address; only an answered INIT ACK shows that it is his.
+TEST_F(Usrsctp, NothingIsRememberedOfWhoHasNotShownThatHisAddressIsHis) {
+  server.listen();
+  const auto& transport = static_cast<transport::UsrsctpTransport&>(*server.transport);
+  // An Initiate Tag, a window, one stream each way, an initial TSN.
+  const std::string init =
+      packet_of(server.port, 1, std::string_view("\0\0\0\7\0\1\0\0\0\1\0\1\0\0\0\1", 16));
+  const std::string echo = packet_of(server.port, 10, std::string(400, 'c'));
+  const std::string data = packet_of(server.port, 0, std::string(24, 'd'));
+  const auto to = transport::SocketAddress::parse("127.0.0.1", server.udp_port).value();
+  constexpr std::uint16_t kFirst = 20000, kPorts = 17500;
+  std::size_t answers = 0;
+  for (std::uint16_t i = 0; i < kPorts; ++i) {
+    const auto own = transport::SocketAddress::parse("127.0.0.5", kFirst + i).value();
+    transport::FileDescriptor fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::bind(fd.get(), own.raw(), own.size()), 0);
+    for (const std::string& junk : {init, echo, data}) {
+      ASSERT_EQ(::sendto(fd.get(), junk.data(), junk.size(), 0, to.raw(), to.size()),
+                static_cast<ssize_t>(junk.size()));
+    }
+    world.loop().run_once(false);
+    std::array<char, 2000> answer;
+    const ssize_t size = ::recv(fd.get(), answer.data(), answer.size(), MSG_DONTWAIT);
+    if (size > 12 && answer[12] == 2) ++answers;  // INIT ACK
+  }
+  EXPECT_GT(answers, kPorts / 2u);
+  EXPECT_EQ(transport.paths(), 0u);
+  AssociationId ours{}, theirs{};
+  std::tie(ours, theirs) = client.join(client.endpoint(), server);
+  EXPECT_EQ(transport.paths(), 2u) << "one for each end";
+  client.close(ours, CloseMode::graceful);
+  ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); }));
+  EXPECT_TRUE(world.run_until([&] { return transport.paths() == 0; }, 20s));
 }
 
 TEST_F(Usrsctp, ThereIsOneInAProcess) {

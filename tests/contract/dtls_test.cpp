@@ -56,9 +56,9 @@ struct DtlsTest : ::testing::Test {
   }
   // Why the server has turned away somebody of whom nobody else has heard.
   std::string refusal() {
-    EXPECT_TRUE(world.run_until([&] { return !server.facts_of<fact::PeerRefused>().empty(); }));
+    EXPECT_TRUE(world.run_until([&] { return !server.refused.empty(); }));
     EXPECT_TRUE(server.opened.empty());
-    return server.facts_of<fact::PeerRefused>().back().why;
+    return server.refused.empty() ? "" : server.refused.back().detail;
   }
 };
 

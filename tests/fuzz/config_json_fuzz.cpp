@@ -3,6 +3,8 @@
 #include <cstdlib>
 
 #include "apps/runtime/config.h"
+#include "apps/runtime/endpoint_checks.h"
+#include "apps/runtime/printable.h"
 
 using namespace siglane::runtime;
 
@@ -10,7 +12,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto document = JsonDocument::parse("c.json", text);
   if (!document) {
-    if (!document.error().what.starts_with("c.json:")) std::abort();
+    const std::string& what = document.error().what;
+    if (!what.starts_with("c.json:") || !is_printable(what)) std::abort();
     return 0;
   }
   ConfigReader reader(*document);
@@ -21,8 +24,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     peer.numbers<std::int16_t>("numbers");
     if (peer.has("key")) peer.hex_bytes("key", 4);
   }
+  check_endpoints_used(reader.root(), node);
   const auto good = reader.finish();
   if (good && node.endpoints.empty()) std::abort();
-  if (!good && good.error().what.find_first_of("\x1b\r\t") != std::string::npos) std::abort();
+  if (good) return 0;
+  std::string what = good.error().what;
+  std::erase(what, '\n');
+  if (!is_printable(what)) std::abort();
   return 0;
 }

@@ -10,10 +10,12 @@
 #include "protocols/diameter/capabilities.h"
 #include "protocols/diameter/module.h"
 #include "protocols/diameter/peer_session.h"
+#include "protocols/diameter/text.h"
 
 // A hostile peer: the first byte says in which state it begins, then come messages, each behind a
 // byte of what to do and two of its length. Whatever it sends, the session's own messages are in
-// order, what waits is bounded, and the machine keeps to its table (asserted in the session).
+// order, what waits is bounded, the machine keeps to its table (asserted in the session), and
+// nothing in another's name reaches the application: neither a request nor an answer.
 
 namespace {
 
@@ -62,6 +64,7 @@ class Victim {
     require(session_->status().pending <= 8);
   }
   void receive(Buffer payload) {
+    if (ended_) return;
     Message message;
     message.payload = std::move(payload);
     give(AssociationReceived{std::move(message)});
@@ -82,6 +85,15 @@ class Victim {
     parcel->header = *Header::read(parcel->message.bytes());
     give(Submitted{kApplication, std::move(parcel)});
   }
+  // Nothing is received after it.
+  void end() {
+    if (!std::exchange(ended_, true)) give(AssociationEnding{});
+  }
+  // Only who is identified has a place to give up.
+  void supersede() {
+    const auto state = session_->status().state;
+    if (state.ends_with("Open") || state == "Closing") give(Superseded{});
+  }
   // Its application answers the oldest request that it has.
   void answer_request() {
     if (asked_.empty()) return;
@@ -101,11 +113,23 @@ class Victim {
   std::uint32_t hop_by_hop() const { return hop_by_hop_; }
 
  private:
+  // The names are those that the session's capabilities exchange said, and there is one of each.
+  void require_origin(const MessageView& message) {
+    require(message.avps().count(avp::origin_host) == 1);
+    require(message.avps().count(avp::origin_realm) == 1);
+    const std::string names = std::string(message.find(avp::origin_host)->text()) + " of " +
+                              std::string(message.find(avp::origin_realm)->text());
+    const std::string known = session_->status().detail;
+    require(same_identity(std::string_view(known).substr(0, names.size()), names));
+    require(known.size() == names.size() || known[names.size()] == ',');
+  }
   void carry_out(Outbox& out) {
     for (Action& action : out.actions()) {
       if (auto* transmit = std::get_if<Transmit>(&action)) {
         const auto sent = MessageView::parse(transmit->message.payload.bytes());
         require(sent.has_value());
+        // RFC 6733 §7.2: what has the E bit has no capabilities.
+        if (sent->header().is_error()) require(!sent->find(avp::host_ip_address));
         if (sent->is_request()) hop_by_hop_ = sent->header().hop_by_hop;
       } else if (std::holds_alternative<Identify>(action)) {
         SessionInput answer = Identified{};
@@ -120,6 +144,10 @@ class Victim {
           inputs_.push_back(Submitted{kPeer, std::move(forward->parcel)});
         } else if (kind_of(*forward->parcel) == ParcelKind::request) {
           asked_.push_back(parcel_cast<RequestParcel>(std::move(forward->parcel)));
+          if (asked_.back()->origin == kPeer) require_origin(asked_.back()->view());
+        } else {
+          const auto answer = parcel_cast<AnswerParcel>(std::move(forward->parcel));
+          if (!answer->made_here()) require_origin(answer->view());
         }
       } else if (auto* undelivered = std::get_if<Undelivered>(&action)) {
         require(undelivered->parcel->mark_tried(kPeer));
@@ -134,6 +162,7 @@ class Victim {
   }
 
   bool refuse_;
+  bool ended_ = false;
   BufferPool pool_;
   Counters counters_;
   DiameterModule module_{config_of("us.example")};
@@ -176,6 +205,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     if ((*what & 16) != 0) victim.give(Stopping{});
     if ((*what & 32) != 0) victim.answer_request();
+    if ((*what & 64) != 0) victim.supersede();
+    if ((*what & 128) != 0) victim.end();
     victim.receive(std::move(payload));
   }
   victim.give(AssociationDown{DownCause::lost, {}});

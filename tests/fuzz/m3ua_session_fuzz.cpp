@@ -1,7 +1,7 @@
 // A gateway with two ASPs and an ASP client on one shard. The input is what the three peers send,
 // in records of (what, stream, length, bytes); now and then time passes, an association is lost or
-// clogged. Whatever comes, what leaves is a valid message, no ERR is answered by an ERR, and what
-// is held stays within its limits.
+// clogged. Whatever comes, what leaves is a valid message, no ERR is answered by an ERR, what is
+// said of destinations is of one network and fits it, and what is held stays within its limits.
 #include <cstdint>
 #include <cstdlib>
 #include <map>
@@ -23,6 +23,27 @@ void require(bool good) {
   if (!good) std::abort();
 }
 
+// The networks of the three ASs, with the routing contexts 101 to 103.
+constexpr Network kNetworks[] = {1, 2, std::nullopt};
+constexpr unsigned kBitsOfNetwork1 = 14;
+
+// The contexts in an SSNM are those of ASs in its network; one without a network is in whichever
+// the ASP named.
+void check_ssnm(const MessageView& ssnm) {
+  const Network network = ssnm.u32(Tag::network_appearance);
+  const U32List contexts = ssnm.list(Tag::routing_context);
+  require(!contexts.empty());
+  for (const std::uint32_t context : contexts) {
+    require(context >= 101 && context <= 103);
+    require(!kNetworks[context - 101] || kNetworks[context - 101] == network);
+  }
+  for (const std::uint32_t word : ssnm.list(Tag::affected_point_code)) {
+    const auto affected = AffectedPointCode::unpack(word);
+    const unsigned bits = network == Network(1) ? kBitsOfNetwork1 : kPointCodeBitsMax;
+    require(affected.mask <= bits && affected.point_code >> bits == 0);
+  }
+}
+
 class WireEnd final : public Association {
  public:
   explicit WireEnd(AssociationId id) : id_(id) {}
@@ -34,6 +55,7 @@ class WireEnd final : public Association {
     require(message.protocol == PayloadProtocol::m3ua);
     require(static_cast<std::uint16_t>(message.stream) < streams);
     if (view->type() == MessageType::err) ++errors;
+    if (view->find(Tag::affected_point_code) && view->type() != MessageType::err) check_ssnm(*view);
     return SendOutcome::accepted;
   }
   void close(CloseMode) override { closed = true; }
@@ -85,10 +107,13 @@ M3uaConfig gateway_config() {
     as.routing_context = 101 + i;
     as.traffic_mode = modes[i];
     as.asps = {"asp1", "asp2"};
+    as.network_appearance = kNetworks[i];
     as.pending_messages_max = kHeldMax;
     config.application_servers.push_back(as);
     config.routes.push_back({1001 + i, {}, {}, {}, as.name});
   }
+  config.routes.push_back({1001, 2, {}, {}, "as1"});
+  config.networks = {{1, kBitsOfNetwork1}};
   config.drain_messages_per_ms_max = 1;
   config.heartbeat_interval = 700ms;
   return config;

@@ -69,6 +69,8 @@ def load_config(transport, watchdog_s, groups, duration_s):
                 "name": "relay",
                 "origin_host": FreeDiameter.IDENTITY,
                 "realm": FreeDiameter.REALM,
+                # The HSS answers through it, and sends CLR.
+                "routed_realms": [HOME],
                 "remote_addresses": ["127.0.0.1"],
                 "port": RELAY_PORT,
                 "connect": {"endpoint": config["endpoints"][0]["name"]},

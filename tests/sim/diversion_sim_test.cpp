@@ -316,8 +316,8 @@ class Wire final : public Transport {
     line.own = true;
     line.paused = false;
   }
-  void pause_input(AssociationId id) override { lines.at(id)->paused = lines.at(id)->own; }
-  void resume_input(AssociationId id) override { lines.at(id)->paused = false; }
+  void pause_input(AssociationId id) override { set_paused(id, true); }
+  void resume_input(AssociationId id) override { set_paused(id, false); }
   Seat seat(AssociationId id) const override {
     return lines.at(id)->own ? Seat::own : Seat::shared;
   }
@@ -325,6 +325,12 @@ class Wire final : public Transport {
   const Histogram* residence(AssociationId) const override { return nullptr; }
 
   std::map<AssociationId, std::unique_ptr<Line>> lines;
+
+ private:
+  void set_paused(AssociationId id, bool paused) {
+    const auto line = lines.find(id);
+    if (line != lines.end()) line->second->paused = paused && line->second->own;
+  }
 };
 
 struct Facts final : FactSink {

@@ -11,6 +11,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "tests/support/crc32c.h"
+
 namespace siglane::test {
 namespace {
 
@@ -21,16 +23,6 @@ constexpr std::uint8_t kWholeMessage = 0x03;  // the B and E bits of DATA
 constexpr std::uint16_t kStateCookie = 7;
 constexpr std::uint32_t kOwnTag = 0x51671a9e;
 constexpr std::size_t kHeaderBytes = 12, kChunkHeaderBytes = 4;
-
-// RFC 9260 appendix A: CRC32c, reflected, which goes out with its low byte first.
-std::uint32_t crc32c(Bytes bytes) {
-  std::uint32_t crc = 0xffffffff;
-  for (const std::byte byte : bytes) {
-    crc ^= static_cast<std::uint32_t>(byte);
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82f63b78 : 0);
-  }
-  return ~crc;
-}
 
 void need(bool good, const char* what) {
   if (!good)

@@ -51,6 +51,8 @@ class OneUsrsctp final : public TransportSink {
     auto owner = owners.find(id);
     if (owner != owners.end() && lives(owner->second)) {
       owner->second->on_event(id, std::move(event), now);
+    } else if (const auto* down = std::get_if<AssociationDown>(&event)) {
+      for (Node* node : std::vector(nodes)) node->on_event(id, *down, now);
     }
   }
   void on_fact(AssociationId about, Fact fact, Instant now) override {
@@ -189,6 +191,7 @@ AssociationId Node::connect(EndpointId from, const Node& to, Placement placement
 
 AssociationId Node::connect(EndpointId from, const PeerConfig& peer) {
   const AssociationId id = quietly([&] { return transport->connect(from, peer); });
+  connects_.insert(id);
   if (!kernel_) world.usrsctp_->owners[id] = this;
   return id;
 }
@@ -267,6 +270,11 @@ std::optional<DownCause> Node::down_cause(AssociationId id) const {
 
 void Node::on_event(AssociationId id, AssociationEvent event, Instant) {
   EXPECT_FALSE(world.in_call_) << "a call to the transport called its sink";
+  const auto* lone = std::get_if<AssociationDown>(&event);
+  if (lone != nullptr && !told_.contains(id) && !connects_.contains(id)) {
+    if (lone->cause != DownCause::local_close) refused.push_back(*lone);
+    return;
+  }
   Told& mine = told_[id];
   EXPECT_FALSE(mine.down) << "an event after Down";
   std::visit(Overloaded{
@@ -281,6 +289,7 @@ void Node::on_event(AssociationId id, AssociationEvent event, Instant) {
                    if (on_message) return on_message(id, received.message);
                    mine.received.push_back(text_of(received.message));
                  },
+                 [&](AssociationEnding&) { ADD_FAILURE() << "SCTP has no half-closed state"; },
                  [&](AssociationCongestion& congestion) {
                    mine.congestion.push_back(congestion.congested);
                  },

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -124,6 +125,7 @@ class Node final : public TransportSink {
   std::uint16_t port = 0;      // of the last endpoint
   std::uint16_t udp_port = 0;  // RFC 6951
   std::vector<AssociationId> opened;
+  std::vector<AssociationDown> refused;  // who came and never was up; not if we ended it
   std::vector<std::pair<AssociationId, Fact>> facts;
   // If set, messages go here and are not kept.
   std::function<void(AssociationId, const Message&)> on_message;
@@ -134,6 +136,7 @@ class Node final : public TransportSink {
   auto quietly(Call call);
 
   std::map<AssociationId, Told> told_;
+  std::set<AssociationId> connects_;
   NoFraming framing_;
 };
 

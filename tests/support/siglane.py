@@ -53,13 +53,14 @@ class Siglane:
         self._programs = programs
         self.directory = programs.directory
 
-    def start_node(self, program, name, config, *arguments):
-        """Starts a daemon and waits until its admin socket answers."""
+    def start_node(self, program, name, config, *arguments, by=()):
+        """Starts a daemon, by way of a command that runs it, and waits until its admin socket
+        answers."""
         admin = self.directory / f"{name}.sock"
         config = {**config, "admin": {**config.get("admin", {}), "socket": str(admin)}}
         path = write(self.directory, name, config)
         node = self._programs.start(
-            name, [self.binaries / program, "--config", path, *arguments]
+            name, [*by, self.binaries / program, "--config", path, *arguments]
         )
 
         def ready():

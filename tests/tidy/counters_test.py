@@ -16,7 +16,7 @@ if len(in_sources) < 20:
 reasons = set()
 for room in ["core", "transport", "protocols", "apps"]:
     for path in [*(ROOT / room).rglob("*.h"), *(ROOT / room).rglob("*.cpp")]:
-        reasons |= set(re.findall(r'DropReason\s+\w+\{\s*"([^"]+)"', path.read_text()))
+        reasons |= set(re.findall(r'DropReason(?:\s+\w+)?\{\s*"([^"]+)"', path.read_text()))
 in_sources |= reasons
 
 listed = []

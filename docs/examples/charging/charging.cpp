@@ -1,8 +1,8 @@
 // An online charging server (RFC 8506): grants every call some seconds. JSON in, node up.
-#include "apps/runtime/daemon.h"
-#include "apps/runtime/diameter_config.h"
-#include "protocols/diameter/application.h"
-#include "protocols/diameter/constants.h"
+#include <siglane/diameter/application.h>
+#include <siglane/diameter/constants.h>
+#include <siglane/runtime/daemon.h>
+#include <siglane/runtime/diameter_config.h>
 
 using namespace siglane;
 

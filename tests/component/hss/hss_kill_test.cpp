@@ -4,21 +4,14 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <sstream>
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
 #include "apps/hss/sqlite_database.h"
 #include "apps/hss/subscriber_file.h"
+#include "tests/component/hss/hss_process.h"
 #include "tests/component/hss/s6a_requests.h"
 #include "tests/component/hss/tcp_mme.h"
-#include "tests/support/paths.h"
-
-extern char** environ;
 
 namespace siglane::hss {
 namespace {
@@ -30,62 +23,6 @@ constexpr unsigned kSubscribers = 24;
 constexpr const char* kTestRealm = "epc.mnc001.mcc001.3gppnetwork.org";
 constexpr const char* kMaster = "465b5ce8b199b49faa5f0a2ee238a6bc";
 constexpr const char* kOpcText = "cd63cb71954a9f4e48a5994e37a02baf";
-
-// A port that was free a moment ago.
-std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in here{};
-  here.sin_family = AF_INET;
-  here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof here;
-  const bool bound = ::bind(fd, reinterpret_cast<sockaddr*>(&here), size) == 0 &&
-                     ::getsockname(fd, reinterpret_cast<sockaddr*>(&here), &size) == 0;
-  ::close(fd);
-  return bound ? ntohs(here.sin_port) : 0;
-}
-
-class HssProcess {
- public:
-  explicit HssProcess(const std::filesystem::path& directory) : log_(directory / "log") {
-    const std::string program = test::binary_dir() + "/bin/siglane-hss";
-    const std::string config = directory / "hss.json";
-    std::vector<std::string> words = {program, "--config", config, "--admin-socket", ""};
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    for (int fd : {1, 2}) {
-      posix_spawn_file_actions_addopen(&files, fd, log_.c_str(), O_WRONLY | O_CREAT | O_APPEND,
-                                       0600);
-    }
-    if (posix_spawn(&pid_, program.c_str(), &files, nullptr, argv.data(), environ) != 0) pid_ = -1;
-    posix_spawn_file_actions_destroy(&files);
-  }
-  ~HssProcess() { kill(); }
-  HssProcess(const HssProcess&) = delete;
-  HssProcess& operator=(const HssProcess&) = delete;
-
-  void kill() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
-  bool ended() {
-    if (pid_ > 0 && ::waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
-    return pid_ <= 0;
-  }
-  std::string log() const {
-    std::ostringstream text;
-    text << std::ifstream(log_).rdbuf();
-    return text.str();
-  }
-
- private:
-  std::filesystem::path log_;
-  pid_t pid_ = -1;
-};
 
 struct Told {
   SequenceNumber sqn;                 // the highest that any AIA carried
@@ -245,6 +182,71 @@ TEST_F(HssKillTest, NoAnsweredAiaOrUlaIsLostAndNoSqnGoesBackwardsOverTwentyKills
     ASSERT_NO_FATAL_FAILURE(check_database());
   }
   EXPECT_GT(told_[0].sqn.seq(), static_cast<std::uint64_t>(kKills));
+}
+
+TEST_F(HssKillTest, AnMmeThatHasEndedItsHalfOfTheConnectionGetsItsAia) {
+  HssProcess hss(directory_);
+  ASSERT_NO_FATAL_FAILURE(connect(hss));
+  TcpMme& mme = mmes_[0];
+  constexpr unsigned kRequests = 20;
+  for (unsigned n = 0; n < kRequests; ++n) {
+    ASSERT_TRUE(mme.send(air(mme, imsi_number(n), 2).finish()));
+  }
+  mme.end_output();
+  for (unsigned n = 0; n < kRequests; ++n) {
+    const auto message = mme.receive(5000);
+    ASSERT_TRUE(message) << n << "\n" << hss.log();
+    const auto answer = *diameter::MessageView::parse(message->bytes());
+    EXPECT_EQ(answer.result_code(), diameter::result::success);
+    EXPECT_EQ(vectors_of(answer).size(), 2u);
+  }
+  EXPECT_TRUE(mme.at_end(5000)) << "the HSS closes its half when it owes nothing more";
+  EXPECT_TRUE(mme.connect(port_)) << hss.log();
+}
+
+// The old connection is left open: the HSS does not wait for its end.
+TEST_F(HssKillTest, AnMmeThatHasSaidGoodbyeIsLetInAgainAtOnce) {
+  HssProcess hss(directory_);
+  ASSERT_NO_FATAL_FAILURE(connect(hss));
+  TcpMme& old = mmes_[0];
+  ASSERT_TRUE(old.send(air(old, imsi_number(0), 1).finish()));
+  auto dpr =
+      diameter::MessageBuilder::request(old.buffers(), diameter::command::disconnect_peer, 7, 7);
+  dpr.add(avp::origin_host, old.host())
+      .add(avp::origin_realm, kTestRealm)
+      .add(avp::disconnect_cause, diameter::DisconnectCause::busy);
+  ASSERT_TRUE(old.send(std::move(dpr).finish()));
+  for (const diameter::CommandDef& expected :
+       {diameter::command::authentication_information, diameter::command::disconnect_peer}) {
+    const auto message = old.receive(5000);
+    ASSERT_TRUE(message) << hss.log();
+    EXPECT_TRUE(diameter::MessageView::parse(message->bytes())->is(expected));
+  }
+  TcpMme again(old.host(), kTestRealm);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(again.connect(port_)) << hss.log();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 2s);
+  ASSERT_TRUE(again.send(air(again, imsi_number(1), 1).finish()));
+  EXPECT_TRUE(again.receive(5000));
+}
+
+using HssProcessTest = HssKillTest;
+
+// RFC 6733 §7.1.5, DIAMETER_UNSUPPORTED_VERSION: on a byte stream too, where only the length field
+// of a version that nobody knows says where the message ends.
+TEST_F(HssProcessTest, APeerOfAnotherVersionIsToldSoOverTcpBeforeItsConnectionEnds) {
+  HssProcess hss(directory_);
+  connect(hss);
+  std::string bytes(as_text(air(mmes_[0], imsi_number(0)).finish().bytes()));
+  bytes[0] = 2;
+  ASSERT_TRUE(mmes_[0].send(Buffer::copy_of(as_bytes(bytes))));
+  const auto answer = mmes_[0].receive(5000);
+  ASSERT_TRUE(answer) << hss.log();
+  const auto view = diameter::MessageView::parse(answer->bytes());
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->result_code(), diameter::result::unsupported_version);
+  EXPECT_EQ(view->header().hop_by_hop, mmes_[0].last_id());
+  EXPECT_FALSE(mmes_[0].receive(5000)) << "and then the connection ends";
 }
 
 }  // namespace

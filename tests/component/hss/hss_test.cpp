@@ -1,4 +1,5 @@
 // The HSS over S6a: real module, application and store; simulated wire, clock and disk.
+#include <algorithm>
 #include <functional>
 #include <utility>
 #include <vector>
@@ -18,6 +19,27 @@ namespace avp = diameter::avp;
 namespace command = diameter::command;
 namespace experimental_result = diameter::experimental_result;
 namespace result = diameter::result;
+
+// The request with other values in these AVPs.
+Buffer rewritten(RawMme& mme, MessageBuilder request,
+                 const std::vector<std::pair<AvpDef, std::string>>& values) {
+  const Buffer whole = std::move(request).finish();
+  const MessageView view = *MessageView::parse(whole.bytes());
+  MessageBuilder out(mme.buffers(), view.header());
+  for (const diameter::AvpView& one : view.avps()) {
+    const auto value = std::find_if(values.begin(), values.end(),
+                                    [&](const auto& entry) { return one.is(entry.first); });
+    if (value == values.end()) {
+      out.add_raw(one.raw());
+    } else {
+      const AvpDef& def = value->first;
+      out.add(diameter::AvpKey<diameter::AvpType::octet_string>(def.code, def.vendor, def.mandatory,
+                                                                def.name),
+              as_bytes(value->second));
+    }
+  }
+  return std::move(out).finish();
+}
 
 class HssTest : public ::testing::Test {
  protected:
@@ -186,6 +208,57 @@ TEST(HssServingRealmTest, ARealmThatIsNotListedGetsNoVectors) {
   ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
   const MessageView refused = hss.ask(*hss.mme1, air(*hss.mme1, subscriber.imsi));
   EXPECT_EQ(refused.result_code(), result::authorization_rejected);
+}
+
+// A visited network that writes the home realm, which it would be served as.
+TEST(HssServingRealmTest, ARealmIsServedAsItselfWhateverItsMessagesSay) {
+  const std::string visited = "epc.mnc002.mcc001.3gppnetwork.org";
+  PowerCutDisk disk(1);
+  HssApplicationConfig config;
+  config.serving_realms = {{kRealm, {kHome}}};
+  HssWorld hss(disk, 1, config, {}, visited);
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
+  RawMme& home = *hss.mme1;
+  RawMme& mme = *hss.mme2;
+  ASSERT_EQ(hss.ask(home, ulr(home, subscriber.imsi)).result_code(), result::success);
+  using Make = std::function<MessageBuilder()>;
+  for (const Make& make : {Make([&] { return air(mme, subscriber.imsi); }),
+                           Make([&] { return ulr(mme, subscriber.imsi); }),
+                           Make([&] { return pur(mme, subscriber.imsi); })}) {
+    MessageView answer = hss.ask(mme, rewritten(mme, make(), {{avp::destination_realm, kRealm}}));
+    EXPECT_EQ(answer.result_code(), result::authorization_rejected);
+    EXPECT_FALSE(check_command(answer, diameter::dictionary()));
+    answer = hss.ask(
+        mme,
+        rewritten(mme, make(), {{avp::destination_realm, kRealm}, {avp::origin_realm, kRealm}}));
+    EXPECT_EQ(answer.result_code(), result::unable_to_comply);
+    EXPECT_FALSE(check_command(answer, diameter::dictionary()));
+  }
+  EXPECT_EQ(hss.count(Counter::hss_vectors_sent), 0u);
+  EXPECT_TRUE(home.requests().empty()) << "its subscriber is where it was";
+}
+
+TEST_F(HssTest, AnMmeThatWritesAnothersOriginHostGetsNoVectorsAndMovesNoSubscriber) {
+  import(test_subscriber(1));
+  expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
+  using Make = std::function<MessageBuilder()>;
+  for (const Make& make :
+       {Make([&] { return air(mme2_, imsi_); }), Make([&] { return ulr(mme2_, imsi_); }),
+        Make([&] { return pur(mme2_, imsi_); })}) {
+    const MessageView answer =
+        hss_.ask(mme2_, rewritten(mme2_, make(), {{avp::origin_host, mme1_.host()}}));
+    EXPECT_EQ(answer.result_code(), result::unable_to_comply);
+    EXPECT_FALSE(check_command(answer, diameter::dictionary()));
+    const auto text = answer.get(avp::error_message);
+    ASSERT_TRUE(text);
+    EXPECT_NE(text->find(mme1_.host()), text->npos);
+    EXPECT_NE(text->find(mme2_.host()), text->npos);
+  }
+  EXPECT_EQ(hss_.count(Counter::hss_vectors_sent), 0u);
+  // It was not purged: who comes next cancels it.
+  expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
+  EXPECT_TRUE(hss_.world.run_until([&] { return !mme1_.requests().empty(); }, 5s));
 }
 
 TEST_F(HssTest, AirWithoutEutranInfoIsMissingItUnlessItAsksForUtran) {
@@ -385,8 +458,16 @@ TEST_F(HssTest, AMissingAvpIs5005WithAnExampleOfItInFailedAvp) {
     for (const AvpDef* def : demanded) {
       SCOPED_TRACE(def->name);
       const MessageView answer = hss_.ask(mme1_, without(make().finish(), *def));
-      expect_result(answer, result::missing_avp);
+      // Without an origin it does not come as far as to the HSS, whose answers have more in them.
+      if (def == &avp::origin_host || def == &avp::origin_realm) {
+        EXPECT_EQ(answer.result_code(), result::missing_avp);
+        EXPECT_FALSE(check_command(answer, diameter::dictionary()));
+      } else {
+        expect_result(answer, result::missing_avp);
+      }
       expect_failed_avp(answer, *def);
+      EXPECT_EQ(answer.get(avp::error_message),
+                diameter::avp_text(def->code, def->vendor, def->name) + " is missing");
     }
   }
 }
@@ -441,9 +522,7 @@ TEST_F(HssTest, AStoreWithAFullQueueIsTooBusy) {
 
 TEST_F(HssTest, WhoFloodsIsTooBusyAloneAndOnlyWhileItFloods) {
   PowerCutDisk disk(1);
-  HssApplicationConfig config;
-  config.asked_per_connection_max = 2;
-  HssWorld hss(disk, 1, config);
+  HssWorld hss(disk, 1, {}, {.queue_max = 4, .shares = 2});
   const Subscriber subscriber = test_subscriber(1);
   ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
   std::vector<std::uint32_t> asked;
@@ -465,17 +544,89 @@ TEST_F(HssTest, WhoFloodsIsTooBusyAloneAndOnlyWhileItFloods) {
   expect_success(hss.ask(*hss.mme1, air(*hss.mme1, imsi_)));
 }
 
-TEST_F(HssTest, ACommitThatFailsIsNeverASuccessAndIsAnnouncedOnce) {
+// One that is refused is told whose it was, and why.
+TEST_F(HssTest, WhoIsTooBusyIsNamedWithItsPeerOnceAMinute) {
+  import(test_subscriber(1));
+  hss_.asks.refuse(true);
+  for (int i = 0; i < 3; ++i) {
+    expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::too_busy);
+  }
+  EXPECT_EQ(hss_.node.facts.count<fact::MessagesDropped>(), 1u);
+  const auto* dropped = hss_.node.facts.last<fact::MessagesDropped>();
+  ASSERT_NE(dropped, nullptr);
+  EXPECT_EQ(dropped->peer, "mme01");
+  EXPECT_EQ(dropped->reason, "hss.store_full");
+  EXPECT_EQ(dropped->example, "Authentication-Information for 001010000000001");
+}
+
+TEST(HssShareTest, WhatAResetConnectionAskedLeavesTheQueueAndCountsForItsPeerUntilThen) {
+  PowerCutDisk disk(1);
+  HssWorld hss(disk, 1, {}, {.queue_max = 40, .shares = 4});
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
+  Usim usim(kTestK, kTestOpc);
+  hss.asks.stall(true);
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 10; ++i) hss.mme1->send(air(*hss.mme1, subscriber.imsi).finish());
+    ASSERT_TRUE(hss.world.run_until(
+        [&] { return hss.count(Counter::hss_air_received) == 10u * (round + 1u); }));
+    EXPECT_EQ(hss.asks.outstanding().parcels, 10u) << "its share, over all its connections";
+    hss.reconnect(*hss.mme1);
+  }
+  RawMme& other = *hss.mme2;
+  Buffer request = air(other, subscriber.imsi).finish();
+  const std::uint32_t id = other.last_id();
+  other.send(std::move(request));
+  hss.world.run_for(1s);
+  EXPECT_EQ(hss.asks.outstanding().parcels, 11u) << "others have their own";
+  hss.asks.stall(false);
+  ASSERT_TRUE(hss.world.run_until([&] { return other.answer(id) != nullptr; }));
+  EXPECT_EQ(hss.asks.abandoned(), 10u);
+  const auto vectors = vectors_of(*MessageView::parse(other.answer(id)->bytes()));
+  EXPECT_EQ(usim.sqn_of(vectors.at(0)), SequenceNumber::of(1, 1)) << "nothing else was run";
+  const auto after = hss.ask(*hss.mme1, air(*hss.mme1, subscriber.imsi));
+  EXPECT_EQ(after.result_code(), result::success) << "its share is free again";
+}
+
+TEST(HssShareTest, AQueuedRequestHoldsOnToWhatItsAnswerIsMadeOfAndToNoMore) {
+  PowerCutDisk disk(1);
+  HssWorld hss(disk);
+  const Subscriber subscriber = test_subscriber(1);
+  ASSERT_TRUE(hss.asks.store().import({&subscriber, 1}));
+  hss.asks.stall(true);
+  auto request = ulr(*hss.mme1, subscriber.imsi);
+  const std::vector<std::byte> much(50'000);
+  auto unknown = avp::proxy_state;
+  unknown.code = 9999;
+  unknown.mandatory = false;
+  request.add(unknown, much);
+  request.group(avp::proxy_info, [&] {
+    request.add(avp::proxy_host, "proxy.example").add(avp::proxy_state, Bytes(much).first(4));
+  });
+  const std::uint32_t id = hss.mme1->last_id();
+  hss.mme1->send(std::move(request).finish());
+  ASSERT_TRUE(hss.world.run_until([&] { return hss.asks.outstanding().parcels == 1; }));
+  EXPECT_LT(hss.asks.outstanding().bytes, 2000u);
+  hss.asks.stall(false);
+  ASSERT_TRUE(hss.world.run_until([&] { return hss.mme1->answer(id) != nullptr; }));
+  const auto answer = *MessageView::parse(hss.mme1->answer(id)->bytes());
+  EXPECT_EQ(answer.result_code(), result::success);
+  EXPECT_EQ(answer.get(avp::proxy_info)->get(avp::proxy_host), "proxy.example");
+  EXPECT_TRUE(answer.find(avp::session_id));
+}
+
+TEST_F(HssTest, ACommitThatFailsIsNeverASuccessAndItsPeerIsNamed) {
   import(test_subscriber(1));
   for (int i = 0; i < 2; ++i) {
     disk_.fail_next_flush();
     expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::unable_to_comply);
   }
   EXPECT_EQ(hss_.count(Counter::hss_store_failures), 2u);
-  EXPECT_EQ(hss_.node.facts.count<fact::Notice>(), 1u);
+  EXPECT_EQ(hss_.node.facts.count<fact::MessagesDropped>(), 1u) << "once a minute";
+  const auto* dropped = hss_.node.facts.last<fact::MessagesDropped>();
+  EXPECT_EQ(dropped->reason, "hss.store_fails");
+  EXPECT_EQ(dropped->peer, "mme01");
   expect_success(hss_.ask(mme1_, air(mme1_, imsi_)));
-  ASSERT_NE(hss_.node.facts.last<fact::Notice>(), nullptr);
-  EXPECT_EQ(hss_.node.facts.last<fact::Notice>()->text, "the subscriber store works again");
 }
 
 TEST_F(HssTest, AFullDiskIsNeverASuccessAndSpendsNoSqn) {

@@ -29,6 +29,8 @@ class RawMme {
   const std::string& realm() const { return realm_; }
   BufferPool& buffers() { return node_.buffers; }
   bool open() const { return open_; }
+  // What is under way is lost, both ends hear of it, and it connects again.
+  void reset_connection() { node_.transport.cut(association_); }
 
   // A request with the AVPs that every S6a command begins with.
   diameter::MessageBuilder request(const diameter::CommandDef& command) {

@@ -43,17 +43,33 @@ class TcpMme {
     return answer && diameter::MessageView::parse(answer->bytes())->result_code() ==
                          diameter::result::success;
   }
+  // Ends its half of the connection: it sends nothing more, and reads on.
+  void end_output() { ::shutdown(fd_, SHUT_WR); }
+  // Whether the other end has ended its half, once all was received.
+  bool at_end(int timeout_ms) {
+    pollfd waiting{fd_, POLLIN, 0};
+    std::byte one{};
+    return ::poll(&waiting, 1, timeout_ms) > 0 && ::recv(fd_, &one, 1, 0) == 0;
+  }
+  // Ends the connection with a reset: what was on its way is lost.
+  void reset() {
+    const linger at_once{1, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close();
+  }
   void close() {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;
     in_.clear();
   }
 
+  // What Session-Ids end with, for requests that are long.
+  void lengthen(std::size_t bytes) { session_end_ = std::string(bytes, 'x'); }
   diameter::MessageBuilder request(const diameter::CommandDef& command) {
     namespace avp = diameter::avp;
     const std::uint32_t id = ++last_id_;
     auto out = diameter::MessageBuilder::request(buffers_, command, id, id);
-    out.add(avp::session_id, host_ + ";1;" + std::to_string(id))
+    out.add(avp::session_id, host_ + ";1;" + std::to_string(id) + session_end_)
         .add(avp::auth_session_state, diameter::AuthSessionState::no_state_maintained)
         .add(avp::origin_host, host_)
         .add(avp::origin_realm, realm_)
@@ -111,6 +127,7 @@ class TcpMme {
   }
 
   const std::string host_, realm_;
+  std::string session_end_;
   BufferPool buffers_;
   int fd_ = -1;
   std::uint32_t last_id_ = 1000;

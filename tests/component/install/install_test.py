@@ -3,9 +3,11 @@
 
     install_test.py BUILD_TREE CMAKE COMPILER
 """
+import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import struct
 import sys
@@ -29,14 +31,87 @@ def expect(good, what):
 
 def check_package(prefix):
     """Nothing of the package may lead back to the tree it came from, or tell users how to compile."""
-    for script in prefix.rglob("*.cmake"):
+    for script in [*prefix.rglob("*.cmake"), *prefix.rglob("*.pc")]:
         text = script.read_text()
-        for leak in (str(siglane.ROOT), BUILD_TREE, "-Werror", "siglane_flags"):
+        for leak in (str(siglane.ROOT), BUILD_TREE, "-Werror", "siglane_flags", "siglane_hardening"):
             expect(leak not in text, f"{script}: {leak}")
-    headers = prefix / "include" / "siglane"
-    for header in headers.rglob("*.h"):
-        for included in re.findall(r'#include "([^"]+)"', header.read_text()):
-            expect((headers / included).exists(), f"{header}: {included} is not installed")
+    share = prefix / "share" / "doc" / "siglane"
+    for file in ("LICENSE", "examples/charging/charging.cpp", "examples/charging/CMakeLists.txt"):
+        expect((share / file).exists(), f"{share / file} is not installed")
+
+
+def check_headers(prefix, directory):
+    """Those that a node of one's own needs, and no others; each includes what it needs."""
+    include = prefix / "include"
+    headers = sorted(str(header.relative_to(include)) for header in include.rglob("*.h"))
+    expect(len(headers) > 20, f"only {len(headers)} headers are installed")
+    for header in headers:
+        expect(header.startswith("siglane/"), f"{header} is not in siglane/")
+        expect(not re.search(r"sctp_|usrsctp_|stream_|session|_parts|admin_|/proto/", header),
+               f"{header} is nobody else's business, and installed")
+        for included in re.findall(r'#include "([^"]+)"', (include / header).read_text()):
+            expect(included in headers, f"{header}: {included} is not installed")
+    everything = directory / "everything.cpp"
+    everything.write_text("".join(f"#include <{header}>\n" for header in reversed(headers)))
+    run([COMPILER, "-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only",
+         *pkg_config(prefix, "--cflags", "siglane-runtime"), everything], seconds=120)
+
+
+def pkg_config(prefix, *arguments):
+    path, = {file.parent for file in prefix.rglob("siglane-core.pc")}
+    return run(["env", f"PKG_CONFIG_PATH={path}", "pkg-config", *arguments]).split()
+
+
+def build_by_pkg_config(prefix, directory):
+    program = directory / "charging"
+    run([COMPILER, "-std=c++20", "-o", program, EXAMPLE / "charging.cpp",
+         *pkg_config(prefix, "--cflags", "--libs", "siglane-runtime", "siglane-diameter")],
+        seconds=240)
+    run([program, "--config", EXAMPLE / "charging.json", "--check-config"])
+    version, = pkg_config(prefix, "--modversion", "siglane-core")
+    expect(version == run([prefix / "bin" / "siglanectl", "--version"]).split()[1],
+           f"pkg-config calls it version {version}")
+
+
+PARENT = """
+cmake_minimum_required(VERSION 3.25)
+project(parent LANGUAGES C CXX)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+enable_testing()
+add_test(NAME ours COMMAND true)
+add_subdirectory(@ROOT@ siglane)
+add_executable(charging charging.cpp)
+target_link_libraries(charging PRIVATE siglane::runtime siglane::diameter)
+add_executable(bystander bystander.cpp)
+install(TARGETS bystander)
+"""
+
+
+def check_as_part_of_another_project(directory):
+    """add_subdirectory(siglane): what is the other project's stays as it is."""
+    source, build = directory / "parent", directory / "parent-build"
+    source.mkdir()
+    (source / "CMakeLists.txt").write_text(PARENT.replace("@ROOT@", str(siglane.ROOT)))
+    shutil.copy(EXAMPLE / "charging.cpp", source)
+    (source / "bystander.cpp").write_text("int main() {}\n")
+    run([CMAKE, "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_CXX_COMPILER={COMPILER}",
+         "-DCMAKE_BUILD_TYPE=Debug"])
+    # Compiled, not linked: that would take the whole of Siglane.
+    run([CMAKE, "--build", build, "--target", "bystander", "CMakeFiles/charging.dir/charging.cpp.o"],
+        seconds=240)
+    theirs = [entry for entry in json.loads((build / "compile_commands.json").read_text())
+              if pathlib.Path(entry["file"]).parent == source]
+    expect(len(theirs) == 2, f"its files are {[entry['file'] for entry in theirs]}")
+    for entry in theirs:
+        for flag in ("-Wall", "-Werror", "-fstack-protector-strong", f"-I{siglane.ROOT} "):
+            expect(flag not in entry["command"], f"{entry['file']} is compiled with {flag}")
+    listed = run(["ctest", "--test-dir", build, "--show-only=json-v1"])
+    names = [test["name"] for test in json.loads(listed)["tests"]]
+    expect(names == ["ours"], f"its tests are {names}")
+    expect((build / "bystander").exists(), "its program is not where it belongs")
+    installs = (build / "cmake_install.cmake").read_text() + "".join(
+        script.read_text() for script in build.rglob("siglane/cmake_install.cmake"))
+    expect("siglane-hss" not in installs, "it would install Siglane")
 
 
 def check_readme():
@@ -91,13 +166,16 @@ def test(directory):
     prefix, build = directory / "prefix", directory / "build"
     run([CMAKE, "--install", BUILD_TREE, "--prefix", prefix])
     check_package(prefix)
+    check_headers(prefix, directory)
     check_readme()
+    check_as_part_of_another_project(directory)
     run([prefix / "bin" / "siglane-hss", "--check-config", "--config",
          prefix / "share" / "siglane" / "hss.json"])
 
     run([CMAKE, "-G", "Ninja", "-S", EXAMPLE, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}",
          f"-DCMAKE_CXX_COMPILER={COMPILER}"])
     run([CMAKE, "--build", build], seconds=240)
+    build_by_pkg_config(prefix, directory)
 
     # The example's port, on a loopback address that no other run of this test has.
     address = "127.77.{}.{}".format(*divmod(os.getpid() % 65536, 256))

@@ -81,6 +81,13 @@ TEST_F(DropsTest, KeepsTheCountAndTheLastExampleOfEachPeerAndReason) {
             (std::vector<std::string>{"test.full||stranger's|1", "test.no_route|alice|last|2"}));
 }
 
+TEST_F(DropsTest, SeveralAtOnceCountAsSoManyAndAreToldOnce) {
+  drops.add(kFull, "alice", kAlice, "last of many", Instant(1s), tell(), 500);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].count, 500u);
+  EXPECT_EQ(told[0].example, "last of many");
+}
+
 TEST_F(DropsTest, PeersBeyondTheBoundShareARow) {
   for (std::size_t i = 0; i < Drops::kRowsMax + 100; ++i) {
     add(kNoRoute, "peer" + std::to_string(i), "x", Instant(1s));

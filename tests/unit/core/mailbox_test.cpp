@@ -59,6 +59,25 @@ TEST(Mailbox, AlwaysHasRoomForControlAndKeepsItInOrderWithData) {
   EXPECT_TRUE(std::holds_alternative<Delivery>(letters.front()));
 }
 
+// What sessions say to one another is never lost, but who says too much of it can be stopped.
+TEST(Mailbox, TakesEveryControlParcelAndTellsItsSenderWhenManyWait) {
+  Mailbox mailbox({.parcels_max = 3}), sender;
+  const auto post = [&] {
+    Delivery delivery{{}, {}, std::make_unique<Numbered>(0, 0), nullptr};
+    return mailbox.post_control(delivery, &sender);
+  };
+  EXPECT_TRUE(post());
+  EXPECT_TRUE(post());
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(post());
+  std::vector<Letter> letters;
+  mailbox.drain(letters);
+  EXPECT_EQ(letters.size(), 12u);
+  EXPECT_TRUE(post());
+  sender.drain(letters);
+  ASSERT_EQ(letters.size(), 1u) << "there is room again, and that is said once";
+  EXPECT_TRUE(std::holds_alternative<RoomAgain>(letters.front()));
+}
+
 TEST(Mailbox, WakesItsOwnerOnceForManyLetters) {
   Mailbox mailbox;
   int wakes = 0;
@@ -134,6 +153,46 @@ TEST(Directory, KeepsTheHomeOfTheLatestThatEndedWhereOtherShardsMayStillSendTher
   }
   EXPECT_EQ(directory.home_of(AssociationId{20'000}), ShardId{1});
   EXPECT_FALSE(directory.home_of(AssociationId{1}));
+}
+
+struct IdleModule final : ProtocolModule {
+  std::string_view name() const override { return "idle"; }
+  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
+  Result<std::optional<std::size_t>> frame_length(Bytes) const override { return std::nullopt; }
+  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
+  std::unique_ptr<Session> open_session(AssociationId, const AssociationUp&, const PeerTable&,
+                                        std::uint64_t) const override {
+    return nullptr;
+  }
+  void route(ShardId, AssociationId, ParcelPtr, Instant, Outbox&) const override {}
+  void undelivered(ShardId, AssociationId, ParcelPtr, Why, Instant, Outbox&) const override {}
+  void publish(ShardId, AssociationId, ParcelPtr) override {}
+};
+
+// However often one of them asks, the others have their turn between.
+TEST(Directory, ServesReroutesThatWaitInTurnAndEachFlowOnce) {
+  Directory directory;
+  Mailbox mailbox;
+  directory.add_shard(ShardId{0}, mailbox);
+  IdleModule module;
+  const auto ask = [&](std::uint64_t flow) {
+    return directory.begin_reroute(module, AssociationId{flow});
+  };
+  auto under_way = ask(1);
+  ASSERT_TRUE(under_way);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(ask(1));
+  EXPECT_FALSE(ask(2));
+  EXPECT_FALSE(ask(3));
+  std::vector<std::uint64_t> served;
+  while (under_way && served.size() < 10) {
+    served.push_back(static_cast<std::uint64_t>(under_way->flow));
+    if (served.size() < 3) {
+      EXPECT_FALSE(ask(1));  // it storms on
+    }
+    under_way = directory.end(*under_way);
+  }
+  EXPECT_EQ(served, (std::vector<std::uint64_t>{1, 1, 2, 3, 1}));
+  EXPECT_FALSE(directory.diverting());
 }
 
 TEST(Directory, BindsAPeerToOneAssociationAtATime) {

@@ -12,6 +12,10 @@ struct Ordered final : Parcel {
   Carriage carriage() const override { return Carriage::ordered; }
 };
 
+struct Control final : Parcel {
+  Carriage carriage() const override { return Carriage::control; }
+};
+
 // To a shard whose mailbox takes four parcels, and where 16 more may wait.
 class OutboundTest : public testing::Test {
  protected:
@@ -19,8 +23,8 @@ class OutboundTest : public testing::Test {
     directory.add_shard(ShardId{0}, own);
     directory.add_shard(ShardId{1}, other);
   }
-  Outbound::Outcome post() {
-    Delivery delivery{{}, {}, std::make_unique<Ordered>(), nullptr};
+  Outbound::Outcome post(ParcelPtr parcel = std::make_unique<Ordered>()) {
+    Delivery delivery{{}, {}, std::move(parcel), nullptr};
     return outbound.post(ShardId{1}, delivery);
   }
   void read_and_send() {
@@ -49,6 +53,30 @@ TEST_F(OutboundTest, KnowsWhenAllIsOutThatWaitedThenThoughMoreHasCome) {
   EXPECT_TRUE(outbound.is_out(then));
   EXPECT_FALSE(outbound.empty());
   EXPECT_FALSE(outbound.is_out(outbound.posted()));
+}
+
+TEST_F(OutboundTest, GivesBackWhatMayNotWaitBecauseTooMuchDoes) {
+  for (int i = 0; i < 20; ++i) post();
+  Delivery delivery{{}, {}, std::make_unique<Ordered>(), nullptr};
+  EXPECT_EQ(outbound.post(ShardId{1}, delivery), Outbound::Outcome::lost);
+  EXPECT_NE(delivery.parcel, nullptr);
+  EXPECT_EQ(counters.get(Counter::parcels_lost), 1u);
+}
+
+TEST_F(OutboundTest, LosesNoControlAndSaysWhenItsSenderShouldNotBringMore) {
+  const auto control = [this] { return post(std::make_unique<Control>()); };
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(control(), Outbound::Outcome::sent);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(control(), Outbound::Outcome::waits);
+  std::vector<Letter> letters;
+  other.drain(letters);
+  EXPECT_EQ(letters.size(), 103u);
+  for (int i = 0; i < 5; ++i) post();  // the last finds no room: all that follows waits behind it
+  EXPECT_EQ(control(), Outbound::Outcome::waits);
+  other.drain(letters);
+  outbound.send_waiting();
+  other.drain(letters);
+  EXPECT_EQ(letters.size(), 2u);
+  EXPECT_EQ(control(), Outbound::Outcome::sent);
 }
 
 TEST_F(OutboundTest, HasAmpleRoomUpToAnEighthOfWhatMayWait) {

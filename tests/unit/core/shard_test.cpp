@@ -21,6 +21,9 @@ using testing::IsEmpty;
 // A protocol of text lines. Whoever connects says "iam NAME", if it has one; "to N text" is routed
 // to the session with id N, or to the echo application for 0; everything else is kept.
 struct TextParcel final : Parcel {
+  Carriage carriage() const override { return ordered ? Carriage::ordered : Carriage::unordered; }
+  std::string describe() const override { return text; }
+  bool ordered = false;
   AssociationId to{};
   AssociationId origin{};
   std::string text;
@@ -54,7 +57,22 @@ class TextSession final : public Session {
         parcel->to = AssociationId{std::stoull(text.substr(3), &end)};
         parcel->text = text.substr(3 + end + 1);
         parcel->origin = id_;
+        parcel->ordered = text.ends_with("in order");
         out.accept(std::move(parcel));
+      } else if (text.starts_with("bye ")) {  // and no connect for so many milliseconds
+        out.announce(fact::PeerClosed{peer_, "said bye"});
+        out.hold_off(now + std::chrono::milliseconds(std::stoi(text.substr(4))));
+      } else if (text == "leave") {
+        leaving_ = true;
+      } else if (text == "owe") {
+        owes_ = true;
+      } else if (text == "paid") {
+        log_.push_back(text);
+        out.close(CloseMode::graceful);
+      } else if (text == "pause") {
+        out.pause_input();
+      } else if (text == "read on") {
+        out.resume_input();
       } else if (text.starts_with("wake ")) {
         wake_at_ = now + std::chrono::milliseconds(std::stoi(text.substr(5)));
       } else {
@@ -64,6 +82,7 @@ class TextSession final : public Session {
       say(out, static_cast<TextParcel&>(*submitted->parcel).text);
     } else if (std::holds_alternative<Identified>(input)) {
       log_.push_back("identified " + peer_);
+      if (hangs_up) out.close(CloseMode::graceful);
     } else if (auto* refused = std::get_if<IdentityRefused>(&input)) {
       log_.push_back("refused " + refused->why);
       say(out, "no");
@@ -75,6 +94,12 @@ class TextSession final : public Session {
       }
     } else if (auto* unsent = std::get_if<AssociationUnsent>(&input)) {
       log_.push_back("unsent " + text_of(unsent->message));
+    } else if (std::holds_alternative<AssociationEnding>(input)) {
+      log_.push_back("ending");
+      if (owes_) out.linger();
+    } else if (std::holds_alternative<Superseded>(input)) {
+      if (leaving_) out.close(CloseMode::abort);
+      if (owes_) out.linger();
     } else if (std::holds_alternative<Stopping>(input)) {
       out.close(CloseMode::graceful);
     } else if (auto* down = std::get_if<AssociationDown>(&input)) {
@@ -91,10 +116,12 @@ class TextSession final : public Session {
   }
 
   std::string own_name = "alice";
+  bool hangs_up = false;
 
  private:
   AssociationId id_;
   bool initiator_;
+  bool leaving_ = false, owes_ = false;
   std::string peer_;
   std::vector<std::string>& log_;
   std::optional<Instant> wake_at_;
@@ -111,6 +138,7 @@ struct TextModule final : ProtocolModule {
                                         std::uint64_t) const override {
     auto session = std::make_unique<TextSession>(id, up, log);
     session->own_name = own_name;
+    session->hangs_up = hangs_up;
     opened.push_back(id);
     return session;
   }
@@ -129,6 +157,7 @@ struct TextModule final : ProtocolModule {
   void publish(ShardId, AssociationId, ParcelPtr) override { ++published; }
 
   std::string own_name = "alice";
+  bool hangs_up = false;  // as soon as a peer is identified
   AssociationId application{};
   bool retry = false;
   bool drops = false;
@@ -179,18 +208,12 @@ class ShardTest : public testing::Test {
  protected:
   ShardTest()
       : world(1),
-        server(world, PeerTable({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")}, admission())),
+        server(world, PeerTable({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")})),
         client(world, PeerTable({peer("server", "10.0.0.1")})) {
     server_endpoint = server.shard.open(endpoint("in", "10.0.0.1", true), server_module).value();
     client_endpoint = client.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
     server_module.application = server.shard.add_coordinator(std::make_unique<EchoApplication>(),
                                                              server_module, world.now());
-  }
-
-  static AdmissionConfig admission() {
-    AdmissionConfig config;
-    config.unidentified_associations_max = 2;
-    return config;
   }
 
   void connect() { client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.1")); }
@@ -339,6 +362,7 @@ class TwoShardTest : public ShardTest {
   static ShardConfig second_of_two() {
     ShardConfig config;
     config.id = ShardId{1};
+    config.outbound.parcels_max = 4;
     return config;
   }
   // Alice connects to the second shard.
@@ -371,6 +395,48 @@ class TwoShardTest : public ShardTest {
   EndpointId local{};
 };
 
+TEST_F(TwoShardTest, ReadsNoMoreOfAnAssociationWhoseSessionHasToWaitAlsoAfterAMove) {
+  connect_and_wait();
+  const AssociationId id = server_module.opened.back();
+  client_says("pause");
+  ASSERT_TRUE(world.run_until([&] { return server.transport.is_paused(id); }));
+  ASSERT_TRUE(server.shard.move(id, ShardId{1}, world.now()));
+  many_turns();
+  EXPECT_TRUE(transport.is_paused(id));
+  sends(id, "read on");
+  EXPECT_FALSE(transport.is_paused(id));
+}
+
+// Its parcels have found no room on their way to the other shard, and its session has to wait.
+TEST_F(TwoShardTest, ReadsOnWhenNoReasonForAPauseIsLeft) {
+  connect_and_wait();
+  const std::string to_first =
+      "to " + std::to_string(static_cast<std::uint64_t>(server_module.opened.back())) + " hello";
+  const AssociationId id = next_association_id();
+  AssociationUp up;
+  up.local = local;
+  up.remote_addresses = {"10.0.0.3"};
+  second.on_event(id, std::move(up), world.now());
+  sends(id, "iam bob");
+  const auto flood = [&] {
+    for (std::size_t i = 0; i <= DataBudget{}.parcels_max; ++i) sends(id, to_first);
+  };
+  flood();
+  EXPECT_TRUE(transport.is_paused(id));
+  sends(id, "pause");
+  turn();
+  EXPECT_TRUE(transport.is_paused(id)) << "there is room, but its session waits";
+  sends(id, "read on");
+  EXPECT_FALSE(transport.is_paused(id));
+
+  sends(id, "pause");
+  flood();
+  sends(id, "read on");
+  EXPECT_TRUE(transport.is_paused(id)) << "its session takes more, but there is no room";
+  turn();
+  EXPECT_FALSE(transport.is_paused(id));
+}
+
 // Alice comes back to the second shard, restarted, while the first has still to read that her
 // association has ended.
 class ReturnTest : public TwoShardTest {
@@ -383,6 +449,11 @@ class ReturnTest : public TwoShardTest {
   }
 
   void says(const std::string& text) { sends(again, text); }
+  void the_first_reads(const std::string& text) {
+    Message message;
+    message.payload = Buffer::copy_of(as_bytes(text));
+    server.shard.on_event(first_association, AssociationReceived{std::move(message)}, world.now());
+  }
   void the_first_reads_the_end() {
     server.shard.on_event(first_association, AssociationDown{DownCause::lost, {}}, world.now());
   }
@@ -408,6 +479,30 @@ TEST_F(ReturnTest, IsRefusedIfThePeerIsStillThereThen) {
   ASSERT_FALSE(server_module.log.empty());
   EXPECT_EQ(server_module.log.front(), "refused has an association already");
   EXPECT_EQ(server.directory.association_of(&server_module, "alice"), first_association);
+}
+
+TEST_F(ReturnTest, TakesThePlaceOfAnAssociationThatOnlyWaitsForItsEnd) {
+  the_first_reads("leave");
+  many_turns();
+  EXPECT_THAT(server_module.log, IsEmpty()) << "nobody is let in before the other is down";
+  world.run_for(5ms);  // before she connects to the first shard again
+  many_turns();
+  EXPECT_THAT(server_module.log, ElementsAre("down local_close", "identified alice"));
+  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
+  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 0u);
+}
+
+TEST_F(ReturnTest, WaitsForAnAssociationThatIsStillOwedSomething) {
+  the_first_reads("owe");
+  many_turns();
+  many_turns();
+  EXPECT_THAT(server_module.log, IsEmpty());
+  EXPECT_FALSE(server.shard.move(first_association, ShardId{1}, world.now()));
+  the_first_reads("paid");
+  world.run_for(5ms);  // before she connects to the first shard again
+  many_turns();
+  EXPECT_THAT(server_module.log, ElementsAre("paid", "down local_close", "identified alice"));
+  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
 }
 
 TEST_F(ReturnTest, IsNobodyIfItHasEndedMeanwhile) {
@@ -439,15 +534,6 @@ TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
   many_turns();
   EXPECT_FALSE(transport.is_paused(again)) << "nobody reads that it has ended";
   EXPECT_FALSE(server.directory.association_of(&server_module, "alice"));
-}
-
-TEST_F(ShardTest, BoundsTheAssociationsThatHaveNotIdentifiedThemselves) {
-  for (int i = 0; i < 4; ++i) {
-    client.transport.connect(client_endpoint, peer("", "10.0.0.1"));
-  }
-  client_module.own_name = "";
-  ASSERT_TRUE(world.run_until(
-      [&] { return server.counters.get(Counter::associations_refused_limit) >= 2; }, 5s));
 }
 
 TEST_F(ShardTest, ClosesAnAssociationThatDoesNotIdentifyItselfInTime) {
@@ -496,6 +582,49 @@ TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
   TextModule later_module;
   ASSERT_TRUE(later.shard.open(endpoint("in", "10.0.0.9", true), later_module));
   EXPECT_TRUE(world.run_until([&] { return !later_module.log.empty(); }, 31s));
+}
+
+// However a peer ends each connection at once, it is not connected to in a loop.
+TEST_F(ShardTest, BacksOffFromAPeerThatAcceptsAndCloses) {
+  SimNode stranger(world, PeerTable({peer("server", "10.0.0.1")}));
+  auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
+  stranger.shard.keep_connected(local, peer("server", "10.0.0.1"));
+  world.run_for(30s);
+  EXPECT_GE(server.counters.get(Counter::associations_refused_address), 5u);
+  EXPECT_LE(server.counters.get(Counter::associations_refused_address), 10u);
+}
+
+TEST_F(ShardTest, BacksOffFromAPeerThatIsIdentifiedAndCloses) {
+  server_module.hangs_up = true;
+  connect();
+  world.run_for(30s);
+  EXPECT_EQ(std::count(client_module.log.begin(), client_module.log.end(), "identified server"),
+            static_cast<std::ptrdiff_t>(client_module.opened.size()));
+  EXPECT_GE(client_module.opened.size(), 5u);
+  EXPECT_LE(client_module.opened.size(), 10u);
+}
+
+TEST_F(ShardTest, BacksOffFromAPeerThatRefusesWhoWeAre) {
+  client_module.own_name = "mallory";
+  connect();
+  world.run_for(30s);
+  EXPECT_GE(server.counters.get(Counter::associations_refused_identity), 5u);
+  EXPECT_LE(server.counters.get(Counter::associations_refused_identity), 10u);
+}
+
+TEST_F(ShardTest, ForgetsItsBackOffOnceAConnectionHasLasted) {
+  const auto cut_after = [&](Duration open) {
+    const std::size_t before = client_module.opened.size();
+    world.run_for(open);
+    client.transport.cut(client_module.opened.back());
+    const Instant cut = world.now();
+    EXPECT_TRUE(world.run_until([&] { return client_module.opened.size() > before; }, 60s));
+    return world.now() - cut;
+  };
+  connect_and_wait();
+  for (int i = 0; i < 6; ++i) (void)cut_after(1s);
+  EXPECT_GT(cut_after(9s), 5s);
+  EXPECT_LT(cut_after(11s), BackoffConfig{}.first + 2ms);
 }
 
 TEST_F(ShardTest, ReconnectsAfterALoss) {
@@ -582,6 +711,118 @@ TEST_F(RestTest, BeginsWhenAConnectFailsWhileThePeerIsOnTheOtherShard) {
   expect_connect_soon();
 }
 
+TEST_F(RestTest, GrowsLongerWhileThePeerComesAndGoes) {
+  keep_connected();
+  for (int i = 0; i < 300; ++i) {  // 30 s
+    const AssociationId id = next_association_id();
+    comes(id);
+    world.run_for(50ms);
+    ends(id);
+    world.run_for(50ms);
+  }
+  EXPECT_LE(connects(), 10u);
+}
+
+// --- A peer that wants to be left alone ----------------------------------------------------------
+
+TEST_F(RestTest, LastsUntilTheHoldOffIsOverOnWhicheverShardThePeerSaidBye) {
+  comes(hers);
+  keep_connected();
+  sends(hers, "bye 300000");
+  ends(hers);
+  world.run_for(299s);
+  EXPECT_EQ(connects(), 0u);
+  EXPECT_TRUE(world.run_until([&] { return connects() == 1; }, 1002ms));
+}
+
+TEST_F(RestTest, LastsThroughAHoldOffThatCameWhileTheLinkWasGoingToConnect) {
+  keep_connected();
+  world.run_for(10ms);
+  ASSERT_EQ(connects(), 1u);  // the back-off runs
+  comes(hers);
+  sends(hers, "bye 300000");
+  ends(hers);
+  world.run_for(299s);
+  EXPECT_EQ(connects(), 1u);
+  EXPECT_TRUE(world.run_until([&] { return connects() == 2; }, 1002ms));
+}
+
+TEST_F(RestTest, IsOverSoonIfThePeerHasComeByItselfSinceItSaidBye) {
+  comes(hers);
+  keep_connected();
+  sends(hers, "bye 300000");
+  ends(hers);
+  const AssociationId again = next_association_id();
+  comes(again);
+  EXPECT_EQ(server_module.log.back(), "identified alice");
+  world.run_for(60s);
+  EXPECT_EQ(connects(), 0u);
+  ends(again);
+  expect_connect_soon();
+}
+
+TEST_F(TwoShardTest, AHoldOffIsKeptByTheShardThatALinkHasMovedTo) {
+  SimNode elsewhere(world, PeerTable({peer("alice", "10.0.0.1")}));
+  TextModule quiet;
+  ASSERT_TRUE(elsewhere.shard.open(endpoint("in", "10.0.0.2", true), quiet));
+  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));
+  ASSERT_TRUE(world.run_until([&] { return !server_module.log.empty(); }));
+  const AssociationId ours = server_module.opened.back();
+  ASSERT_TRUE(server.shard.move(ours, ShardId{1}, world.now()));
+  many_turns();
+  sends(ours, "bye 300000");
+  ends(ours);
+  ASSERT_TRUE(second.next_deadline());
+  EXPECT_EQ(*second.next_deadline(), world.now() + 300s);
+  EXPECT_FALSE(server.shard.next_deadline());
+}
+
+TEST_F(ShardTest, RemembersWhyTheLastAssociationOfAPeerHasEnded) {
+  connect_and_wait();
+  EXPECT_EQ(server.directory.past_of(&server_module, "alice").why, "");
+  client_says("bye 5000");
+  world.run_for(1s);
+  client.transport.cut(client_module.opened.back());
+  world.run_for(5ms);
+  PeerPast past = server.directory.past_of(&server_module, "alice");
+  EXPECT_EQ(past.why, "said bye");
+  EXPECT_TRUE(past.held_off_until);
+  ASSERT_TRUE(world.run_until([&] { return server_module.opened.size() == 2; }));
+  world.run_for(1s);
+  past = server.directory.past_of(&server_module, "alice");
+  EXPECT_EQ(past.why, "said bye");
+  EXPECT_FALSE(past.held_off_until) << "it is here again";
+  client.transport.cut(client_module.opened.back());
+  world.run_for(5ms);
+  past = server.directory.past_of(&server_module, "alice");
+  EXPECT_EQ(past.why, "lost");
+  EXPECT_GT(past.ended_at, world.now() - 10ms);
+}
+
+// --- A peer that has ended its half of the connection --------------------------------------------
+
+TEST_F(ShardTest, ClosesAnAssociationThatItsPeerHasEnded) {
+  connect_and_wait();
+  server.shard.on_event(server_module.opened.back(), AssociationEnding{}, world.now());
+  world.run_for(5ms);
+  EXPECT_THAT(server_module.log, ElementsAre("identified alice", "ending", "down local_close"));
+}
+
+TEST_F(ShardTest, LeavesAnAssociationThatItsPeerHasEndedToASessionThatOwesSomething) {
+  connect_and_wait();
+  client_says("owe");
+  world.run_for(5ms);
+  server.shard.on_event(server_module.opened.back(), AssociationEnding{}, world.now());
+  world.run_for(1s);
+  EXPECT_EQ(server_module.log.back(), "ending");
+  EXPECT_EQ(server.transport.association_count(), 1u);
+  client_says("to 0 something");
+  client_says("paid");
+  world.run_for(5ms);
+  EXPECT_EQ(client_module.log.at(1), "echo something");
+  EXPECT_EQ(server_module.log.back(), "down local_close");
+}
+
 TEST_F(RestTest, GoesOnIfThePeerIsBackBeforeItsEndIsHeardOf) {
   comes(hers);
   keep_connected();
@@ -607,6 +848,26 @@ TEST_F(ShardTest, WhatIsDroppedIsCountedForThePeerThatSentItAndToldOnceAMinute) 
   EXPECT_EQ(dropped->example, "two");
   EXPECT_EQ(dropped->count, 1u);
   EXPECT_GE(world.now() - begin, 60s);
+}
+
+// A shard that does not read its mailbox: in the end nothing more may wait for it.
+TEST_F(TwoShardTest, WhatFindsNoRoomOnItsWayToAnotherShardIsToldToo) {
+  const AssociationId alice = next_association_id();
+  comes(alice);
+  std::uint64_t dropped = 0;
+  std::string row_text;
+  for (int i = 0; dropped < 3 && i < 100'000; ++i) {
+    sends(alice, "to 0 " + std::to_string(i) + " in order");
+    second.drops().visit(
+        [&](std::string_view reason, const std::string& peer, const Drops::Row& row) {
+          dropped = row.count;
+          row_text = std::string(reason) + " " + peer + " " + row.example;
+        });
+    if (dropped == 3) {
+      EXPECT_EQ(row_text, "shard.no_room alice " + std::to_string(i) + " in order");
+    }
+  }
+  EXPECT_EQ(dropped, 3u);
 }
 
 TEST_F(ShardTest, AnnouncesWhatBecomesOfAPath) {

@@ -1,5 +1,7 @@
 #include "apps/ctl/views.h"
 
+#include <algorithm>
+
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
@@ -95,14 +97,16 @@ TEST(Views, PeersShowWhoIsThereAndWhoIsNot) {
              configured_address: "10.0.1.1" configured_port: 3868 pin: "auto" state: "R-Open"
              association: 4 since_unix_ms: 40000 }
       peer { name: "pcrf" protocol: "diameter" configured: true connect_from: "main" pin: "never"
-             state: "down" }
+             state: "down" last_closed_why: "the peer disconnects: BUSY"
+             last_closed_unix_ms: 95000 held_off_until_unix_ms: 275000 }
       peer { name: "stranger" protocol: "diameter" state: "R-Open" association: 5
              since_unix_ms: 99000 }
     })")}),
-            "PEER      PROTOCOL  STATE     FOR  PIN    CONNECTS   ADDRESSES\n"
-            "mme-1     diameter  R-Open  1m00s  auto   to us      10.0.0.1,10.0.1.1\n"
-            "pcrf      diameter  down        -  never  from main  -\n"
-            "stranger  diameter  R-Open     1s  -      unknown    -\n");
+            "PEER      PROTOCOL  STATE     FOR  PIN    CONNECTS   ADDRESSES          LAST CLOSED\n"
+            "mme-1     diameter  R-Open  1m00s  auto   to us      10.0.0.1,10.0.1.1  -\n"
+            "pcrf      diameter  down        -  never  from main  -                  "
+            "5s ago: the peer disconnects: BUSY (no connect for 2m55s)\n"
+            "stranger  diameter  R-Open     1s  -      unknown    -                  -\n");
 }
 
 TEST(Views, StatsShowWhatIsNotZeroAndRatesBetweenFrames) {
@@ -161,6 +165,48 @@ TEST(Views, FactsOfSeveralNodesStandInTheOrderOfTime) {
             "00:00:02.000Z b warning notice text=x\n"
             "00:00:03.001Z a info association_closed association=4 peer=mme-1 cause=lost "
             "detail=\"no answer\"\n");
+}
+
+// A node that keeps no promise: a screen that is cleared, a line break, eight-bit control, a name
+// written backwards.
+admin::Response hostile() {
+  return response(R"(
+    node: "n\033[2J" time_unix_ms: 1000
+    peers { peer { name: "a\nb\302\233" protocol: "\342\200\256x" state: "\177" } })");
+}
+
+bool is_clean(const std::string& text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c == '\n' || (c >= ' ' && c <= '~'); });
+}
+
+TEST(Views, NothingThatAPeerCallsItselfReachesTheTerminalRaw) {
+  const std::string peers = peers_view({hostile(), hostile()});
+  EXPECT_TRUE(is_clean(peers)) << peers;
+  EXPECT_NE(peers.find(R"(n\u001b[2J  a\nb\u009b  \u202ex)"), std::string::npos) << peers;
+  EXPECT_EQ(std::count(peers.begin(), peers.end(), '\n'), 3) << peers;
+
+  const std::string json = json_view({hostile()});
+  EXPECT_TRUE(is_clean(json)) << json;
+  EXPECT_NE(json.find(R"("protocol":"\u202ex")"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"("state":"\u007f")"), std::string::npos) << json;
+}
+
+TEST(Views, AFactsValueEndsWhereItsQuotesSay) {
+  const admin::Response facts = response(R"(node: "n" facts { fact {
+      unix_ms: 1000 kind: "k\033" severity: "info" association: 1 peer: "p\r"
+      field { key: "who" value: "x\033]0;t\007" }
+      field { key: "why" value: "a\" peer=\"b" } } })");
+  EXPECT_EQ(facts_view({facts}),
+            R"(00:00:01.000Z info k\u001b association=1 peer=p\r who=x\u001b]0;t\u0007 )"
+            R"(why="a\" peer=\"b")"
+            "\n");
+}
+
+TEST(Views, WhatANodeHasMadePrintableStaysAsItIs) {
+  const std::string peers = peers_view({response(R"(
+    node: "n" peers { peer { name: "a\\\\b\\u001b" protocol: "diameter" } })")});
+  EXPECT_NE(peers.find(R"(a\\b\u001b  diameter)"), std::string::npos) << peers;
 }
 
 TEST(Views, JsonIsOneObjectALineWithAllFields) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/ask_parcel.h"
 #include "tests/unit/diameter/host.h"
 
 namespace siglane::diameter {
@@ -10,10 +11,7 @@ namespace {
 constexpr AssociationId kPeer{1}, kOther{2}, kApplication{50};
 
 // What goes to a store and comes back.
-class StoreParcel final : public Parcel {
- public:
-  RequestPtr request;
-};
+class StoreParcel final : public AskParcel {};
 
 // Answers ULR from its store, later; knows no other command.
 class Hss final : public Application {
@@ -25,12 +23,14 @@ class Hss final : public Application {
       return reject(*request, result::command_unsupported, out);
     }
     users.emplace_back(*message.get(avp::user_name));
+    keep_for_answer(*request, {&avp::ulr_flags}, out);
     auto ask = std::make_unique<StoreParcel>();
-    ask->request = std::move(request);
+    ask->cause = std::move(request);
     out.ask(std::move(ask));
   }
   void on_store_completion(ParcelPtr completion, Instant, Outbox& out) override {
-    const RequestPtr request = std::move(static_cast<StoreParcel&>(*completion).request);
+    const auto request =
+        parcel_cast<RequestParcel>(std::move(static_cast<StoreParcel&>(*completion).cause));
     auto answer = begin_answer(out.buffers(), request->view(), config(), result::success);
     answer.add(avp::auth_session_state, AuthSessionState::no_state_maintained)
         .add(avp::ula_flags, 1u);
@@ -95,6 +95,36 @@ TEST_F(ApplicationTest, AnswersARequestWhenItsStoreHasDoneItsPart) {
   EXPECT_EQ(as_text(*message.get(avp::proxy_info)->get(avp::proxy_state)), "state");
   EXPECT_FALSE(validate(message, dictionary()));
   EXPECT_FALSE(check_command(message, dictionary()));
+}
+
+TEST_F(ApplicationTest, WhatItKeepsForAnAnswerHoldsOnToNothingElse) {
+  auto request = ulr(host_.pool, "peer.example", "us.example", "realm.us.example");
+  auto unknown = avp::proxy_state;
+  unknown.code = 9999;
+  unknown.mandatory = false;
+  request.add(unknown, as_bytes(std::string(50'000, 'x')));
+  ASSERT_TRUE(ask(std::move(request).finish()).empty());
+  ASSERT_EQ(host_.asked.size(), 1u);
+  const auto& kept =
+      static_cast<const RequestParcel&>(*static_cast<const StoreParcel&>(*host_.asked[0]).cause);
+  EXPECT_LT(host_.asked[0]->bytes_held(), 100u);
+  EXPECT_EQ(kept.view().header().end_to_end, kept.header.end_to_end);
+  EXPECT_TRUE(kept.view().find(avp::session_id));
+  EXPECT_TRUE(kept.view().find(avp::ulr_flags));
+  EXPECT_FALSE(kept.view().find(avp::user_name));
+}
+
+TEST_F(ApplicationTest, WhatItAsksCountsForThePeerAndIsWantedAsLongAsItsConnectionIsThere) {
+  ask(ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
+  ASSERT_EQ(host_.asked.size(), 1u);
+  EXPECT_EQ(host_.asked[0]->asked_by(), "peer.example");
+  EXPECT_TRUE(host_.asked[0]->wanted());
+  host_.down(kPeer);
+  EXPECT_EQ(host_.asked[0]->asked_by(), "peer.example");
+  EXPECT_FALSE(host_.asked[0]->wanted());
+  const StoreParcel ours;
+  EXPECT_TRUE(ours.wanted()) << "made here";
+  EXPECT_EQ(ours.asked_by(), "");
 }
 
 TEST_F(ApplicationTest, SeesNoRequestThatItsGrammarForbids) {

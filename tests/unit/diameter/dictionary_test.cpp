@@ -334,5 +334,47 @@ TEST(CheckCommand, AsksOfAnErrorAnswerOnlyWhatEveryErrorAnswerHas) {
   EXPECT_EQ(violation->example->code, avp::origin_realm.code);
 }
 
+TEST(Dictionary, AViolationNamesTheAvpAndItsCode) {
+  BufferPool pool;
+  const auto text_of = [](const Buffer& message) {
+    auto violation = validate(parsed(message), dictionary());
+    if (!violation) violation = check_command(parsed(message), dictionary());
+    return violation ? violation->text() : std::string();
+  };
+  const Buffer good = ulr(pool).finish();
+  MessageBuilder without(pool, parsed(good).header());
+  for (const AvpView avp : parsed(good).avps()) {
+    if (!avp.is(avp::visited_plmn_id)) without.add_raw(avp.raw());
+  }
+  EXPECT_EQ(text_of(std::move(without).finish()),
+            "Visited-PLMN-Id (1407, vendor 10415) is missing");
+  EXPECT_EQ(text_of(ulr_with(pool, [](auto& out) { out.add(avp::user_name, "2"); })),
+            "User-Name (1) occurs too many times");
+  EXPECT_EQ(text_of(ulr_with(pool, [](auto& out) { out.add(avp::route_record, "a b"); })),
+            "Route-Record (282) is not a DiameterIdentity");
+  EXPECT_EQ(text_of(ulr_with(pool,
+                             [](auto& out) {
+                               out.add(AvpKey<AvpType::octet_string>(9999, 10415, true, ""),
+                                       Bytes());
+                             })),
+            "AVP (9999, vendor 10415) is mandatory and not known here");
+  EXPECT_EQ(text_of(ulr_with(pool,
+                             [](auto& out) {
+                               out.group(avp::vendor_specific_application_id,
+                                         [&] { out.add(avp::vendor_id, 10415u); });
+                             })),
+            "Auth-Application-Id (258) or Acct-Application-Id (259) is missing");
+  EXPECT_EQ(text_of(ulr_with(pool,
+                             [](auto& out) {
+                               out.group(avp::vendor_specific_application_id, [&] {
+                                 out.add(avp::vendor_id, 10415u)
+                                     .add(avp::auth_application_id, 1u)
+                                     .add(avp::acct_application_id, 2u);
+                               });
+                             })),
+            "Auth-Application-Id (258) beside Acct-Application-Id (259) occurs too many times: one "
+            "application id is allowed");
+}
+
 }  // namespace
 }  // namespace siglane::diameter

@@ -121,7 +121,10 @@ class Host {
   std::map<AssociationId, std::unique_ptr<Session>> sessions;
   std::map<AssociationId, std::vector<Message>> wire;
   std::map<AssociationId, std::vector<CloseMode>> closes;
+  std::map<AssociationId, std::size_t> lingers;
+  std::vector<Instant> hold_offs;
   std::vector<Fact> facts;
+  std::vector<Drop> drops;
   std::vector<std::string> identified;
   std::map<AssociationId, std::string> bound_peers;
   std::vector<ParcelPtr> asked;
@@ -161,6 +164,10 @@ class Host {
         wire[id].push_back(std::move(transmit->message));
       } else if (auto* close = std::get_if<Close>(&action)) {
         closes[id].push_back(close->mode);
+      } else if (std::holds_alternative<Linger>(action)) {
+        ++lingers[id];
+      } else if (auto* hold_off = std::get_if<HoldOff>(&action)) {
+        hold_offs.push_back(hold_off->until);
       } else if (auto* identify = std::get_if<Identify>(&action)) {
         identified.push_back(identify->peer);
         const auto bound =
@@ -170,7 +177,7 @@ class Host {
         if (!objection.empty()) {
           answer = IdentityRefused{objection};
         } else if (bound != bound_peers.end() && bound->first != id) {
-          answer = IdentityRefused{"has an association already"};
+          answer = IdentityRefused{"has an association already", true};
         } else {
           bound_peers[id] = identify->peer;
         }
@@ -189,6 +196,8 @@ class Host {
         module.publish(ShardId{}, id, std::move(publish->change));
       } else if (auto* announce = std::get_if<Announce>(&action)) {
         facts.push_back(announce->fact);
+      } else if (auto* drop = std::get_if<Drop>(&action)) {
+        drops.push_back(std::move(*drop));
       }
     }
   }

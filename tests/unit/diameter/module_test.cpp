@@ -94,23 +94,48 @@ TEST_F(ModuleTest, AnswersAnUnknownApplicationWith3007) {
   header.application = application::credit_control;
   for (const bool named : {true, false}) {
     MessageBuilder request(host_.pool, header);
-    request.add(avp::session_id, "s").add(avp::destination_realm, "realm.dra.example");
+    request.add(avp::session_id, "s")
+        .add(avp::origin_host, "mme.example")
+        .add(avp::origin_realm, "realm.mme.example")
+        .add(avp::destination_realm, "realm.dra.example");
     if (named) request.add(avp::destination_host, "dra.example");
     host_.receive(kMme, std::move(request).finish());
     const Buffer answer = host_.sent_one(kMme);
     EXPECT_EQ(result_of(answer), result::application_unsupported);
     EXPECT_TRUE(parsed(answer).header().is_error());
     EXPECT_EQ(parsed(answer).get(avp::session_id), "s");
+    EXPECT_EQ(parsed(answer).get(avp::error_message),
+              "dra.example does not support application 4 (Credit-Control)");
   }
   EXPECT_EQ(host_.counters.get(Counter::diameter_requests_unroutable), 2u);
 }
 
 TEST_F(ModuleTest, AnswersARealmThatNobodyLeadsToWith3003) {
-  EXPECT_EQ(result_of(ask("", "nowhere.example")), result::realm_not_served);
+  const Buffer answer = ask("", "nowhere.example");
+  EXPECT_EQ(result_of(answer), result::realm_not_served);
+  EXPECT_EQ(parsed(answer).get(avp::error_message),
+            "dra.example has no peer that leads to realm nowhere.example");
+  ASSERT_EQ(host_.drops.size(), 1u);
+  EXPECT_EQ(host_.drops[0].reason.name, "diameter.realm_not_served");
+  EXPECT_EQ(host_.drops[0].peer, "mme");
+  EXPECT_EQ(host_.drops[0].example,
+            "Update-Location request: dra.example has no peer that leads to realm "
+            "nowhere.example");
+}
+
+TEST_F(ModuleTest, AnErrorMessageQuotesNoMoreThanALineOfARequestAndNoControlCharacters) {
+  const Buffer answer = ask("", "no\n\x1b" + std::string(1000, 'x'));
+  const auto text = parsed(answer).get(avp::error_message);
+  ASSERT_TRUE(text);
+  EXPECT_LT(text->size(), 320u);
+  EXPECT_NE(text->find("realm no??xxx"), text->npos);
 }
 
 TEST_F(ModuleTest, Answers3002WhenThePeersOfARealmAreNotOpen) {
-  EXPECT_EQ(result_of(ask("", "realm.closed.example")), result::unable_to_deliver);
+  const Buffer answer = ask("", "realm.closed.example");
+  EXPECT_EQ(result_of(answer), result::unable_to_deliver);
+  EXPECT_EQ(parsed(answer).get(avp::error_message),
+            "realm realm.closed.example cannot be reached: no peer that leads there is open");
   EXPECT_EQ(result_of(ask("closed.example", "realm.closed.example")), result::unable_to_deliver);
 }
 
@@ -119,7 +144,10 @@ TEST_F(ModuleTest, AnswersItsOwnRouteRecordWith3005) {
   auto request = ulr(host_.pool, "mme.example", {}, "realm.home.example");
   request.add(avp::route_record, "Dra.Example");
   host_.receive(kMme, std::move(request).finish());
-  EXPECT_EQ(result_of(host_.sent_one(kMme)), result::loop_detected);
+  const Buffer answer = host_.sent_one(kMme);
+  EXPECT_EQ(result_of(answer), result::loop_detected);
+  EXPECT_EQ(parsed(answer).get(avp::error_message),
+            "loop: Route-Record already names this node, dra.example");
   EXPECT_TRUE(host_.sent(kHss).empty());
 }
 
@@ -135,7 +163,9 @@ TEST_F(ModuleTest, RelaysWithARouteRecordAndRestoresTheHopByHopIdentifier) {
   EXPECT_EQ(request.get(avp::user_name), "001010000000001");
   EXPECT_FALSE(validate(request, dictionary()));
 
-  host_.receive(kHss, answer_to(host_.pool, relayed, result::success, node_config("hss")));
+  DiameterConfig hss = node_config("hss");
+  hss.origin_realm = "realm.home.example";
+  host_.receive(kHss, answer_to(host_.pool, relayed, result::success, hss));
   const Buffer answer = host_.sent_one(kMme);
   EXPECT_EQ(result_of(answer), result::success);
   EXPECT_EQ(parsed(answer).header().hop_by_hop, 77u);
@@ -171,6 +201,24 @@ TEST_F(ModuleTest, SendsWhatIsForARealmBehindAnAgentToTheAgent) {
   EXPECT_EQ(host_.sent(kAgent).size(), 1u);
 }
 
+TEST_F(ModuleTest, AsksARelayForAHostOnlyWhereItSpeaksForTheHostsRealm) {
+  open_agent();
+  EXPECT_EQ(result_of(ask("some.agent.example", "realm.agent.example")), result::unable_to_deliver)
+      << "the answer would not be believed";
+  EXPECT_TRUE(host_.sent(kAgent).empty());
+}
+
+TEST_F(ModuleTest, TellsTheClientWhenAnAnswerThatItRelaysIsInAnothersName) {
+  open_hss();
+  ask("", "realm.home.example");
+  host_.receive(kHss,
+                answer_to(host_.pool, host_.sent_one(kHss), result::success, node_config("hss2")));
+  const Buffer answer = host_.sent_one(kMme);
+  EXPECT_EQ(result_of(answer), result::unable_to_deliver);
+  EXPECT_EQ(parsed(answer).header().hop_by_hop, 77u);
+  EXPECT_EQ(parsed(answer).get(avp::origin_host), "dra.example");
+}
+
 TEST_F(ModuleTest, NeverSendsARequestBackWhereItCameFrom) {
   EXPECT_EQ(result_of(ask("", "realm.mme.example")), result::unable_to_deliver);
 }
@@ -199,6 +247,18 @@ TEST_F(ModuleTest, FailsOverToTheNextPeerWithOneRouteRecordAndGivesUpAfterTheLas
   EXPECT_EQ(result_of(host_.sent_one(kMme)), result::unable_to_deliver);
 }
 
+TEST_F(ModuleTest, DoesNotFailOverARequestWhoseOwnConnectionIsGone) {
+  open_hss();
+  open_hss2();
+  ask("", "realm.home.example", 0);
+  const AssociationId first = host_.wire[kHss].empty() ? kHss2 : kHss;
+  const AssociationId second = first == kHss ? kHss2 : kHss;
+  ASSERT_EQ(host_.sent(first).size(), 1u);
+  host_.down(kMme);
+  host_.down(first);
+  EXPECT_TRUE(host_.sent(second).empty()) << "nobody would be answered";
+}
+
 TEST_F(ModuleTest, DoesNotRetryWhatTimedOut) {
   open_hss();
   open_hss2();
@@ -225,7 +285,9 @@ TEST_F(ModuleTest, RoutesAnApplicationsOwnRequestsAndGivesItTheAnswer) {
   host_.submit(forward.to, std::move(forward.parcel), kApplication);
   const Buffer sent = host_.sent_one(kHss);
   EXPECT_FALSE(parsed(sent).find(avp::route_record));
-  host_.receive(kHss, answer_to(host_.pool, sent, result::success, node_config("hss")));
+  DiameterConfig hss = node_config("hss");
+  hss.origin_realm = "realm.home.example";
+  host_.receive(kHss, answer_to(host_.pool, sent, result::success, hss));
   ASSERT_EQ(application_->answers.size(), 1u);
   EXPECT_EQ(application_->answers[0]->tag, 99u);
 }
@@ -282,7 +344,11 @@ TEST_F(ModuleTest, CutsAStreamIntoMessagesByTheirLength) {
     EXPECT_EQ(*length, std::nullopt);
   }
   EXPECT_EQ(host_.module.frame_length(head.first(4)).value(), bytes.size());
-  EXPECT_FALSE(host_.module.frame_length(as_bytes(std::string_view("\2\0\0\x20", 4))));
+  // Another version can be answered where its length is plausible.
+  EXPECT_EQ(host_.module.frame_length(as_bytes(std::string_view("\2\0\0\x20", 4))).value(), 32u);
+  EXPECT_FALSE(host_.module.frame_length(as_bytes(std::string_view("\2\0\0\x21", 4))));
+  EXPECT_FALSE(host_.module.frame_length(as_bytes(std::string_view("\2\1\0\x04", 4))));
+  EXPECT_FALSE(host_.module.frame_length(as_bytes(std::string_view("GET /"))));
   EXPECT_FALSE(host_.module.frame_length(as_bytes(std::string_view("\1\0\0\x13", 4))));
   EXPECT_TRUE(host_.module.frame_length(as_bytes(std::string_view("\1\0\0\x14", 4))));
 }
@@ -307,6 +373,8 @@ TEST(DiameterConfig, IsCheckedInTheWordsOfItsFile) {
             "/diameter/peers/0/origin_host: \"dra.example\" is our own");
   EXPECT_EQ(complaint([](auto& c) { c.limits.pending_max = 0; }),
             "/diameter/limits/pending_max: must be greater than 0");
+  EXPECT_EQ(complaint([](auto& c) { c.peers[3].routed_realms.push_back(""); }),
+            "/diameter/peers/3/routed_realms/1: \"\" is not a DiameterIdentity");
 }
 
 }  // namespace

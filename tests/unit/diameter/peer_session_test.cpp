@@ -47,7 +47,7 @@ class PeerSessionTest : public testing::Test {
   static DiameterConfig ours() {
     DiameterConfig config = node_config("us");
     config.peers = {{"the peer", "peer.example", "realm.peer.example", {}},
-                    {"the other", "other.example", "realm.other.example", {}},
+                    {"the other", "other.example", "", {}},
                     {"nickname.example", "third.example", "realm.third.example", {}}};
     return config;
   }
@@ -61,6 +61,33 @@ class PeerSessionTest : public testing::Test {
     return host_.sent_one(kPeer);
   }
   std::size_t open_peers() { return host_.module.routes()->peers.size(); }
+  Buffer dpr(DisconnectCause cause = DisconnectCause::rebooting, std::uint32_t hop_by_hop = 3) {
+    auto dpr = MessageBuilder::request(host_.pool, command::disconnect_peer, hop_by_hop, 4);
+    dpr.add(avp::origin_host, "peer.example")
+        .add(avp::origin_realm, "realm.peer.example")
+        .add(avp::disconnect_cause, cause);
+    return std::move(dpr).finish();
+  }
+  // A request of the peer that the application has, and its answer.
+  void receive_request() {
+    host_.receive(kPeer,
+                  ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
+    ASSERT_EQ(application_->requests.size(), 1u);
+  }
+  void answer_request() {
+    const RequestPtr request = std::move(application_->requests.at(0));
+    application_->requests.clear();
+    auto answer = begin_answer(host_.pool, request->view(), host_.module.config(), result::success);
+    host_.submit(kPeer, make_answer(*request, std::move(answer).finish()), kApplication);
+  }
+  // The peer's next connection begins in REOPEN.
+  void fail_watchdog() {
+    open_peer(host_, kPeer, peer_);
+    host_.pass(99s);
+    host_.down(kPeer);
+    host_.sent(kPeer);
+    host_.closes.clear();
+  }
 
   Host host_{ours()};
   DiameterConfig peer_ = node_config("peer");
@@ -165,6 +192,61 @@ TEST_F(PeerSessionTest, RefusesACerWithoutAMandatoryAvpAndShowsItInFailedAvp) {
   const auto failed = parsed(cea).get(avp::failed_avp);
   ASSERT_TRUE(failed);
   EXPECT_TRUE(failed->find(avp::product_name));
+  EXPECT_EQ(parsed(cea).get(avp::error_message), "Product-Name (269) is missing");
+  EXPECT_EQ(std::get<fact::PeerRefused>(host_.facts.back()).why, "Product-Name (269) is missing");
+}
+
+TEST_F(PeerSessionTest, ACeaWithAProtocolErrorHasWhatItsGrammarAllowsAndNoCapabilities) {
+  host_.objection = "not a configured peer";
+  const Buffer cea = answer_to_cer(cer_of(host_.pool, node_config("stranger")));
+  std::vector<std::uint32_t> codes;
+  for (const AvpView avp : parsed(cea).avps()) codes.push_back(avp.code());
+  EXPECT_EQ(codes,
+            (std::vector{avp::result_code.code, avp::origin_host.code, avp::origin_realm.code,
+                         avp::origin_state_id.code, avp::error_message.code}));
+}
+
+TEST_F(PeerSessionTest, ACerThatItsAvpsBreakGetsACeaThatKeepsItsGrammar) {
+  const Buffer good = cer_of(host_.pool, peer_);
+  std::string bytes(as_text(good.bytes()));
+  bytes[Header::kBytes + 7] = 3;
+  const Buffer cea = answer_to_cer(Buffer::copy_of(as_bytes(bytes)));
+  EXPECT_EQ(result_of(cea), result::invalid_avp_length);
+  EXPECT_FALSE(check_command(parsed(cea), dictionary()));
+}
+
+TEST_F(PeerSessionTest, RefusesACerWithAnotherRealmThanTheConfigsAndNamesBoth) {
+  peer_.origin_realm = "realm.us.example";
+  const Buffer cea = answer_to_cer(cer_of(host_.pool, peer_));
+  EXPECT_EQ(result_of(cea), result::unknown_peer);
+  EXPECT_TRUE(host_.identified.empty());
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+  const auto refused = std::get<fact::PeerRefused>(host_.facts.back());
+  EXPECT_EQ(refused.who, "peer.example");
+  EXPECT_EQ(refused.why,
+            "Origin-Realm is realm.us.example, but peer \"the peer\" is configured with realm "
+            "realm.peer.example");
+
+  host_.up(kOther, true, "the peer");
+  const Buffer cer = host_.sent_one(kOther);
+  host_.receive(kOther, make_cea(host_.pool, peer_, {}, parsed(cer).header(), result::success));
+  EXPECT_EQ(host_.closes[kOther], std::vector{CloseMode::graceful});
+  EXPECT_EQ(std::get<fact::PeerRefused>(host_.facts.back()).why, refused.why);
+  EXPECT_EQ(open_peers(), 0u);
+}
+
+TEST_F(PeerSessionTest, TakesARealmInAnyCaseAndAnyRealmOfAPeerThatIsConfiguredWithNone) {
+  peer_.origin_realm = "REALM.Peer.Example";
+  EXPECT_EQ(result_of(answer_to_cer(cer_of(host_.pool, peer_))), result::success);
+  DiameterConfig other = node_config("other");
+  other.origin_realm = "any.example";
+  open_peer(host_, kOther, other);
+  EXPECT_EQ(open_peers(), 2u);
+  // From then on it is the connection's.
+  auto request = MessageBuilder::request(host_.pool, command::update_location, 1, 1);
+  request.add(avp::origin_host, "other.example").add(avp::origin_realm, "realm.us.example");
+  host_.receive(kOther, std::move(request).finish());
+  EXPECT_EQ(result_of(host_.sent_one(kOther)), result::unable_to_comply);
 }
 
 TEST_F(PeerSessionTest, TellsTheOperatorNoMoreThanALineOfWhatAStrangerSays) {
@@ -186,7 +268,7 @@ TEST_F(PeerSessionTest, ClosesOnAnythingBeforeACer) {
   host_.receive(kPeer, ulr(host_.pool).finish());
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
   EXPECT_TRUE(host_.sent(kPeer).empty());
-  EXPECT_EQ(host_.count_facts<fact::ProtocolViolation>(), 1u);
+  EXPECT_EQ(host_.drops.size(), 1u);
   EXPECT_TRUE(application_->requests.empty());
 }
 
@@ -223,6 +305,151 @@ TEST_F(PeerSessionTest, ReportsWhatACeaRefuses) {
   const auto& refused = std::get<fact::PeerRefused>(host_.facts.back());
   EXPECT_EQ(refused.who, "the peer");
   EXPECT_NE(refused.why.find("5010"), std::string::npos);
+}
+
+// --- Whose names a message carries
+// -----------------------------------------------------------------
+
+TEST_F(PeerSessionTest, RefusesRequestsInAnothersNameWith5012AndNamesBoth) {
+  open_peer(host_, kPeer, peer_);
+  const auto request_from = [&](std::string_view host, std::string_view realm) {
+    auto request = MessageBuilder::request(host_.pool, command::update_location, 7, 8);
+    request.add(avp::session_id, "s").add(avp::origin_host, host).add(avp::origin_realm, realm);
+    request.add(avp::destination_realm, "realm.us.example");
+    return std::move(request).finish();
+  };
+  for (const auto& [host, realm] :
+       {std::pair("other.example", "realm.peer.example"), std::pair("peer.example", "example"),
+        std::pair("us.example", "realm.us.example")}) {
+    host_.receive(kPeer, request_from(host, realm));
+    const Buffer answer = host_.sent_one(kPeer);
+    EXPECT_EQ(result_of(answer), result::unable_to_comply);
+    EXPECT_FALSE(parsed(answer).header().is_error());
+    EXPECT_EQ(parsed(answer).get(avp::session_id), "s");
+    const std::string text = "the message says that it is from " + std::string(host) +
+                             " of realm " + realm +
+                             ", and the connection is that of peer.example of realm "
+                             "realm.peer.example";
+    EXPECT_EQ(parsed(answer).get(avp::error_message), text);
+    ASSERT_FALSE(host_.drops.empty());
+    EXPECT_EQ(host_.drops.back().reason.name, "diameter.foreign_origin");
+    EXPECT_EQ(host_.drops.back().example, "Update-Location request: " + text);
+  }
+  EXPECT_TRUE(application_->requests.empty());
+  EXPECT_EQ(host_.counters.get(Counter::protocol_violations), 3u);
+
+  host_.receive(kPeer, request_from("PEER.example", "Realm.Peer.Example"));
+  EXPECT_EQ(application_->requests.size(), 1u) << "names have no case";
+}
+
+TEST_F(PeerSessionTest, RefusesRequestsWithoutAnOriginOrWithTwo) {
+  open_peer(host_, kPeer, peer_);
+  auto none = MessageBuilder::request(host_.pool, command::update_location, 7, 8);
+  none.add(avp::origin_realm, "realm.peer.example");
+  host_.receive(kPeer, std::move(none).finish());
+  Buffer answer = host_.sent_one(kPeer);
+  EXPECT_EQ(result_of(answer), result::missing_avp);
+  EXPECT_TRUE(parsed(answer).get(avp::failed_avp)->find(avp::origin_host));
+
+  auto two = ulr(host_.pool, "peer.example");
+  two.add(avp::origin_host, "other.example");
+  host_.receive(kPeer, std::move(two).finish());
+  answer = host_.sent_one(kPeer);
+  EXPECT_EQ(result_of(answer), result::avp_occurs_too_many_times);
+  EXPECT_EQ(parsed(answer).get(avp::failed_avp)->get(avp::origin_host), "other.example");
+  EXPECT_EQ(parsed(answer).get(avp::error_message), "Origin-Host (264) occurs too many times");
+  EXPECT_TRUE(application_->requests.empty());
+}
+
+TEST_F(PeerSessionTest, AnAnswerInAnothersNameBecomesA3002) {
+  open_peer(host_, kPeer, peer_);
+  host_.submit(kPeer, request_parcel(host_.pool, 5), kApplication);
+  const Buffer sent = host_.sent_one(kPeer);
+  const Buffer answer = answer_to(host_.pool, sent, result::success, node_config("other"));
+  host_.receive(kPeer, answer);
+  ASSERT_EQ(application_->answers.size(), 1u);
+  const AnswerParcel& got = *application_->answers[0];
+  EXPECT_TRUE(got.made_here());
+  EXPECT_EQ(got.tag, 5u);
+  EXPECT_EQ(got.why, Why::refused);
+  EXPECT_EQ(got.view().result_code(), result::unable_to_deliver);
+  EXPECT_EQ(got.view().get(avp::origin_host), "us.example");
+  EXPECT_EQ(host_.sessions[kPeer]->status().pending, 0u);
+  ASSERT_EQ(host_.drops.size(), 1u);
+  EXPECT_EQ(host_.drops[0].reason.name, "diameter.foreign_origin");
+  host_.receive(kPeer, answer);  // nobody waits for it any more
+  EXPECT_EQ(host_.counters.get(Counter::diameter_answers_unmatched), 1u);
+  EXPECT_EQ(host_.drops.size(), 1u);
+}
+
+TEST_F(PeerSessionTest, RefusesMessagesOfTheBaseProtocolInAnothersNameEvenFromAnAgent) {
+  DiameterConfig config = ours();
+  config.peers[0].routed_realms = {"*"};
+  Host host(config);
+  open_peer(host, kPeer, peer_);
+  const auto give = [&](const CommandDef& command, bool request, std::uint32_t id) {
+    Header header;
+    header.command = command.code;
+    header.flags = request ? command_flag::kRequest : std::uint8_t{0};
+    header.hop_by_hop = id;
+    MessageBuilder message(host.pool, header);
+    message.add(avp::origin_host, "other.example").add(avp::origin_realm, "realm.other.example");
+    if (request) message.add(avp::disconnect_cause, DisconnectCause::rebooting);
+    if (!request) message.add(avp::result_code, 2001u);
+    message.add(avp::route_record, "us.example");  // no way round the check
+    host.receive(kPeer, std::move(message).finish());
+  };
+  give(command::device_watchdog, true, 1);
+  EXPECT_EQ(result_of(host.sent_one(kPeer)), result::unable_to_comply);
+  give(command::disconnect_peer, true, 2);
+  EXPECT_EQ(result_of(host.sent_one(kPeer)), result::unable_to_comply);
+  EXPECT_EQ(host.sessions[kPeer]->status().state, "R-Open");
+  // Its DWA is none, so the watchdog ends the connection.
+  for (int i = 0; i < 3 && host.closes[kPeer].empty(); ++i) {
+    host.pass(33s);
+    for (const Buffer& dwr : host.sent(kPeer)) {
+      give(command::device_watchdog, false, parsed(dwr).header().hop_by_hop);
+    }
+  }
+  EXPECT_FALSE(host.drops.empty());
+  EXPECT_EQ(host.count_facts<fact::PeerClosed>(), 1u);
+
+  Host other(config);
+  open_peer(other, kPeer, peer_);
+  DiameterConfig changed = peer_;
+  changed.origin_realm = "realm.us.example";
+  other.receive(kPeer, cer_of(other.pool, changed));
+  EXPECT_EQ(other.closes[kPeer], std::vector{CloseMode::abort});
+  EXPECT_EQ(other.drops.back().example,
+            "a CER from peer.example of realm realm.us.example on the open connection of "
+            "peer.example of realm realm.peer.example");
+}
+
+TEST_F(PeerSessionTest, AnAgentBringsRequestsAndAnswersOfTheRealmsBehindIt) {
+  DiameterConfig config = ours();
+  config.peers[0].routed_realms = {"far.example"};
+  Host host(config);
+  auto collector = std::make_unique<Collector>();
+  Collector& application = *collector;
+  host.add(kApplication, std::move(collector));
+  host.module.add_application(ShardId{}, application::s6a, kApplication);
+  open_peer(host, kPeer, peer_);
+  auto request = ulr(host.pool, "mme.far.example", "us.example", "realm.us.example");
+  request.add(avp::route_record, "mme.far.example");
+  host.receive(kPeer, std::move(request).finish());
+  EXPECT_EQ(application.requests.size(), 1u);
+  host.receive(kPeer, ulr(host.pool, "mme.near.example", "us.example").finish());
+  EXPECT_EQ(result_of(host.sent_one(kPeer)), result::unable_to_comply);
+  host.receive(kPeer, ulr(host.pool, "mme.far.example", "us.example").finish());
+  EXPECT_EQ(result_of(host.sent_one(kPeer)), result::authorization_rejected);
+  EXPECT_EQ(host.drops.back().reason.name, "diameter.unacceptable_route");
+
+  host.submit(kPeer, request_parcel(host.pool), kApplication);
+  DiameterConfig far = node_config("hss");
+  far.origin_realm = "far.example";
+  host.receive(kPeer, answer_to(host.pool, host.sent_one(kPeer), result::success, far));
+  ASSERT_EQ(application.answers.size(), 1u);
+  EXPECT_EQ(application.answers[0]->view().result_code(), result::success);
 }
 
 // --- Two nodes -----------------------------------------------------------------------------------
@@ -333,6 +560,7 @@ TEST_F(PeerSessionTest, AnswersADwrOrDprWithoutAMandatoryAvpWith5005) {
     const Buffer answer = host_.sent_one(kPeer);
     EXPECT_EQ(result_of(answer), result::missing_avp);
     EXPECT_TRUE(parsed(answer).get(avp::failed_avp)->find(avp::origin_realm));
+    EXPECT_EQ(parsed(answer).get(avp::error_message), "Origin-Realm (296) is missing");
     EXPECT_FALSE(check_command(parsed(answer), dictionary()));
   }
   EXPECT_EQ(open_peers(), 1u);
@@ -579,11 +807,7 @@ TEST_F(PeerSessionTest, SpreadsRequestsOverStreamsOnceThePeerIsSurelyOpen) {
 
 TEST_F(PeerSessionTest, AnswersADprAndWaitsForThePeerToDisconnect) {
   open_peer(host_, kPeer, peer_);
-  auto dpr = MessageBuilder::request(host_.pool, command::disconnect_peer, 3, 4);
-  dpr.add(avp::origin_host, "peer.example")
-      .add(avp::origin_realm, "realm.peer.example")
-      .add(avp::disconnect_cause, DisconnectCause::rebooting);
-  host_.receive(kPeer, std::move(dpr).finish());
+  host_.receive(kPeer, dpr());
   EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::success);
   EXPECT_EQ(open_peers(), 0u);
   EXPECT_TRUE(host_.closes[kPeer].empty());
@@ -597,7 +821,7 @@ TEST_F(PeerSessionTest, SaysGoodbyeWhenTheNodeStopsAndClosesWithoutADpaInTheEnd)
   const Buffer dpr = host_.sent_one(kPeer);
   EXPECT_TRUE(parsed(dpr).is(command::disconnect_peer));
   EXPECT_EQ(parsed(dpr).get(avp::disconnect_cause), DisconnectCause::rebooting);
-  host_.receive(kPeer, ulr(host_.pool).finish());
+  host_.receive(kPeer, ulr(host_.pool, "peer.example").finish());
   EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::unable_to_deliver);
   EXPECT_TRUE(application_->requests.empty());
   host_.pass(6s);
@@ -612,7 +836,7 @@ TEST_F(PeerSessionTest, LetsWhatWaitsHaveItsAnswerBeforeItSaysGoodbye) {
   host_.give(kPeer, Stopping{});
   EXPECT_TRUE(host_.sent(kPeer).empty());
   // Nothing new is taken, from neither side.
-  host_.receive(kPeer, ulr(host_.pool).finish());
+  host_.receive(kPeer, ulr(host_.pool, "peer.example").finish());
   EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::unable_to_deliver);
   host_.submit(kPeer, request_parcel(host_.pool, 2), kApplication);
   EXPECT_TRUE(host_.sent(kPeer).empty());
@@ -655,31 +879,277 @@ TEST_F(PeerSessionTest, SaysNoGoodbyeOfItsOwnAfterThePeersWhileAnAnswerIsOwed) {
   open_peer(host_, kPeer, peer_);
   host_.receive(kPeer, ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
   host_.give(kPeer, Stopping{});
-  auto dpr = MessageBuilder::request(host_.pool, command::disconnect_peer, 3, 4);
-  dpr.add(avp::origin_host, "peer.example")
-      .add(avp::origin_realm, "realm.peer.example")
-      .add(avp::disconnect_cause, DisconnectCause::rebooting);
-  host_.receive(kPeer, std::move(dpr).finish());
-  EXPECT_FALSE(parsed(host_.sent_one(kPeer)).is_request());
-  host_.pass(4s);
+  host_.receive(kPeer, dpr());
   EXPECT_TRUE(host_.sent(kPeer).empty());
+  host_.pass(2499ms);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  host_.pass(2ms);
+  const Buffer dpa = host_.sent_one(kPeer);
+  EXPECT_TRUE(parsed(dpa).is(command::disconnect_peer));
+  EXPECT_FALSE(parsed(dpa).is_request());
+  host_.pass(2400ms);
   EXPECT_TRUE(host_.closes[kPeer].empty());
-  host_.pass(2s);
+  host_.pass(200ms);
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
+TEST_F(PeerSessionTest, AnswersWhatItOwesBeforeItAnswersADpr) {
+  open_peer(host_, kPeer, peer_, 4);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  EXPECT_EQ(open_peers(), 0u);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  host_.pass(4s);
+  answer_request();
+  for (const Message& message : host_.wire[kPeer]) {
+    EXPECT_EQ(message.stream, StreamId{0}) << "a DPA on another stream could overtake the answer";
+  }
+  const auto sent = host_.sent(kPeer);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_TRUE(parsed(sent[0]).is(command::update_location));
+  EXPECT_TRUE(parsed(sent[1]).is(command::disconnect_peer));
+  EXPECT_FALSE(parsed(sent[1]).is_request());
+  EXPECT_EQ(result_of(sent[1]), result::success);
+  EXPECT_EQ(parsed(sent[1]).header().hop_by_hop, 3u);
+  EXPECT_EQ(parsed(sent[1]).header().end_to_end, 4u);
+  EXPECT_FALSE(check_command(parsed(sent[1]), dictionary()));
+  host_.pass(4900ms);
+  EXPECT_TRUE(host_.closes[kPeer].empty()) << "the peer has its time to disconnect";
+  host_.pass(200ms);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
+TEST_F(PeerSessionTest, AnswersADprInTimeThoughAnAnswerIsOwed) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  host_.pass(4999ms);
+  EXPECT_TRUE(host_.sent(kPeer).empty());
+  host_.pass(2ms);
+  EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::disconnect_peer));
+  answer_request();  // the peer may still be there
+  EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::update_location));
+}
+
+TEST_F(PeerSessionTest, AnswersASecondDprAtOnceAndTheFirstBeforeIt) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr(DisconnectCause::rebooting, 3));
+  host_.receive(kPeer, dpr(DisconnectCause::rebooting, 8));
+  const auto sent = host_.sent(kPeer);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(parsed(sent[0]).header().hop_by_hop, 3u);
+  EXPECT_EQ(parsed(sent[1]).header().hop_by_hop, 8u);
+}
+
+// RFC 6733 §5.4.3.
+TEST_F(PeerSessionTest, StaysAwayFromAPeerThatIsBusyOrDoesNotWantToTalkToUs) {
+  struct Case {
+    DisconnectCause cause;
+    std::string name;
+    bool stays_away;
+  };
+  for (const Case& one :
+       {Case{DisconnectCause::rebooting, "REBOOTING", false},
+        Case{DisconnectCause::busy, "BUSY", true},
+        Case{DisconnectCause::do_not_want_to_talk_to_you, "DO_NOT_WANT_TO_TALK_TO_YOU", true},
+        Case{DisconnectCause{7}, "Disconnect-Cause 7", false}}) {
+    SCOPED_TRACE(one.name);
+    Host host(ours());
+    open_peer(host, kPeer, peer_);
+    host.receive(kPeer, dpr(one.cause));
+    EXPECT_EQ(result_of(host.sent_one(kPeer)), result::success);
+    ASSERT_EQ(host.count_facts<fact::PeerClosed>(), 1u);
+    const auto& closed = std::get<fact::PeerClosed>(host.facts.back());
+    EXPECT_EQ(closed.peer, "the peer");
+    EXPECT_EQ(closed.why, "the peer disconnects: " + one.name);
+    EXPECT_EQ(closed.hold_off, one.stays_away ? Duration{5min} : Duration{});
+    EXPECT_EQ(host.hold_offs,
+              one.stays_away ? std::vector{host.now + 5min} : std::vector<Instant>{});
+  }
+}
+
+TEST_F(PeerSessionTest, TellsWhyAPeerDisconnectsThatIsNotTrustedYet) {
+  fail_watchdog();
+  open_peer(host_, kOther, peer_);
+  ASSERT_NE(host_.sessions[kOther]->status().detail.find("REOPEN"), std::string::npos);
+  host_.receive(kOther, dpr(DisconnectCause::busy));
+  const auto& closed = std::get<fact::PeerClosed>(host_.facts.back());
+  EXPECT_EQ(closed.why, "the peer disconnects: BUSY");
+  EXPECT_EQ(host_.hold_offs.size(), 1u);
+}
+
+// --- A peer that has ended its half of the connection --------------------------------------------
+
+TEST_F(PeerSessionTest, ClosesAtOnceWhenAPeerThatIsOwedNothingHasEndedTheConnection) {
+  open_peer(host_, kPeer, peer_);
+  host_.give(kPeer, AssociationEnding{});
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+  EXPECT_EQ(host_.lingers[kPeer], 0u);
+  EXPECT_EQ(open_peers(), 0u);
+  host_.up(kOther, false);  // and so it does before the CER
+  host_.give(kOther, AssociationEnding{});
+  EXPECT_EQ(host_.closes[kOther], std::vector{CloseMode::graceful});
+}
+
+TEST_F(PeerSessionTest, APeerThatHasEndedTheConnectionGetsWhatItIsOwed) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.give(kPeer, AssociationEnding{});
+  EXPECT_EQ(host_.lingers[kPeer], 1u);
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  host_.pass(4s);
+  answer_request();
+  EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::update_location));
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+}
+
+TEST_F(PeerSessionTest, APeerThatHasEndedTheConnectionAfterItsDprGetsItsAnswersThenItsDpa) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  host_.give(kPeer, AssociationEnding{});
+  EXPECT_EQ(host_.lingers[kPeer], 1u);
+  answer_request();
+  const auto sent = host_.sent(kPeer);
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_TRUE(parsed(sent[0]).is(command::update_location));
+  EXPECT_TRUE(parsed(sent[1]).is(command::disconnect_peer));
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+}
+
+TEST_F(PeerSessionTest, DoesNotWaitForEverForAnAnswerToAPeerThatHasEndedTheConnection) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.give(kPeer, AssociationEnding{});
+  host_.pass(4900ms);
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  host_.pass(200ms);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
+TEST_F(PeerSessionTest, RequestsToAPeerThatHasEndedTheConnectionGoElsewhereAtOnce) {
+  open_peer(host_, kPeer, peer_);
+  DiameterConfig twin = node_config("other");
+  twin.origin_realm = peer_.origin_realm;
+  open_peer(host_, kOther, twin);
+  receive_request();
+  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.sent(kPeer);
+  host_.give(kPeer, AssociationEnding{});
+  EXPECT_FALSE(host_.sent_one(kOther).empty());
+  host_.submit(kPeer, request_parcel(host_.pool, 2), kApplication);
+  EXPECT_FALSE(host_.sent_one(kOther).empty());
+}
+
+// Its DPA cannot come any more.
+TEST_F(PeerSessionTest, SaysNoGoodbyeToAPeerThatHasEndedTheConnection) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.give(kPeer, Stopping{});
+  host_.give(kPeer, AssociationEnding{});
+  answer_request();
+  EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::update_location));
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+}
+
+// --- A peer that is here again -------------------------------------------------------------------
+
+TEST_F(PeerSessionTest, AnOpenConnectionStaysWhenItsPeerConnectsAgain) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.give(kPeer, Superseded{});
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  EXPECT_EQ(host_.lingers[kPeer], 0u);
+  EXPECT_EQ(open_peers(), 1u);
+}
+
+TEST_F(PeerSessionTest, AfterItsDpaAConnectionGivesWayToThePeersNextOne) {
+  open_peer(host_, kPeer, peer_);
+  host_.receive(kPeer, dpr());
+  host_.give(kPeer, Superseded{});
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+  host_.pass(201ms);  // the peer does not close its end
+  EXPECT_EQ(host_.closes[kPeer], (std::vector{CloseMode::graceful, CloseMode::abort}));
+}
+
+TEST_F(PeerSessionTest, AConnectionThatIsOwedAnAnswerAfterADprGivesWayAfterItsDpa) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  host_.give(kPeer, Superseded{});
+  EXPECT_EQ(host_.lingers[kPeer], 1u);
+  EXPECT_TRUE(host_.closes[kPeer].empty());
+  host_.pass(900ms);
+  answer_request();
+  EXPECT_EQ(host_.sent(kPeer).size(), 2u);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+}
+
+TEST_F(PeerSessionTest, AConnectionThatIsOwedAnAnswerAfterADprGivesWayWithinASecond) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.receive(kPeer, dpr());
+  host_.give(kPeer, Superseded{});
+  host_.pass(1001ms);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+}
+
+TEST_F(PeerSessionTest, ASuspectConnectionGivesWayAndThePeersNextOneMustProveItself) {
+  open_peer(host_, kPeer, peer_);
+  host_.pass(66s);
+  ASSERT_NE(host_.sessions[kPeer]->status().detail.find("SUSPECT"), std::string::npos);
+  host_.give(kPeer, Superseded{});
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
+  host_.down(kPeer);
+  open_peer(host_, kOther, peer_);
+  EXPECT_NE(host_.sessions[kOther]->status().detail.find("REOPEN"), std::string::npos);
+}
+
+// In whatever state the first connection is: it is known, and no election was held.
+TEST_F(PeerSessionTest, APeerThatIsConnectedAlreadyIsToldSoWith5012) {
+  const auto refusal = [&](const AssociationId id) {
+    host_.up(id, false);
+    host_.receive(id, cer_of(host_.pool, peer_));
+    const Buffer cea = host_.sent_one(id);
+    EXPECT_EQ(result_of(cea), result::unable_to_comply);
+    EXPECT_FALSE(parsed(cea).header().is_error());
+    EXPECT_EQ(parsed(cea).get(avp::error_message), "has an association already");
+    EXPECT_EQ(host_.closes[id], std::vector{CloseMode::graceful});
+  };
+  open_peer(host_, kPeer, peer_);
+  refusal(AssociationId{11});
+  host_.receive(kPeer, dpr());
+  refusal(AssociationId{12});  // Closing
+  host_.down(kPeer);
+  fail_watchdog();
+  open_peer(host_, kOther, peer_);
+  ASSERT_NE(host_.sessions[kOther]->status().detail.find("REOPEN"), std::string::npos);
+  host_.sent(kOther);
+  refusal(AssociationId{13});
+}
+
+TEST_F(PeerSessionTest, OnlyAnElectionThatWasHeldIsLostWith4003) {
+  DiameterConfig low = node_config("a");  // less than "peer.example": it loses
+  low.peers = ours().peers;
+  Host host(low);
+  host.up(kPeer, true, "the peer");
+  host.up(kOther, false);
+  host.receive(kOther, cer_of(host.pool, peer_));
+  EXPECT_EQ(result_of(host.sent_one(kOther)), result::election_lost);
 }
 
 // --- What should not arrive ----------------------------------------------------------------------
 
 TEST_F(PeerSessionTest, AnswersMalformedRequestsWithTheirCodeAndSaysSoOnce) {
   open_peer(host_, kPeer, peer_);
-  const std::string good(as_text(ulr(host_.pool).finish().bytes()));
+  const std::string good(as_text(ulr(host_.pool, "peer.example").finish().bytes()));
   const auto answer_for = [&](std::size_t at, char value) {
     std::string bytes = good;
     bytes[at] = value;
     host_.receive(kPeer, Buffer::copy_of(as_bytes(bytes)));
     return host_.sent_one(kPeer);
   };
-  EXPECT_EQ(result_of(answer_for(0, 2)), result::unsupported_version);
   EXPECT_EQ(result_of(answer_for(3, 4)), result::invalid_message_length);
   const Buffer bits = answer_for(Header::kFlagsAt, static_cast<char>(0xe0));
   EXPECT_EQ(result_of(bits), result::invalid_hdr_bits);
@@ -687,9 +1157,31 @@ TEST_F(PeerSessionTest, AnswersMalformedRequestsWithTheirCodeAndSaysSoOnce) {
   const Buffer length = answer_for(Header::kBytes + 7, 3);
   EXPECT_EQ(result_of(length), result::invalid_avp_length);
   EXPECT_TRUE(parsed(length).get(avp::failed_avp)->find(avp::session_id));
-  EXPECT_EQ(host_.counters.get(Counter::diameter_malformed), 4u);
-  EXPECT_EQ(host_.count_facts<fact::ProtocolViolation>(), 1u);
+  EXPECT_EQ(parsed(length).get(avp::error_message), "Session-Id (263) has an impossible length");
+  EXPECT_EQ(host_.counters.get(Counter::diameter_malformed), 3u);
+  EXPECT_EQ(host_.drops.size(), 3u);
   EXPECT_TRUE(host_.closes[kPeer].empty());
+}
+
+TEST_F(PeerSessionTest, AnswersAnotherVersionWith5011AndThenCloses) {
+  const auto version_2 = [](const Buffer& message) {
+    std::string bytes(as_text(message.bytes()));
+    bytes[0] = 2;
+    return Buffer::copy_of(as_bytes(bytes));
+  };
+  host_.up(kOther, false);
+  host_.receive(kOther, version_2(cer_of(host_.pool, peer_)));
+  const Buffer cea = host_.sent_one(kOther);
+  EXPECT_EQ(result_of(cea), result::unsupported_version);
+  EXPECT_FALSE(check_command(parsed(cea), dictionary())) << "a CEA keeps its grammar";
+  EXPECT_EQ(host_.closes[kOther], std::vector{CloseMode::graceful});
+
+  open_peer(host_, kPeer, peer_);
+  host_.receive(kPeer, version_2(ulr(host_.pool, "peer.example").finish()));
+  EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::unsupported_version);
+  EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
+  EXPECT_EQ(open_peers(), 0u);
+  EXPECT_TRUE(application_->requests.empty());
 }
 
 TEST_F(PeerSessionTest, ClosesOnBytesThatCannotBeAnswered) {
@@ -704,10 +1196,14 @@ TEST_F(PeerSessionTest, AnswersUnknownBaseCommandsWith3001) {
   Header header;
   header.flags = command_flag::kRequest;
   header.command = CommandCode{999};
-  host_.receive(kPeer, MessageBuilder(host_.pool, header).finish());
+  MessageBuilder request(host_.pool, header);
+  request.add(avp::origin_host, "peer.example").add(avp::origin_realm, "realm.peer.example");
+  host_.receive(kPeer, std::move(request).finish());
   const Buffer answer = host_.sent_one(kPeer);
   EXPECT_EQ(result_of(answer), result::command_unsupported);
   EXPECT_TRUE(parsed(answer).header().is_error());
+  EXPECT_EQ(parsed(answer).get(avp::error_message),
+            "command 999 of application 0 (Common-Messages) is not supported");
 }
 
 TEST_F(PeerSessionTest, RefusesAMessageLongerThanItsLimit) {

@@ -195,6 +195,18 @@ const std::vector<Stimulus>& stimuli() {
        [](Subject& s) {
          return s.give(AssociationDown{DownCause::lost, {}});
        }},
+      {"the peer has ended its half", PeerEvent::peer_ended,
+       [](Subject& s) { return s.give(AssociationEnding{}); }},
+      {"the peer is here again", PeerEvent::superseded,
+       [](Subject& s) { return s.give(Superseded{}); }},
+      {"the peer is here again while it is suspected", PeerEvent::superseded,
+       [](Subject& s) {
+         for (int tw = 0; tw < 2; ++tw) {  // a DWR, then none of its DWA
+           s.now = std::max(s.now, s.session->deadline().value_or(s.now));
+           s.give(Woken{});
+         }
+         return s.give(Superseded{});
+       }},
       {"a message comes back", PeerEvent::unsent,
        [](Subject& s) {
          Message message;
@@ -215,6 +227,10 @@ const std::vector<Stimulus>& stimuli() {
 // answer nothing else arrives (core/protocol.h).
 bool may_happen(PeerState state, PeerEvent event) {
   const bool connects = event == PeerEvent::i_connected || event == PeerEvent::r_connected;
+  // Only who is identified has a place to give up.
+  if (event == PeerEvent::superseded) {
+    return state == PeerState::r_open || state == PeerState::i_open || state == PeerState::closing;
+  }
   const bool answers = event == PeerEvent::identified || event == PeerEvent::refused;
   if (state == PeerState::wait_identity) return answers;
   return connects == (state == PeerState::closed) && !answers;

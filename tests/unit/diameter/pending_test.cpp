@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -19,7 +21,7 @@ RequestPtr request(std::uint64_t tag) {
 }
 
 TEST(PendingTable, GivesBackWhatWasGivenAnIdentifierOnce) {
-  PendingTable pending(100, 0xfffffffe);  // across the wrap
+  PendingTable pending({.entries_max = 100}, 0xfffffffe);  // across the wrap
   std::map<std::uint32_t, std::uint64_t> tags;
   for (std::uint64_t tag = 0; tag < 50; ++tag) {
     RequestPtr one = request(tag);
@@ -38,7 +40,7 @@ TEST(PendingTable, GivesBackWhatWasGivenAnIdentifierOnce) {
 }
 
 TEST(PendingTable, KnowsNoIdentifierThatItDidNotGive) {
-  PendingTable pending(100, 1000);
+  PendingTable pending({.entries_max = 100}, 1000);
   RequestPtr one = request(1);
   const auto id = pending.add(one, kStart);
   for (std::uint32_t other = 0; other < 5000; ++other) {
@@ -49,7 +51,7 @@ TEST(PendingTable, KnowsNoIdentifierThatItDidNotGive) {
 }
 
 TEST(PendingTable, RefusesWhenFullAndLeavesTheRequestWithTheCaller) {
-  PendingTable pending(3, 1);
+  PendingTable pending({.entries_max = 3}, 1);
   for (int i = 0; i < 3; ++i) {
     RequestPtr one = request(1);
     ASSERT_TRUE(pending.add(one, kStart));
@@ -63,7 +65,7 @@ TEST(PendingTable, RefusesWhenFullAndLeavesTheRequestWithTheCaller) {
 }
 
 TEST(PendingTable, ExpiresTheEarliestFirstAndNoneTooEarly) {
-  PendingTable pending(100, 1);
+  PendingTable pending({.entries_max = 100}, 1);
   for (const int at : {5, 1, 3, 2, 4}) {
     RequestPtr one = request(static_cast<std::uint64_t>(at));
     pending.add(one, kStart + at * 1s);
@@ -81,7 +83,7 @@ TEST(PendingTable, BehavesAsAMapWouldUnderRandomUse) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed);
-    PendingTable pending(300, static_cast<std::uint32_t>(random.next()));
+    PendingTable pending({.entries_max = 300}, static_cast<std::uint32_t>(random.next()));
     std::map<std::uint32_t, std::pair<Instant, std::uint64_t>> model;
     Instant now = kStart;
     for (std::uint64_t step = 0; step < 5000; ++step) {
@@ -120,6 +122,52 @@ TEST(PendingTable, BehavesAsAMapWouldUnderRandomUse) {
       ASSERT_EQ(pending.size(), model.size());
     }
   }
+}
+
+RequestPtr request_of(const std::string& peer, std::size_t bytes = 0) {
+  auto parcel = std::make_unique<RequestParcel>();
+  parcel->peer = std::make_shared<const std::string>(peer);
+  parcel->message = Buffer::copy_of(std::vector<std::byte>(bytes));
+  return parcel;
+}
+
+TEST(PendingTable, OnePeersRequestsTakeNoMoreThanTheyLeaveWhicheverConnectionTheyCameOn) {
+  PendingTable pending({.entries_max = 90}, 1);
+  const auto fill = [&](const std::string& peer) {
+    std::vector<std::uint32_t> ids;
+    for (RequestPtr one = request_of(peer); const auto id = pending.add(one, kStart);
+         one = request_of(peer)) {
+      ids.push_back(*id);
+    }
+    return ids;
+  };
+  const auto first = fill("mme01");
+  EXPECT_EQ(first.size(), 45u);
+  EXPECT_TRUE(fill("mme01").empty()) << "what it left waits still";
+  EXPECT_EQ(fill("mme02").size(), 23u);
+  EXPECT_EQ(fill("mme03").size(), 11u);
+  RequestPtr ours = request(1);
+  EXPECT_TRUE(pending.add(ours, kStart)) << "our own has no share";
+  for (const std::uint32_t id : first) EXPECT_NE(pending.take(id), nullptr);
+  EXPECT_FALSE(fill("mme01").empty());
+}
+
+TEST(PendingTable, BoundsBytesAsItBoundsRequests) {
+  PendingTable pending({.entries_max = 100, .bytes_max = 1000}, 1);
+  RequestPtr large = request_of("mme01", 5000);
+  const auto alone = pending.add(large, kStart);
+  ASSERT_TRUE(alone) << "a request of any size may wait alone";
+  RequestPtr other = request_of("mme02", 1);
+  EXPECT_FALSE(pending.add(other, kStart));
+  ASSERT_TRUE(pending.take(*alone));
+  for (int i = 0; i < 5; ++i) {
+    RequestPtr one = request_of("mme01", 100);
+    EXPECT_TRUE(pending.add(one, kStart));
+  }
+  RequestPtr sixth = request_of("mme01", 100);
+  EXPECT_FALSE(pending.add(sixth, kStart));
+  RequestPtr of_other = request_of("mme02", 100);
+  EXPECT_TRUE(pending.add(of_other, kStart));
 }
 
 }  // namespace

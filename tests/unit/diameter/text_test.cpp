@@ -131,5 +131,13 @@ TEST(Text, RefusesWhatIsNoIpAddress) {
   }
 }
 
+TEST(Text, FindsTheDomainThatAHostIsIn) {
+  EXPECT_TRUE(is_within("mme.a.example", "A.example"));
+  EXPECT_TRUE(is_within("a.example", "a.example"));
+  EXPECT_FALSE(is_within("mme.xa.example", "a.example"));
+  EXPECT_FALSE(is_within("example", "a.example"));
+  EXPECT_FALSE(is_within("mme.a.example", ""));
+}
+
 }  // namespace
 }  // namespace siglane::diameter

@@ -1,6 +1,7 @@
 #include "apps/hss/config.h"
 
 #include <filesystem>
+#include <fstream>
 
 #include <gtest/gtest.h>
 
@@ -20,6 +21,7 @@ TEST(HssConfigTest, TheExampleConfigLoads) {
   ASSERT_TRUE(node) << node.error().what;
   EXPECT_EQ(node->peers.size(), 41u);
   EXPECT_EQ(daemon.config().subscribers, kSource / "config/subscribers.json");
+  EXPECT_EQ(daemon.config().database.path, kSource / "config/hss.db");
 }
 
 TEST(HssConfigTest, TheExampleSubscribersLoadIntoAStore) {
@@ -28,7 +30,8 @@ TEST(HssConfigTest, TheExampleSubscribersLoadIntoAStore) {
   ASSERT_TRUE(store);
   const auto imported = import_file(kSource / "config/subscribers.json", **store);
   ASSERT_TRUE(imported) << imported.error().what;
-  EXPECT_EQ(*imported, 1001u);
+  EXPECT_EQ(imported->subscribers, 1001u);
+  EXPECT_EQ(text_of_failures("subscribers.json", *imported), "");
   EXPECT_EQ(*(*store)->subscriber_count(), 1001u);
 }
 
@@ -64,6 +67,103 @@ TEST(HssConfigTest, ReadsTheRealmsThatMayServe) {
   EXPECT_EQ(
       bad.error().what.find("hss.json:2: /hss/serving_realms/0/visited_plmns/0: \"1\" is not"), 0u)
       << bad.error().what;
+}
+
+TEST(HssConfigTest, RefusesAServingRealmThatIsNoRealmOrStandsThereTwice) {
+  const auto config = read(R"({"hss": {"serving_realms": [
+    {"origin_realm": "epc.example", "visited_plmns": ["00101"]},
+    {"origin_realm": "EPC.example", "visited_plmns": ["00102"]},
+    {"origin_realm": "epc_example", "visited_plmns": ["00103"]}]}})");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(
+      config.error().what,
+      "hss.json:3: /hss/serving_realms/1/origin_realm: \"EPC.example\" is not named once\n"
+      "hss.json:4: /hss/serving_realms/2/origin_realm: \"epc_example\" is not a fully qualified "
+      "domain name (labels of letters, digits and hyphens, with dots between)");
+}
+
+TEST(HssConfigTest, RefusesAServingRealmThatNoPeerCanSpeakFor) {
+  const auto errors = [](const std::string& peer, const std::string& more = "") {
+    const std::string file = ::testing::TempDir() + "siglane-serving-realms.json";
+    std::ofstream(file) << R"({"node": {"name": "n"}, "endpoints": [
+      {"name": "e", "module": "diameter", "transport": "tcp", "listen": true, "port": 3868}],
+      "diameter": {"origin_host": "hss.example", "origin_realm": "example", "peers": [
+        {"name": "p", "origin_host": "p.example")"
+                        << peer << R"(}]},
+      "hss": {"serving_realms": [{"origin_realm": "epc.example", "visited_plmns": ["00101"]}]})"
+                        << more << "}";
+    HssDaemon daemon;
+    const auto node = runtime::load_config(file, daemon);
+    std::filesystem::remove(file);
+    return node ? "" : node.error().what.substr(file.size());
+  };
+  const std::string nobody =
+      ":5: /hss/serving_realms/0/origin_realm: \"epc.example\" is not the \"realm\" or one of the "
+      "\"routed_realms\" of a peer";
+  EXPECT_EQ(errors(""), nobody);
+  EXPECT_EQ(errors(R"(, "routed_realms": ["other.example"])"), nobody);
+  EXPECT_EQ(errors(R"(, "realm": "EPC.example")"), "");
+  EXPECT_EQ(errors(R"(, "routed_realms": ["epc.example"])"), "");
+  EXPECT_EQ(errors(R"(, "routed_realms": ["*"])"), "");
+}
+
+TEST(HssConfigTest, RefusesServingRealmsWherePeersMaySayAnyRealm) {
+  const auto bad = read(R"({"admission": {"accept_unknown_peers": true}, "hss": {"serving_realms": [
+    {"origin_realm": "epc.example", "visited_plmns": ["00101"]}]}})");
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().what.find("hss.json:1: /hss/serving_realms: cannot hold while "), 0u)
+      << bad.error().what;
+}
+
+TEST(HssConfigTest, APathBeginsBesideTheConfigUnlessItIsAbsolute) {
+  const auto path = [](const std::string& file, const std::string& text) {
+    auto document = runtime::JsonDocument::parse(file, text);
+    runtime::ConfigReader reader(*document);
+    return read_hss_config(reader.root()).database.path;
+  };
+  EXPECT_EQ(path("/etc/siglane/hss.json", R"({"hss": {"database": "data/hss.db"}})"),
+            "/etc/siglane/data/hss.db");
+  EXPECT_EQ(path("/etc/siglane/hss.json", "{}"), "/etc/siglane/hss.db");
+  EXPECT_EQ(path("hss.json", R"({"hss": {"database": "/var/lib/hss.db"}})"), "/var/lib/hss.db");
+}
+
+TEST(HssConfigTest, FilesWithKeysThatEverybodyMayReadAreNamedWithWhatToDo) {
+  std::string name = ::testing::TempDir() + "siglane-hss-XXXXXX";
+  const std::filesystem::path directory = mkdtemp(name.data());
+  const auto write = [&](const char* file, const std::string& text) {
+    std::ofstream(directory / file) << text;
+    std::filesystem::permissions(directory / file, std::filesystem::perms(0644));
+  };
+  const auto subscribers = kSource / "config/subscribers.json";
+  std::filesystem::copy_file(subscribers, directory / "subscribers.json");
+  std::filesystem::permissions(directory / "subscribers.json", std::filesystem::perms(0640));
+  std::ifstream example(kSource / "config/hss.json");
+  write("hss.json", {std::istreambuf_iterator<char>(example), {}});
+  HssDaemon daemon;
+  ASSERT_TRUE(runtime::load_config(directory / "hss.json", daemon));
+  EXPECT_TRUE(daemon.warnings().empty()) << "the group's reading is somebody's choice";
+  write("hss.db", "");
+  EXPECT_EQ(daemon.warnings(), std::vector<std::string>{
+                                   "database " + (directory / "hss.db").string() +
+                                   " holds keys and has mode 0644, so that every user can read it: "
+                                   "chmod 600 " +
+                                   (directory / "hss.db").string()});
+  std::filesystem::permissions(directory / "subscribers.json", std::filesystem::perms(0602));
+  ASSERT_EQ(daemon.warnings().size(), 2u);
+  EXPECT_NE(daemon.warnings()[1].find("mode 0602, so that every user can change it"),
+            std::string::npos);
+  std::filesystem::remove_all(directory);
+}
+
+TEST(HssConfigTest, ReadsHowTheQueueIsShared) {
+  const auto config =
+      read(R"({"hss": {"store": {"queue_max": 100, "queue_bytes_max": 65536, "shares": 4}}})");
+  ASSERT_TRUE(config) << config.error().what;
+  const auto limits = config->store.limits();
+  EXPECT_EQ(limits.all.parcels_max, 100u);
+  EXPECT_EQ(limits.all.bytes_max, 65536u);
+  EXPECT_EQ(limits.of_one_peer.parcels_max, 25u);
+  EXPECT_EQ(limits.of_one_peer.bytes_max, 16384u);
 }
 
 TEST(HssConfigTest, RefusesWhatIsOutOfRangeOrUnknown) {

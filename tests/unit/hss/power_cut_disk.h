@@ -59,10 +59,19 @@ class PowerCutDisk {
   // As long as it is full, no write finds room.
   void fill_up(bool full) { full_ = full; }
 
+  // The last page of the file in which `text` stands cannot be read any more: a bad sector.
+  // Precondition: it stands there.
+  void make_unreadable(const std::string& path, const std::string& text) {
+    File& file = *files_.at(path);
+    const auto found =
+        std::find_end(file.current.begin(), file.current.end(), text.begin(), text.end());
+    file.unreadable = static_cast<std::size_t>(found - file.current.begin()) / kPage * kPage;
+  }
+
   std::uint64_t flushes() const { return flushes_; }
 
  private:
-  static constexpr std::size_t kSector = 512;
+  static constexpr std::size_t kSector = 512, kPage = 4096;
   using Content = std::vector<unsigned char>;
 
   struct Change {  // a write, or a truncation
@@ -73,6 +82,7 @@ class PowerCutDisk {
   struct File {
     Content current, durable;
     std::vector<Change> unflushed;
+    std::optional<std::size_t> unreadable;                // the page that begins there
     std::vector<std::unique_ptr<Content>> shared_memory;  // of the WAL index: lost with the power
   };
   struct Handle : sqlite3_file {
@@ -183,6 +193,10 @@ class PowerCutDisk {
   static int read(sqlite3_file* file, void* out, int size, sqlite3_int64 offset) {
     const Handle& h = handle(file);
     if (!h.disk->powered_) return SQLITE_IOERR_READ;
+    if (h.file->unreadable &&
+        static_cast<std::size_t>(offset) / kPage * kPage == h.file->unreadable) {
+      return SQLITE_IOERR_READ;
+    }
     const Content& content = h.file->current;
     const auto from = std::min(static_cast<std::size_t>(offset), content.size());
     const auto count = std::min(static_cast<std::size_t>(size), content.size() - from);

@@ -1,5 +1,6 @@
 #include "apps/hss/sqlite_store.h"
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -272,6 +273,7 @@ TEST_F(SqliteStoreTest, AFlushThatFailsFailsTheWholeGroupAndChangesNothing) {
   for (const ParcelPtr& parcel : group_) {
     const auto* failure = std::get_if<StoreFailure>(&result_of(parcel));
     ASSERT_NE(failure, nullptr);
+    EXPECT_FALSE(failure->of_this_subscriber);
     EXPECT_FALSE(failure->what.empty());
   }
   EXPECT_EQ(next_sqn(imsi_), next_batch(before, 1)->first) << "and the store goes on";
@@ -365,7 +367,7 @@ TEST_F(SqliteFileTest, ALockedDatabaseFailsTheGroupAndServesTheNext) {
   EXPECT_FALSE((*store)->run(group));
   const auto* failure = std::get_if<StoreFailure>(&result_of(group[0]));
   ASSERT_NE(failure, nullptr);
-  EXPECT_EQ(failure->what, "database is locked");
+  EXPECT_EQ(failure->what, config_.path + ": database is locked");
   ASSERT_TRUE(other->execute("COMMIT"));
   EXPECT_TRUE((*store)->run(group));
   EXPECT_TRUE(std::holds_alternative<VectorsMade>(result_of(group[0])));
@@ -379,43 +381,240 @@ TEST_F(SqliteFileTest, RefusesAFileThatIsNoDatabase) {
       << store.error().what;
 }
 
-TEST_F(SqliteFileTest, ADamagedPageFailsItsGroupAndNotTheNext) {
-  constexpr unsigned kSubscribers = 500;
-  std::vector<Subscriber> subscribers;
-  for (unsigned n = 0; n < kSubscribers; ++n) subscribers.push_back(test_subscriber(n));
-  {
+// Every column of one subscriber, damaged in turn: its requests fail and say whose they are, those
+// of the others in the same group are done.
+TEST_F(SqliteFileTest, ADamagedRowFailsItsOwnRequestsAndTheOthersOfTheGroupAreDurable) {
+  const std::array damages = {
+      "k = x'00'",
+      "opc = x'465b5ce8b199b49faa5f0a2ee238a6bc00'",
+      "amf = x''",
+      "sqn = -1",
+      "sqn = 1 << 48",
+      "msisdn = '49 151'",
+      "msisdn = '1234567890123456'",
+      "mme_host = ''",
+      "mme_host = 'a' || char(10), mme_realm = 'example'",
+      "mme_host = 'a', mme_realm = NULL",
+      "subscription = 77",
+  };
+  const std::vector<Subscriber> subscribers = {test_subscriber(1), test_subscriber(2),
+                                               test_subscriber(3)};
+  Usim usim(kTestK, kTestOpc);
+  for (const char* damage : damages) {
+    SCOPED_TRACE(damage);
+    config_.path = directory_ / (std::to_string(std::string_view(damage).size()) + "x.db");
+    std::filesystem::remove(config_.path);
     auto store = open_sqlite_store(config_);
     ASSERT_TRUE(store && (*store)->import(subscribers));
-  }
-  std::string content;
-  {
-    std::ifstream in(config_.path, std::ios::binary);
-    content.assign(std::istreambuf_iterator<char>(in), {});
-  }
-  // The leaf with the last subscribers.
-  const std::size_t page = content.rfind(std::string(subscribers.back().imsi.text())) / 4096 * 4096;
-  ASSERT_GT(page, 0u);
-  content.replace(page, 64, 64, '\xff');
-  std::ofstream(config_.path, std::ios::binary) << content;
+    ASSERT_TRUE(Database::open(config_.path, "", 1s)
+                    ->execute("PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF;"
+                              "UPDATE subscriber SET " +
+                              std::string(damage) + " WHERE imsi = '001010000000002'"));
+    std::vector<ParcelPtr> group;
+    group.push_back(store_request(imsi_number(1), GetVectors{kHome, 1, {}}));
+    group.push_back(store_request(imsi_number(2), UpdateLocation{kMme1, RatType::eutran, kHome}));
+    group.push_back(store_request(imsi_number(3), UpdateLocation{kMme1, RatType::eutran, kHome}));
+    ASSERT_TRUE((*store)->run(group));
+    const auto* failure = std::get_if<StoreFailure>(&result_of(group[1]));
+    ASSERT_NE(failure, nullptr);
+    EXPECT_TRUE(failure->of_this_subscriber);
+    EXPECT_NE(failure->what.find("subscriber 001010000000002 in " + config_.path + ": "),
+              std::string::npos)
+        << failure->what;
+    EXPECT_EQ(failure->what.find("465b"), std::string::npos) << "a key in an error";
 
+    store->reset();
+    store = open_sqlite_store(config_);
+    ASSERT_TRUE((*store)->run(group));
+    EXPECT_EQ(usim.sqn_of(std::get<VectorsMade>(result_of(group[0])).vectors[0]),
+              SequenceNumber::of(2, 2))
+        << "the first was durable";
+    EXPECT_TRUE(std::get<LocationUpdated>(result_of(group[2])).mme_has_data);
+  }
+}
+
+class DamagedPageTest : public SqliteFileTest {
+ protected:
+  static constexpr unsigned kSubscribers = 500;
+
+  // The leaf with the last subscribers is garbage.
+  void SetUp() override {
+    for (unsigned n = 0; n < kSubscribers; ++n) subscribers_.push_back(test_subscriber(n));
+    {
+      auto store = open_sqlite_store(config_);
+      ASSERT_TRUE(store && (*store)->import(subscribers_));
+    }
+    std::string content;
+    {
+      std::ifstream in(config_.path, std::ios::binary);
+      content.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    const std::size_t page =
+        content.rfind(std::string(subscribers_.back().imsi.text())) / 4096 * 4096;
+    ASSERT_GT(page, 0u);
+    content.replace(page, 64, 64, '\xff');
+    std::ofstream(config_.path, std::ios::binary) << content;
+  }
+
+  std::vector<Subscriber> subscribers_;
+};
+
+TEST_F(DamagedPageTest, FailsItsOwnRequestAndTheOthersOfTheGroupAreDone) {
   auto store = open_sqlite_store(config_);
   ASSERT_TRUE(store) << store.error().what;
   std::vector<ParcelPtr> group;
   for (unsigned n : {0u, kSubscribers - 1, 1u}) {
     group.push_back(store_request(imsi_number(n), GetVectors{kHome, 1, {}}));
   }
-  EXPECT_FALSE((*store)->run(group));
-  for (const ParcelPtr& parcel : group) {
-    const auto* failure = std::get_if<StoreFailure>(&result_of(parcel));
-    ASSERT_NE(failure, nullptr);
-    EXPECT_EQ(failure->what, "database disk image is malformed");
-  }
-  group.erase(group.begin() + 1);
   ASSERT_TRUE((*store)->run(group));
+  const auto* failure = std::get_if<StoreFailure>(&result_of(group[1]));
+  ASSERT_NE(failure, nullptr);
+  EXPECT_TRUE(failure->of_this_subscriber);
+  EXPECT_EQ(failure->what,
+            "subscriber 001010000000499 in " + config_.path + ": database disk image is malformed");
+  Usim usim(kTestK, kTestOpc);
+  for (const std::size_t i : {0u, 2u}) {
+    EXPECT_EQ(usim.sqn_of(std::get<VectorsMade>(result_of(group[i])).vectors[0]),
+              SequenceNumber::of(1, 1));
+  }
+}
+
+TEST_F(DamagedPageTest, IsLeftOutByAnImportThatSaysSo) {
+  auto store = open_sqlite_store(config_);
+  ASSERT_TRUE(store) << store.error().what;
+  for (Subscriber& subscriber : subscribers_) subscriber.msisdn = "4930";
+  const auto imported = (*store)->import(subscribers_);
+  ASSERT_TRUE(imported) << imported.error().what;
+  EXPECT_GT(imported->failed, 0u);
+  EXPECT_EQ(imported->subscribers + imported->failed, kSubscribers);
+  EXPECT_NE(imported->why.find("subscriber 00101"), std::string::npos) << imported->why;
+  EXPECT_NE(imported->why.find("malformed"), std::string::npos) << imported->why;
+  std::vector<ParcelPtr> group;
+  group.push_back(store_request(imsi_number(0), UpdateLocation{kMme1, RatType::eutran, kHome}));
+  ASSERT_TRUE((*store)->run(group));
+  EXPECT_EQ(std::get<LocationUpdated>(result_of(group[0])).msisdn, "4930");
+}
+
+// SQLite ends the whole transaction when a page cannot be read.
+TEST_F(SqliteStoreTest, ABadSectorFailsItsOwnRequestsAndTheOthersOfTheGroupAreDurable) {
+  constexpr unsigned kSubscribers = 200;
+  std::vector<Subscriber> subscribers;
+  for (unsigned n = 1; n <= kSubscribers; ++n) subscribers.push_back(test_subscriber(n));
+  ASSERT_TRUE(store_->import(subscribers));
+  reopen();  // so that all is in the file, and nothing in a cache
+  disk_.make_unreadable("hss.db", std::string(imsi_number(kSubscribers).text()));
+  for (const unsigned n : {1u, kSubscribers, 2u, kSubscribers, 1u}) {
+    group_.push_back(store_request(imsi_number(n), GetVectors{kHome, 1, {}}));
+  }
+  ASSERT_TRUE(store_->run(group_));
+  for (const std::size_t i : {1u, 3u}) {
+    const auto* failure = std::get_if<StoreFailure>(&result_of(group_[i]));
+    ASSERT_NE(failure, nullptr);
+    EXPECT_TRUE(failure->of_this_subscriber);
+    EXPECT_EQ(failure->what, "subscriber 001010000000200 in hss.db: disk I/O error");
+  }
+  const auto sqn = [&](std::size_t i) {
+    return usim_.sqn_of(std::get<VectorsMade>(result_of(group_[i])).vectors[0]);
+  };
+  EXPECT_EQ(sqn(0), SequenceNumber::of(1, 1)) << "spent once, though its group began anew";
+  EXPECT_EQ(sqn(2), SequenceNumber::of(1, 1));
+  EXPECT_EQ(sqn(4), SequenceNumber::of(2, 2));
+}
+
+TEST_F(SqliteStoreTest, ADiskThatGivesNothingIsTheStoresFailureAndNobodysDamage) {
+  std::vector<Subscriber> subscribers;
+  for (unsigned n = 1; n <= 200; ++n) subscribers.push_back(test_subscriber(n));
+  ASSERT_TRUE(store_->import(subscribers));
+  reopen();
+  disk_.make_unreadable("hss.db", std::string(imsi_number(200).text()));
+  for (int i = 0; i < 2; ++i) {
+    group_.push_back(store_request(imsi_number(200), GetVectors{kHome, 1, {}}));
+  }
+  const auto done = store_->run(group_);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().what, "hss.db: disk I/O error");
+  for (const ParcelPtr& parcel : group_) {
+    EXPECT_FALSE(std::get<StoreFailure>(result_of(parcel)).of_this_subscriber);
+  }
+}
+
+TEST_F(SqliteStoreTest, ASubscriptionThatCannotBeReadFailsOnlyWhoNeedsIt) {
+  std::vector<Subscriber> subscribers;
+  for (unsigned n = 1; n <= 100; ++n) {
+    Subscriber& subscriber = subscribers.emplace_back(test_subscriber(n));
+    Subscription subscription = test_subscription();
+    subscription.apns[0].apn = "apn" + std::to_string(n);
+    subscriber.subscription = std::make_shared<const Subscription>(subscription);
+  }
+  ASSERT_TRUE(store_->import(subscribers));
+  reopen();
+  disk_.make_unreadable("hss.db", "\"apn100\"");
+  for (unsigned n : {1u, 100u}) {
+    group_.push_back(store_request(imsi_number(n), UpdateLocation{kMme1, RatType::eutran, kHome}));
+    group_.push_back(store_request(imsi_number(n), GetVectors{kHome, 1, {}}));
+  }
+  ASSERT_TRUE(store_->run(group_));
+  EXPECT_TRUE(std::holds_alternative<LocationUpdated>(result_of(group_[0])));
+  EXPECT_TRUE(std::holds_alternative<VectorsMade>(result_of(group_[1])));
+  EXPECT_TRUE(std::get<StoreFailure>(result_of(group_[2])).of_this_subscriber);
+  EXPECT_TRUE(std::holds_alternative<VectorsMade>(result_of(group_[3])));
+}
+
+TEST_F(SqliteFileTest, WhileItsFileIsGoneOrAnotherEveryRequestFails) {
+  const Subscriber subscriber = test_subscriber(1);
+  auto store = open_sqlite_store(config_);
+  ASSERT_TRUE(store && (*store)->import({&subscriber, 1}));
+  EXPECT_TRUE((*store)->look());
+  std::vector<ParcelPtr> group;
+  group.push_back(store_request(subscriber.imsi, GetVectors{kHome, 1, {}}));
+  const auto expect_failure = [&](const std::string& file, std::string_view what) {
+    const auto done = (*store)->run(group);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().what.find(file + " " + std::string(what)), 0u) << done.error().what;
+    const auto* failure = std::get_if<StoreFailure>(&result_of(group[0]));
+    ASSERT_NE(failure, nullptr);
+    EXPECT_FALSE(failure->of_this_subscriber);
+    const auto looked = (*store)->look();
+    ASSERT_FALSE(looked) << "also when nobody asks";
+    EXPECT_EQ(looked.error().what, done.error().what);
+  };
+  const std::string aside = config_.path + ".aside";
+  for (const std::string& file : {config_.path, config_.path + "-wal"}) {
+    SCOPED_TRACE(file);
+    std::filesystem::rename(file, aside);
+    expect_failure(file, "is gone, while the database is open");
+    std::filesystem::copy_file(aside, file);
+    expect_failure(file, "was replaced while the database was open");
+    std::filesystem::rename(aside, file);
+    EXPECT_TRUE((*store)->look());
+    ASSERT_TRUE((*store)->run(group)) << "it is back";
+  }
   Usim usim(kTestK, kTestOpc);
   EXPECT_EQ(usim.sqn_of(std::get<VectorsMade>(result_of(group[0])).vectors[0]),
-            SequenceNumber::of(1, 1))
-      << "no SQN was spent";
+            SequenceNumber::of(2, 2));
+}
+
+TEST_F(SqliteFileTest, TheLogShrinksAgainWhenAReaderThatKeptItLongIsGone) {
+  constexpr std::uintmax_t kLogBytes = 8 * 4096;
+  const std::string log = config_.path + "-wal";
+  config_.checkpoint_pages = 8;
+  const Subscriber subscriber = test_subscriber(1);
+  auto store = open_sqlite_store(config_);
+  ASSERT_TRUE(store && (*store)->import({&subscriber, 1}));
+  std::vector<ParcelPtr> group;
+  group.push_back(store_request(subscriber.imsi, GetVectors{kHome, 1, {}}));
+  {
+    auto reader = Database::open(config_.path, "", 1s);
+    ASSERT_TRUE(reader && reader->execute("BEGIN; SELECT count(*) FROM subscriber"));
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE((*store)->run(group));
+    EXPECT_GT(std::filesystem::file_size(log), 16 * kLogBytes);
+    const auto looked = (*store)->look();
+    ASSERT_FALSE(looked);
+    EXPECT_EQ(looked.error().what.find(log + " has grown to "), 0u) << looked.error().what;
+  }
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE((*store)->run(group));  // the first writes all back
+  EXPECT_LE(std::filesystem::file_size(log), kLogBytes);
+  EXPECT_TRUE((*store)->look());
 }
 
 TEST_F(SqliteFileTest, NamesAFileThatCannotBeOpened) {

@@ -73,13 +73,13 @@ TEST_F(SubscriberFileTest, ARangeGivesEachSubscriberItsOwnImsiMsisdnAndKey) {
   EXPECT_FALSE(subscribers) << "999 + 1 has no three digits";
 
   const auto good = read(R"({"subscribers": [{
-    "imsi_first": "001010000000098", "count": 5, "msisdn_first": "0998",
+    "imsi_first": "001010000000098", "count": 5, "msisdn_first": "1998",
     "k_master": "000102030405060708090a0b0c0d0e0f",
     "opc": "cd63cb71954a9f4e48a5994e37a02baf"}]})");
   ASSERT_TRUE(good) << good.error().what;
   ASSERT_EQ(good->size(), 5u);
   EXPECT_EQ(good->back().imsi.text(), "001010000000102");
-  EXPECT_EQ(good->back().msisdn, "1002");
+  EXPECT_EQ(good->back().msisdn, "2002");
   std::set<std::string> keys;
   for (const Subscriber& subscriber : *good) keys.insert(hex(subscriber.k));
   EXPECT_EQ(keys.size(), 5u);
@@ -97,6 +97,89 @@ TEST_F(SubscriberFileTest, SaysWhereAndWhatIsWrong) {
   EXPECT_NE(what.find("file:2: /subscribers/0/k: "), std::string::npos) << what;
   EXPECT_NE(what.find("file:3: /subscribers/1/opc"), std::string::npos) << what;
   EXPECT_NE(what.find("opcc"), std::string::npos) << what;
+}
+
+TEST_F(SubscriberFileTest, TakesAnMsisdnInItsInternationalFormOnly) {
+  const auto complaint_of = [&](const std::string& msisdn) {
+    return complaint(R"({"subscribers": [{"imsi": "001010000000001", "msisdn": ")" + msisdn +
+                     R"(", "k": "465b5ce8b199b49faa5f0a2ee238a6bc",
+                        "opc": "cd63cb71954a9f4e48a5994e37a02baf"}]})");
+  };
+  EXPECT_EQ(complaint_of("491510000000001"), "");
+  for (const std::string bad :
+       {"", "+4915112345", "004915112345", "015112345", "4915100000000012", "49 151"}) {
+    EXPECT_EQ(complaint_of(bad),
+              "file:1: /subscribers/0/msisdn: \"" + bad +
+                  "\" is not an MSISDN: 1 to 15 digits, country code first, without a prefix like "
+                  "+ or 00");
+  }
+}
+
+TEST_F(SubscriberFileTest, ARangeOfImsisStaysInItsNetwork) {
+  const auto complaint_of = [&](const std::string& first) {
+    return complaint(R"({"subscribers": [{"imsi_first": ")" + first + R"(", "count": 2,
+      "k_master": "465b5ce8b199b49faa5f0a2ee238a6bc",
+      "opc": "cd63cb71954a9f4e48a5994e37a02baf"}]})");
+  };
+  EXPECT_EQ(complaint_of("001019999999998"), "");
+  EXPECT_EQ(
+      complaint_of("001019999999999"),
+      "file:1: /subscribers/0/imsi_first: the range leaves the network that its first IMSI is "
+      "of");
+}
+
+// What is wrong with a subscription to these APNs, without the place.
+class ApnTest : public SubscriberFileTest {
+ protected:
+  std::string objection(const std::vector<std::string>& names) {
+    std::string apns;
+    for (const std::string& name : names) {
+      apns += (apns.empty() ? "" : ",") + (R"({"apn": ")" + name) +
+              R"(", "ambr": {"uplink_bits_per_second": 1, "downlink_bits_per_second": 1}})";
+    }
+    const std::string what = complaint(R"({"subscribers": [{"imsi": "001010000000001",
+      "k": "465b5ce8b199b49faa5f0a2ee238a6bc", "opc": "cd63cb71954a9f4e48a5994e37a02baf",
+      "subscription": {"ambr": {"uplink_bits_per_second": 1, "downlink_bits_per_second": 1},
+        "apns": [)" + apns + "]}}]}");
+    const auto at = what.find("/apns/");
+    return at == what.npos ? what : what.substr(at);
+  }
+};
+
+TEST_F(ApnTest, IsANetworkIdentifierOrTheWildcard) {
+  for (const std::string& good :
+       std::vector<std::string>{"internet", "IMS", "3", "a-b.example.org", "mms.lac", "1x",
+                                "gprs.example", std::string(62, 'a')}) {
+    EXPECT_EQ(objection({good}), "") << good;
+  }
+  const std::string no_apn = "\" is not an APN Network Identifier: ";
+  for (const std::string bad :
+       {"a..b", ".a", "a.", "-a", "a-", "a_b", "a b", "internet.*", "m\xc3\xbc"}) {
+    EXPECT_NE(objection({bad}).find("is not an APN Network Identifier: labels of letters, digits "
+                                    "and hyphens"),
+              std::string::npos)
+        << bad;
+  }
+  EXPECT_EQ(objection({std::string(63, 'a')}), "/apns/0/apn: \"" + std::string(63, 'a') + no_apn +
+                                                   "its labels take at most 63 octets");
+  for (const std::string bad : {"rac1", "LAC.example", "sgsn", "rncinternet"}) {
+    EXPECT_EQ(objection({bad}),
+              "/apns/0/apn: \"" + bad + no_apn + "it may not begin with rac, lac, sgsn or rnc");
+  }
+  for (const std::string bad : {"gprs", "internet.mnc001.mcc001.GPRS"}) {
+    EXPECT_EQ(objection({bad}), "/apns/0/apn: \"" + bad + no_apn + "it may not end in gprs");
+  }
+}
+
+TEST_F(ApnTest, TheDefaultIsNotTheWildcard) {
+  EXPECT_EQ(objection({"internet", "*"}), "");
+  EXPECT_EQ(objection({"*", "internet"}),
+            "/apns/0/apn: \"*\" is not a name: the first APN is the default");
+}
+
+TEST_F(ApnTest, StandsInASubscriptionOnce) {
+  EXPECT_EQ(objection({"internet", "ims", "Internet"}),
+            "/apns/2/apn: \"Internet\" is not named once");
 }
 
 TEST_F(SubscriberFileTest, ShowsNoKeyInAComplaint) {

@@ -181,7 +181,41 @@ TEST(LoadConfig, RefusesWhatWouldBeOfNoUse) {
       HasSubstr("/load/groups/1/origin_host: \"hss01.epc.mnc001.mcc001.3gppnetwork.org\" is "
                 "not another host than the target's"));
   EXPECT_THAT(error_of_s6a("\"seed\": 1", "\"destination_realm\": \"a b\""),
-              HasSubstr("/load/destination_realm: \"a b\" is not a name"));
+              HasSubstr("/load/destination_realm: \"a b\" is not a fully qualified domain name"));
+  EXPECT_THAT(error_of_s6a("\"seed\": 1", "\"destination_host\": \"hss_1\""),
+              HasSubstr("/load/destination_host: \"hss_1\" is not a fully qualified domain name"));
+}
+
+TEST(LoadConfig, ChecksIdentitiesAsTheTargetCompares) {
+  EXPECT_THAT(error_of_s6a("\"mme41", "\"MME07"),
+              testing::AnyOf(HasSubstr("/load/groups: has \"MME07"),
+                             HasSubstr("/load/groups: has \"mme07")));
+  EXPECT_THAT(
+      error_of_s6a("\"mme41", "\"HSS01"),
+      HasSubstr("/load/groups/1/origin_host: \"HSS01.epc.mnc001.mcc001.3gppnetwork.org\" is "
+                "not another host than the target's"));
+  EXPECT_THAT(
+      error_of_s6a("\"mme%02u.", "\"mme_%02u."),
+      HasSubstr("/load/groups/0/origin_host: \"mme_%02u.epc.mnc001.mcc001.3gppnetwork.org\" "
+                "is not a fully qualified domain name"));
+}
+
+TEST(LoadConfig, LooksAtTheCertificatesThatItWillNeed) {
+  EXPECT_THAT(error_of_s6a(R"("transport": "sctp",)",
+                           R"("transport": "sctp", "tls": {"certificate": "/no/such.crt",
+                              "key": "/no/such.key", "ca": "/no/such.ca"},)"),
+              HasSubstr(": endpoint \"mme\": certificate file /no/such.crt: No such file"));
+}
+
+TEST(LoadConfig, ARangeOfImsisStaysInItsNetwork) {
+  EXPECT_THAT(error_of_s6a("\"001010000000001\"", "\"001019999999000\""), "no error");
+  EXPECT_THAT(
+      error_of_s6a("\"001010000000001\"", "\"001019999999001\""),
+      HasSubstr("/load/imsi_first: \"001019999999001\" is not an IMSI (6 to 15 digits) with "
+                "999 more of its network behind it"));
+  EXPECT_THAT(error_of_s6a("\"imsi_first\": \"001010000000001\",\n    \"imsi_count\": 1000",
+                           "\"imsi_first\": \"00101\", \"imsi_count\": 1"),
+              HasSubstr("/load/imsi_first: \"00101\" is not an IMSI"));
 }
 
 TEST(LoadConfig, ChecksTheTransportOfTheCommandLine) {

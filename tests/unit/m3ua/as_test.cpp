@@ -14,6 +14,7 @@
 namespace siglane::m3ua {
 namespace {
 
+using testing::Each;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using Event = AspEventParcel::Event;
@@ -25,10 +26,9 @@ class AsHarness {
   explicit AsHarness(TrafficMode mode, std::size_t asps = 3, std::size_t active_min = 1)
       : gateway_(config(mode, asps, active_min)), as_(gateway_, 0) {}
 
-  void event(Event event, std::uint64_t asp, std::optional<std::uint32_t> mode = {}) {
+  void event(Event event, std::uint64_t asp) {
     auto parcel =
         std::make_unique<AspEventParcel>(event, asp_name(asp), static_cast<std::uint32_t>(asp));
-    parcel->traffic_mode = mode;
     step(Submitted{AssociationId{asp}, std::move(parcel)});
   }
   void data(std::uint8_t sls, std::string_view text) {
@@ -56,6 +56,8 @@ class AsHarness {
   }
   void forget() {
     orders.clear();
+    answered.clear();
+    reroutes = 0;
     delivered.clear();
     reports.clear();
   }
@@ -81,6 +83,8 @@ class AsHarness {
 
   // "2:AS-PENDING of 1", "1:activated", ...
   std::vector<std::string> orders;
+  std::vector<AssociationId> answered;
+  unsigned reroutes = 0;               // asked for
   std::vector<std::string> delivered;  // "1:text", "1:text#correlation id"
   std::vector<MessageType> reports;
 
@@ -105,6 +109,7 @@ class AsHarness {
         reports.push_back(static_cast<NetworkStatusParcel&>(*accept->parcel).type);
       } else if (std::holds_alternative<Reroute>(action)) {
         reroute_asked_ = true;
+        ++reroutes;
       }
     }
     if (reroute_at_once_ && std::exchange(reroute_asked_, false)) step(Rerouting{});
@@ -118,15 +123,15 @@ class AsHarness {
       return;
     }
     const auto& order = static_cast<AsOrderParcel&>(parcel);
+    if (order.is_answer()) answered.push_back(to);
     switch (order.order) {
+      case Order::noted:
+        break;
       case Order::activated:
         orders.push_back(who + "activated");
         break;
       case Order::deactivated:
         orders.push_back(who + (order.unasked ? "overridden" : "deactivated"));
-        break;
-      case Order::refused:
-        orders.push_back(who + "refused " + std::string(name_of(order.error)));
         break;
       case Order::notify:
         orders.push_back(who + name_of_status(order.status));
@@ -273,15 +278,72 @@ TEST(ApplicationServer, ThatComesBackWithFewerThanItNeedsAsksTheOthers) {
                                      "1:insufficient", "2:insufficient"));
 }
 
-TEST(ApplicationServer, AnotherTrafficModeIsRefused) {
+// An ASP's session says nothing more to an AS until it has that answer.
+TEST(ApplicationServer, AnswersWhateverAnAspSaysOnceButALossToNobody) {
+  for (const Event said : {Event::up, Event::activate, Event::deactivate, Event::down}) {
+    for (const AsState state : {AsState::down, AsState::inactive, AsState::active}) {
+      SCOPED_TRACE(std::to_string(static_cast<int>(said)) + " in " + std::string(name_of(state)));
+      AsHarness as(TrafficMode::override_mode);
+      bring_to(as, state, true);
+      as.forget();
+      for (int again = 1; again <= 2; ++again) {
+        as.event(said, 1);
+        EXPECT_EQ(as.answered.size(), static_cast<std::size_t>(again));
+      }
+      EXPECT_THAT(as.answered, Each(AssociationId{1}));
+    }
+  }
+  AsHarness as(TrafficMode::loadshare);
+  bring_to(as, AsState::active, false);
+  as.forget();
+  as.event(Event::lost, 1);
+  EXPECT_THAT(as.answered, IsEmpty());
+}
+
+TEST(ApplicationServer, AsksForARerouteOnlyWhereDataGoesAnotherWayAfterwards) {
+  AsHarness as(TrafficMode::loadshare, 3, 2);
+  const auto reroutes = [&](Event event, std::uint64_t asp) {
+    as.forget();
+    as.event(event, asp);
+    return as.reroutes;
+  };
+  EXPECT_EQ(reroutes(Event::up, 1), 0u);
+  EXPECT_EQ(reroutes(Event::up, 2), 0u);
+  EXPECT_EQ(reroutes(Event::activate, 1), 0u) << "it needs two";
+  EXPECT_EQ(reroutes(Event::deactivate, 1), 0u);
+  EXPECT_EQ(reroutes(Event::activate, 1), 0u);
+  EXPECT_EQ(as.state(), AsState::inactive);
+  EXPECT_EQ(reroutes(Event::activate, 2), 1u);
+  EXPECT_EQ(as.state(), AsState::active);
+  EXPECT_EQ(reroutes(Event::activate, 2), 0u) << "it is";
+  EXPECT_EQ(reroutes(Event::up, 3), 0u);
+  EXPECT_EQ(reroutes(Event::deactivate, 3), 0u);
+  EXPECT_EQ(reroutes(Event::activate, 3), 1u);
+  EXPECT_THAT(as.view().active, ElementsAre(AssociationId{1}, AssociationId{2}, AssociationId{3}));
+  EXPECT_EQ(reroutes(Event::up, 3), 1u) << "it was active before it came up anew";
+  EXPECT_THAT(as.view().active, ElementsAre(AssociationId{1}, AssociationId{2}));
+  EXPECT_EQ(reroutes(Event::lost, 3), 0u);
+  EXPECT_EQ(reroutes(Event::down, 2), 1u);
+  EXPECT_EQ(reroutes(Event::lost, 1), 1u);
+  EXPECT_EQ(as.state(), AsState::pending);
+  EXPECT_EQ(reroutes(Event::up, 1), 0u);
+  EXPECT_EQ(reroutes(Event::down, 1), 0u);
+  EXPECT_EQ(reroutes(Event::up, 1), 0u);
+  EXPECT_EQ(reroutes(Event::activate, 1), 1u) << "one is enough to come back";
+}
+
+// What changes no path keeps its turn behind what does.
+TEST(ApplicationServer, LetsNothingOvertakeAnEventThatWaitsForAReroute) {
   AsHarness as(TrafficMode::loadshare);
   as.event(Event::up, 1);
+  as.answer_reroutes_later();
+  as.event(Event::activate, 1);
   as.forget();
-  as.event(Event::activate, 1, 1);
-  EXPECT_THAT(as.orders, ElementsAre("1:refused Unsupported Traffic Mode Type"));
-  EXPECT_EQ(as.state(), AsState::inactive);
-  as.event(Event::activate, 1, 2);
-  EXPECT_EQ(as.state(), AsState::active);
+  as.event(Event::up, 2);
+  EXPECT_THAT(as.answered, IsEmpty());
+  as.answer_reroute();
+  EXPECT_THAT(as.orders, ElementsAre("1:activated", "1:AS-ACTIVE", "2:AS-ACTIVE"));
+  EXPECT_THAT(as.answered, ElementsAre(AssociationId{1}, AssociationId{2}));
 }
 
 TEST(ApplicationServer, HoldsDataWhilePendingAndDrainsItInOrderBeforeWhatComesLater) {
@@ -402,6 +464,20 @@ TEST(ApplicationServer, HoldsDataAndEventsUntilItMayReroute) {
   as.answer_reroute();
   EXPECT_THAT(as.delivered, ElementsAre("1:new"));
   EXPECT_EQ(as.state(), AsState::active);
+}
+
+// It would come back, behind what is held.
+TEST(ApplicationServer, SendsNothingToAnAspThatIsGoneBeforeTheRerouteIsOver) {
+  AsHarness as(TrafficMode::override_mode);
+  bring_to(as, AsState::pending, true);
+  as.data(1, "held");
+  as.answer_reroutes_later();
+  as.event(Event::activate, 2);
+  as.event(Event::lost, 2);
+  as.answer_reroute();
+  EXPECT_EQ(as.state(), AsState::pending);
+  EXPECT_THAT(as.delivered, IsEmpty());
+  EXPECT_EQ(as.held(), 1u);
 }
 
 TEST(ApplicationServer, PutsWhatComesBackBeforeWhatItHolds) {

@@ -288,6 +288,16 @@ TEST_F(AspSessionTest, ASingleStreamIsRefusedUnlessAllowed) {
   EXPECT_EQ(heard.front().stream, StreamId{0});
 }
 
+TEST_F(AspSessionTest, ATransportWithoutStreamsNeedsNoPermission) {
+  SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1}));
+  RawPeer peer(world, 1, 0);  // as TCP and TLS report themselves
+  EXPECT_FALSE(has_error(peer.aspup(1), ErrorCode::refused_management_blocking));
+  peer.say(MessageType::aspac);
+  const auto heard = peer.data(101, kToAs1, "x", StreamId{0});
+  ASSERT_THAT(types(heard), ElementsAre(MessageType::data));
+  EXPECT_EQ(heard.front().stream, StreamId{0});
+}
+
 TEST_F(AspSessionTest, AWrongContextOrAppearanceInDataIsNamedInTheError) {
   M3uaConfig config = gateway_config(TrafficMode::loadshare, {1});
   config.application_servers[0].network_appearance = 8;
@@ -303,7 +313,7 @@ TEST_F(AspSessionTest, AWrongContextOrAppearanceInDataIsNamedInTheError) {
   EXPECT_THAT(types(peer.data(101, kToAs1, "x")), ElementsAre(MessageType::data));
 }
 
-TEST_F(AspSessionTest, MalformedMessagesAreAnsweredCountedAndSaidOnce) {
+TEST_F(AspSessionTest, MalformedMessagesAreAnsweredCountedAndToldOnceAMinute) {
   SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1}));
   RawPeer peer(world, 1);
   peer.aspup(1);
@@ -313,7 +323,15 @@ TEST_F(AspSessionTest, MalformedMessagesAreAnsweredCountedAndSaidOnce) {
   }
   EXPECT_EQ(gateway.count(Counter::m3ua_malformed), 5u);
   EXPECT_EQ(gateway.count(Counter::m3ua_errors_sent), 5u);
-  EXPECT_EQ(gateway.node.facts.count<fact::ProtocolViolation>(), 1u);
+  ASSERT_EQ(gateway.node.facts.count<fact::MessagesDropped>(), 1u);
+  const auto* told = gateway.node.facts.last<fact::MessagesDropped>();
+  EXPECT_EQ(told->peer, "asp1");
+  EXPECT_EQ(told->reason, "m3ua.invalid_version");
+  EXPECT_THAT(told->example, testing::HasSubstr("10 octets: 02 20 6e"));
+  EXPECT_THAT(told->example, testing::HasSubstr("Invalid Version at offset 0"));
+  world.run_for(61s);
+  EXPECT_EQ(gateway.node.facts.count<fact::MessagesDropped>(), 2u);
+  EXPECT_EQ(gateway.node.facts.last<fact::MessagesDropped>()->count, 4u);
   EXPECT_FALSE(peer.down());
 }
 
@@ -497,6 +515,13 @@ class LostAssociationTest : public testing::Test {
     if (active) receive(id, build(MessageType::aspac));
   }
   std::uint64_t discarded() const { return counters_.get(Counter::m3ua_data_discarded); }
+  std::uint64_t dropped(std::string_view reason) const {
+    std::uint64_t count = 0;
+    shard_.drops().visit([&](std::string_view why, const std::string&, const Drops::Row& row) {
+      if (why == reason) count += row.count;
+    });
+    return count;
+  }
 
   // Takes everything, and keeps the texts of DATA.
   class Wire final : public Transport {
@@ -575,6 +600,7 @@ TEST_F(LostAssociationTest, WhatMayHaveArrivedIsNotSentASecondTime) {
   receive(second_, build(MessageType::aspac));
   EXPECT_THAT(wire_.ends[second_].texts, ElementsAre("never"));
   EXPECT_EQ(discarded(), 1u);
+  EXPECT_EQ(dropped("m3ua.unacknowledged"), 1u);
 }
 
 TEST_F(LostAssociationTest, WhatIsRefusedWhileTheAssociationLivesIsLost) {
@@ -591,6 +617,15 @@ TEST_F(LostAssociationTest, WhatIsRefusedWhileTheAssociationLivesIsLost) {
   down();
   receive(second_, build(MessageType::aspac));
   EXPECT_THAT(wire_.ends[second_].texts, ElementsAre("kept"));
+  EXPECT_EQ(dropped("m3ua.send_refused"), 2u);
+}
+
+TEST_F(LostAssociationTest, KeepsABoundedPartOfWhatNeverLeft) {
+  bring_up(first_, 1, true);
+  bring_up(second_, 2, false);
+  for (int i = 0; i < 4096 + 10; ++i) unsent(std::to_string(i));
+  EXPECT_EQ(discarded(), 10u);
+  EXPECT_EQ(dropped("m3ua.unsent_full"), 10u);
 }
 
 }  // namespace

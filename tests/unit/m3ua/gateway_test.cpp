@@ -285,9 +285,9 @@ class ScriptedGateway {
     (void)node.shard.open(endpoint_at(kGatewayAddress, kM3uaPort, true), module);
   }
   std::size_t heard(MessageType type) const { return count_of(module.heard, type); }
-  void say(sim::SimWorld& world, MessageBuilder builder) {
+  void say(sim::SimWorld& world, MessageBuilder builder, StreamId stream = StreamId{0}) {
     auto parcel = std::make_unique<RawParcel>();
-    parcel->message = {StreamId{0}, PayloadProtocol::m3ua, false, {}, std::move(builder).finish()};
+    parcel->message = {stream, PayloadProtocol::m3ua, false, {}, std::move(builder).finish()};
     node.shard.submit(AssociationId::none, module.association, std::move(parcel), world.now());
   }
   RawModule module;
@@ -360,6 +360,44 @@ TEST_F(GatewayTest, ADupuNamesOnePointCodeAndNoRange) {
   EXPECT_THAT(a.log.network, ElementsAre(std::pair(MessageType::dupu, 7u)));
 }
 
+TEST_F(GatewayTest, NoPointCodeOfMoreThan24BitsIsTakenFromAGatewayOrFromAUser) {
+  ScriptedGateway gateway(world);
+  gateway.node.peers = PeerTable({peer_at("", asp_address(1))});
+  Asp a(world, 1, client_config(1, {101}));
+  ASSERT_TRUE(wait_until([&] { return gateway.heard(MessageType::aspup) == 1; }));
+  gateway.say(world, MessageBuilder(gateway.node.buffers, MessageType::aspup_ack));
+  gateway.say(world, MessageBuilder(gateway.node.buffers, MessageType::aspac_ack));
+  ASSERT_TRUE(wait_until([&] { return a.active(); }));
+  for (const MtpLabel& wide : {label(1, 0x0100'0002, 3), label(0x0100'0001, 2, 3)}) {
+    MessageBuilder data(gateway.node.buffers, MessageType::data);
+    data.protocol_data(wide, as_bytes("x"));
+    gateway.say(world, std::move(data), StreamId{1});
+    a.send(wide, "x");
+  }
+  world.run_for(5ms);
+  EXPECT_EQ(gateway.heard(MessageType::err), 2u);
+  EXPECT_TRUE(has_error(gateway.module.heard, ErrorCode::invalid_parameter_value));
+  EXPECT_EQ(gateway.heard(MessageType::data), 0u);
+  EXPECT_THAT(a.log.data, IsEmpty());
+  EXPECT_THAT(a.log.returned, ElementsAre(Why::refused, Why::refused));
+}
+
+TEST_F(GatewayTest, WhatComesToAnAspWithoutANetworkIsOfItsOwn) {
+  ScriptedGateway gateway(world);
+  gateway.node.peers = PeerTable({peer_at("", asp_address(1))});
+  AspClientsConfig config = client_config(1, {101});
+  config.asps[0].network_appearance = 7;
+  Asp a(world, 1, config);
+  ASSERT_TRUE(wait_until([&] { return gateway.heard(MessageType::aspup) == 1; }));
+  for (const Network said : {Network(), Network(8)}) {
+    MessageBuilder duna(gateway.node.buffers, MessageType::duna);
+    duna.u32_if(Tag::network_appearance, said).u32(Tag::affected_point_code, 2);
+    gateway.say(world, std::move(duna));
+  }
+  ASSERT_TRUE(wait_until([&] { return a.log.networks.size() == 2; }));
+  EXPECT_THAT(a.log.networks, ElementsAre(Network(7), Network(8)));
+}
+
 TEST_F(GatewayTest, UserDataThatNoParameterCanHoldComesBack) {
   SimGateway gateway(world, gateway_config(TrafficMode::loadshare, {1}));
   Asp a(world, 1, client_config(1, {101}));
@@ -381,7 +419,10 @@ TEST(M3uaModule, WhatABroadcastCannotDeliverIsDiscardedAndNotSentToTheOthersAgai
     auto data = std::make_unique<DataParcel>(label(1, 1001, 3), Buffer::copy_of(as_bytes("x")));
     module.undelivered(ShardId{0}, AssociationId{1}, std::move(data), Why::not_open, {}, out);
     const bool broadcast = mode == TrafficMode::broadcast;
-    EXPECT_EQ(out.actions().size(), broadcast ? 0u : 1u);
+    ASSERT_EQ(out.actions().size(), 1u);
+    const auto* drop = std::get_if<Drop>(&out.actions().front());
+    EXPECT_EQ(drop != nullptr, broadcast);
+    EXPECT_TRUE(drop == nullptr || drop->reason.name == "m3ua.broadcast_copy");
     EXPECT_EQ(counters.get(Counter::m3ua_data_discarded), broadcast ? 1u : 0u);
   }
 }

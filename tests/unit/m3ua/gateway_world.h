@@ -115,6 +115,7 @@ struct UserLog {
   std::vector<Received> data;
   std::vector<Why> returned;
   std::vector<std::pair<MessageType, std::uint32_t>> network;  // with the first point code
+  std::vector<Network> networks;                               // of those point codes
   std::vector<std::uint32_t> congestion;                       // levels, as SCONs said them
 
   std::vector<std::string> texts() const {
@@ -145,6 +146,7 @@ class TestUser final : public Session {
     } else if (parcel.kind() == ParcelKind::network_status) {
       auto& status = static_cast<NetworkStatusParcel&>(parcel);
       log_.network.emplace_back(status.type, status.affected.front().point_code);
+      log_.networks.push_back(status.network_appearance);
       if (status.congestion_level) log_.congestion.push_back(*status.congestion_level);
     } else if (parcel.kind() == ParcelKind::data) {
       auto& data = static_cast<DataParcel&>(parcel);
@@ -208,7 +210,7 @@ struct RawParcel final : Parcel {
 };
 struct Heard {
   MessageType type{};
-  std::optional<std::uint32_t> error, status, asp_identifier, mode, correlation_id;
+  std::optional<std::uint32_t> error, status, asp_identifier, mode, correlation_id, appearance;
   std::vector<std::uint32_t> contexts, affected;
   std::string data;
   std::string parameters;  // all of them, as they came
@@ -247,6 +249,7 @@ class RawSession final : public Session {
       heard.status = view->u32(Tag::status);
       heard.asp_identifier = view->u32(Tag::asp_identifier);
       heard.mode = view->u32(Tag::traffic_mode_type);
+      heard.appearance = view->u32(Tag::network_appearance);
       heard.correlation_id = view->u32(Tag::correlation_id);
       for (const std::uint32_t v : view->list(Tag::routing_context)) heard.contexts.push_back(v);
       for (const std::uint32_t v : view->list(Tag::affected_point_code)) {

@@ -34,15 +34,16 @@ TEST(RoutingRules, ARangeFindsExactlyTheDestinationsThatItCovers) {
     config.routes.push_back({dpc, {}, {}, {}, "plain"});
   }
   const RoutingRules rules(config);
+  const auto all = rules.destinations_in({}, {kPointCodeBitsMax, 0});
+  EXPECT_GT(all.size(), 50u);
   for (unsigned mask = 0; mask < 256; ++mask) {
     for (std::uint32_t pc : {0u, 1u, 300u, 2047u, 0x7f'ffffu, 0x80'0001u, 0xff'ffffu}) {
       const AffectedPointCode range{static_cast<std::uint8_t>(mask), pc};
       std::vector<std::uint32_t> covered;
-      for (const std::uint32_t dpc : rules.destinations()) {
+      for (const std::uint32_t dpc : all) {
         if (range.covers(dpc)) covered.push_back(dpc);
       }
-      const auto found = rules.destinations_in(range);
-      EXPECT_EQ(std::vector(found.begin(), found.end()), covered) << mask << ", " << pc;
+      EXPECT_EQ(rules.destinations_in({}, range), covered) << mask << ", " << pc;
     }
   }
 }
@@ -63,9 +64,31 @@ TEST(RoutingRules, TheRouteThatSaysMostWins) {
   EXPECT_EQ(rules.find({}, {5, 101, 3, 0, 0, 0}), 1u);
   EXPECT_EQ(rules.find({}, {6, 101, 3, 0, 0, 0}), std::nullopt);
   EXPECT_EQ(rules.find({}, {1, 102, 3, 0, 0, 0}), std::nullopt);
-  EXPECT_EQ(rules.destinations(), (std::vector<std::uint32_t>{100, 101}));
   EXPECT_EQ(rules.destinations_of(1), (std::vector<std::uint32_t>{100, 101}));
-  EXPECT_EQ(rules.serving(100).size(), 3u);
+}
+
+TEST(RoutingRules, ADestinationBelongsToTheNetworkOfItsRoutes) {
+  M3uaConfig config = three_servers();
+  config.routes = {{100, {}, {}, {}, "plain"},  {100, {}, {3}, {}, "sccp"},
+                   {100, 8, {}, {}, "foreign"}, {200, 8, {3}, {}, "foreign"},
+                   {200, {}, {}, {}, "plain"},  {300, 9, {}, {}, "sccp"}};
+  const RoutingRules rules(config);
+  using Servers = std::vector<std::size_t>;
+  EXPECT_EQ(rules.serving({}, 100), (Servers{1, 0}));
+  EXPECT_EQ(rules.serving(9, 100), (Servers{1, 0}));
+  EXPECT_EQ(rules.serving(8, 100), Servers{2});       // of network 8 nothing else gets any
+  EXPECT_EQ(rules.serving(8, 200), (Servers{2, 0}));  // but for other SIs
+  EXPECT_EQ(rules.serving({}, 200), Servers{0});
+  EXPECT_EQ(rules.serving({}, 300), Servers{});
+  EXPECT_EQ(rules.serving(9, 300), Servers{1});
+  const AffectedPointCode all{kPointCodeBitsMax, 0};
+  using Codes = std::vector<std::uint32_t>;
+  EXPECT_EQ(rules.destinations_in({}, all), (Codes{100, 200}));
+  EXPECT_EQ(rules.destinations_in(8, all), (Codes{100, 200}));
+  EXPECT_EQ(rules.destinations_in(9, all), (Codes{100, 200, 300}));
+  EXPECT_EQ(rules.destinations_in(9, {8, 300}), Codes{300});
+  EXPECT_GE(rules.destinations_max(9), 3u);
+  EXPECT_GE(rules.destinations_max({}), 2u);
 }
 
 TEST(M3uaConfig, MistakesAreNamed) {
@@ -89,6 +112,35 @@ TEST(M3uaConfig, MistakesAreNamed) {
             }),
             "route to 1: there is no application server \"nobody\"");
   EXPECT_EQ(mistake([](auto& c) { c.asps.push_back({"a", {}}); }), "ASP \"a\" twice");
+  EXPECT_EQ(mistake([](auto& c) {
+              c.networks = {{8, 14}, {8, 24}};
+            }),
+            "network appearance 8 twice");
+  EXPECT_EQ(mistake([](auto& c) {
+              c.networks = {{{}, 15}};
+            }),
+            "the default network: point_code_bits must be 14, 16 or 24");
+  EXPECT_EQ(mistake([](auto& c) {
+              c.routes = {{0x100'0000, {}, {}, {}, "plain"}};
+            }),
+            "route to 16777216: more than 24 bits");
+  const auto itu = [](auto& c) { c.networks = {{8, 14}, {{}, 14}}; };
+  EXPECT_EQ(mistake([&](auto& c) {
+              itu(c);
+              c.routes = {{16384, 8, {}, {}, "plain"}};
+            }),
+            "route to 16384: more than 14 bits");
+  EXPECT_EQ(mistake([&](auto& c) {
+              itu(c);
+              c.routes = {{16383, {}, {}, {16384}, "plain"}};
+            }),
+            "route to 16383: originating point code 16384 has more than 14 bits");
+  EXPECT_EQ(mistake([&](auto& c) {  // it may be of the wider one
+              itu(c);
+              c.application_servers[2].network_appearance = 9;
+              c.routes = {{16384, {}, {}, {}, "plain"}};
+            }),
+            "none");
 }
 
 TEST(LoadshareTable, SharesAreFairOverAllAndOverSixteenValues) {

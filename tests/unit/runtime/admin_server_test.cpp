@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -72,7 +73,8 @@ class AdminServerTest : public testing::Test {
 
   Result<void> serve(AdminServerLimits limits = {}) {
     auto server = AdminServer::create(
-        loop_->raw(), path_, limits, [](const admin::Request& asked, AdminServer::Reply reply) {
+        loop_->raw(), path_, limits, [this](const admin::Request& asked, AdminServer::Reply reply) {
+          if (!answers_) return held_.push_back(std::move(reply));
           admin::Response response;
           response.set_node("n");
           if (asked.has_stats()) response.mutable_stats()->set_version(std::string(200'000, 'v'));
@@ -113,6 +115,8 @@ class AdminServerTest : public testing::Test {
 
   std::string directory_, path_;
   std::unique_ptr<transport::Loop> loop_;
+  bool answers_ = true;  // else replies are held
+  std::vector<AdminServer::Reply> held_;
   std::unique_ptr<AdminServer> server_;
 };
 
@@ -181,21 +185,36 @@ TEST_F(AdminServerTest, RefusesALargeRequestBeforeItIsThere) {
   EXPECT_TRUE(closed(client));
 }
 
-TEST_F(AdminServerTest, TurnsAwayMoreClientsThanItMayHaveUntilOneLeaves) {
+TEST_F(AdminServerTest, LetsAClientInForTheOneThatHasBeenIdleLongest) {
   ASSERT_TRUE(serve({.clients_max = 2}));
-  std::optional<RawClient> first(path_);
+  RawClient first(path_);
+  ASSERT_TRUE(turn_until([&] { return server_->clients() == 1; }));
   RawClient second(path_);
   ASSERT_TRUE(turn_until([&] { return server_->clients() == 2; }));
+  first.send_bytes(admin_frame(request(1)));
+  ASSERT_TRUE(answer(first));
   RawClient third(path_);
-  const auto response = answer(third);
+  third.send_bytes(admin_frame(request(2)));
+  EXPECT_TRUE(answer(third));
+  EXPECT_TRUE(closed(second));
+  EXPECT_EQ(server_->clients(), 2u);
+  first.send_bytes(admin_frame(request(3)));
+  EXPECT_TRUE(answer(first));
+}
+
+TEST_F(AdminServerTest, TurnsAClientAwayIfAllOthersWaitForTheirAnswers) {
+  ASSERT_TRUE(serve({.clients_max = 1}));
+  answers_ = false;
+  RawClient waiting(path_);
+  waiting.send_bytes(admin_frame(request(1)));
+  ASSERT_TRUE(turn_until([&] { return held_.size() == 1; }));
+  RawClient second(path_);
+  const auto response = answer(second);
   ASSERT_TRUE(response);
   EXPECT_EQ(response->error().code(), admin::Error::TOO_MANY_CLIENTS);
-  EXPECT_TRUE(closed(third));
-  first.reset();
-  ASSERT_TRUE(turn_until([&] { return server_->clients() == 1; }));
-  RawClient fourth(path_);
-  fourth.send_bytes(admin_frame(request(1)));
-  EXPECT_TRUE(answer(fourth));
+  EXPECT_TRUE(closed(second));
+  held_.front()(admin::Response());
+  EXPECT_TRUE(answer(waiting));
 }
 
 TEST_F(AdminServerTest, MayEndWhileClientsAreInTheMiddleOfSomething) {

@@ -174,9 +174,9 @@ TEST(ConfigReader, MissesRequiredKeysAtTheLineOfTheirObject) {
                         r.object("peer").required_number<int>("port");
                         r.object("absent").required_choice<int>("mode", {{"on", 1}});
                       }),
-            "c.json:1: /absent/mode: is missing, not \"on\"\n"
-            "c.json:2: /peer/name: is missing, not a string\n"
-            "c.json:2: /peer/port: is missing, not a whole number");
+            "c.json:1: /absent/mode: missing; expected \"on\"\n"
+            "c.json:2: /peer/name: missing; expected a string\n"
+            "c.json:2: /peer/port: missing; expected a whole number");
 }
 
 TEST(ConfigReader, RefusesUnknownKeysAndSuggestsTheNearestKnownOne) {

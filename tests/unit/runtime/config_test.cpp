@@ -29,10 +29,14 @@ Read read(std::string_view text) {
   return read;
 }
 
-// One endpoint in place of `ENDPOINT`, peers in place of `PEERS`.
+constexpr std::string_view kListening =
+    R"({"name": "l", "module": "echo", "transport": "tcp", "listen": true, "port": 0})";
+
+// An endpoint "e" over TCP with this in it, beside one that peers can connect to, and these peers.
 std::string with(std::string_view endpoint, std::string_view peers = "") {
   return R"({"node": {"name": "n"}, "endpoints": [{"name": "e", "module": "echo", "transport": "tcp")" +
-         std::string(endpoint) + "}],\n\"peers\": [" + std::string(peers) + "]}";
+         std::string(endpoint) + "}, " + std::string(kListening) + "],\n\"peers\": [" +
+         std::string(peers) + "]}";
 }
 
 TEST(Config, ReadsEverySharedKey) {
@@ -63,7 +67,7 @@ TEST(Config, ReadsEverySharedKey) {
                 "age_min_ms": 4, "peeled_max": 5},
     "admission": {"accept_unknown_peers": true, "identification_timeout_ms": 300,
                   "unidentified_associations_max": 4},
-    "peers": [{"name": "p", "remote_addresses": ["10.0.0.1"], "port": 8, "remote_udp_port": 9900,
+    "peers": [{"name": "p", "remote_addresses": ["127.0.0.9"], "port": 8, "remote_udp_port": 9900,
                "placement": "always", "connect": {"endpoint": "main"}}]
   })");
   EXPECT_EQ(got.errors, "");
@@ -130,7 +134,7 @@ TEST(Config, ReadsEverySharedKey) {
   const NodePeer& peer = *node.peer("p");
   EXPECT_EQ(peer.module, "echo");
   EXPECT_EQ(peer.connect_from, "main");
-  EXPECT_THAT(peer.peer.addresses, ElementsAre("10.0.0.1"));
+  EXPECT_THAT(peer.peer.addresses, ElementsAre("127.0.0.9"));
   EXPECT_EQ(peer.peer.port, 8);
   EXPECT_EQ(peer.peer.remote_udp_port, 9900);
   EXPECT_EQ(peer.peer.placement, Placement::always_peeled);
@@ -148,8 +152,28 @@ TEST(Config, DefaultsAreThoseOfTheStructs) {
 
 TEST(Config, NeedsANameAndAnEndpoint) {
   EXPECT_EQ(read("{}").errors,
-            "c.json:1: /node/name: is missing, not a string\n"
-            "c.json:1: /endpoints: is missing, not an array of 1 to 4096 elements");
+            "c.json:1: /node/name: missing; expected a string\n"
+            "c.json:1: /endpoints: missing; expected an array of 1 to 4096 elements");
+}
+
+TEST(Config, ThePathOfTheAdminSocketBeginsBesideTheConfig) {
+  const auto socket = [](const std::string& file, const std::string& path) {
+    auto document = JsonDocument::parse(file, R"({"node": {"name": "n"}, "admin": {"socket": ")" +
+                                                  path + R"("}, "endpoints": []})");
+    ConfigReader reader(*document);
+    return read_node_config(reader.root(), {"echo"}).admin.socket;
+  };
+  EXPECT_EQ(socket("/etc/siglane/c.json", "admin.sock"), "/etc/siglane/admin.sock");
+  EXPECT_EQ(socket("/etc/siglane/c.json", "/run/admin.sock"), "/run/admin.sock");
+  EXPECT_EQ(socket("c.json", "admin.sock"), "admin.sock");
+  EXPECT_EQ(socket("/etc/siglane/c.json", ""), "");
+
+  const std::string name(100, 's');
+  EXPECT_EQ(read(R"({"node": {"name": "n"}, "admin": {"socket": "/directory/)" + name +
+                 R"("}, "endpoints": [{"name": "e", "module": "echo"}]})")
+                .errors,
+            "c.json:1: /admin/socket: is \"/directory/" + name +
+                "\", of 111 bytes; expected a path of at most 107");
 }
 
 TEST(Config, RefusesAddressesThatAreNone) {
@@ -163,7 +187,7 @@ TEST(Config, RefusesPortsOutOfRange) {
   EXPECT_EQ(read(with(R"(, "port": 65536)")).errors,
             "c.json:1: /endpoints/0/port: 65536 is not a whole number from 0 to 65535");
   EXPECT_EQ(read(with(R"(, "listen": true)")).errors,
-            "c.json:1: /endpoints/0/port: is missing, not a whole number");
+            "c.json:1: /endpoints/0/port: missing; expected a whole number");
   EXPECT_EQ(read(with("", R"({"name": "p", "port": 0})")).errors,
             "c.json:2: /peers/0/port: 0 is not a whole number from 1 to 65535");
 }
@@ -195,6 +219,7 @@ TEST(Config, RefusesModulesAndTransportsThatThisNodeDoesNotHave) {
 TEST(Config, ReadsWhatTlsNeedsAndWhoThePeerMustBe) {
   const Read got = read(R"({"node": {"name": "n"}, "endpoints": [{
     "name": "e", "module": "echo", "transport": "tls", "tcp": {"handshake_timeout_ms": 700},
+    "listen": true, "port": 5658,
     "tls": {"certificate": "e.crt", "key": "/etc/siglane/e.key", "ca": "ca/all.crt",
             "minimum_version": "1.3", "ciphers": "ECDHE+AESGCM",
             "require_peer_certificate": false}}],
@@ -224,7 +249,7 @@ TEST(Config, RefusesTlsThatIsMissingOrOfNoUse) {
                      {"name": "e", "module": "echo", "transport": "tcp",
                       "tls": {"certificate": "c", "key": "k"}}]})")
                 .errors,
-            "c.json:3: /endpoints/0/tls/ca: is missing, not a string\n"
+            "c.json:3: /endpoints/0/tls/ca: missing; expected a string\n"
             "c.json:3: /endpoints/0/tls: is of no use: \"transport\" is \"tcp\", not \"tls\" or "
             "SCTP");
 }
@@ -332,7 +357,7 @@ TEST(Config, ChecksWhatAPeerThatWeConnectToNeeds) {
   EXPECT_EQ(read(with("", R"({"name": "p", "connect": {"endpoint": "x"}})")).errors,
             "c.json:2: /peers/0/connect/endpoint: \"x\" is not the name of an endpoint");
   EXPECT_EQ(read(with("", R"({"name": "p", "connect": {}})")).errors,
-            "c.json:2: /peers/0/connect/endpoint: is missing, not a string");
+            "c.json:2: /peers/0/connect/endpoint: missing; expected a string");
   EXPECT_EQ(read(with("", R"({"name": "p", "connect": {"endpoint": "e"}})")).errors,
             "c.json:2: /peers/0/remote_addresses: is missing: \"connect\" needs to know where to");
 }
@@ -356,7 +381,7 @@ TEST(Config, WantsUdpEncapsulationOnBothSidesOrOnNone) {
 // One SCTP endpoint with this `sctp`, on line 2, and these peers, from line 3 on.
 std::string with_sctp(std::string_view sctp, std::string_view peers) {
   return "{\"node\": {\"name\": \"n\"}, \"endpoints\": [{\"name\": \"e\", \"module\": \"echo\",\n"
-         "\"sctp\": {" +
+         "\"listen\": true, \"port\": 7, \"sctp\": {" +
          std::string(sctp) + "}}], \"peers\": [\n" + std::string(peers) + "]}";
 }
 

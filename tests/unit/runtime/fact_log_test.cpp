@@ -85,7 +85,7 @@ TEST_F(FactLogTest, KeepsWhatAPeerSaysFromForgingALine) {
               fact::PeerRefused{"evil\ninfo peer_opened\x1b[2J", "a=b \xff"}, Instant(1s));
   EXPECT_EQ(logged(),
             "warning peer_refused who=\"evil\\ninfo peer_opened\\u001b[2J\" "
-            "why=\"a=b \\ufffd\"\n");
+            "why=\"a=b \\xff\"\n");
 }
 
 TEST_F(FactLogTest, LogsSoManyOfAKindInASecondAndThenCountsThem) {

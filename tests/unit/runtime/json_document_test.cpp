@@ -1,5 +1,7 @@
 #include "apps/runtime/json_document.h"
 
+#include <string>
+
 #include <gtest/gtest.h>
 
 namespace siglane::runtime {
@@ -91,6 +93,83 @@ TEST(JsonDocument, QuotesNothingOfAFileThatMayHoldKeys) {
     EXPECT_EQ(error.find("c0ff"), std::string::npos) << error;
   }
   EXPECT_EQ(error_of("[46e5555]"), "c.json:1: not JSON: number overflow");
+}
+
+// The one number of a text, however its type is written.
+std::string number(std::string_view text) {
+  auto document = JsonDocument::parse("c.json", text);
+  if (!document) return document.error().what;
+  const auto& value = document->root.value;
+  if (const auto* u = std::get_if<std::uint64_t>(&value)) return std::to_string(*u);
+  if (const auto* i = std::get_if<std::int64_t>(&value)) return std::to_string(*i);
+  return std::holds_alternative<double>(value) ? "a fraction" : "no number";
+}
+
+TEST(JsonDocument, ANumberWithoutAFractionIsAnIntegerHoweverItIsWritten) {
+  EXPECT_EQ(number("1e+06"), "1000000");
+  EXPECT_EQ(number("1.0"), "1");
+  EXPECT_EQ(number("-2.50e1"), "-25");
+  EXPECT_EQ(number("120e-1"), "12");
+  EXPECT_EQ(number("0.0"), "0");
+  EXPECT_EQ(number("-0.0"), "0");
+  EXPECT_EQ(number("0e99999999999999999999"), "0");
+  EXPECT_EQ(number("1.5"), "a fraction");
+  EXPECT_EQ(number("1e-1"), "a fraction");
+  EXPECT_EQ(number("1e-99999999999999999999"), "a fraction");
+}
+
+TEST(JsonDocument, AnIntegerInExponentFormIsExactToTheEndsOfItsRange) {
+  EXPECT_EQ(number("1844674407370955161.5e1"), "18446744073709551615");
+  EXPECT_EQ(number("9007199254740993.0"), "9007199254740993") << "no double is this number";
+  EXPECT_EQ(number("-9.223372036854775808e18"), "-9223372036854775808");
+  EXPECT_EQ(number("1844674407370955161.6e1"), "a fraction") << "2^64: as far as a field goes";
+  EXPECT_EQ(number("-9.223372036854775809e18"), "a fraction");
+  EXPECT_EQ(number("1e300"), "a fraction");
+}
+
+TEST(JsonDocument, AllowsCommentsAndStillKnowsEveryLine) {
+  auto document = JsonDocument::parse("c.json", R"(// a config
+{ // with comments
+  "a": 1, // one
+  /* of
+     several lines */ "b": /* here */ 2 // two
+  ,
+  "c": [ // an array
+    3 /* last */
+  ] /* "d": 4 */
+} // the end)");
+  ASSERT_TRUE(document) << document.error().what;
+  EXPECT_EQ(document->root.line, 2);
+  EXPECT_EQ(member(document->root, "a").line, 3);
+  EXPECT_EQ(member(document->root, "b").line, 5);
+  EXPECT_EQ(member(document->root, "c").line, 7);
+  EXPECT_EQ(std::get<JsonValue::Array>(member(document->root, "c").value).at(0).line, 8);
+  EXPECT_EQ(std::get<JsonValue::Object>(document->root.value).size(), 3u);
+  EXPECT_EQ(error_of("{\"a\": \"// no comment /* either */\"}"), "");
+}
+
+TEST(JsonDocument, SaysWhereACommentIsNone) {
+  EXPECT_EQ(error_of("{\n/* no end"),
+            "c.json:2: not JSON: syntax error while parsing object key - invalid comment; missing "
+            "closing '*/'");
+  EXPECT_EQ(error_of("{\n# not so").find("c.json:2: not JSON: "), 0u);
+  EXPECT_EQ(error_of("{\n/ 1").find("c.json:2: not JSON: "), 0u);
+}
+
+TEST(JsonDocument, RefusesWhatStandsBehindTheEnd) {
+  using std::string_view_literals::operator""sv;
+  const std::string nul = ": not JSON: a NUL byte; expected text to the end of the file";
+  EXPECT_EQ(error_of("{}\n{}").find("c.json:2: not JSON: "), 0u);
+  EXPECT_EQ(error_of("{}\n\0"sv), "c.json:2" + nul);
+  EXPECT_EQ(error_of("{}\0garbage"sv), "c.json:1" + nul);
+  EXPECT_EQ(error_of("{}\n\n// \0"sv), "c.json:3" + nul);
+  EXPECT_EQ(error_of("{\"a\": \"\0\"}"sv), "c.json:1" + nul);
+  EXPECT_EQ(error_of("{}\n// said\n"), "");
+}
+
+TEST(JsonDocument, ShowsNoControlCharacterOfAKey) {
+  EXPECT_EQ(error_of(R"({"\u001b[2J": 1, "\u001b[2J": 2})"),
+            R"(c.json:1: "/\u001b[2J": the key "\u001b[2J" stands here a second time)");
 }
 
 TEST(JsonDocument, RefusesNumbersThatNoFieldCouldHold) {

@@ -13,7 +13,10 @@ namespace {
 
 struct Note final : Parcel {
   explicit Note(int n) : number(n) {}
+  bool wanted() const override { return is_wanted; }
+
   int number;
+  std::atomic<bool> is_wanted = true;
   bool done = false;
   bool failed = false;
 };
@@ -24,12 +27,16 @@ struct Script {
   std::atomic<bool> gated = false;
   std::atomic<bool> fails = false;
   std::vector<std::vector<int>> groups;
+  std::atomic<bool> shaky = false;
 };
 
 class ScriptedStore final : public Store {
  public:
   explicit ScriptedStore(Script& script) : script_(script) {}
-  bool run(std::span<const ParcelPtr> group) override {
+  Result<void> look() override {
+    return script_.shaky ? Result<void>(failure("the disk hums")) : Result<void>();
+  }
+  Result<void> run(std::span<const ParcelPtr> group) override {
     if (script_.gated) {
       script_.entered.release();
       script_.may_go.acquire();
@@ -40,7 +47,7 @@ class ScriptedStore final : public Store {
       numbers.push_back(note.number);
       (script_.fails ? note.failed : note.done) = true;
     }
-    return !script_.fails;
+    return script_.fails ? Result<void>(failure("the disk is full")) : Result<void>();
   }
 
  private:
@@ -56,7 +63,10 @@ class StoreThreadTest : public ::testing::Test {
 
   std::unique_ptr<StoreThread> start(StoreThreadConfig config = {}) {
     return std::make_unique<StoreThread>(config, std::make_unique<ScriptedStore>(script_),
-                                         directory_);
+                                         directory_, [this](const fact::Notice& notice) {
+                                           told_.push_back(notice);
+                                           telling_.release();
+                                         });
   }
   static bool ask(StoreThread& thread, int number) {
     ParcelPtr parcel = std::make_unique<Note>(number);
@@ -80,6 +90,8 @@ class StoreThreadTest : public ::testing::Test {
   Mailbox mailbox_;
   Directory directory_;
   std::vector<Letter> letters_;
+  std::vector<fact::Notice> told_;  // by the store's thread: read after stop() or telling_
+  std::counting_semaphore<1024> telling_{0};
 };
 
 TEST_F(StoreThreadTest, CompletesEveryRequestInOrderThroughTheAskersMailbox) {
@@ -152,6 +164,70 @@ TEST_F(StoreThreadTest, AFailedGroupIsCompletedAsFailedAndCounted) {
   EXPECT_TRUE(notes[0]->failed);
   EXPECT_EQ(thread->counters().get(Counter::store_failures), 1u);
   EXPECT_EQ(thread->counters().get(Counter::store_commits), 0u);
+}
+
+TEST_F(StoreThreadTest, WhatNobodyWantsBeforeItBeginsIsDroppedAndWhatHasBegunIsNot) {
+  script_.gated = true;
+  auto thread = start({.queue_max = 4, .shares = 1});
+  std::vector<Note*> notes;
+  for (int i = 0; i < 4; ++i) {
+    auto note = std::make_unique<Note>(i);
+    notes.push_back(note.get());
+    ParcelPtr parcel = std::move(note);
+    ASSERT_TRUE(thread->ask(kShard, kAsker, parcel));
+    if (i == 0) script_.entered.acquire();  // it runs, alone
+  }
+  for (const int i : {0, 1, 3}) notes[static_cast<std::size_t>(i)]->is_wanted = false;
+  EXPECT_FALSE(ask(*thread, 4)) << "they count until they are gone";
+  script_.gated = false;
+  script_.may_go.release();
+  thread->stop();
+  ASSERT_EQ(script_.groups.size(), 2u);
+  EXPECT_EQ(script_.groups[0], std::vector<int>{0});
+  EXPECT_EQ(script_.groups[1], std::vector<int>{2});
+  EXPECT_EQ(completed().size(), 2u);
+  EXPECT_EQ(thread->outstanding(), 0u);
+  EXPECT_EQ(thread->counters().get(Counter::store_abandoned), 2u);
+  EXPECT_EQ(thread->counters().get(Counter::store_requests), 2u);
+  EXPECT_EQ(thread->counters().get(Counter::store_refused_full), 1u);
+}
+
+TEST_F(StoreThreadTest, AStoreThatFailsIsToldOnceUntilItIsTimeToTellAgainAndThenItsEnd) {
+  script_.fails = true;
+  auto thread = start({.group_max = 1});
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(ask(*thread, i));
+  telling_.acquire();
+  while (thread->outstanding() > 0) std::this_thread::yield();
+  script_.fails = false;
+  ASSERT_TRUE(ask(*thread, 10));
+  thread->stop();
+  ASSERT_EQ(told_.size(), 2u);
+  EXPECT_EQ(told_[0].text, "the store fails: the disk is full");
+  EXPECT_TRUE(told_[0].warning);
+  EXPECT_EQ(told_[1].text, "the store works again");
+  EXPECT_FALSE(told_[1].warning);
+}
+
+TEST_F(StoreThreadTest, TroubleThatComesAndGoesIsToldNoMoreOftenThanTroubleThatStays) {
+  auto thread = start();
+  for (int i = 0; i < 20; ++i) {
+    script_.fails = i % 2 == 0;
+    ASSERT_TRUE(ask(*thread, i));
+    while (thread->outstanding() > 0) std::this_thread::yield();
+  }
+  thread->stop();
+  EXPECT_EQ(told_.size(), 2u);
+}
+
+TEST_F(StoreThreadTest, LooksAlsoWhenNobodyAsksAndTellsAgainWhileItLasts) {
+  script_.shaky = true;
+  auto thread = start({.look_every = 1ms, .tell_every = 1ms});
+  telling_.acquire();
+  telling_.acquire();
+  script_.shaky = false;
+  thread->stop();
+  EXPECT_EQ(told_[0].text, "the store is in danger: the disk hums");
+  EXPECT_EQ(told_[1].text, told_[0].text);
 }
 
 TEST_F(StoreThreadTest, EachCompletionGoesToTheShardThatAsked) {

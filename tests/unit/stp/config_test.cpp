@@ -73,6 +73,8 @@ TEST(StpConfig, WhatNobodyCanUseIsAMistakeWithALine) {
 "routes": [{"dpc": 1, "as": "x", "service_indicators": [3, 5]},
 {"dpc": 1, "as": "x", "service_indicators": [5, 3]}]})"),
               HasSubstr("says the same as routes/0"));
+  EXPECT_EQ(mistakes_of("{}"),
+            "stp.json:3: /m3ua/asps: missing; expected one ASP or more: nobody else is served");
   EXPECT_THAT(mistakes_of(R"({"colour": "blue"})"), HasSubstr("/m3ua/colour"));
   EXPECT_THAT(mistakes_of(R"({}, "m3ua_": {})"), HasSubstr("/m3ua_"));
 }

@@ -176,6 +176,26 @@ TEST_F(SecureChannelTest, reports_the_end_that_the_peer_announced) {
   EXPECT_EQ(client_->state(), State::closed);
 }
 
+TEST_F(SecureChannelTest, writes_after_the_peers_end_with_tls_1_3_and_not_with_tls_1_2) {
+  for (const int version : {TLS1_3_VERSION, TLS1_2_VERSION}) {
+    server_context_ = context({.dns_names = {kServerHost}});
+    SSL_CTX_set_max_proto_version(server_context_->raw(), version);
+    open();
+    EXPECT_FALSE(server_->may_write_after_close()) << "it is not closed";
+    client_->close();
+    carry(*client_, *server_);
+    read_all(*server_);
+    ASSERT_EQ(server_->state(), State::closed);
+    const bool may = version == TLS1_3_VERSION;
+    EXPECT_EQ(server_->may_write_after_close(), may);
+    EXPECT_EQ(server_->write(as_bytes("the answer")), may);
+    carry(*server_, *client_);
+    EXPECT_EQ(read_all(*client_), may ? "the answer" : "");
+    server_->close();
+    EXPECT_FALSE(server_->may_write_after_close());
+  }
+}
+
 TEST_F(SecureChannelTest, says_its_own_end_once) {
   open();
   client_->close();

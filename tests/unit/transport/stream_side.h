@@ -62,24 +62,44 @@ class Recorder final : public TransportSink {
   struct Log {
     std::optional<AssociationUp> up;
     std::vector<std::string> received;
+    bool ending = false;
     std::vector<bool> congestion;
     std::vector<std::pair<std::string, bool>> unsent;
     std::optional<AssociationDown> down;
   };
 
+  Welcome on_newcomer(AssociationId id, const std::vector<std::string>& addresses,
+                      Instant now) override {
+    EXPECT_FALSE(in_call) << "a call on the transport called its sink";
+    EXPECT_EQ(addresses.size(), 1u);
+    const Welcome welcome = on_arrival ? on_arrival(now) : Welcome{true, now};
+    if (welcome.admitted) newcomers.push_back(id);
+    return welcome;
+  }
   void on_event(AssociationId id, AssociationEvent event, Instant now) override {
     EXPECT_FALSE(in_call) << "a call on the transport called its sink";
     EXPECT_NE(now, Instant{});
+    const bool newcomer = std::find(newcomers.begin(), newcomers.end(), id) != newcomers.end();
+    if (auto* down = std::get_if<AssociationDown>(&event); down && newcomer && !logs.contains(id)) {
+      refused.push_back(std::move(*down));
+      return;
+    }
     Log& log = logs[id];
     EXPECT_FALSE(log.down.has_value()) << "an event after Down";
     if (auto* up = std::get_if<AssociationUp>(&event)) {
       EXPECT_FALSE(log.up.has_value());
+      EXPECT_NE(newcomer, up->initiator) << "who comes to us is announced first";
       log.up = std::move(*up);
     } else if (auto* received = std::get_if<AssociationReceived>(&event)) {
+      EXPECT_FALSE(log.ending) << "a message after Ending";
       EXPECT_EQ(received->message.protocol, PayloadProtocol::diameter);
       EXPECT_EQ(received->message.caused_at, now);
       log.received.push_back(text_of(received->message));
       if (on_received) on_received(id, received->message);
+    } else if (std::holds_alternative<AssociationEnding>(event)) {
+      EXPECT_FALSE(log.ending) << "Ending twice";
+      log.ending = true;
+      if (on_ending) on_ending(id);
     } else if (auto* congestion = std::get_if<AssociationCongestion>(&event)) {
       log.congestion.push_back(congestion->congested);
     } else if (auto* unsent = std::get_if<AssociationUnsent>(&event)) {
@@ -109,14 +129,22 @@ class Recorder final : public TransportSink {
   }
 
   std::map<AssociationId, Log> logs;
+  std::vector<AssociationId> newcomers;
+  std::vector<AssociationDown> refused;  // newcomers that never were up
   std::vector<Fact> facts;
+  std::function<Welcome(Instant now)> on_arrival;  // if set, says whether it may come in
   std::function<void(AssociationId, const Message&)> on_received;
+  std::function<void(AssociationId)> on_ending;
   bool in_call = false;
 };
 
 // A loop with a transport on it.
 struct Side {
-  Side() { transport.set_sink(sink); }
+  // Like a session that owes nothing, it closes its half when the peer has ended the other.
+  Side() {
+    transport.set_sink(sink);
+    sink.on_ending = [this](AssociationId id) { close(id, CloseMode::graceful); };
+  }
 
   // Turns until `done`, five seconds at most.
   template <class Done>

@@ -104,9 +104,8 @@ class StreamTlsTest : public ::testing::Test {
     return side.spin_until([&] { return side.counters.get(Counter::send_blocked) > 0; });
   }
   std::string refusal(Side& side) {
-    EXPECT_TRUE(side.until([&] { return side.sink.fact<fact::PeerRefused>() != nullptr; }));
-    const auto* fact = side.sink.fact<fact::PeerRefused>();
-    return fact == nullptr ? "" : fact->why;
+    EXPECT_TRUE(side.until([&] { return !side.sink.refused.empty(); }));
+    return side.sink.refused.empty() ? "" : side.sink.refused.front().detail;
   }
 
   TemporaryDirectory directory_;
@@ -207,6 +206,23 @@ TEST_F(StreamTlsTest, ends_well_with_close_notify_after_everything_was_written) 
   EXPECT_EQ(side.log(far_).down->detail, "");
   EXPECT_EQ(side.log(near_).down->cause, DownCause::local_close);
   EXPECT_EQ(side.log(near_).down->detail, "");
+}
+
+TEST_F(StreamTlsTest, a_peer_that_has_said_close_notify_still_gets_what_is_sent) {
+  Side side;
+  connect_both(side);
+  side.sink.on_ending = nullptr;
+  ASSERT_EQ(side.send(near_, "a request"), SendOutcome::accepted);
+  side.close(near_, CloseMode::graceful);
+  ASSERT_TRUE(side.until([&] { return side.log(far_).ending; }));
+  EXPECT_FALSE(side.log(far_).down);
+  ASSERT_EQ(side.send(far_, "its answer"), SendOutcome::accepted);
+  side.close(far_, CloseMode::graceful);
+  ASSERT_TRUE(side.until([&] { return side.log(near_).down && side.log(far_).down; }));
+  EXPECT_THAT(side.log(near_).received, ElementsAre("its answer"));
+  EXPECT_EQ(side.log(near_).down->cause, DownCause::local_close);
+  EXPECT_EQ(side.log(far_).down->cause, DownCause::peer_shutdown);
+  EXPECT_EQ(side.log(far_).down->detail, "");
 }
 
 TEST_F(StreamTlsTest, says_close_notify_behind_all_of_a_large_message) {

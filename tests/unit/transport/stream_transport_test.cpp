@@ -47,6 +47,8 @@ class RawPeer {
     return bytes;
   }
   bool at_end() const { return at_end_; }
+  // Ends its half of the stream, and reads on.
+  void end_output() { ASSERT_EQ(::shutdown(fd_.get(), SHUT_WR), 0); }
   void reset() {
     const linger abort{1, 0};
     setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &abort, sizeof abort);
@@ -124,7 +126,7 @@ TEST_F(StreamTransportTest, comes_up_on_both_ends_and_says_who_is_there) {
   EXPECT_EQ(up.peer, "peer");
   EXPECT_EQ(up.local, client_);
   EXPECT_EQ(up.remote_port, port_);
-  EXPECT_EQ(up.streams_out, 1);
+  EXPECT_EQ(up.streams_out, 0) << "TCP has no streams";
   EXPECT_THAT(up.remote_addresses, ::testing::ElementsAre("127.0.0.1"));
   EXPECT_FALSE(side.log(far_).up->initiator);
   EXPECT_EQ(side.log(far_).up->local, server_);
@@ -288,6 +290,94 @@ TEST_F(StreamTransportTest, tells_the_end_of_a_stream_in_mid_message_from_a_clea
   EXPECT_EQ(side.log(cut).down->detail, "the stream ended in the middle of a message");
 }
 
+// The session here owes an answer: it does not close when it hears of the end.
+TEST_F(StreamTransportTest, a_half_closed_peer_still_gets_what_is_sent) {
+  Side side;
+  side.sink.on_ending = nullptr;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  raw.write(framed("a request"));
+  raw.end_output();
+  ASSERT_TRUE(side.until([&] { return side.log(id).ending; }));
+  EXPECT_THAT(side.log(id).received, ::testing::ElementsAre("a request"));
+  for (int i = 0; i < 10; ++i) side.loop->run_once(false);
+  EXPECT_FALSE(side.log(id).down.has_value());
+  EXPECT_EQ(side.transport.seat(id), Seat::bound) << "no other loop would hear of its end";
+  EXPECT_TRUE(std::holds_alternative<Gone>(side.transport.detach(id)));
+  ASSERT_EQ(side.send(id, "its answer"), SendOutcome::accepted);
+  side.close(id, CloseMode::graceful);
+  std::string got;
+  ASSERT_TRUE(side.spin_until([&] {
+    got += raw.read();
+    return raw.at_end() && side.log(id).down.has_value();
+  }));
+  EXPECT_EQ(got, framed("its answer"));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::peer_shutdown);
+  EXPECT_EQ(side.log(id).down->detail, "");
+}
+
+TEST_F(StreamTransportTest, a_peer_that_ends_its_half_while_we_close_gets_all_that_was_sent) {
+  limits_.send_queue_bytes_max = 50'000'000;
+  limits_.send_queue_messages_max = 100'000;
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  const std::string filler(60'000, 'x');
+  constexpr std::size_t kMessages = 500;  // far more than the sockets hold
+  for (std::size_t i = 0; i < kMessages; ++i) {
+    ASSERT_EQ(side.send(id, filler), SendOutcome::accepted);
+  }
+  side.close(id, CloseMode::graceful);
+  for (int i = 0; i < 10; ++i) side.loop->run_once(false);
+  ASSERT_GT(side.transport.status(id)->queued_bytes, 0u);
+  raw.end_output();
+  for (int i = 0; i < 10; ++i) side.loop->run_once(false);
+  std::size_t got = 0;
+  ASSERT_TRUE(side.spin_until([&] {
+    got += raw.read().size();
+    return raw.at_end();
+  }));
+  EXPECT_EQ(got, kMessages * framed(filler).size());
+}
+
+TEST_F(StreamTransportTest, notices_when_it_writes_that_a_half_closed_peer_is_gone) {
+  Side side;
+  side.sink.on_ending = nullptr;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  raw.write(framed("a request"));
+  raw.close();  // with nothing unread: a FIN, as at the end of a process
+  ASSERT_TRUE(side.until([&] { return side.log(id).ending; }));
+  std::size_t sent = 0;
+  ASSERT_TRUE(side.spin_until([&] {
+    if (side.transport.find(id) != nullptr && sent < 1000) {
+      if (side.send(id, "an answer") == SendOutcome::accepted) ++sent;
+    }
+    return side.log(id).down.has_value();
+  }));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::peer_abort);
+}
+
+TEST_F(StreamTransportTest, does_not_wait_for_ever_for_a_half_closed_peer_that_does_not_read) {
+  limits_.send_queue_bytes_max = 50'000'000;
+  limits_.send_queue_messages_max = 100'000;
+  close_timeout_ = 20ms;
+  Side side;
+  listen(side);
+  AssociationId id{};
+  RawPeer raw = connect_raw(side, id);
+  const std::string filler(60'000, 'x');
+  for (std::size_t i = 0; i < 500; ++i) ASSERT_EQ(side.send(id, filler), SendOutcome::accepted);
+  raw.end_output();
+  ASSERT_TRUE(side.until([&] { return side.log(id).down.has_value(); }));
+  EXPECT_EQ(side.log(id).down->cause, DownCause::local_close);
+  EXPECT_EQ(side.log(id).down->detail, "the peer did not read in time");
+  EXPECT_FALSE(side.log(id).unsent.empty());
+}
+
 TEST_F(StreamTransportTest, holds_back_and_tells_congestion_when_the_peer_does_not_read) {
   limits_.send_queue_bytes_max = 200'000;
   limits_.send_queue_messages_max = 100'000;
@@ -446,6 +536,33 @@ TEST_F(StreamTransportTest, refuses_connections_beyond_associations_max) {
   EXPECT_TRUE(side.log(fourth).up.has_value());
 }
 
+TEST_F(StreamTransportTest, closes_whom_its_shard_does_not_want) {
+  Side side;
+  listen(side);
+  side.sink.on_arrival = [](Instant now) { return Welcome{false, now}; };
+  RawPeer raw = RawPeer::to(port_);
+  ASSERT_TRUE(side.spin_until([&] {
+    pollfd end{raw.fd(), POLLIN, 0};
+    return ::poll(&end, 1, 0) == 1;
+  }));
+  EXPECT_TRUE(side.sink.logs.empty());
+  EXPECT_TRUE(side.sink.facts.size() == 1) << "that the endpoint is open, and nothing else";
+}
+
+TEST_F(StreamTransportTest, leaves_the_next_ones_waiting_for_as_long_as_its_shard_says) {
+  Side side;
+  listen(side);
+  std::vector<Instant> arrivals;
+  side.sink.on_arrival = [&](Instant now) {
+    arrivals.push_back(now);
+    return Welcome{true, now + 50ms};
+  };
+  const RawPeer one = RawPeer::to(port_), two = RawPeer::to(port_), three = RawPeer::to(port_);
+  ASSERT_TRUE(side.until([&] { return side.sink.newcomers.size() == 3; }));
+  EXPECT_GE(arrivals[1] - arrivals[0], 45ms);
+  EXPECT_GE(arrivals[2] - arrivals[1], 45ms);
+}
+
 // Sets RLIMIT_NOFILE for as long as it lives.
 class DescriptorLimit {
  public:
@@ -505,7 +622,7 @@ TEST_F(StreamTransportTest, says_which_address_it_cannot_listen_on_and_why) {
   ASSERT_FALSE(again.has_value());
   EXPECT_EQ(again.error().what,
             "endpoint server: cannot listen on 127.0.0.1:" + std::to_string(port_) +
-                " (tcp): Address already in use (does another node run here?)");
+                " (tcp): Address already in use (another endpoint of this node has it)");
   EndpointConfig bad = endpoint(true);
   bad.addresses = {"10.0.0"};
   EXPECT_EQ(side.transport.open(bad, framing_).error().what,
