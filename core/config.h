@@ -153,7 +153,7 @@ struct AdmissionConfig {
   Duration identification_timeout = 10s;  // from Up to Identify
   // At a time, or as many as peers, if those are more. Who comes from an address of a peer's does
   // not count: for those there are as many again.
-  std::size_t unidentified_associations_max = 512;
+  std::size_t unidentified_associations_max = 1024;
 };
 
 }  // namespace siglane

@@ -8,7 +8,7 @@ namespace siglane {
 namespace {
 
 // 2,000 a second: then a queue of 1,024 connections (the kernel's, of a TCP listener) has passed in
-// about half a second, and 512 places last for a quarter.
+// about half a second, and 1,024 places last as long.
 constexpr Duration kHandOver = 500us;
 // So much at once is no reason to wait.
 constexpr Duration kHandOversAhead = 16ms;

@@ -35,7 +35,7 @@ class Newcomers {
  public:
   // How many at a time, of each kind.
   struct Places {
-    std::size_t anybody = 512;
+    std::size_t anybody = 1024;
     std::size_t kept = 0;  // for configured addresses
   };
   struct Newcomer {

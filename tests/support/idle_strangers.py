@@ -19,8 +19,7 @@ class Strangers:
         self._own, self._address, self._count = own, address, count
         self._poll = select.epoll()
         self._sockets = {}
-        self.came_again = self._came = 0
-        self._announced = False
+        self.came_again = 0
 
     def _connect(self):
         one = socket.socket()
@@ -41,17 +40,18 @@ class Strangers:
     def run(self):
         for _ in range(self._count):
             self._connect()
+        to_come = set(self._sockets)
         while True:
             for number, events in self._poll.poll():
-                self._came += 1
+                if to_come:
+                    to_come.discard(number)
+                    if not to_come:
+                        print("all have come", flush=True)
                 if events & (select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP):
                     self._drop(number)
                     self._connect()
                 else:
                     self._poll.modify(number, select.EPOLLIN | select.EPOLLRDHUP)
-            if self._came >= self._count and not self._announced:
-                self._announced = True
-                print("all have come", flush=True)
 
 
 def main():
