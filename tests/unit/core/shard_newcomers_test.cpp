@@ -156,7 +156,9 @@ TEST_F(ShardNewcomersTest, AStrangerWithManyConnectionsLosesHisOwn) {
 }
 
 TEST_F(ShardNewcomersTest, APeerGetsInWhileStrangersAtItsOwnAddressComeAgainAndAgain) {
-  SimNode large(world, PeerTable({peer("alice")}));
+  AdmissionConfig config;
+  config.unidentified_associations_max = 512;
+  SimNode large(world, PeerTable({peer("alice")}, config));
   large.shard.open(endpoint("10.0.0.5", true), module).value();
   stranger.comes_again = true;
   stranger.connect(600, "10.0.0.5");
