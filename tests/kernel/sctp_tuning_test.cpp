@@ -116,7 +116,7 @@ TEST_F(SctpTuning, APeersOwnAttemptsDecideWhenAConnectIsGivenUp) {
   PeerConfig own = impatient(peer());
   own.sctp->init_attempts_max = 1;
   DeadNetwork dead;
-  const AssociationId id = client.transport->connect(from, own);
+  const AssociationId id = client.connect(from, own);
   ASSERT_TRUE(world.run_until([&] { return client.is_down(id); }));
   EXPECT_EQ(client.down_cause(id), DownCause::unreachable);
 }
