@@ -89,7 +89,7 @@ struct Association {
     open(server, Side::right, true);
     peer.port = server.port;
     const EndpointId from = open(client, Side::left, false);
-    ours = client.transport->connect(from, peer);
+    ours = client.connect(from, peer);
     EXPECT_TRUE(world.run_until([&] { return client.is_up(ours) && !server.opened.empty(); }));
     if (!server.opened.empty()) theirs = server.newest();
   }

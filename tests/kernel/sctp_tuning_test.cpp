@@ -28,7 +28,7 @@ struct SctpTuning : ::testing::Test {
   Node server{world}, client{world};
 
   AssociationId connect(EndpointId from, const PeerConfig& peer) {
-    const AssociationId id = client.transport->connect(from, peer);
+    const AssociationId id = client.connect(from, peer);
     EXPECT_TRUE(world.run_until([&] { return client.is_up(id) || client.is_down(id); }));
     return id;
   }
