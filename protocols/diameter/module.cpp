@@ -70,6 +70,11 @@ void DiameterModule::route(ShardId shard, AssociationId from, ParcelPtr parcel, 
   }
   auto request = parcel_cast<RequestParcel>(std::move(parcel));
   if (request->origin == AssociationId::none) request->origin = from;
+  route_request(shard, std::move(request), Why::no_such_association, out);
+}
+
+// `why`: it did not get on where it was tried last, if it was tried.
+void DiameterModule::route_request(ShardId shard, RequestPtr request, Why why, Outbox& out) const {
   const MessageView message = request->view();
   // RFC 6733 §6.1.3: "A relay or proxy agent MUST check for forwarding loops when receiving
   // requests. A loop is detected if the server finds its own identity in a Route-Record AVP."
@@ -92,8 +97,7 @@ void DiameterModule::route(ShardId shard, AssociationId from, ParcelPtr parcel, 
     if (our_host) {
       const bool tried = !request->tried().empty();
       return refuse(std::move(request),
-                    tried ? result::unable_to_deliver : result::application_unsupported,
-                    Why::no_such_association, out);
+                    tried ? result::unable_to_deliver : result::application_unsupported, why, out);
     }
   }
   // Only agents pass on what others sent; everybody sends what is their own. RFC 6733 §3, P: "If
@@ -104,17 +108,17 @@ void DiameterModule::route(ShardId shard, AssociationId from, ParcelPtr parcel, 
     }
   }
   // Nobody will have it: the code says why.
-  ResultCode why = result::unable_to_deliver;
+  ResultCode code = result::unable_to_deliver;
   if (our_realm && query.destination_host.empty() && request->tried().empty()) {
-    why = result::application_unsupported;
+    code = result::application_unsupported;
   } else if (!our_realm && !leads_to(config_, *routes, query.destination_realm)) {
-    why = result::realm_not_served;
+    code = result::realm_not_served;
   }
-  refuse(std::move(request), why, Why::no_such_association, out);
+  refuse(std::move(request), code, why, out);
 }
 
 void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr parcel, Why why,
-                                 Instant now, Outbox& out) const {
+                                 Instant, Outbox& out) const {
   switch (kind_of(*parcel)) {
     case ParcelKind::answer:
       out.count(Counter::diameter_answers_orphaned);
@@ -133,7 +137,7 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
   if (request->direct || why == Why::timed_out || why == Why::exhausted) {
     return refuse(std::move(request), result::unable_to_deliver, why, out);
   }
-  route(shard, from, std::move(request), now, out);
+  route_request(shard, std::move(request), why, out);
 }
 
 void DiameterModule::relay(const OpenPeer& peer, RequestPtr request, Outbox& out) const {

@@ -41,6 +41,7 @@ class DiameterModule final : public ProtocolModule {
   void publish(ShardId shard, AssociationId from, ParcelPtr change) override;
 
  private:
+  void route_request(ShardId shard, RequestPtr request, Why why, Outbox& out) const;
   void relay(const OpenPeer& peer, RequestPtr request, Outbox& out) const;
   void refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const;
 

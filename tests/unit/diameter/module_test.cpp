@@ -244,7 +244,10 @@ TEST_F(ModuleTest, FailsOverToTheNextPeerWithOneRouteRecordAndGivesUpAfterTheLas
   EXPECT_TRUE(parsed(again).header().is_retransmitted());
   EXPECT_EQ(parsed(again).avps().count(avp::route_record), 1u);
   host_.down(second);
-  EXPECT_EQ(result_of(host_.sent_one(kMme)), result::unable_to_deliver);
+  const Buffer answer = host_.sent_one(kMme);
+  EXPECT_EQ(result_of(answer), result::unable_to_deliver);
+  EXPECT_EQ(parsed(answer).get(avp::error_message),
+            "realm realm.home.example cannot be reached: the connection to the peer closed");
 }
 
 TEST_F(ModuleTest, DoesNotFailOverARequestWhoseOwnConnectionIsGone) {
