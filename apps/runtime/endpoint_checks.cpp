@@ -94,12 +94,12 @@ void check_endpoints_used(const ObjectReader& root, const NodeConfig& node) {
   const std::vector<ObjectReader> readers = root.objects("endpoints");
   if (readers.size() != node.endpoints.size()) return;
   for (std::size_t i = 0; i < readers.size(); ++i) {
-    const auto& [endpoint, module] = node.endpoints[i];
+    const NodeEndpoint& here = node.endpoints[i];
     const bool connects =
         std::any_of(node.peers.begin(), node.peers.end(), [&](const NodePeer& peer) {
-          return peer.connect_from == endpoint.name && peer.module == module;
+          return peer.connect_from == here.endpoint.name && peer.module == here.module;
         });
-    if (endpoint.listening || connects) continue;
+    if (here.endpoint.listening || connects) continue;
     readers[i].complain("listen",
                         "is not true, and no peer has this endpoint in its \"connect\": nobody "
                         "can use it");
