@@ -234,7 +234,7 @@ bool HssApplication::may_serve(const Incoming& in, const Plmn* visited, Outbox& 
               : " is not in hss.serving_realms");
   out.count(Counter::hss_denied);
   out.drop(kNotAServingRealm, diameter::command_text(in.message) + ": " + why,
-           diameter::peer_name(this->config(), in.request));
+           std::string(in.request.asked_by()));
   reject(in.request, result::authorization_rejected, out);
   return false;
 }

@@ -79,7 +79,7 @@ void Application::reject(const RequestParcel& request, ResultCode result, Outbox
   if (violation != nullptr) {
     const std::string text = violation->text();
     out.drop(kInvalidRequest, command_text(request.view()) + ": " + text,
-             peer_name(config(), request));
+             std::string(request.asked_by()));
     if (!text.empty()) answer.add(avp::error_message, text);
     violation->add_failed_avp(answer);
   } else if (result == result::command_unsupported) {

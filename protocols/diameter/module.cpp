@@ -152,7 +152,8 @@ void DiameterModule::refuse(RequestPtr request, ResultCode result, Why why, Outb
   const MessageView message = request->view();
   const std::string text = not_routed_text(message, config_, result, why);
   out.count(Counter::diameter_requests_unroutable);
-  out.drop(drop_reason(result), command_text(message) + ": " + text, peer_name(config_, *request));
+  out.drop(drop_reason(result), command_text(message) + ": " + text,
+           std::string(request->asked_by()));
   auto answer = make_answer(*request, error_answer(out.buffers(), message, config_, result, text));
   answer->why = why;
   out.forward(request->origin, std::move(answer));

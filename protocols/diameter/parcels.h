@@ -96,14 +96,6 @@ class PeerChange final : public DiameterParcel {
   std::vector<ApplicationId> applications;  // common ones
 };
 
-// What the log calls the peer that a request came from: its name in the config, else its
-// Origin-Host; empty: the request was made here.
-inline std::string peer_name(const DiameterConfig& config, const RequestParcel& request) {
-  if (request.received_from == nullptr) return {};
-  const DiameterPeerConfig* peer = config.peer_at(*request.received_from);
-  return peer != nullptr ? peer->name : *request.received_from;
-}
-
 // Precondition: the parcel is one of this module's.
 inline ParcelKind kind_of(const Parcel& parcel) {
   return static_cast<const DiameterParcel&>(parcel).kind();
