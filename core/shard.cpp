@@ -112,7 +112,7 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
     return close_transport(id, CloseMode::abort);
   }
   if (stopping_) {
-    return refuse(entry, Counter::associations_refused_limit, "this node stops", now);
+    return refuse(entry, Counter::associations_refused_limit, "this node is stopping", now);
   }
   if (!up.initiator && !peers_.admits_any(up.remote_addresses)) {
     return refuse(entry, Counter::associations_refused_address,
@@ -396,7 +396,7 @@ void Shard::run_due(Instant now) {
     entry->armed.reset();
     if (!entry->identified() && !entry->closing && entry->newcomer->identify_by <= now) {
       refuse(*entry, Counter::associations_unidentified_timeout,
-             "did not say who it is within identification_timeout_ms", now);
+             "not identified within identification_timeout_ms", now);
     }
     if (auto at = entry->session->deadline(); at && *at <= now) {
       push(due->key, Woken{});

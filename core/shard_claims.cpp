@@ -58,7 +58,7 @@ void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
     return held.push_back(std::move(input));
   }
   if (claimant.closing) return;
-  const std::string why = "sent more before it was let in than it may";
+  const std::string why = "sent more before its admission than a newcomer may";
   const std::string& who = claimant.newcomer->claims;
   tell_refusal(claimant, who, why, fact::PeerRefused{who, why}, now);
   counters_.add(Counter::associations_refused_identity);

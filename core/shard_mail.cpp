@@ -11,10 +11,11 @@ namespace {
 // Of a diversion's flow, for the few loop turns that it takes. Long before that, senders wait: what
 // is held must find room all at once between shards, when it is released.
 constexpr DataBudget kHeldMax{.parcels_max = 65536, .bytes_max = std::size_t{8} << 20};
-constexpr DropReason kNoRoomBetweenShards{
-    "shard.no_room", "too much waits on the way to the shard of its destination"};
+constexpr DropReason kNoRoomBetweenShards{"shard.no_room",
+                                          "the queue to the destination's shard is full"};
 constexpr DropReason kNoRoomWhileHeld{
-    "shard.diversion_full", "too much waits until its destination has moved or has a new path"};
+    "shard.diversion_full",
+    "too much waits for the destination to finish its move or change of path"};
 constexpr DataBudget kHeldBack{.parcels_max = 4096, .bytes_max = std::size_t{1} << 20};
 
 }  // namespace

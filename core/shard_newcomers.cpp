@@ -11,7 +11,9 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
     note_stranger(address, std::move(why), false, now);
     return Welcome{false, next};
   };
-  if (stopping_) return turn_away(Counter::associations_refused_limit, "this node stops", now);
+  if (stopping_) {
+    return turn_away(Counter::associations_refused_limit, "this node is stopping", now);
+  }
   if (!peers_.admits_any(addresses)) {
     return turn_away(Counter::associations_refused_address, "no configured peer has this address",
                      now);
@@ -20,7 +22,7 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
                                                     peers_.places(), now);
   if (!entered.admitted) {
     return turn_away(Counter::associations_refused_limit,
-                     "too many that have to go have not gone yet", entered.next);
+                     "too many refused associations are still closing", entered.next);
   }
   if (entered.loses && entered.loses->shard == config_.id) {
     give_way(*entered.loses, now);
@@ -35,7 +37,7 @@ void Shard::give_way(const Newcomers::Newcomer& who, Instant now) {
   Entry* entry = find(who.id);
   if (entry != nullptr && entry->identified()) return;  // just in time
   counters_.add(Counter::associations_gave_way);
-  std::string why = "did not say who it is before its place was needed";
+  std::string why = "not identified before another newcomer needed the place";
   if (entry != nullptr) {
     note_stranger(*entry, std::move(why), false, now);
   } else {
@@ -80,7 +82,7 @@ void Shard::note_end(AssociationId id, const AssociationDown& down, Instant now)
   if (entry->told_of) {
     facts_.on_fact(config_.id, id, fact::AssociationClosed{down.cause, down.detail}, now);
   } else {
-    note_stranger(*entry, "did not say who it is: " + why, left, now);
+    note_stranger(*entry, "ended before identification: " + why, left, now);
   }
 }
 

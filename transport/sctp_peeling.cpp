@@ -247,9 +247,10 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
   if (choice.starved > 0) {
     counters_.add(Counter::peels_starved, choice.starved);
     if (!starved_) {  // no text at each look that nobody is told
-      starve(AssociationId::none, "peeled_max (" + std::to_string(options_.peeloff.peeled_max) +
-                                      ") is reached, and " + std::to_string(choice.starved) +
-                                      " more earned a socket");
+      starve(AssociationId::none,
+             "peeled_max (" + std::to_string(options_.peeloff.peeled_max) + ") is reached, and " +
+                 std::to_string(choice.starved) +
+                 " more associations qualify for a socket of their own: raise peeled_max");
     }
   }
   if (!wedged || relieved) return;

@@ -81,7 +81,10 @@ Result<AdminClient> AdminClient::connect(const std::string& path, Duration timeo
   (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &longest, sizeof longest);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const int error = errno;
-    if (error == EAGAIN) return tl::unexpected(client.complaint("the node lets nobody in"));
+    if (error == EAGAIN) {
+      return tl::unexpected(client.complaint(
+          "the node accepts no connection now: too many clients wait at its admin socket"));
+    }
     const bool nobody = error == ENOENT || error == ECONNREFUSED;
     return tl::unexpected(client.complaint(fmt::format(
         "no node answers here: {}{}", strerror(error),
@@ -95,7 +98,7 @@ Result<admin::Response> AdminClient::ask(const admin::Request& request, Duration
   const std::string frame = runtime::admin_frame(request);
   for (std::size_t sent = 0; sent < frame.size();) {
     if (!wait_for(fd_, POLLOUT, until)) {
-      return tl::unexpected(complaint("the node does not take requests"));
+      return tl::unexpected(complaint("the node reads no request"));
     }
     const ssize_t n =
         send(fd_, frame.data() + sent, frame.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);

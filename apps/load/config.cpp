@@ -45,7 +45,7 @@ PaceConfig read_pace(const ObjectReader& from, std::string_view rate_key) {
                   {{"open_loop", PaceMode::open_loop}, {"closed_loop", PaceMode::closed_loop}});
   if (pace.mode == PaceMode::closed_loop) {
     for (const std::string_view key : {rate_key, std::string_view("jitter")}) {
-      if (from.has(key)) from.complain(key, "is of no use: a closed loop has a \"window\" only");
+      if (from.has(key)) from.complain(key, "has no effect: a closed loop has a \"window\" only");
     }
   } else {
     pace.per_second = from.required_decimal(rate_key, {0.001, 10e6});

@@ -230,7 +230,7 @@ void answer_admin(Node& node, const admin::Request& request, Instant now,
     }
     case admin::Request::WHAT_NOT_SET:
       response->mutable_error()->set_code(admin::Error::UNIMPLEMENTED);
-      response->mutable_error()->set_text("this node does not know what is asked");
+      response->mutable_error()->set_text("this node does not have the requested view or command");
       break;
   }
   reply(std::move(*response));

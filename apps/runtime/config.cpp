@@ -125,7 +125,7 @@ void check_association_options(const ObjectReader& sctp, const SctpAssociationOp
              "is not less than \"rto_min_ms\": a peer set likewise would retransmit what arrived");
   }
   if (options.path_mtu_discovery && options.path_mtu_bytes != 0) {
-    complain("path_mtu_bytes", "is of no use: \"path_mtu_discovery\" is true");
+    complain("path_mtu_bytes", "has no effect: \"path_mtu_discovery\" is true");
   }
 }
 
@@ -173,7 +173,7 @@ TlsConfig read_tls(const ObjectReader& tls, TransportKind transport) {
       tls.complain("minimum_version", "is 1.3: DTLS over SCTP (RFC 6083) exists up to 1.2");
     }
   } else if (tls.has("require_sctp_auth")) {
-    tls.complain("require_sctp_auth", "is of no use: \"transport\" is not SCTP");
+    tls.complain("require_sctp_auth", "has no effect: \"transport\" is not SCTP");
   }
   return config;
 }
@@ -221,7 +221,7 @@ NodeEndpoint read_endpoint(const ObjectReader& from, const std::vector<std::stri
   if (const auto files = from.optional_object("tls")) {
     endpoint.tls = read_tls(*files, endpoint.transport);
     if (endpoint.transport == TransportKind::tcp) {
-      from.complain("tls", "is of no use: \"transport\" is \"tcp\", not \"tls\" or SCTP");
+      from.complain("tls", "has no effect: \"transport\" is \"tcp\", not \"tls\" or SCTP");
     } else if (!tls && endpoint.sctp.send_buffer_bytes < kDtlsRecordBytes) {
       from.object("sctp").complain(
           "send_buffer_bytes",
@@ -307,7 +307,7 @@ void check_not_connecting(const ObjectReader& from) {
   if (!sctp) return;
   for (const auto* key :
        {"streams_out", "streams_in_max", "init_attempts_max", "init_timeout_max_ms"}) {
-    if (sctp->has(key)) sctp->complain(key, "is of no use: the peer has no \"connect\"");
+    if (sctp->has(key)) sctp->complain(key, "has no effect: the peer has no \"connect\"");
   }
 }
 
@@ -334,7 +334,7 @@ void check_connect(const ObjectReader& from, NodePeer& config, const NodeConfig&
         fmt::format("is missing: endpoint \"{}\" has \"udp_encapsulation\"", config.connect_from));
   } else if (remote_udp && !local_udp) {
     from.complain("remote_udp_port",
-                  fmt::format("is of no use: endpoint \"{}\" has no \"udp_encapsulation\"",
+                  fmt::format("has no effect: endpoint \"{}\" has no \"udp_encapsulation\"",
                               config.connect_from));
   }
 }

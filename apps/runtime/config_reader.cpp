@@ -257,7 +257,7 @@ std::vector<std::byte> ObjectReader::hex_bytes(std::string_view key, std::size_t
   }
   if (text == nullptr || text->size() != 2 * count || bytes.size() != count) {
     const std::string found = text == nullptr
-                                  ? "what stands here"
+                                  ? "the value (not shown)"
                                   : fmt::format("a string of {} characters", text->size());
     reader_->add_error(value->line, path_of(key), fmt::format("{} is not {}", found, expected));
     return {};

@@ -70,10 +70,11 @@ void check_diameter(const ObjectReader& from, const diameter::DiameterConfig& co
   }
   const Duration identification = node.admission.identification_timeout;
   if (from.has("capabilities_timeout_ms") && config.capabilities_timeout > identification) {
-    from.complain("capabilities_timeout_ms",
-                  fmt::format("is of no use: \"admission.identification_timeout_ms\" ends it after "
-                              "{} ms",
-                              identification / 1ms));
+    from.complain(
+        "capabilities_timeout_ms",
+        fmt::format("has no effect: \"admission.identification_timeout_ms\" ends it after "
+                    "{} ms",
+                    identification / 1ms));
   }
   if (node.admission.accept_unknown_peers) return;
   if (config.peers.empty()) {

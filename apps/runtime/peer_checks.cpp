@@ -190,8 +190,9 @@ void check_placement(const ObjectReader& from, const NodePeer& peer, const NodeC
 void check_certificate(const ObjectReader& from, const Endpoints& met) {
   if (!from.has("tls")) return;
   if (std::any_of(met.begin(), met.end(), [](const auto* e) { return e->tls.has_value(); })) return;
-  from.complain("tls", fmt::format("is of no use: {} has no \"tls\", so nobody shows a certificate",
-                                   names_of(met)));
+  from.complain("tls",
+                fmt::format("has no effect: {} has no \"tls\", so nobody shows a certificate",
+                            names_of(met)));
 }
 
 }  // namespace

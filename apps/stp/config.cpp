@@ -52,7 +52,7 @@ void check_routes(const std::vector<ObjectReader>& list, const M3uaConfig& confi
     const auto [first, is_new] = seen.emplace(key, i);
     if (is_new) continue;
     list[i].complain("dpc", "says the same as routes/" + std::to_string(first->second) +
-                                ", which wins: it is of no use");
+                                ", which is the one that counts: this route has no effect");
   }
 }
 

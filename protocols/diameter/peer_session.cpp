@@ -13,7 +13,8 @@
 namespace siglane::diameter {
 namespace {
 
-constexpr DropReason kViolation{"diameter.protocol_violation", "it is not as RFC 6733 wants it"};
+constexpr DropReason kViolation{"diameter.protocol_violation",
+                                "the message breaks a rule of RFC 6733"};
 // When the peer already has another connection, which waits for the end of this one: for answers
 // that are still to come, and then for what is written to leave.
 constexpr Duration kLastAnswers = 1s;

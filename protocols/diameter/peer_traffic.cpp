@@ -12,17 +12,19 @@
 namespace siglane::diameter {
 namespace {
 
-constexpr DropReason kUnmatched{"diameter.answer_unmatched",
-                                "no request waits for this answer: it is late, or came twice"};
+constexpr DropReason kUnmatched{
+    "diameter.answer_unmatched",
+    "no request waits for this answer: the answer is late, or came twice"};
 constexpr DropReason kOrphaned{"diameter.answer_orphaned",
                                "the peer that sent the request is gone"};
 constexpr DropReason kAnswerRefused{"diameter.answer_unsent",
-                                    "the peer's connection did not take it, or was lost"};
+                                    "the peer's connection refused the message or was lost"};
 constexpr DropReason kNotSent{"diameter.send_refused",
-                              "the peer's connection did not take it, or was lost"};
+                              "the peer's connection refused the message or was lost"};
 constexpr DropReason kDisconnecting{"diameter.disconnecting",
-                                    "it came after our Disconnect-Peer (3002)"};
-constexpr DropReason kNotOpen{"diameter.not_open", "it came on a connection that is not open"};
+                                    "the request came after our Disconnect-Peer (3002)"};
+constexpr DropReason kNotOpen{"diameter.not_open",
+                              "the message came on a connection that is not open"};
 constexpr DropReason kNoSuchCommand{"diameter.command_unsupported",
                                     "the base protocol has no such command (3001)"};
 

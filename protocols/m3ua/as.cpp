@@ -15,9 +15,10 @@ using Event = AspEventParcel::Event;
 constexpr std::size_t kHeldOverhead = 128;
 
 constexpr DropReason kPendingFull{
-    "m3ua.pending_full", "its AS is pending, and holds pending_messages_max or pending_bytes_max"};
+    "m3ua.pending_full",
+    "the AS is pending, and pending_messages_max or pending_bytes_max is reached"};
 constexpr DropReason kRecoveryExpired{"m3ua.recovery_expired",
-                                      "no ASP of its AS became active within recovery_timeout_ms"};
+                                      "no ASP of the AS became active within recovery_timeout_ms"};
 
 }  // namespace
 

@@ -14,7 +14,7 @@ using Event = AspEventParcel::Event;
 // A DEREG RSP holds at most so many results; more make another message.
 constexpr std::size_t kResultsMax = 1024;
 
-constexpr DropReason kClosing{"m3ua.closing", "its association is being closed"};
+constexpr DropReason kClosing{"m3ua.closing", "the association is being closed"};
 
 std::string remote_of(const AssociationUp& up) {
   return (up.remote_addresses.empty() ? std::string("unknown") : up.remote_addresses.front()) +

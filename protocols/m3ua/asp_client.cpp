@@ -10,8 +10,9 @@ namespace {
 
 constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
 
-constexpr DropReason kNotRouted{"m3ua.not_routed", "an ASP routes nothing: its user addresses it"};
-constexpr DropReason kUserGone{"m3ua.user_gone", "the user that it was for is gone"};
+constexpr DropReason kNotRouted{
+    "m3ua.not_routed", "DATA without an address: on the ASP side the user names the association"};
+constexpr DropReason kUserGone{"m3ua.user_gone", "the user of this DATA is gone"};
 
 }  // namespace
 

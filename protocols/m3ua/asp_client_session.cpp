@@ -9,10 +9,10 @@ namespace siglane::m3ua {
 namespace {
 
 constexpr DropReason kNotTaken{"m3ua.not_taken",
-                               "DATA came while ASP-DOWN, or without a user who takes it"};
-constexpr DropReason kNoUser{"m3ua.no_user", "could not be sent, and its user is gone"};
+                               "DATA arrived while ASP-DOWN, or no user takes DATA of this ASP"};
+constexpr DropReason kNoUser{"m3ua.no_user", "DATA could not be sent, and its user is gone"};
 constexpr DropReason kUnsent{"m3ua.send_refused",
-                             "the gateway did not get it: its association ended or refused it"};
+                             "DATA did not reach the gateway: the association ended or refused it"};
 
 }  // namespace
 

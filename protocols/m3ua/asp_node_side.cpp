@@ -20,7 +20,7 @@ constexpr std::size_t kUnsentMax = 4096;
 // Who sent it is not known any more: all of these are counted for the ASP that it was for.
 constexpr DropReason kMayHaveArrived{
     "m3ua.unacknowledged",
-    "sent to this ASP, whose association ended before it was acknowledged; it may have arrived"};
+    "the association ended before it acknowledged this DATA, which may have arrived"};
 constexpr DropReason kTooMuchUnsent{
     "m3ua.unsent_full", "the association of this ASP ended with more unsent DATA than is kept"};
 constexpr DropReason kSendRefused{

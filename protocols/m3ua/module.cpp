@@ -13,11 +13,11 @@ namespace {
 
 constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
 
-constexpr DropReason kNoRoute{"m3ua.no_route", "no route leads to its destination"};
+constexpr DropReason kNoRoute{"m3ua.no_route", "no route leads to the destination"};
 constexpr DropReason kNobodyLeft{"m3ua.undelivered",
-                                 "the ASP that it was for has left, and no other could have it"};
+                                 "the ASP for this DATA left, and no other ASP may have it"};
 constexpr DropReason kBroadcastCopy{
-    "m3ua.broadcast_copy", "the ASP that this copy was for has left; the others have theirs"};
+    "m3ua.broadcast_copy", "the ASP for this copy of a broadcast left; the others have theirs"};
 
 RouteTable nobody_up(const Gateway& gateway) {
   RouteTable table;

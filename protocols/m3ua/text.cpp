@@ -70,59 +70,60 @@ struct ErrorReason {
 };
 constexpr std::array kErrorReasons = {
     ErrorReason{ErrorCode::invalid_version,
-                DropReason{"m3ua.invalid_version", "its version is not 1"}},
+                DropReason{"m3ua.invalid_version", "the message's version is not 1"}},
     ErrorReason{ErrorCode::unsupported_message_class,
                 DropReason{"m3ua.unsupported_message_class", "M3UA has no such message class"}},
     ErrorReason{
         ErrorCode::unsupported_message_type,
-        DropReason{"m3ua.unsupported_message_type", "its message class has no such message type"}},
-    ErrorReason{
-        ErrorCode::unsupported_traffic_mode_type,
-        DropReason{"m3ua.unsupported_traffic_mode_type",
-                   "the traffic mode that it asks for is not the one configured for the AS"}},
+        DropReason{"m3ua.unsupported_message_type", "the message class has no such message type"}},
+    ErrorReason{ErrorCode::unsupported_traffic_mode_type,
+                DropReason{"m3ua.unsupported_traffic_mode_type",
+                           "the requested traffic mode is not the one configured for the AS"}},
     ErrorReason{
         ErrorCode::unexpected_message,
-        DropReason{"m3ua.unexpected_message", "it is not allowed in the state of its sender"}},
-    ErrorReason{ErrorCode::protocol_error,
-                DropReason{"m3ua.protocol_error", "its length is not the one in its header"}},
+        DropReason{"m3ua.unexpected_message", "the message is not allowed in the sender's state"}},
     ErrorReason{
-        ErrorCode::invalid_stream_identifier,
-        DropReason{"m3ua.invalid_stream_identifier", "it came on a stream that is not for it"}},
+        ErrorCode::protocol_error,
+        DropReason{"m3ua.protocol_error", "the message's length is not the one in its header"}},
+    ErrorReason{ErrorCode::invalid_stream_identifier,
+                DropReason{"m3ua.invalid_stream_identifier",
+                           "the message came on a stream that is not for its kind"}},
     ErrorReason{ErrorCode::refused_management_blocking,
                 DropReason{"m3ua.refused",
-                           "its sender may not be served: not a configured ASP, or a single "
-                           "stream where that is not allowed"}},
-    ErrorReason{ErrorCode::asp_identifier_required,
-                DropReason{"m3ua.asp_identifier_required",
-                           "several ASPs may come from its address, and it has no ASP Identifier"}},
+                           "the sender is not served: no configured ASP, or a single stream "
+                           "where single_stream_allowed is false"}},
+    ErrorReason{
+        ErrorCode::asp_identifier_required,
+        DropReason{"m3ua.asp_identifier_required",
+                   "no ASP Identifier, and several ASPs may come from the sender's address"}},
     ErrorReason{
         ErrorCode::invalid_asp_identifier,
-        DropReason{"m3ua.invalid_asp_identifier", "no ASP is configured with its ASP Identifier"}},
+        DropReason{"m3ua.invalid_asp_identifier", "no ASP is configured with this ASP Identifier"}},
     ErrorReason{
         ErrorCode::invalid_parameter_value,
-        DropReason{"m3ua.invalid_parameter_value",
-                   "a value in it is not allowed, such as a point code wider than its network"}},
+        DropReason{
+            "m3ua.invalid_parameter_value",
+            "a parameter's value is not allowed, such as a point code wider than its network"}},
     ErrorReason{ErrorCode::parameter_field_error,
-                DropReason{"m3ua.parameter_field_error",
-                           "a parameter in it has a length that it cannot have"}},
+                DropReason{"m3ua.parameter_field_error", "a parameter's length is impossible"}},
     ErrorReason{ErrorCode::unexpected_parameter,
                 DropReason{"m3ua.unexpected_parameter",
-                           "a parameter in it does not belong there, or is there twice"}},
+                           "a parameter does not belong in this message, or occurs twice"}},
     ErrorReason{
         ErrorCode::destination_status_unknown,
         DropReason{"m3ua.destination_status_unknown", "the state of the destination is not known"}},
     ErrorReason{ErrorCode::invalid_network_appearance,
                 DropReason{"m3ua.invalid_network_appearance",
-                           "its Network Appearance is not the one configured for the AS"}},
+                           "the Network Appearance is not the one configured for the AS"}},
     ErrorReason{ErrorCode::missing_parameter,
-                DropReason{"m3ua.missing_parameter", "a parameter that it needs is missing"}},
+                DropReason{"m3ua.missing_parameter", "a mandatory parameter is missing"}},
     ErrorReason{ErrorCode::invalid_routing_context,
                 DropReason{"m3ua.invalid_routing_context",
-                           "its Routing Context is of no AS that its sender belongs to"}},
+                           "the Routing Context is of no AS that the sender belongs to"}},
     ErrorReason{ErrorCode::no_configured_as_for_asp,
-                DropReason{"m3ua.no_configured_as_for_asp", "no AS is configured for its sender"}},
+                DropReason{"m3ua.no_configured_as_for_asp", "no AS is configured for the sender"}},
 };
-constexpr DropReason kOtherError{"m3ua.other_error", "it is answered with ERR"};
+constexpr DropReason kOtherError{"m3ua.other_error", "the message is answered with ERR"};
 
 }  // namespace
 

@@ -528,7 +528,7 @@ TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
   EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
   ASSERT_NE(server.facts.last<fact::PeerRefused>(), nullptr);
   EXPECT_EQ(server.facts.last<fact::PeerRefused>()->why,
-            "sent more before it was let in than it may");
+            "sent more before its admission than a newcomer may");
   EXPECT_TRUE(transport.is_paused(again));
   the_first_reads_the_end();
   many_turns();

@@ -173,7 +173,7 @@ TEST(LoadConfig, RefusesNumbersThatOverlapOrRunOut) {
 
 TEST(LoadConfig, RefusesWhatWouldBeOfNoUse) {
   EXPECT_THAT(error_of_s6a("\"window\": 32", "\"requests_per_second\": 5"),
-              HasSubstr("/load/groups/1/requests_per_second: is of no use: a closed loop"));
+              HasSubstr("/load/groups/1/requests_per_second: has no effect: a closed loop"));
   EXPECT_THAT(error_of_s6a("\"name\": \"heavy\"", "\"name\": \"sporadic\""),
               HasSubstr("/load/groups/1/name: \"sporadic\" is not a name of its own"));
   EXPECT_THAT(

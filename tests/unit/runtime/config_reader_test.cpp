@@ -161,7 +161,7 @@ TEST(ConfigReader, RefusesValuesOutOfRange) {
             "c.json:5: /t_ms: 5001 is not a whole number from 100 to 5000\n"
             "c.json:6: /h: a string of 3 characters is not 4 hexadecimal digits\n"
             "c.json:7: /h2: a string of 4 characters is not 4 hexadecimal digits\n"
-            "c.json:8: /h3: what stands here is not 4 hexadecimal digits\n"
+            "c.json:8: /h3: the value (not shown) is not 4 hexadecimal digits\n"
             "c.json:9: /few: an array of 3 is not an array of 1 to 2 elements\n"
             "c.json:10: /none: an array of 0 is not an array of at least 1 elements\n"
             "c.json:11: /octets/1: 256 is not a whole number from 0 to 255");

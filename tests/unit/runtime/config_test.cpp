@@ -250,7 +250,7 @@ TEST(Config, RefusesTlsThatIsMissingOrOfNoUse) {
                       "tls": {"certificate": "c", "key": "k"}}]})")
                 .errors,
             "c.json:3: /endpoints/0/tls/ca: missing; expected a string\n"
-            "c.json:3: /endpoints/0/tls: is of no use: \"transport\" is \"tcp\", not \"tls\" or "
+            "c.json:3: /endpoints/0/tls: has no effect: \"transport\" is \"tcp\", not \"tls\" or "
             "SCTP");
 }
 
@@ -283,7 +283,7 @@ TEST(Config, RefusesWhatDtlsOverSctpCannotBe) {
                       "tls": {"certificate": "c", "key": "k", "ca": "a",
                               "require_sctp_auth": true}}]})")
                 .errors,
-            "c.json:4: /endpoints/0/tls/require_sctp_auth: is of no use: \"transport\" is not "
+            "c.json:4: /endpoints/0/tls/require_sctp_auth: has no effect: \"transport\" is not "
             "SCTP");
 }
 
@@ -369,7 +369,7 @@ TEST(Config, WantsUdpEncapsulationOnBothSidesOrOnNone) {
             "c.json:2: /peers/0/remote_udp_port: is missing: endpoint \"e\" has "
             "\"udp_encapsulation\"");
   EXPECT_EQ(read(with("", peer + ", \"remote_udp_port\": 9899}")).errors,
-            "c.json:3: /peers/0/remote_udp_port: is of no use: endpoint \"e\" has no "
+            "c.json:3: /peers/0/remote_udp_port: has no effect: endpoint \"e\" has no "
             "\"udp_encapsulation\"");
   EXPECT_EQ(read(R"({"node": {"name": "n"}, "endpoints": [{"name": "e", "module": "echo",
                      "transport": "usrsctp"}]})")
@@ -439,7 +439,7 @@ TEST(Config, RefusesSctpOptionsThatDoNotGoTogether) {
                 "sack_delay_ms: is not less than \"rto_min_ms\": a peer set likewise would "
                 "retransmit what arrived");
   EXPECT_EQ(errors(R"("path_mtu_bytes": 1400)"),
-            where + "path_mtu_bytes: is of no use: \"path_mtu_discovery\" is true");
+            where + "path_mtu_bytes: has no effect: \"path_mtu_discovery\" is true");
   EXPECT_EQ(errors(R"("send_buffer_bytes": 65535)"),
             where + "send_buffer_bytes: is less than the limit \"message_bytes_max\"");
   EXPECT_EQ(errors(R"("init_timeout_max_ms": 500, "sack_delay_ms": 249, "path_mtu_discovery": false,
@@ -458,8 +458,8 @@ TEST(Config, RefusesWhatIsForConnectingOfAPeerThatConnectsToUs) {
   EXPECT_EQ(read(with_sctp("", R"({"name": "p", "sctp": {"streams_out": 3, "rto_max_ms": 3000,
     "init_attempts_max": 2}})"))
                 .errors,
-            "c.json:3: /peers/0/sctp/streams_out: is of no use: the peer has no \"connect\"\n"
-            "c.json:4: /peers/0/sctp/init_attempts_max: is of no use: the peer has no "
+            "c.json:3: /peers/0/sctp/streams_out: has no effect: the peer has no \"connect\"\n"
+            "c.json:4: /peers/0/sctp/init_attempts_max: has no effect: the peer has no "
             "\"connect\"");
 }
 

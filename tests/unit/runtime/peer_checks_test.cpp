@@ -175,7 +175,7 @@ TEST(PeerChecks, ACertificateIsShownOnlyWhereThereIsTls) {
   const std::string tls = R"(, "tls": {"identity": "p.example"})";
   EXPECT_EQ(
       errors_of(listening(""), peer(tls)),
-      "c.json:4: /peers/0/tls: is of no use: endpoint \"e\" has no \"tls\", so nobody shows a "
+      "c.json:4: /peers/0/tls: has no effect: endpoint \"e\" has no \"tls\", so nobody shows a "
       "certificate");
   EXPECT_EQ(errors_of(endpoint(R"("listen": true, "port": 7, "transport": "sctp",
                                   "tls": {"certificate": "c", "key": "k", "ca": "a"})"),

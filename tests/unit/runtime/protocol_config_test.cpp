@@ -170,7 +170,7 @@ TEST(DiameterConfigReader, RefusesMessagesThatTheEndpointWouldNotTake) {
 TEST(DiameterConfigReader, RefusesATimeoutThatAnotherEndsFirst) {
   const std::string peers = R"("peers": [{"name": "p", "origin_host": "a.org"}])";
   EXPECT_EQ(errors_of_diameter(R"("capabilities_timeout_ms": 10001, )" + peers),
-            "c.json:4: /diameter/capabilities_timeout_ms: is of no use: "
+            "c.json:4: /diameter/capabilities_timeout_ms: has no effect: "
             "\"admission.identification_timeout_ms\" ends it after 10000 ms");
   EXPECT_EQ(errors_of_diameter(R"("capabilities_timeout_ms": 10000, )" + peers), "");
   EXPECT_EQ(errors_of_diameter(peers + R"(}, "admission": {"identification_timeout_ms": 500)"), "")
