@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "core/diversion.h"
+#include "core/module.h"
 #include "core/newcomers.h"
-#include "core/protocol.h"
 
 namespace siglane {
 

@@ -1,7 +1,8 @@
 #include <atomic>
 
 #include "core/association.h"
-#include "core/protocol.h"
+#include "core/facts.h"
+#include "core/parcel.h"
 
 namespace siglane {
 

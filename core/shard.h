@@ -10,12 +10,13 @@
 #include <utility>
 #include <vector>
 
+#include "core/ask_sink.h"
 #include "core/backoff.h"
 #include "core/deadlines.h"
 #include "core/directory.h"
 #include "core/mailbox.h"
+#include "core/module.h"
 #include "core/outbound.h"
-#include "core/protocol.h"
 #include "core/transport.h"
 
 namespace siglane {

@@ -8,8 +8,8 @@
 #include "core/association.h"
 #include "core/config.h"
 #include "core/facts.h"
+#include "core/framing.h"
 #include "core/histogram.h"
-#include "core/protocol.h"
 #include "core/result.h"
 #include "core/time.h"
 

@@ -13,8 +13,8 @@
 #include "apps/runtime/config.h"
 #include "apps/runtime/store_thread.h"
 #include "core/counters.h"
+#include "core/module.h"
 #include "core/peer_table.h"
-#include "core/protocol.h"
 #include "core/result.h"
 #include "core/shard.h"
 

@@ -11,10 +11,10 @@
 #include <thread>
 
 #include "apps/runtime/store_queue.h"
+#include "core/ask_sink.h"
 #include "core/counters.h"
 #include "core/directory.h"
 #include "core/facts.h"
-#include "core/protocol.h"
 #include "core/result.h"
 
 namespace siglane::runtime {

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string_view>
 
-#include "core/protocol.h"
 #include "core/random.h"
+#include "core/session.h"
 #include "protocols/diameter/answers.h"
 #include "protocols/diameter/module.h"
 #include "protocols/diameter/parcels.h"

@@ -3,7 +3,7 @@
 #include <span>
 #include <string_view>
 
-#include "core/protocol.h"
+#include "core/module.h"
 #include "core/snapshot.h"
 #include "protocols/diameter/config.h"
 #include "protocols/diameter/parcels.h"

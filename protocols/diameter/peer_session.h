@@ -7,8 +7,8 @@
 #include <variant>
 #include <vector>
 
-#include "core/protocol.h"
 #include "core/random.h"
+#include "core/session.h"
 #include "core/snapshot.h"
 #include "protocols/diameter/capabilities.h"
 #include "protocols/diameter/config.h"

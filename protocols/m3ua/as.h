@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/protocol.h"
+#include "core/session.h"
 #include "protocols/m3ua/control.h"
 
 namespace siglane::m3ua {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "core/protocol.h"
+#include "core/module.h"
 #include "protocols/m3ua/config.h"
 #include "protocols/m3ua/parcels.h"
 

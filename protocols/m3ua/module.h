@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/protocol.h"
+#include "core/module.h"
 #include "core/snapshot.h"
 #include "protocols/m3ua/config.h"
 #include "protocols/m3ua/control.h"

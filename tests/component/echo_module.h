@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "core/protocol.h"
+#include "core/module.h"
 
 namespace siglane::testing {
 

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "apps/runtime/node.h"
-#include "core/protocol.h"
+#include "core/module.h"
 #include "tests/support/counting_new.h"
 #include "tests/support/raw_peer.h"
 #include "transport/loop.h"

@@ -13,7 +13,7 @@
 
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
-#include "core/protocol.h"
+#include "core/module.h"
 #include "transport/loop.h"
 
 namespace siglane::test {

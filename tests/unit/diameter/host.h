@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/protocol.h"
+#include "core/session.h"
 #include "protocols/diameter/answers.h"
 #include "protocols/diameter/module.h"
 #include "protocols/diameter/peer_session.h"

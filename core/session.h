@@ -1,7 +1,6 @@
 #pragma once
-#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,65 +13,10 @@
 #include "core/counters.h"
 #include "core/drops.h"
 #include "core/facts.h"
-#include "core/peer_table.h"
-#include "core/result.h"
+#include "core/parcel.h"
 #include "core/time.h"
 
 namespace siglane {
-
-// How a parcel crosses from shard to shard.
-enum class Carriage : std::uint8_t {
-  unordered,  // bounded; where there is no room it is Undelivered and may go elsewhere
-  ordered,    // bounded; waits for its turn, and never overtakes an earlier one of its flow
-  control,    // rare and never refused: what states are made of
-};
-
-// A decoded message on its way between two sessions of one module. Only the module that packed it
-// opens it (it knows its own kinds, so a static_cast will do). Its memory comes from and returns to
-// a free list of the thread, so that a parcel costs no heap allocation in steady state.
-class Parcel {
- public:
-  Parcel() = default;
-  Parcel(const Parcel&) = delete;
-  Parcel& operator=(const Parcel&) = delete;
-  virtual ~Parcel() = default;
-
-  virtual Carriage carriage() const { return Carriage::unordered; }
-  // Bytes of messages that it keeps alive, for those who bound how much waits.
-  virtual std::size_t bytes_held() const { return 0; }
-  // The message in a line, for an operator who wants to know what was dropped.
-  virtual std::string describe() const { return {}; }
-  // The peer whose request it is, for those who bound how much of one peer's waits, whichever of
-  // its connections it came on; empty: nobody's. Good as long as the parcel.
-  virtual std::string_view asked_by() const { return {}; }
-  // false: that connection is gone, and nobody waits for what comes of this. Any thread.
-  virtual bool wanted() const { return true; }
-
-  // Where it has been already: route() excludes these. False: it was everywhere it may go.
-  bool mark_tried(AssociationId id) {
-    if (tried_count_ == tried_.size()) return false;
-    tried_[tried_count_++] = id;
-    return true;
-  }
-  std::span<const AssociationId> tried() const { return {tried_.data(), tried_count_}; }
-  bool was_tried(AssociationId id) const {
-    for (AssociationId t : tried()) {
-      if (t == id) return true;
-    }
-    return false;
-  }
-
-  static void* operator new(std::size_t size);
-  static void operator delete(void* memory, std::size_t size);
-
- private:
-  std::array<AssociationId, 4> tried_{};
-  std::uint8_t tried_count_ = 0;
-};
-using ParcelPtr = std::unique_ptr<Parcel>;
-
-enum class Why { no_such_association, refused, not_open, congested, timed_out, exhausted };
-std::string_view name_of(Why why);
 
 // In: what happened to the association, what the node wants sent, what time it is.
 struct Submitted {
@@ -221,65 +165,6 @@ class Session {
   // When to be Woken at the latest. Asked again after every step.
   virtual std::optional<Instant> deadline() const = 0;
   virtual SessionStatus status() const = 0;
-};
-
-// How a byte stream (TCP) is cut into messages. Pure; any thread.
-class Framing {
- public:
-  // The whole length in bytes of the message that begins here, or nothing while too few bytes are
-  // there to tell. An error closes the stream. Must be greater than 0 and may exceed any limit:
-  // the transport enforces message_bytes_max.
-  virtual Result<std::optional<std::size_t>> frame_length(Bytes head) const = 0;
-  // What a message cut from a stream is labelled with.
-  virtual PayloadProtocol stream_protocol() const = 0;
-
- protected:
-  ~Framing() = default;
-};
-
-// A protocol, as the framework sees it. const functions are called on any shard's thread, read one
-// immutable snapshot, never block, never wait.
-class ProtocolModule : public Framing {
- public:
-  virtual ~ProtocolModule() = default;
-
-  virtual std::string_view name() const = 0;
-  virtual std::span<const PayloadProtocol> payload_protocols() const = 0;
-  // `seed` is all the randomness the session will ever have. The session is stepped with `up` right
-  // after. Who the peer is may be known only later: the session then says Identify.
-  virtual std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up,
-                                                const PeerTable& peers,
-                                                std::uint64_t seed) const = 0;
-  // Where an accepted parcel goes: Forward to an application or another association; excludes
-  // parcel->tried(). `from` is the session that accepted it, `shard` where that lives.
-  virtual void route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant now,
-                     Outbox& out) const = 0;
-  // A parcel that `from` forwarded, or was given, did not get on; the id that failed is in tried().
-  // Route it again, answer for it (Forward to its origin), or count it.
-  virtual void undelivered(ShardId shard, AssociationId from, ParcelPtr parcel, Why why,
-                           Instant now, Outbox& out) const = 0;
-  // Control plane: a session's state changed (its Publish). Builds and publishes a new snapshot for
-  // route(). Called on the shard's thread under no lock: the module serialises.
-  virtual void publish(ShardId shard, AssociationId from, ParcelPtr change) = 0;
-  // The steps of a Reroute on each shard (core/diversion.h), for modules whose flows have an order:
-  // until follow(), route() on this shard keeps to the path that it followed last, and between
-  // hold() and follow() it forwards the flow to its coordinator, where the shard holds it.
-  virtual void hold(ShardId, AssociationId /*coordinator*/) {}
-  virtual void follow(ShardId, AssociationId /*coordinator*/) {}
-};
-
-// The way to the store thread, for Ask. The completion returns as Submitted{from: none} to the
-// session that asked, through its shard's mailbox. A request that nobody wants any more before it
-// has begun (Parcel::wanted) is dropped, and does not return. Any thread.
-class AskSink {
- public:
-  // false: the store's queue is full, or the share of it that the request's peer has; the request
-  // is untouched and the shard tells the session Submitted with the same parcel, so that it can
-  // fail it.
-  [[nodiscard]] virtual bool ask(ShardId shard, AssociationId from, ParcelPtr& request) = 0;
-
- protected:
-  ~AskSink() = default;
 };
 
 }  // namespace siglane
