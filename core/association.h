@@ -19,6 +19,8 @@ namespace siglane {
 enum class AssociationId : std::uint64_t { none = 0 };
 enum class StreamId : std::uint16_t {};
 enum class ShardId : std::uint16_t {};
+// A node has at most so many; their ids count from 0.
+inline constexpr std::uint16_t kShardsMax = 256;
 
 // The payload protocol identifiers of SCTP DATA chunks (IANA registry).
 enum class PayloadProtocol : std::uint32_t {

@@ -17,6 +17,7 @@ Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, D
       counters_(counters),
       random_(config.seed),
       mailbox_(config.mailbox),
+      homes_(directory),
       outbound_(mailbox_, directory, counters, config.outbound) {
   directory_.add_shard(config_.id, mailbox_);
 }

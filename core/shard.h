@@ -14,6 +14,7 @@
 #include "core/backoff.h"
 #include "core/deadlines.h"
 #include "core/directory.h"
+#include "core/homes.h"
 #include "core/mailbox.h"
 #include "core/module.h"
 #include "core/outbound.h"
@@ -151,7 +152,7 @@ class Shard final : public TransportSink {
   // shard_mail.cpp
   void forward(AssociationId from, AssociationId to, ParcelPtr parcel, ProtocolModule& module,
                Fresh fresh);
-  std::optional<ShardId> home_of(AssociationId id) const;
+  std::optional<ShardId> home_of(AssociationId id);
   void send_home(Delivery delivery);
   void lose(Delivery delivery, const DropReason& reason);
   void hold_back(AssociationId from, ShardId target);
@@ -227,6 +228,7 @@ class Shard final : public TransportSink {
   std::size_t work_done_ = 0;
   std::vector<std::unique_ptr<Outbox>> outboxes_;  // one for each depth of step -> route
   std::size_t outboxes_used_ = 0;
+  Homes homes_;
   Outbound outbound_;
   struct HeldBack {
     AssociationId id;

@@ -33,12 +33,12 @@ void Shard::forward(AssociationId from, AssociationId to, ParcelPtr parcel, Prot
   }
 }
 
-std::optional<ShardId> Shard::home_of(AssociationId id) const {
+std::optional<ShardId> Shard::home_of(AssociationId id) {
   if (diversion_ && diversion_->what.rerouted == nullptr && diversion_->what.flow == id) {
     const Diversion& move = diversion_->what;
     if (!diversion_->holding || move.to == config_.id) return move.to;
   }
-  return directory_.home_of(id);
+  return homes_.of(id);
 }
 
 // To the shard where it lives.
@@ -173,6 +173,7 @@ void Shard::reroute(ProtocolModule& module, AssociationId coordinator) {
 void Shard::begin(const Diversion& diversion) {
   diversion_ = Following{diversion, false, 0, {}, {}};
   if (diversion.rerouted == nullptr) {
+    homes_.forget(diversion.flow);
     diversion_->holding = diversion.from != config_.id;
     if (!diversion_->holding) return;
     diversion_->awaited = 1;
@@ -267,7 +268,7 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
   if (!diversion_ || diversion_->what.number != number) return;
   Following over = std::move(*diversion_);
   diversion_.reset();
-  if (over.what.rerouted == nullptr) return;
+  if (over.what.rerouted == nullptr) return homes_.forget(over.what.flow);
   ProtocolModule& module = *over.what.rerouted;
   module.follow(config_.id, over.what.flow);
   for (Delivery& delivery : over.held) {

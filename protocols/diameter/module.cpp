@@ -81,14 +81,14 @@ void DiameterModule::route_request(ShardId shard, RequestPtr request, Why why, O
   if (was_at(message, config_.origin_host)) {
     return refuse(std::move(request), result::loop_detected, Why::exhausted, out);
   }
-  const auto routes = routes_.load();
+  const RouteTable& routes = routes_on(shard);
   const RouteQuery query = RouteQuery::of(message, *request);
   const bool our_realm = query.destination_realm.empty() ||
                          same_identity(query.destination_realm, config_.origin_realm);
   const bool our_host = same_identity(query.destination_host, config_.origin_host);
   // RFC 6733 §6.1.4: what names us, or names no host in a realm that is ours, is for us.
   if (our_host || (our_realm && query.destination_host.empty())) {
-    for (const LocalApplication& local : routes->applications) {
+    for (const LocalApplication& local : routes.applications) {
       if (local.shard == shard && local.id == message.application() &&
           local.coordinator != request->origin && !request->was_tried(local.coordinator)) {
         return out.forward(local.coordinator, std::move(request));
@@ -103,7 +103,7 @@ void DiameterModule::route_request(ShardId shard, RequestPtr request, Why why, O
   // Only agents pass on what others sent; everybody sends what is their own. RFC 6733 §3, P: "If
   // cleared, the message MUST be locally processed."
   if (request->received_from == nullptr || (config_.relay && request->header.is_proxiable())) {
-    if (const OpenPeer* peer = choose_peer(*routes, query)) {
+    if (const OpenPeer* peer = choose_peer(routes, query)) {
       return relay(*peer, std::move(request), out);
     }
   }
@@ -111,7 +111,7 @@ void DiameterModule::route_request(ShardId shard, RequestPtr request, Why why, O
   ResultCode code = result::unable_to_deliver;
   if (our_realm && query.destination_host.empty() && request->tried().empty()) {
     code = result::application_unsupported;
-  } else if (!our_realm && !leads_to(config_, *routes, query.destination_realm)) {
+  } else if (!our_realm && !leads_to(config_, routes, query.destination_realm)) {
     code = result::realm_not_served;
   }
   refuse(std::move(request), code, why, out);

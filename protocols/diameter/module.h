@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -45,8 +46,18 @@ class DiameterModule final : public ProtocolModule {
   void relay(const OpenPeer& peer, RequestPtr request, Outbox& out) const;
   void refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const;
 
+  const RouteTable& routes_on(ShardId shard) const {
+    return readers_[static_cast<std::size_t>(shard)].routes.get(routes_);
+  }
+
   DiameterConfig config_;
+  // Each on its shard's thread alone, which writes it when the table has changed.
+  struct alignas(64) Reader {
+    Snapshot<RouteTable>::Reader routes;
+  };
+
   Snapshot<RouteTable> routes_;
+  mutable std::array<Reader, kShardsMax> readers_;
 };
 
 }  // namespace siglane::diameter
