@@ -23,6 +23,12 @@ struct Submitted {
   AssociationId from{};
   ParcelPtr parcel;
 };
+// What this session asked the store, with the store's result in it; or, as it was, where the store
+// did not take it.
+struct Completed {
+  ParcelPtr parcel;
+  bool ran = true;
+};
 struct Woken {};       // the deadline, or earlier
 struct Identified {};  // the answer to Identify: this association is that peer's
 struct IdentityRefused {
@@ -39,8 +45,8 @@ struct Superseded {};
 struct Rerouting {};
 using SessionInput =
     std::variant<AssociationUp, AssociationReceived, AssociationEnding, AssociationCongestion,
-                 AssociationPathChange, AssociationUnsent, AssociationDown, Submitted, Woken,
-                 Identified, IdentityRefused, Stopping, Superseded, Rerouting>;
+                 AssociationPathChange, AssociationUnsent, AssociationDown, Submitted, Completed,
+                 Woken, Identified, IdentityRefused, Stopping, Superseded, Rerouting>;
 
 // Out: everything a step may want done, in order.
 struct Transmit {
@@ -73,7 +79,7 @@ struct Undelivered {
 };  // the module routes it again, or answers for it
 struct Ask {
   ParcelPtr request;
-};  // to the store thread; comes back as Submitted
+};  // to the store thread; comes back as Completed
 struct Publish {
   ParcelPtr change;
 };                  // to the module's control plane

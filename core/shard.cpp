@@ -261,7 +261,7 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    [&](Undelivered& a) { fail(from, from, std::move(a.parcel), a.why, &module); },
                    [&](Ask& a) {
                      if (asks_ == nullptr || !asks_->ask(config_.id, from, a.request)) {
-                       push(from, Submitted{AssociationId::none, std::move(a.request)});
+                       push(from, Completed{std::move(a.request), false});
                      }
                    },
                    [&](Publish& a) { module.publish(config_.id, from, std::move(a.change)); },

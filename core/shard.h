@@ -159,6 +159,7 @@ class Shard final : public TransportSink {
   void pause_input(AssociationId id, bool paused);
   void let_go();
   void take(Delivery delivery);
+  void take(Completion completion);
   void send_waiting();
   void reroute(ProtocolModule& module, AssociationId coordinator);
   void begin(const Diversion& diversion);

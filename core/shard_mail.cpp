@@ -109,6 +109,7 @@ void Shard::run_mailbox(Instant now, std::size_t letters_max) {
     Letter letter = std::move(letters_[letters_read_++]);
     std::visit(Overloaded{
                    [&](Delivery& delivery) { take(std::move(delivery)); },
+                   [&](Completion& completion) { take(std::move(completion)); },
                    [](Call& call) { call.run(); },
                    [&](Arrival& arrival) { arrive(arrival, now); },
                    [&](const Diverted& diverted) { begin(diverted.diversion); },
@@ -142,11 +143,19 @@ void Shard::release_unused_memory() {
 }
 
 void Shard::take(Delivery delivery) {
-  // A completion for one that has moved meanwhile, or what was sent before its move was known.
+  // Sent before it was known that its destination moves.
   if (find(delivery.to) == nullptr && home_of(delivery.to).value_or(config_.id) != config_.id) {
     return send_home(std::move(delivery));
   }
   push(delivery.to, Submitted{delivery.from, std::move(delivery.parcel)}, delivery.module);
+}
+
+// Who asked may have moved meanwhile.
+void Shard::take(Completion completion) {
+  const ShardId home =
+      find(completion.to) != nullptr ? config_.id : home_of(completion.to).value_or(config_.id);
+  if (home != config_.id) return tell(home, std::move(completion));
+  push(completion.to, Completed{std::move(completion.parcel), true});
 }
 
 void Shard::send_waiting() {

@@ -104,7 +104,7 @@ void StoreThread::run_group() {
   for (std::size_t i = 0; i < requests.size(); ++i) {
     const StoreQueue::Asker& asker = group_.askers[i];
     if (Mailbox* mailbox = directory_.mailbox_of(asker.shard)) {
-      mailbox->post_control(Delivery{AssociationId::none, asker.id, std::move(requests[i])});
+      mailbox->post_control(Completion{asker.id, std::move(requests[i])});
     }
   }
 }

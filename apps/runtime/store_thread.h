@@ -61,8 +61,8 @@ using TellOperator = std::function<void(const fact::Notice&)>;
 // thing is served in that order. What nobody wants any more (Parcel::wanted) before its group
 // begins is dropped.
 //
-// A completion is the request's own parcel, as a control Delivery{from: none, to: asker} in the
-// mailbox of the shard that asked.
+// What is completed returns in its own parcel, as a Completion in the mailbox of the shard that
+// asked.
 class StoreThread final : public AskSink {
  public:
   // `directory` and its mailboxes must outlive the thread. It starts at once.

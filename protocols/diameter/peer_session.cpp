@@ -242,6 +242,10 @@ PeerEvent PeerSession::on(Rerouting&, Instant, Outbox&) {
   return PeerEvent::other;  // for coordinators
 }
 
+PeerEvent PeerSession::on(Completed&, Instant, Outbox&) {
+  return PeerEvent::other;  // it asks no store
+}
+
 // --- Capabilities exchange, RFC 6733 §5.3 --------------------------------------------------------
 
 void PeerSession::on_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out) {

@@ -101,6 +101,7 @@ class PeerSession final : public Session {
   PeerEvent on(AssociationCongestion& congestion, Instant now, Outbox& out);
   PeerEvent on(AssociationPathChange& path, Instant now, Outbox& out);
   PeerEvent on(Rerouting& rerouting, Instant now, Outbox& out);
+  PeerEvent on(Completed& completed, Instant now, Outbox& out);
 
   void on_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out);
   void process_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out);

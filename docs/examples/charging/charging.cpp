@@ -22,7 +22,7 @@ class Charging final : public diameter::Application {
         .add(avp::cc_request_type, *message.get(avp::cc_request_type))
         .add(avp::cc_request_number, *message.get(avp::cc_request_number))
         .group(avp::granted_service_unit, [&] { answer.add(avp::cc_time, seconds_); });
-    reply(*request, std::move(answer), out);
+    reply(std::move(request), std::move(answer), out);
   }
 
   const std::uint32_t seconds_;

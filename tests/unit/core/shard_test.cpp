@@ -171,17 +171,20 @@ struct TextModule final : ProtocolModule {
 class EchoApplication final : public Session {
  public:
   void step(SessionInput input, Instant, Outbox& out) override {
-    auto* submitted = std::get_if<Submitted>(&input);
-    if (submitted == nullptr) return;
-    auto& parcel = static_cast<TextParcel&>(*submitted->parcel);
-    if (parcel.text == "store") {
-      parcel.text = "asked";
-      out.ask(std::move(submitted->parcel));
-      return;
+    if (auto* submitted = std::get_if<Submitted>(&input)) {
+      if (static_cast<TextParcel&>(*submitted->parcel).text == "store") {
+        return out.ask(std::move(submitted->parcel));
+      }
+      echo(std::move(submitted->parcel), "echo ", out);
+    } else if (auto* completed = std::get_if<Completed>(&input)) {
+      echo(std::move(completed->parcel), completed->ran ? "done " : "not run ", out);
     }
-    parcel.text = "echo " + parcel.text;
-    const AssociationId to = parcel.origin;
-    out.forward(to, std::move(submitted->parcel));
+  }
+  static void echo(ParcelPtr parcel, const std::string& how, Outbox& out) {
+    auto& text = static_cast<TextParcel&>(*parcel);
+    text.text = how + text.text;
+    const AssociationId to = text.origin;
+    out.forward(to, std::move(parcel));
   }
   std::optional<Instant> deadline() const override { return std::nullopt; }
   SessionStatus status() const override { return {"", "text", "running", 0, {}}; }
@@ -273,7 +276,18 @@ TEST_F(ShardTest, WithoutAStoreEveryAskComesBackToTheAsker) {
   connect_and_wait();
   client_says("to 0 store");
   ASSERT_TRUE(world.run_until([&] { return client_module.log.size() == 2; }));
-  EXPECT_EQ(client_module.log.back(), "echo asked");
+  EXPECT_EQ(client_module.log.back(), "not run store");
+}
+
+TEST_F(ShardTest, WhatAStoreHasDoneComesBackToTheAsker) {
+  connect_and_wait();
+  auto parcel = std::make_unique<TextParcel>();
+  parcel->text = "store";
+  parcel->origin = server_module.opened.at(0);
+  server.shard.mailbox().post_control(Completion{server_module.application, std::move(parcel)});
+  server.shard.run_mailbox(world.now());
+  ASSERT_TRUE(world.run_until([&] { return client_module.log.size() == 2; }));
+  EXPECT_EQ(client_module.log.back(), "done store");
 }
 
 TEST_F(ShardTest, RefusesAnAddressThatNoPeerHas) {

@@ -20,7 +20,7 @@ class Hss final : public Application {
 
   void on_request(RequestPtr request, const MessageView& message, Instant, Outbox& out) override {
     if (!message.is(command::update_location)) {
-      return reject(*request, result::command_unsupported, out);
+      return reject(std::move(request), result::command_unsupported, out);
     }
     users.emplace_back(*message.get(avp::user_name));
     keep_for_answer(*request, {&avp::ulr_flags}, out);
@@ -28,13 +28,14 @@ class Hss final : public Application {
     ask->cause = std::move(request);
     out.ask(std::move(ask));
   }
-  void on_store_completion(ParcelPtr completion, Instant, Outbox& out) override {
-    const auto request =
-        parcel_cast<RequestParcel>(std::move(static_cast<StoreParcel&>(*completion).cause));
+  void on_completed(Completed completed, Instant, Outbox& out) override {
+    auto request =
+        parcel_cast<RequestParcel>(std::move(static_cast<StoreParcel&>(*completed.parcel).cause));
+    if (!completed.ran) return reject(std::move(request), result::too_busy, out);
     auto answer = begin_answer(out.buffers(), request->view(), config(), result::success);
     answer.add(avp::auth_session_state, AuthSessionState::no_state_maintained)
         .add(avp::ula_flags, 1u);
-    reply(*request, std::move(answer), out);
+    reply(std::move(request), std::move(answer), out);
   }
   void add_application_avps(MessageBuilder& answer) const override {
     answer.add(avp::auth_session_state, AuthSessionState::no_state_maintained);
@@ -86,7 +87,7 @@ TEST_F(ApplicationTest, AnswersARequestWhenItsStoreHasDoneItsPart) {
   EXPECT_TRUE(ask(std::move(request).finish()).empty());
   EXPECT_EQ(hss_->users, std::vector<std::string>{"001010000000001"});
   ASSERT_EQ(host_.asked.size(), 1u);
-  host_.submit(kApplication, std::move(host_.asked[0]), AssociationId::none);
+  host_.give(kApplication, Completed{std::move(host_.asked[0])});
   const Buffer answer = host_.sent_one(kPeer);
   const MessageView message = parsed(answer);
   EXPECT_EQ(message.result_code(), result::success);
@@ -95,6 +96,14 @@ TEST_F(ApplicationTest, AnswersARequestWhenItsStoreHasDoneItsPart) {
   EXPECT_EQ(as_text(*message.get(avp::proxy_info)->get(avp::proxy_state)), "state");
   EXPECT_FALSE(validate(message, dictionary()));
   EXPECT_FALSE(check_command(message, dictionary()));
+}
+
+TEST_F(ApplicationTest, HearsThatItsStoreDidNotTakeARequest) {
+  EXPECT_TRUE(
+      ask(ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish()).empty());
+  ASSERT_EQ(host_.asked.size(), 1u);
+  host_.give(kApplication, Completed{std::move(host_.asked[0]), false});
+  EXPECT_EQ(parsed(host_.sent_one(kPeer)).result_code(), result::too_busy);
 }
 
 TEST_F(ApplicationTest, WhatItKeepsForAnAnswerHoldsOnToNothingElse) {

@@ -78,10 +78,9 @@ class StoreThreadTest : public ::testing::Test {
     mailbox_.drain(letters_);
     std::vector<const Note*> notes;
     for (Letter& letter : letters_) {
-      auto& delivery = std::get<Delivery>(letter);
-      EXPECT_EQ(delivery.from, AssociationId::none);
-      EXPECT_EQ(delivery.to, kAsker);
-      notes.push_back(static_cast<const Note*>(delivery.parcel.get()));
+      auto& completion = std::get<Completion>(letter);
+      EXPECT_EQ(completion.to, kAsker);
+      notes.push_back(static_cast<const Note*>(completion.parcel.get()));
     }
     return notes;
   }
