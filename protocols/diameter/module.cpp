@@ -14,7 +14,7 @@ namespace {
 constexpr DropReason kNobodyWaits{"diameter.answer_orphaned",
                                   "the peer that sent the request is gone"};
 
-constexpr std::array kPayloadProtocols = {PayloadProtocol::diameter};
+constexpr std::array kPayloadProtocols = {kPayloadProtocol};
 
 // RFC 6733 §6.1.9: a relay "MUST append a Route-Record AVP to all requests forwarded. The AVP
 // contains the identity of the peer from which the request was received."

@@ -32,7 +32,7 @@ class DiameterModule final : public ProtocolModule {
   // A message of another version is cut out where its length is plausible, so that its sender can
   // be told (5011); the session then closes, for where its next message begins nobody knows.
   Result<std::optional<std::size_t>> frame_length(Bytes head) const override;
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::diameter; }
+  PayloadProtocol stream_protocol() const override { return kPayloadProtocol; }
   std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up,
                                         const PeerTable& peers, std::uint64_t seed) const override;
   void route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant now,

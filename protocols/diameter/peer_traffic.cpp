@@ -425,8 +425,7 @@ void PeerSession::answer_here(const MessageView& request, ResultCode result, std
 }
 
 void PeerSession::transmit(Buffer payload, Instant caused_at, std::uint16_t stream, Outbox& out) {
-  out.transmit(
-      Message{StreamId{stream}, PayloadProtocol::diameter, false, caused_at, std::move(payload)});
+  out.transmit(Message{StreamId{stream}, kPayloadProtocol, false, caused_at, std::move(payload)});
 }
 
 // Base messages keep to stream 0; the others spread, so that none waits for another's loss. While

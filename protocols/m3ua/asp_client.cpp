@@ -8,7 +8,7 @@
 namespace siglane::m3ua {
 namespace {
 
-constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
+constexpr std::array kPayloadProtocols = {kPayloadProtocol};
 
 constexpr DropReason kNotRouted{
     "m3ua.not_routed", "DATA without an address: on the ASP side the user names the association"};

@@ -11,7 +11,7 @@
 namespace siglane::m3ua {
 namespace {
 
-constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
+constexpr std::array kPayloadProtocols = {kPayloadProtocol};
 
 constexpr DropReason kNoRoute{"m3ua.no_route", "no route leads to the destination"};
 constexpr DropReason kNobodyLeft{"m3ua.undelivered",

@@ -80,7 +80,7 @@ bool PeerLink::beat(Instant now, Outbox& out) {
 }
 
 void PeerLink::transmit(Buffer payload, Outbox& out, StreamId stream) const {
-  out.transmit({stream, PayloadProtocol::m3ua, false, {}, std::move(payload)});
+  out.transmit({stream, kPayloadProtocol, false, {}, std::move(payload)});
 }
 
 void PeerLink::send_data(std::unique_ptr<DataParcel> data,
@@ -90,7 +90,7 @@ void PeerLink::send_data(std::unique_ptr<DataParcel> data,
   const StreamId stream = streams_.for_data(data->label.sls);
   const Instant caused_at = data->received_at;
   Buffer payload = std::move(*data).encode(network_appearance, routing_context, out.buffers());
-  out.transmit({stream, PayloadProtocol::m3ua, false, caused_at, std::move(payload)});
+  out.transmit({stream, kPayloadProtocol, false, caused_at, std::move(payload)});
 }
 
 void PeerLink::error(ErrorCode code, Bytes offending, Outbox& out, const About& about) {

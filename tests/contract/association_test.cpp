@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/payload_protocols.h"
 #include "tests/support/sctp_node.h"
 
 namespace siglane::sctp_test {
@@ -55,7 +56,7 @@ TEST_F(AnAssociation, MessagesKeepTheirOrderStreamAndProtocol) {
   ASSERT_TRUE(world.run_until([&] { return got.size() == 100; }));
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(got[static_cast<std::size_t>(i)].stream, StreamId(static_cast<std::uint16_t>(i % 4)));
-    EXPECT_EQ(got[static_cast<std::size_t>(i)].protocol, PayloadProtocol::diameter);
+    EXPECT_EQ(got[static_cast<std::size_t>(i)].protocol, test::kDiameter);
     EXPECT_NE(got[static_cast<std::size_t>(i)].caused_at, Instant{});
   }
   server.on_message = nullptr;

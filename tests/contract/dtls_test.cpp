@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/certificates.h"
+#include "tests/support/payload_protocols.h"
 #include "tests/support/sctp_node.h"
 
 namespace siglane::sctp_test {
@@ -168,13 +169,13 @@ TEST_F(DtlsTest, MessagesKeepTheirStreamAndProtocol) {
   server.on_message = [&](AssociationId id, const Message& message) {
     note(message);
     Message answer = message;
-    answer.protocol = PayloadProtocol::m3ua;
+    answer.protocol = test::kM3ua;
     EXPECT_EQ(server.send(id, std::move(answer)), SendOutcome::accepted);
   };
   ASSERT_TRUE(client.send(ours, "hello", 3));
   ASSERT_TRUE(world.run_until([&] { return seen.size() == 2; }));
-  EXPECT_THAT(seen, ElementsAre(std::pair(StreamId{3}, PayloadProtocol::diameter),
-                                std::pair(StreamId{3}, PayloadProtocol::m3ua)));
+  EXPECT_THAT(seen, ElementsAre(std::pair(StreamId{3}, test::kDiameter),
+                                std::pair(StreamId{3}, test::kM3ua)));
   EXPECT_EQ(server.transport->residence(theirs)->count(), 1u);
 }
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "tests/support/payload_protocols.h"
 #include "transport/usrsctp_transport.h"
 
 namespace siglane::sctp_test {
@@ -206,7 +207,7 @@ std::pair<AssociationId, AssociationId> Node::join(EndpointId from, Node& to, Pl
 bool Node::send(AssociationId id, std::string_view text, int stream) {
   Message message;
   message.stream = StreamId{static_cast<std::uint16_t>(stream)};
-  message.protocol = PayloadProtocol::diameter;
+  message.protocol = test::kDiameter;
   message.payload = Buffer::copy_of(as_bytes(text));
   return send(id, std::move(message)) == SendOutcome::accepted;
 }

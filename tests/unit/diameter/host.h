@@ -60,7 +60,7 @@ class Host {
   }
   void receive(AssociationId id, Buffer payload) {
     Message message;
-    message.protocol = PayloadProtocol::diameter;
+    message.protocol = diameter::kPayloadProtocol;
     message.caused_at = now;
     message.payload = std::move(payload);
     give(id, AssociationReceived{std::move(message)});

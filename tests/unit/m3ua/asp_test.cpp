@@ -492,7 +492,7 @@ class LostAssociationTest : public testing::Test {
   void receive(AssociationId from, MessageBuilder message, StreamId stream = StreamId{0}) {
     shard_.on_event(from,
                     AssociationReceived{
-                        {stream, PayloadProtocol::m3ua, false, {}, std::move(message).finish()}},
+                        {stream, m3ua::kPayloadProtocol, false, {}, std::move(message).finish()}},
                     now_);
   }
   MessageBuilder build(MessageType type) { return MessageBuilder(buffers_, type); }
@@ -503,7 +503,7 @@ class LostAssociationTest : public testing::Test {
   }
   void unsent(std::string_view text, bool unacknowledged = false) {
     shard_.on_event(first_,
-                    AssociationUnsent{{StreamId{1}, PayloadProtocol::m3ua, false, {}, data(text)},
+                    AssociationUnsent{{StreamId{1}, m3ua::kPayloadProtocol, false, {}, data(text)},
                                       unacknowledged},
                     now_);
   }

@@ -287,7 +287,7 @@ class ScriptedGateway {
   std::size_t heard(MessageType type) const { return count_of(module.heard, type); }
   void say(sim::SimWorld& world, MessageBuilder builder, StreamId stream = StreamId{0}) {
     auto parcel = std::make_unique<RawParcel>();
-    parcel->message = {stream, PayloadProtocol::m3ua, false, {}, std::move(builder).finish()};
+    parcel->message = {stream, m3ua::kPayloadProtocol, false, {}, std::move(builder).finish()};
     node.shard.submit(AssociationId::none, module.association, std::move(parcel), world.now());
   }
   RawModule module;

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/payload_protocols.h"
 #include "transport/stream_transport.h"
 
 namespace siglane::transport {
@@ -28,7 +29,7 @@ class ShortFraming final : public Framing {
     if (length < 2) return failure("length " + std::to_string(length) + " is less than the header");
     return std::optional<std::size_t>{length};
   }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::diameter; }
+  PayloadProtocol stream_protocol() const override { return test::kDiameter; }
 };
 
 inline std::string framed(std::string_view text) {
@@ -45,7 +46,7 @@ inline std::string framed(std::string_view text) {
 
 inline Message message_of(std::string_view text, Instant caused_at = {}) {
   Message message;
-  message.protocol = PayloadProtocol::diameter;
+  message.protocol = test::kDiameter;
   message.caused_at = caused_at;
   message.payload = Buffer::copy_of(as_bytes(framed(text)));
   return message;
@@ -92,7 +93,7 @@ class Recorder final : public TransportSink {
       log.up = std::move(*up);
     } else if (auto* received = std::get_if<AssociationReceived>(&event)) {
       EXPECT_FALSE(log.ending) << "a message after Ending";
-      EXPECT_EQ(received->message.protocol, PayloadProtocol::diameter);
+      EXPECT_EQ(received->message.protocol, test::kDiameter);
       EXPECT_EQ(received->message.caused_at, now);
       log.received.push_back(text_of(received->message));
       if (on_received) on_received(id, received->message);
