@@ -3,6 +3,7 @@
 #include "core/association.h"
 #include "core/facts.h"
 #include "core/parcel.h"
+#include "core/transport.h"
 
 namespace siglane {
 
@@ -96,6 +97,20 @@ std::string_view name_of(PeeloffReason reason) {
       return "clogged";
     case PeeloffReason::receive_wedge:
       return "receive_wedge";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Severity severity) {
+  switch (severity) {
+    case Severity::debug:
+      return "debug";
+    case Severity::info:
+      return "info";
+    case Severity::warning:
+      return "warning";
+    case Severity::error:
+      return "error";
   }
   return "unknown";
 }

@@ -59,10 +59,6 @@ struct Close {
 // Closes once that is sent, and after some time in any case. Without it, the shard closes an
 // association that is ending.
 struct Linger {};
-// The peer does not want us to connect to it before that, on any link. It may connect to us.
-struct HoldOff {
-  Instant until{};
-};
 struct Identify {
   std::string peer;
 };  // we know who it is: bind its config
@@ -87,6 +83,18 @@ struct Reroute {};  // a coordinator's flow is to take another path: Rerouting f
 struct PauseInput {
   bool paused = false;
 };  // read no more of this association, or read on
+// What becomes of the peer: the shard acts on these, and tells them as facts (shard_facts.h).
+struct PeerOpened {};
+struct PeerClosed {
+  std::string why;
+  Duration hold_off{};
+};
+struct PeerRefused {
+  std::string who, why;
+};
+struct Violation {
+  std::string what;
+};
 struct Announce {
   Fact fact;
 };
@@ -96,8 +104,9 @@ struct Drop {
   std::string peer;  // whose message it was; empty: that of the session which says so
   std::uint64_t count = 1;
 };
-using Action = std::variant<Transmit, Close, Linger, HoldOff, Identify, Accept, Forward,
-                            Undelivered, Ask, Publish, Reroute, PauseInput, Announce, Drop>;
+using Action = std::variant<Transmit, Close, Linger, Identify, Accept, Forward, Undelivered, Ask,
+                            Publish, Reroute, PauseInput, PeerOpened, PeerClosed, PeerRefused,
+                            Violation, Announce, Drop>;
 
 // What one step wants done. Owned by the shard and reused: no allocation in steady state.
 class Outbox {
@@ -107,7 +116,6 @@ class Outbox {
   void transmit(Message message) { actions_.emplace_back(Transmit{std::move(message)}); }
   void close(CloseMode mode) { actions_.emplace_back(Close{mode}); }
   void linger() { actions_.emplace_back(Linger{}); }
-  void hold_off(Instant until) { actions_.emplace_back(HoldOff{until}); }
   // Identified or IdentityRefused follows as the next input, before anything from outside.
   void identify(std::string peer) { actions_.emplace_back(Identify{std::move(peer)}); }
   void accept(ParcelPtr parcel) { actions_.emplace_back(Accept{std::move(parcel)}); }
@@ -126,6 +134,23 @@ class Outbox {
   // this must bound what it keeps of that by itself. Idempotent.
   void pause_input() { actions_.emplace_back(PauseInput{true}); }
   void resume_input() { actions_.emplace_back(PauseInput{false}); }
+  // The peer of this association may be used from now on.
+  void peer_opened() { actions_.emplace_back(PeerOpened{}); }
+  // It may not any more. `hold_off`: the peer does not want us to connect to it for so long, on any
+  // link; it may connect to us. 0: as soon as the back-off allows.
+  void peer_closed(std::string why, Duration hold_off = {}) {
+    actions_.emplace_back(PeerClosed{std::move(why), hold_off});
+  }
+  // This association may not be the peer that it says it is. `who`: that name, or its address. To
+  // Close it is up to the session, which may owe it an answer first.
+  void peer_refused(std::string who, std::string why) {
+    actions_.emplace_back(PeerRefused{std::move(who), std::move(why)});
+  }
+  // Something is wrong with the peer itself, and not with one of its messages (drop()). To Close it
+  // is up to the session, too, so that this is not said again and again.
+  void violation(std::string what) { actions_.emplace_back(Violation{std::move(what)}); }
+  // For operators only. Each is told, so a session that is not Identified yet announces nothing
+  // that strangers can make happen at will.
   void announce(Fact fact) { actions_.emplace_back(Announce{std::move(fact)}); }
   // A message of `peer` is dropped, or refused with an error. `example`: that message, in a line;
   // of several, the last one.

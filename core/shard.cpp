@@ -1,9 +1,24 @@
 #include <algorithm>
 
 #include "core/certificate_names.h"
+#include "core/shard_facts.h"
 #include "core/shard_parts.h"
 
 namespace siglane {
+namespace {
+
+Fact congestion_changed(const AssociationCongestion& congestion) {
+  return {kCongestionChanged, {{"congested", congestion.congested}}};
+}
+
+Fact path_changed(const AssociationPathChange& path) {
+  const bool works = path.new_state == PathState::reachable;
+  return {kPathChanged,
+          works ? Severity::info : Severity::warning,
+          {{"address", path.address}, {"state", name_of(path.new_state)}}};
+}
+
+}  // namespace
 
 Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, Directory& directory,
              FactSink& facts, AskSink* asks, BufferPool& buffers, Counters& counters)
@@ -52,43 +67,49 @@ Shard::Entry* Shard::find(AssociationId id) {
 // --- What the transport says ----------------------------------------------------------------
 
 void Shard::on_event(AssociationId id, AssociationEvent event, Instant now) {
-  std::visit(
-      Overloaded{
-          [&](AssociationUp& up) { open_association(id, up, now); },
-          [&](AssociationDown& down) { close_association(id, std::move(down), now); },
-          [&](AssociationReceived& received) {
-            Entry* entry = find(id);
-            if (entry == nullptr) return;
-            const std::size_t bytes = received.message.payload.size();
-            ++entry->messages_received;
-            entry->bytes_received += bytes;
-            counters_.add(Counter::messages_received);
-            counters_.add(Counter::bytes_received, bytes);
-            push(id, std::move(received));
-          },
-          [&](AssociationEnding& ending) { push(id, ending); },
-          [&](AssociationUnsent& unsent) {
-            counters_.add(Counter::messages_unsent);
-            push(id, std::move(unsent));
-          },
-          [&](AssociationCongestion& congestion) {
-            facts_.on_fact(config_.id, id, fact::CongestionChanged{congestion.congested}, now);
-            push(id, congestion);
-          },
-          [&](AssociationPathChange& path) {
-            facts_.on_fact(config_.id, id, fact::PathChanged{path.address, path.new_state}, now);
-            push(id, std::move(path));
-          },
-      },
-      event);
+  std::visit(Overloaded{
+                 [&](AssociationUp& up) { open_association(id, up, now); },
+                 [&](AssociationDown& down) { close_association(id, std::move(down), now); },
+                 [&](AssociationReceived& received) {
+                   Entry* entry = find(id);
+                   if (entry == nullptr) return;
+                   const std::size_t bytes = received.message.payload.size();
+                   ++entry->messages_received;
+                   entry->bytes_received += bytes;
+                   counters_.add(Counter::messages_received);
+                   counters_.add(Counter::bytes_received, bytes);
+                   push(id, std::move(received));
+                 },
+                 [&](AssociationEnding& ending) { push(id, ending); },
+                 [&](AssociationUnsent& unsent) {
+                   counters_.add(Counter::messages_unsent);
+                   push(id, std::move(unsent));
+                 },
+                 [&](AssociationCongestion& congestion) {
+                   report(id, congestion_changed(congestion), now);
+                   push(id, congestion);
+                 },
+                 [&](AssociationPathChange& path) {
+                   report(id, path_changed(path), now);
+                   push(id, std::move(path));
+                 },
+             },
+             event);
   drain_work(now);
 }
 
+void Shard::on_stranger(const std::string& address, std::string why, Instant now) {
+  note_stranger(address, std::move(why), false, now);
+}
+
 void Shard::on_fact(AssociationId about, Fact fact, Instant now) {
-  if (auto* refused = std::get_if<fact::PeerRefused>(&fact)) {  // by the transport: a stranger
-    return note_stranger(refused->who, std::move(refused->why), false, now);
-  }
-  facts_.on_fact(config_.id, about, fact, now);
+  report(about, fact, now);
+}
+
+void Shard::report(AssociationId about, const Fact& fact, Instant now) {
+  const Entry* entry = find(about);
+  const std::string_view peer = entry != nullptr ? entry->shown() : std::string_view();
+  facts_.on_fact({config_.id, about, peer}, fact, now);
 }
 
 void Shard::open_association(AssociationId id, const AssociationUp& up, Instant now) {
@@ -149,7 +170,7 @@ void Shard::refuse(Entry& entry, Counter counter, std::string why, Instant now) 
   counters_.add(counter);
   if (entry.told_of) {
     const std::string& who = first_of(entry.newcomer->remote_addresses);
-    facts_.on_fact(config_.id, entry.id, fact::PeerRefused{who, std::move(why)}, now);
+    report(entry.id, {kPeerRefused, {{"who", who}, {"why", why}}}, now);
   } else {
     note_stranger(entry, std::move(why), false, now);
   }
@@ -250,7 +271,6 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    [&](Linger&) {
                      if (Entry* entry = find(from)) entry->lingers = true;
                    },
-                   [&](HoldOff& a) { hold_off(from, a.until); },
                    [&](Identify& a) { identify(from, a.peer, now); },
                    [&](Accept& a) {
                      OutboxLease routed(*this);
@@ -267,7 +287,11 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    [&](Publish& a) { module.publish(config_.id, from, std::move(a.change)); },
                    [&](Reroute&) { reroute(module, from); },
                    [&](PauseInput& a) { pause_input(from, a.paused); },
-                   [&](Announce& a) { announce(from, a.fact, now); },
+                   [&](PeerOpened&) { peer_opened(from, now); },
+                   [&](PeerClosed& a) { peer_closed(from, a, now); },
+                   [&](PeerRefused& a) { peer_refused(from, a.who, a.why, now); },
+                   [&](Violation& a) { violation(from, a.what, now); },
+                   [&](Announce& a) { report(from, a.fact, now); },
                    [&](Drop& a) { drop(from, std::move(a), now); },
                },
                action);
@@ -307,7 +331,7 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   }
   if (!objection.empty()) {
     counters_.add(Counter::associations_refused_identity);
-    tell_refusal(*entry, peer, objection, fact::PeerRefused{peer, objection}, now);
+    peer_refused(id, peer, objection, now);
     entry->identity =
         std::make_unique<SessionInput>(IdentityRefused{std::move(objection), connected_already});
     return;
@@ -368,9 +392,7 @@ void Shard::drop(AssociationId from, Drop drop, Instant now) {
 }
 
 Drops::Tell Shard::tell_dropped(Instant now) {
-  return [this, now](AssociationId about, fact::MessagesDropped dropped) {
-    facts_.on_fact(config_.id, about, std::move(dropped), now);
-  };
+  return [this, now](AssociationId about, const Fact& dropped) { report(about, dropped, now); };
 }
 
 // --- Time -------------------------------------------------------------------------------------

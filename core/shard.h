@@ -67,6 +67,7 @@ class Shard final : public TransportSink {
   // What the driver calls.
   Welcome on_newcomer(AssociationId id, const std::vector<std::string>& addresses,
                       Instant now) override;
+  void on_stranger(const std::string& address, std::string why, Instant now) override;
   void on_event(AssociationId id, AssociationEvent event, Instant now) override;
   void on_fact(AssociationId about, Fact fact, Instant now) override;
   // Takes at most so many letters. mail_waits(): there are more, or may be, for which nobody would
@@ -130,6 +131,7 @@ class Shard final : public TransportSink {
   void push(AssociationId id, SessionInput input, ProtocolModule* module = nullptr);
   void drain_work(Instant now);
   void step(AssociationId id, SessionInput input, Instant now);
+  void report(AssociationId about, const Fact& fact, Instant now);
   void carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now, Fresh fresh);
   void drop(AssociationId from, Drop drop, Instant now);
   Drops::Tell tell_dropped(Instant now);
@@ -143,7 +145,6 @@ class Shard final : public TransportSink {
   void settle_claim(AssociationId id, Instant now);
   void answer_claimants(Entry& holder);
   void note_past(Entry& entry, const std::string& why, Instant now);
-  void hold_off(AssociationId from, Instant until);
   void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
             ProtocolModule* module);
   void arm(Entry& entry);
@@ -192,9 +193,10 @@ class Shard final : public TransportSink {
   void tell_of_strangers(Instant now);
   void note_end(AssociationId id, const AssociationDown& down, Instant now);
   void tell_of(Entry& entry, const std::string& remote, Instant now);
-  void announce(AssociationId id, const Fact& fact, Instant now);
-  void tell_refusal(Entry& entry, const std::string& who, const std::string& why, const Fact& fact,
-                    Instant now);
+  void peer_opened(AssociationId id, Instant now);
+  void peer_closed(AssociationId id, const PeerClosed& closed, Instant now);
+  void peer_refused(AssociationId id, const std::string& who, const std::string& why, Instant now);
+  void violation(AssociationId id, const std::string& what, Instant now);
 
   // shard_links.cpp
   void connect(const std::shared_ptr<Link>& link, Instant now);

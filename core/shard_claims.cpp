@@ -60,7 +60,7 @@ void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
   if (claimant.closing) return;
   const std::string why = "sent more before its admission than a newcomer may";
   const std::string& who = claimant.newcomer->claims;
-  tell_refusal(claimant, who, why, fact::PeerRefused{who, why}, now);
+  peer_refused(claimant.id, who, why, now);
   counters_.add(Counter::associations_refused_identity);
   close_transport(claimant.id, CloseMode::abort);
 }

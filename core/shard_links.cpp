@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "core/shard_facts.h"
 #include "core/shard_parts.h"
 
 // Shard: the peers that it keeps connected.
@@ -13,8 +14,8 @@
 // The back-off grows with every connect, until a peer has been here for a while: on an association
 // that this link made, or on one for which it rests (BackoffConfig::lasting).
 //
-// A peer may ask us to stay away for some time (HoldOff). The directory has that, so that it is
-// true for all links to the peer, on whichever shard.
+// A peer may ask us to stay away for some time (PeerClosed::hold_off). The directory has that, so
+// that it is true for all links to the peer, on whichever shard.
 namespace siglane {
 
 void Shard::keep_connected(EndpointId local, const PeerConfig& peer) {
@@ -48,12 +49,6 @@ void Shard::retry_at(const std::shared_ptr<Link>& link, Instant at) {
   if (stopping_) return;
   link->retry_at = at;
   reconnects_.want(link, link->armed, link->retry_at);
-}
-
-void Shard::hold_off(AssociationId from, Instant until) {
-  const Entry* entry = find(from);
-  if (entry == nullptr || peers_.find(entry->peer) == nullptr) return;
-  directory_.hold_off(entry->module, entry->peer, until);
 }
 
 // `holder` is the peer: what else leads there is closed.
@@ -114,9 +109,13 @@ void Shard::link_down(AssociationId id, const AssociationDown& down, bool was_up
   retry(link, now);
   if (!was_up) {
     counters_.add(Counter::connects_failed);
-    facts_.on_fact(
-        config_.id, id,
-        fact::ConnectFailed{link->peer.name, down.cause, down.detail, *link->retry_at - now}, now);
+    report(id,
+           {kConnectFailed,
+            {{"peer", link->peer.name},
+             {"cause", name_of(down.cause)},
+             {"detail", down.detail},
+             {"retry_in_ms", whole_milliseconds(*link->retry_at - now)}}},
+           now);
   }
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/shard_facts.h"
 #include "core/shard_parts.h"
 
 // Shard: what goes to and comes from the other shards, and who moves there. The rule that keeps
@@ -316,6 +317,13 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
     return false;
   }
 
+  counters_.add(Counter::moves);
+  report(id,
+         {kAssociationMoved,
+          {{"from_shard", static_cast<unsigned>(config_.id)},
+           {"to_shard", static_cast<unsigned>(to)},
+           {"why", why}}},
+         now);
   auto traveller = std::make_unique<Traveller>();
   traveller->cargo = std::move(peeled->cargo);
   auto at = entries_.find(id);
@@ -337,8 +345,6 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
     if (shard != config_.id && shard != to) tell(shard, Diverted{*diversion});
   }
   tell(to, Arrival{*diversion, std::move(traveller)});
-  counters_.add(Counter::moves);
-  facts_.on_fact(config_.id, id, fact::AssociationMoved{config_.id, to, std::move(why)}, now);
   followed(*diversion);
   return true;
 }

@@ -36,6 +36,10 @@ struct Shard::Entry {
     bool noted = false;  // that it was turned away
   };
   bool identified() const { return newcomer == nullptr; }
+  // As operators read it; empty: they have not read of it yet.
+  const std::string& shown() const { return peer.empty() ? remote : peer; }
+  // Nothing has been told of it, and nothing need be: strangers are told of all together.
+  bool stranger() const { return newcomer != nullptr && !told_of; }
   bool claiming() const { return newcomer != nullptr && !newcomer->claims.empty(); }
 
   AssociationId id{};
@@ -49,6 +53,7 @@ struct Shard::Entry {
   bool held_back = false;
   bool paused = false;
   std::unique_ptr<Newcomer> newcomer;  // null: identified, or a coordinator
+  std::string remote;                  // told_of: its address and port, in words
   std::string peer;
   std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step
   bool lingers = false;                    // its session has something to send before it closes

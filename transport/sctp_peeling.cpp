@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "transport/sctp_transport.h"
+#include "transport/transport_facts.h"
 
 // SctpTransport: who sits where, and why.
 namespace siglane::transport {
@@ -257,11 +258,11 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
   const std::string why_not = enlarge_receive_buffer(shared);
   if (why_not.empty() || !newly_wedged) return;
   sink_->on_fact(AssociationId::none,
-                 fact::Notice{"endpoint " + shared.endpoint->config.name +
-                                  ": receive buffer wedged; nothing that fills it may be peeled "
-                                  "off, and the buffer " +
-                                  why_not,
-                              true},
+                 notice("endpoint " + shared.endpoint->config.name +
+                            ": receive buffer wedged; nothing that fills it may be peeled off, "
+                            "and the buffer " +
+                            why_not,
+                        Severity::warning),
                  now);
 }
 
@@ -269,8 +270,7 @@ bool SctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   SctpAssociation* association = find_association(decision.id);
   if (association == nullptr || association->peeled()) return false;
   const TrafficRates rates = association->meter.rates();
-  fact::AssociationPeeled peeled{decision.reason, rates.messages(), rates.bytes(),
-                                 association->held_bytes(), 0};
+  const std::size_t bytes_held = association->held_bytes();
   DetachOutcome outcome = detach(decision.id);
   if (auto* starved = std::get_if<Starved>(&outcome)) starve(decision.id, starved->why);
   auto* done = std::get_if<Peeled>(&outcome);
@@ -281,8 +281,8 @@ bool SctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   association = find_association(decision.id);
   association->peel_record = std::make_unique<SctpAssociation::PeelRecord>(
       SctpAssociation::PeelRecord{decision.reason, now, rates.messages()});
-  peeled.peeled_now = *options_.peeled;
-  sink_->on_fact(decision.id, peeled, now);
+  sink_->on_fact(decision.id,
+                 association_peeled(decision.reason, rates, bytes_held, *options_.peeled), now);
   return true;
 }
 
@@ -303,7 +303,7 @@ void SctpTransport::peel_pinned() {
 // Said once, until a peel succeeds again.
 void SctpTransport::starve(AssociationId id, std::string why) {
   if (std::exchange(starved_, true)) return;
-  sink_->on_fact(id, fact::PeeloffStarved{std::move(why)}, loop_.now());
+  sink_->on_fact(id, {kPeeloffStarved, {{"why", why}}}, loop_.now());
 }
 
 // The other cure of a wedged receive buffer, where nothing can be peeled.
@@ -320,8 +320,8 @@ std::string SctpTransport::enlarge_receive_buffer(Shared& shared) {
   shared.window = bytes;
   sink_->on_fact(
       AssociationId::none,
-      fact::Notice{"endpoint " + shared.endpoint->config.name +
-                   ": receive buffer wedged, doubled to " + std::to_string(2 * bytes) + " bytes"},
+      notice("endpoint " + shared.endpoint->config.name + ": receive buffer wedged, doubled to " +
+             std::to_string(2 * bytes) + " bytes"),
       loop_.now());
   return {};
 }

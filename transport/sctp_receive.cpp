@@ -267,10 +267,8 @@ void SctpTransport::on_up(Source source, const notification::AssociationChanged&
   if (objection.empty()) return begin(add(next_association_id(), up.id, shared), up);
   counters_.add(Counter::associations_refused_limit);
   (void)abort_association(shared.socket.fd(), up.id);
-  sink_->on_fact(
-      AssociationId::none,
-      fact::PeerRefused{remote.empty() ? "unknown" : remote.front().text(), std::move(objection)},
-      loop_.now());
+  sink_->on_stranger(remote.empty() ? "unknown" : remote.front().text(), std::move(objection),
+                     loop_.now());
 }
 
 void SctpTransport::begin(SctpAssociation& association, const notification::AssociationChanged& up,

@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "transport/transport_facts.h"
 #include "transport/usrsctp_transport.h"
 
 // UsrsctpTransport: who sits where, and why.
@@ -117,11 +118,9 @@ void UsrsctpTransport::tick() {
     if (choice.starved > 0) {
       counters_.add(Counter::peels_starved, choice.starved);
       if (!std::exchange(starved_, true)) {
-        sink_->on_fact(
-            AssociationId::none,
-            fact::PeeloffStarved{"peeled_max (" + std::to_string(options_.peeloff.peeled_max) +
-                                 ") is reached"},
-            now);
+        const std::string why =
+            "peeled_max (" + std::to_string(options_.peeloff.peeled_max) + ") is reached";
+        sink_->on_fact(AssociationId::none, {kPeeloffStarved, {{"why", why}}}, now);
       }
     } else {
       starved_ = false;
@@ -153,9 +152,7 @@ void UsrsctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   counters_.add(Counter::peels);
   association->peel_record = std::make_unique<UsrsctpAssociation::PeelRecord>(
       UsrsctpAssociation::PeelRecord{decision.reason, now, rates.messages()});
-  sink_->on_fact(
-      decision.id,
-      fact::AssociationPeeled{decision.reason, rates.messages(), rates.bytes(), 0, peeled_}, now);
+  sink_->on_fact(decision.id, association_peeled(decision.reason, rates, 0, peeled_), now);
 }
 
 // A close that does not come to its end is ended: first by ABORT, then without the stack.

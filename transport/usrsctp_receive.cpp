@@ -199,10 +199,8 @@ void UsrsctpTransport::on_up(const Source& source, const notification::Associati
     if (endpoint.associations >= config.associations_max) {
       counters_.add(Counter::associations_refused_limit);
       (void)endpoint.socket->abort(up.id);
-      return sink_->on_fact(
-          AssociationId::none,
-          fact::PeerRefused{"unknown", "endpoint " + config.name + " has its associations_max"},
-          loop_.now());
+      return sink_->on_stranger("unknown", "endpoint " + config.name + " has its associations_max",
+                                loop_.now());
     }
     association = &add(next_association_id(), up.id, endpoint);
   } else if (association->phase() != Phase::connecting) {

@@ -15,6 +15,7 @@
 
 #include "apps/load/report.h"
 #include "apps/runtime/fact_log.h"
+#include "apps/runtime/fact_text.h"
 #include "apps/runtime/node.h"
 #include "apps/runtime/outlet.h"
 #include "apps/runtime/program.h"
@@ -197,9 +198,9 @@ std::string Tool::transport_in_use() const {
 std::string Tool::last_connect_failure() const {
   constexpr std::size_t kAll = 1 << 20;
   const std::vector<runtime::KeptFact> facts = node_->facts().after(0, kAll);
-  for (auto fact = facts.rbegin(); fact != facts.rend(); ++fact) {
-    if (fact->text.level >= runtime::LogLevel::warning) {
-      return fmt::format("({} {})", fact->text.kind, runtime::one_line(fact->text.fields));
+  for (auto kept = facts.rbegin(); kept != facts.rend(); ++kept) {
+    if (kept->fact.severity >= Severity::warning) {
+      return fmt::format("({} {})", kept->fact.kind.name, runtime::one_line(kept->fact.fields));
     }
   }
   return "(nothing was heard)";

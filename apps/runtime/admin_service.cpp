@@ -123,12 +123,12 @@ void add_facts(const Node& node, const admin::FactsRequest& request, admin::Fact
     admin::Fact& fact = *into.add_fact();
     fact.set_number(kept.number);
     fact.set_unix_ms(kept.unix_ms);
-    fact.set_kind(std::string(kept.text.kind));
-    fact.set_severity(std::string(name_of(kept.text.level)));
+    fact.set_kind(std::string(kept.fact.kind.name));
+    fact.set_severity(std::string(name_of(kept.fact.severity)));
     fact.set_shard(static_cast<std::uint32_t>(kept.shard));
     fact.set_association(static_cast<std::uint64_t>(kept.about));
     fact.set_peer(printable(kept.peer));
-    for (const FactField& field : kept.text.fields) {
+    for (const FactField& field : kept.fact.fields) {
       fact.add_field()->set_key(std::string(field.key));
       fact.mutable_field(fact.field_size() - 1)->set_value(printable(field.value));
     }

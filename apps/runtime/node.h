@@ -162,7 +162,7 @@ class Node {
   ProtocolModule* module(std::string_view name) const;
   bool has_certificates() const;
   void begin_stop(std::string_view why);
-  void say(std::string text);
+  void say(std::string_view text, Severity severity = Severity::info);
   std::string what_runs() const;
   void visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
                    std::function<void()> then);

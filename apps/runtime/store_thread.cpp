@@ -134,7 +134,7 @@ void StoreThread::Trouble::end(const StoreThread& thread) {
 }
 
 void StoreThread::tell(std::string text, bool warning) const {
-  if (tell_) tell_(fact::Notice{std::move(text), warning});
+  if (tell_) tell_(notice(text, warning ? Severity::warning : Severity::info));
 }
 
 }  // namespace siglane::runtime

@@ -53,7 +53,7 @@ struct StoreThreadConfig {
 };
 
 // Who hears of a store's trouble: on the store's thread, must not block.
-using TellOperator = std::function<void(const fact::Notice&)>;
+using TellOperator = std::function<void(const Fact&)>;
 
 // The thread that waits for the disk, so that no loop does. It takes what waits, runs it as one
 // group, and completes it only after the group is durable: under load one flush serves many

@@ -215,7 +215,7 @@ PeerEvent PeerSession::on(Woken&, Instant now, Outbox& out) {
   if (const auto* wait = std::get_if<WaitCer>(&state_); wait != nullptr && due(wait->by)) {
     close(CloseMode::abort, now, out);
   } else if (const auto* cea = std::get_if<WaitCea>(&state_); cea != nullptr && due(cea->by)) {
-    out.announce(fact::PeerRefused{who(), "no CEA in time"});
+    out.peer_refused(who(), "no CEA in time");
     close(CloseMode::abort, now, out);
   } else if (auto* closing = std::get_if<Closing>(&state_);
              closing != nullptr && due(closing->by)) {
@@ -309,7 +309,7 @@ void PeerSession::on_cea(const MessageView& cea, Instant now, Outbox& out) {
   const auto* wait = std::get_if<WaitCea>(&state_);
   if (wait == nullptr) return;  // the late answer to a CER that crossed the peer's own
   const auto refuse = [&](std::string why) {
-    out.announce(fact::PeerRefused{who(), std::move(why)});
+    out.peer_refused(who(), std::move(why));
     close(CloseMode::graceful, now, out);
   };
   if (cea.header().hop_by_hop != wait->hop_by_hop) return refuse("a CEA to no CER of ours");
@@ -392,8 +392,7 @@ void PeerSession::answer_cer(const Header& cer, ResultCode result, std::string_v
 void PeerSession::reject_cer(const MessageView& cer, ResultCode result, std::string_view why,
                              Instant caused_at, const Violation* violation, Instant now,
                              Outbox& out) {
-  out.announce(fact::PeerRefused{excerpt(cer.get(avp::origin_host).value_or(remote_address_)),
-                                 std::string(why)});
+  out.peer_refused(excerpt(cer.get(avp::origin_host).value_or(remote_address_)), std::string(why));
   answer_cer(cer.header(), result, why, caused_at, violation, out);
   close(CloseMode::graceful, now, out);
 }
@@ -443,13 +442,13 @@ void PeerSession::publish(PeerChange::State change, Outbox& out) {
 void PeerSession::take_requests(Outbox& out) {
   if (std::exchange(takes_requests_, true)) return;
   publish(PeerChange::State::open, out);
-  out.announce(fact::PeerOpened{peer_.name});
+  out.peer_opened();
 }
 
 void PeerSession::refuse_requests(std::string why, PeerChange::State change, Outbox& out) {
   if (!std::exchange(takes_requests_, false)) return;
   publish(change, out);
-  out.announce(fact::PeerClosed{peer_.name, std::move(why)});
+  out.peer_closed(std::move(why));
 }
 
 void PeerSession::fail_pending(Why why, Outbox& out) {

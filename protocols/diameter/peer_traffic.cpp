@@ -319,15 +319,13 @@ void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now,
     return;
   }
   const auto cause = dpr.get(avp::disconnect_cause).value_or(DisconnectCause::rebooting);
-  fact::PeerClosed closed{peer_.name, "the peer disconnects: " + name_of(cause)};
   // RFC 6733 §5.4.3, of BUSY and of DO_NOT_WANT_TO_TALK_TO_YOU: "A receiver of a DPR with the above
   // result code SHOULD NOT attempt reconnection."
-  if (cause == DisconnectCause::busy || cause == DisconnectCause::do_not_want_to_talk_to_you) {
-    closed.hold_off = config_.disconnect_holdoff;
-    out.hold_off(now + config_.disconnect_holdoff);
-  }
+  const bool unwelcome =
+      cause == DisconnectCause::busy || cause == DisconnectCause::do_not_want_to_talk_to_you;
   if (std::exchange(takes_requests_, false)) publish(PeerChange::State::closed, out);
-  out.announce(std::move(closed));
+  out.peer_closed("the peer disconnects: " + name_of(cause),
+                  unwelcome ? config_.disconnect_holdoff : Duration{});
   state_ = Closing{now + 2 * config_.disconnect_timeout, now + config_.disconnect_timeout,
                    dpr.header(), caused_at};
 }

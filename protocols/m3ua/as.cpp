@@ -14,6 +14,8 @@ using Event = AspEventParcel::Event;
 // The bookkeeping of a held parcel besides the bytes it came in.
 constexpr std::size_t kHeldOverhead = 128;
 
+constexpr FactKind kAsStateChanged{"as_state_changed", Severity::info,
+                                   "the application server is in this state (RFC 4666 §4.3.2)"};
 constexpr DropReason kPendingFull{
     "m3ua.pending_full",
     "the AS is pending, and pending_messages_max or pending_bytes_max is reached"};
@@ -242,7 +244,7 @@ bool ApplicationServer::agrees() const {
 
 void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
                                 std::optional<std::uint32_t> failed) {
-  out.announce(fact::AsStateChanged{config_.name, std::string(name_of(state_))});
+  out.announce({kAsStateChanged, {{"as", config_.name}, {"state", name_of(state_)}}});
   recovery_at_.reset();
   const DropReason& why = before == AsState::pending ? kRecoveryExpired : kAsNotActive;
   switch (state_) {

@@ -66,7 +66,7 @@ std::string_view name_of(AspAnswer answer) {
 AspSession::AspSession(const Gateway& gateway, const AssociationUp& up,
                        std::vector<std::string> candidates)
     : gateway_(gateway),
-      link_(remote_of(up), gateway.config.heartbeat_interval),
+      link_(gateway.config.heartbeat_interval),
       candidates_(std::move(candidates)),
       remote_(remote_of(up)) {
   link_.use(Streams(up));
@@ -303,8 +303,7 @@ const ApplicationServerConfig& AspSession::server(const Membership& m) const {
 void AspSession::move(Membership& membership, AspEvent event, Outbox& out) {
   const AspState before = std::exchange(membership.state, next_state(membership.state, event).to);
   if (membership.state == before) return;
-  out.announce(fact::AspStateChanged{name_, server(membership).name,
-                                     std::string(m3ua::name_of(membership.state))});
+  out.announce(asp_state_changed(name_, server(membership).name, membership.state));
   // Whose traffic no longer waits here is not congested any more; nobody else would say so.
   const bool active = membership.state == AspState::active;
   if (congested_ && (active || before == AspState::active)) {
@@ -318,7 +317,7 @@ void AspSession::leave_all(AspEvent event, Event what, Instant now, Outbox& out)
     move(m, event, out);
     tell(m, what, now, out);
   }
-  out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::down))});
+  out.announce(asp_state_changed(name_, {}, AspState::down));
 }
 
 void AspSession::acknowledge(MessageType type, const Membership& m, Outbox& out) {

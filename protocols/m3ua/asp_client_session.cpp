@@ -22,7 +22,7 @@ AspClientSession::AspClientSession(const AspClientsConfig& common, const AspClie
       config_(config),
       gateway_(std::move(gateway)),
       user_(user),
-      link_(gateway_, common.heartbeat_interval) {
+      link_(common.heartbeat_interval) {
   for (const std::uint32_t context : config.routing_contexts) {
     contexts_.push_back({context, AspState::down, !config.standby});
   }
@@ -385,7 +385,7 @@ void AspClientSession::set_state(Context& context, AspState state, Outbox& out) 
   if (std::exchange(context.state, state) == state) return;
   const std::string where =
       context.routing_context ? "routing context " + std::to_string(*context.routing_context) : "";
-  out.announce(fact::AspStateChanged{config_.name, where, std::string(name_of(state))});
+  out.announce(asp_state_changed(config_.name, where, state));
   tell_user(context, out);
 }
 

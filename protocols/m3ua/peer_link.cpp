@@ -115,7 +115,7 @@ void PeerLink::refuse(ErrorCode code, std::string message, Outbox& out) const {
 
 void PeerLink::remark(std::string what, Outbox& out) const {
   out.count(Counter::protocol_violations);
-  out.announce(fact::ProtocolViolation{peer_, std::move(what)});
+  out.violation(std::move(what));
 }
 
 }  // namespace siglane::m3ua

@@ -47,9 +47,9 @@ Result<std::unique_ptr<Node>> build(std::string_view json) {
 
 // The listening port that the system chose.
 std::string port_of(const Node& node) {
-  for (const KeptFact& fact : node.facts().after(0, 100)) {
-    if (fact.text.kind != "endpoint_opened") continue;
-    for (const FactField& field : fact.text.fields) {
+  for (const KeptFact& kept : node.facts().after(0, 100)) {
+    if (kept.fact.kind.name != "endpoint_opened") continue;
+    for (const FactField& field : kept.fact.fields) {
       if (field.key == "port") return field.value;
     }
   }

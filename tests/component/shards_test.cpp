@@ -51,9 +51,9 @@ std::unique_ptr<Node> built(NodeConfig config, std::uint64_t pings_max) {
 }
 
 std::uint16_t port_of(const Node& node) {
-  for (const KeptFact& fact : node.facts().after(0, 100)) {
-    if (fact.text.kind != "endpoint_opened") continue;
-    for (const FactField& field : fact.text.fields) {
+  for (const KeptFact& kept : node.facts().after(0, 100)) {
+    if (kept.fact.kind.name != "endpoint_opened") continue;
+    for (const FactField& field : kept.fact.fields) {
       if (field.key == "port") return static_cast<std::uint16_t>(std::stoi(field.value));
     }
   }
@@ -183,8 +183,8 @@ TEST_F(Shards, KeepPeersConnectedFromAllOfThem) {
   ASSERT_TRUE(server_);
   ASSERT_TRUE(turn_until([&] { return all_received(201); }));
   std::map<ShardId, std::size_t> opened;
-  for (const KeptFact& fact : server_->facts().after(0, 1000)) {
-    if (fact.text.kind == "association_opened") ++opened[fact.shard];
+  for (const KeptFact& kept : server_->facts().after(0, 1000)) {
+    if (kept.fact.kind.name == "association_opened") ++opened[kept.shard];
   }
   EXPECT_THAT(opened,
               ::testing::ElementsAre(::testing::Pair(ShardId{0}, 4), ::testing::Pair(ShardId{1}, 4),

@@ -93,7 +93,7 @@ class Wire final : public Transport {
 
 class NoFacts final : public FactSink {
  public:
-  void on_fact(ShardId, AssociationId, const Fact&, Instant) override {}
+  void on_fact(const FactSource&, const Fact&, Instant) override {}
 };
 
 M3uaConfig gateway_config() {

@@ -334,7 +334,7 @@ class Wire final : public Transport {
 };
 
 struct Facts final : FactSink {
-  void on_fact(ShardId, AssociationId, const Fact&, Instant) override {}
+  void on_fact(const FactSource&, const Fact&, Instant) override {}
 };
 
 // The shards, their sources and sinks, and what may happen to them.

@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "core/shard.h"
 #include "core/transport.h"
+#include "tests/support/facts.h"
 
 namespace siglane::sim {
 
@@ -118,25 +119,25 @@ class FactLog final : public FactSink {
  public:
   struct Entry {
     AssociationId about;
+    std::string peer;  // of the association, as operators read it
     Fact fact;
     Instant at;
   };
-  void on_fact(ShardId, AssociationId about, const Fact& fact, Instant now) override {
-    entries_.push_back({about, fact, now});
+  void on_fact(const FactSource& source, const Fact& fact, Instant now) override {
+    entries_.push_back({source.association, std::string(source.peer), fact, now});
   }
   const std::vector<Entry>& entries() const { return entries_; }
-  template <class F>
-  std::size_t count() const {
+  std::size_t count(const FactKind& kind) const {
     std::size_t n = 0;
-    for (const Entry& entry : entries_) n += std::holds_alternative<F>(entry.fact) ? 1 : 0;
+    for (const Entry& entry : entries_) n += is(entry.fact, kind) ? 1 : 0;
     return n;
   }
-  template <class F>
-  const F* last() const {
+  // A field of the last one of that kind; empty: there is none.
+  std::string last(const FactKind& kind, std::string_view key) const {
     for (auto it = entries_.rbegin(); it != entries_.rend(); ++it) {
-      if (const F* fact = std::get_if<F>(&it->fact)) return fact;
+      if (is(it->fact, kind)) return field(it->fact, key);
     }
-    return nullptr;
+    return {};
   }
 
  private:

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/shard_facts.h"
 #include "tests/support/sim_world.h"
 
 namespace siglane {
@@ -60,8 +61,7 @@ class TextSession final : public Session {
         parcel->ordered = text.ends_with("in order");
         out.accept(std::move(parcel));
       } else if (text.starts_with("bye ")) {  // and no connect for so many milliseconds
-        out.announce(fact::PeerClosed{peer_, "said bye"});
-        out.hold_off(now + std::chrono::milliseconds(std::stoi(text.substr(4))));
+        out.peer_closed("said bye", std::chrono::milliseconds(std::stoi(text.substr(4))));
       } else if (text == "leave") {
         leaving_ = true;
       } else if (text == "owe") {
@@ -241,7 +241,7 @@ TEST_F(ShardTest, IdentifiesAPeerAndTellsItsSession) {
   connect_and_wait();
   EXPECT_THAT(server_module.log, ElementsAre("identified alice"));
   EXPECT_THAT(client_module.log, ElementsAre("identified server"));
-  EXPECT_EQ(server.facts.count<fact::AssociationOpened>(), 1u);
+  EXPECT_EQ(server.facts.count(kAssociationOpened), 1u);
 }
 
 TEST_F(ShardTest, RoutesARequestToTheApplicationAndItsAnswerBack) {
@@ -540,8 +540,7 @@ TEST_F(ReturnTest, IsFoundWhereTheOldOneHasMoved) {
 TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
   for (int i = 0; i < 1000; ++i) says("hello");
   EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
-  ASSERT_NE(server.facts.last<fact::PeerRefused>(), nullptr);
-  EXPECT_EQ(server.facts.last<fact::PeerRefused>()->why,
+  EXPECT_EQ(server.facts.last(kPeerRefused, "why"),
             "sent more before its admission than a newcomer may");
   EXPECT_TRUE(transport.is_paused(again));
   the_first_reads_the_end();
@@ -553,6 +552,7 @@ TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
 TEST_F(ShardTest, ClosesAnAssociationThatDoesNotIdentifyItselfInTime) {
   struct Silent final : TransportSink {
     void on_event(AssociationId, AssociationEvent, Instant) override {}
+    void on_stranger(const std::string&, std::string, Instant) override {}
     void on_fact(AssociationId, Fact, Instant) override {}
   } silent;
   SimTransport mute(world);
@@ -854,13 +854,11 @@ TEST_F(ShardTest, WhatIsDroppedIsCountedForThePeerThatSentItAndToldOnceAMinute) 
   const Instant begin = world.now();
   client_says("to 0 one");
   client_says("to 0 two");
-  ASSERT_TRUE(
-      world.run_until([&] { return server.facts.count<fact::MessagesDropped>() == 2; }, 120s));
-  const auto* dropped = server.facts.last<fact::MessagesDropped>();
-  EXPECT_EQ(dropped->peer, "alice");
-  EXPECT_EQ(dropped->reason, "text.dropped");
-  EXPECT_EQ(dropped->example, "two");
-  EXPECT_EQ(dropped->count, 1u);
+  ASSERT_TRUE(world.run_until([&] { return server.facts.count(kMessagesDropped) == 2; }, 120s));
+  EXPECT_EQ(server.facts.last(kMessagesDropped, "peer"), "alice");
+  EXPECT_EQ(server.facts.last(kMessagesDropped, "reason"), "text.dropped");
+  EXPECT_EQ(server.facts.last(kMessagesDropped, "example"), "two");
+  EXPECT_EQ(server.facts.last(kMessagesDropped, "count"), "1");
   EXPECT_GE(world.now() - begin, 60s);
 }
 
@@ -891,10 +889,26 @@ TEST_F(ShardTest, AnnouncesWhatBecomesOfAPath) {
                         world.now());
   const auto& entry = client.facts.entries().back();
   EXPECT_EQ(entry.about, id);
-  const auto* changed = std::get_if<fact::PathChanged>(&entry.fact);
-  ASSERT_NE(changed, nullptr);
-  EXPECT_EQ(changed->address, "10.0.0.1");
-  EXPECT_EQ(changed->state, PathState::potentially_failed);
+  EXPECT_EQ(entry.peer, "server");
+  ASSERT_TRUE(is(entry.fact, kPathChanged));
+  EXPECT_EQ(entry.fact.severity, Severity::warning);
+  EXPECT_EQ(field(entry.fact, "address"), "10.0.0.1");
+  EXPECT_EQ(field(entry.fact, "state"), "potentially_failed");
+  client.shard.on_event(id, AssociationPathChange{"10.0.0.1", PathState::reachable}, world.now());
+  EXPECT_EQ(client.facts.entries().back().fact.severity, Severity::info);
+}
+
+TEST_F(ShardTest, TellsFactsWithTheAddressOfAnAssociationUntilItsPeerIsKnown) {
+  connect_and_wait();
+  client_says("bye 5000");
+  ASSERT_TRUE(world.run_until([&] { return server.facts.count(kPeerClosed) == 1; }));
+  const auto& told = server.facts.entries();
+  EXPECT_TRUE(is(told.front().fact, kAssociationOpened));
+  EXPECT_EQ(told.front().peer, field(told.front().fact, "remote"));
+  EXPECT_EQ(told.back().peer, "alice");
+  EXPECT_EQ(server.facts.last(kPeerClosed, "peer"), "alice");
+  EXPECT_EQ(server.facts.last(kPeerClosed, "why"), "said bye");
+  EXPECT_EQ(server.facts.last(kPeerClosed, "hold_off_ms"), "5000");
 }
 
 TEST_F(ShardTest, StopsWhenEverySessionHasSaidGoodbye) {

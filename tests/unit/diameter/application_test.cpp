@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/ask_parcel.h"
+#include "tests/support/facts.h"
 #include "tests/unit/diameter/host.h"
 
 namespace siglane::diameter {
@@ -59,6 +60,21 @@ class Hss final : public Application {
   std::vector<std::pair<std::uint64_t, ResultCode>> answers;
   AssociationId to = AssociationId::none;
   std::uint64_t tag = 0;
+};
+
+constexpr FactKind kCreditExhausted{"charging.credit_exhausted", Severity::warning,
+                                    "a subscriber has used up all credit"};
+
+// Has an event of its own to tell.
+class Charging final : public Application {
+ public:
+  using Application::Application;
+
+  void on_request(RequestPtr request, const MessageView& message, Instant, Outbox& out) override {
+    out.announce({kCreditExhausted,
+                  {{"subscriber", *message.get(avp::user_name)}, {"seconds_used", 180}}});
+    reject(*request, result::unable_to_comply, out);
+  }
 };
 
 class ApplicationTest : public testing::Test {
@@ -134,6 +150,20 @@ TEST_F(ApplicationTest, WhatItAsksCountsForThePeerAndIsWantedAsLongAsItsConnecti
   const StoreParcel ours;
   EXPECT_TRUE(ours.wanted()) << "made here";
   EXPECT_EQ(ours.asked_by(), "");
+}
+
+TEST(ApplicationFactTest, AnApplicationAnnouncesFactsOfItsOwn) {
+  Host host(node_config("us"));
+  host.add(kApplication, std::make_unique<Charging>(host.module, 1));
+  host.module.add_application(ShardId{}, application::s6a, kApplication);
+  open_peer(host, kPeer, node_config("peer"));
+  host.receive(kPeer, ulr(host.pool, "peer.example", "us.example", "realm.us.example").finish());
+  ASSERT_EQ(host.facts.size(), 1u);
+  const Fact& told = host.facts.front();
+  EXPECT_TRUE(is(told, kCreditExhausted));
+  EXPECT_EQ(told.severity, Severity::warning);
+  EXPECT_EQ(field(told, "subscriber"), "001010000000001");
+  EXPECT_EQ(field(told, "seconds_used"), "180");
 }
 
 TEST_F(ApplicationTest, SeesNoRequestThatItsGrammarForbids) {

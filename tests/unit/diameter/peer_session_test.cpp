@@ -129,7 +129,7 @@ TEST_F(PeerSessionTest, AnswersACerAfterIdentifyingThePeerByItsOriginHost) {
   EXPECT_EQ(open.origin_host, "peer.example");
   EXPECT_EQ(open.realm, "realm.peer.example");
   EXPECT_EQ(open.applications, std::vector<ApplicationId>{application::s6a});
-  EXPECT_EQ(host_.count_facts<fact::PeerOpened>(), 1u);
+  EXPECT_EQ(host_.peers_opened, 1u);
 }
 
 TEST_F(PeerSessionTest, RefusesAnUnknownPeerWith3010) {
@@ -193,7 +193,7 @@ TEST_F(PeerSessionTest, RefusesACerWithoutAMandatoryAvpAndShowsItInFailedAvp) {
   ASSERT_TRUE(failed);
   EXPECT_TRUE(failed->find(avp::product_name));
   EXPECT_EQ(parsed(cea).get(avp::error_message), "Product-Name (269) is missing");
-  EXPECT_EQ(std::get<fact::PeerRefused>(host_.facts.back()).why, "Product-Name (269) is missing");
+  EXPECT_EQ(host_.peers_refused.back().why, "Product-Name (269) is missing");
 }
 
 TEST_F(PeerSessionTest, ACeaWithAProtocolErrorHasWhatItsGrammarAllowsAndNoCapabilities) {
@@ -221,7 +221,7 @@ TEST_F(PeerSessionTest, RefusesACerWithAnotherRealmThanTheConfigsAndNamesBoth) {
   EXPECT_EQ(result_of(cea), result::unknown_peer);
   EXPECT_TRUE(host_.identified.empty());
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
-  const auto refused = std::get<fact::PeerRefused>(host_.facts.back());
+  const PeerRefused refused = host_.peers_refused.back();
   EXPECT_EQ(refused.who, "peer.example");
   EXPECT_EQ(refused.why,
             "Origin-Realm is realm.us.example, but peer \"the peer\" is configured with realm "
@@ -231,7 +231,7 @@ TEST_F(PeerSessionTest, RefusesACerWithAnotherRealmThanTheConfigsAndNamesBoth) {
   const Buffer cer = host_.sent_one(kOther);
   host_.receive(kOther, make_cea(host_.pool, peer_, {}, parsed(cer).header(), result::success));
   EXPECT_EQ(host_.closes[kOther], std::vector{CloseMode::graceful});
-  EXPECT_EQ(std::get<fact::PeerRefused>(host_.facts.back()).why, refused.why);
+  EXPECT_EQ(host_.peers_refused.back().why, refused.why);
   EXPECT_EQ(open_peers(), 0u);
 }
 
@@ -255,12 +255,12 @@ TEST_F(PeerSessionTest, TellsTheOperatorNoMoreThanALineOfWhatAStrangerSays) {
   cer.add(avp::origin_host, "evil\n" + std::string(10000, 'x'));
   host_.up(kPeer, false);
   host_.receive(kPeer, std::move(cer).finish());
-  EXPECT_EQ(std::get<fact::PeerRefused>(host_.facts.back()).who, "evil?" + std::string(250, 'x'));
+  EXPECT_EQ(host_.peers_refused.back().who, "evil?" + std::string(250, 'x'));
   host_.up(kOther, true, "the peer");
   const Buffer ours = host_.sent_one(kOther);
   host_.receive(kOther, make_cea(host_.pool, peer_, {}, parsed(ours).header(),
                                  result::unable_to_comply, std::string(10000, '\n')));
-  EXPECT_LT(std::get<fact::PeerRefused>(host_.facts.back()).why.size(), 300u);
+  EXPECT_LT(host_.peers_refused.back().why.size(), 300u);
 }
 
 TEST_F(PeerSessionTest, ClosesOnAnythingBeforeACer) {
@@ -292,7 +292,7 @@ TEST_F(PeerSessionTest, AnInitiatorInsistsOnTheHostItConnectedTo) {
   host_.receive(
       kPeer, make_cea(host_.pool, node_config("other"), {}, parsed(cer).header(), result::success));
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
-  EXPECT_EQ(host_.count_facts<fact::PeerRefused>(), 1u);
+  EXPECT_EQ(host_.peers_refused.size(), 1u);
   EXPECT_EQ(open_peers(), 0u);
 }
 
@@ -302,7 +302,7 @@ TEST_F(PeerSessionTest, ReportsWhatACeaRefuses) {
   host_.receive(
       kPeer, make_cea(host_.pool, peer_, {}, parsed(cer).header(), result::no_common_application));
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
-  const auto& refused = std::get<fact::PeerRefused>(host_.facts.back());
+  const PeerRefused& refused = host_.peers_refused.back();
   EXPECT_EQ(refused.who, "the peer");
   EXPECT_NE(refused.why.find("5010"), std::string::npos);
 }
@@ -412,7 +412,7 @@ TEST_F(PeerSessionTest, RefusesMessagesOfTheBaseProtocolInAnothersNameEvenFromAn
     }
   }
   EXPECT_FALSE(host.drops.empty());
-  EXPECT_EQ(host.count_facts<fact::PeerClosed>(), 1u);
+  EXPECT_EQ(host.peers_closed.size(), 1u);
 
   Host other(config);
   open_peer(other, kPeer, peer_);
@@ -959,13 +959,10 @@ TEST_F(PeerSessionTest, StaysAwayFromAPeerThatIsBusyOrDoesNotWantToTalkToUs) {
     open_peer(host, kPeer, peer_);
     host.receive(kPeer, dpr(one.cause));
     EXPECT_EQ(result_of(host.sent_one(kPeer)), result::success);
-    ASSERT_EQ(host.count_facts<fact::PeerClosed>(), 1u);
-    const auto& closed = std::get<fact::PeerClosed>(host.facts.back());
-    EXPECT_EQ(closed.peer, "the peer");
+    ASSERT_EQ(host.peers_closed.size(), 1u);
+    const PeerClosed& closed = host.peers_closed.back();
     EXPECT_EQ(closed.why, "the peer disconnects: " + one.name);
     EXPECT_EQ(closed.hold_off, one.stays_away ? Duration{5min} : Duration{});
-    EXPECT_EQ(host.hold_offs,
-              one.stays_away ? std::vector{host.now + 5min} : std::vector<Instant>{});
   }
 }
 
@@ -974,9 +971,9 @@ TEST_F(PeerSessionTest, TellsWhyAPeerDisconnectsThatIsNotTrustedYet) {
   open_peer(host_, kOther, peer_);
   ASSERT_NE(host_.sessions[kOther]->status().detail.find("REOPEN"), std::string::npos);
   host_.receive(kOther, dpr(DisconnectCause::busy));
-  const auto& closed = std::get<fact::PeerClosed>(host_.facts.back());
+  const PeerClosed& closed = host_.peers_closed.back();
   EXPECT_EQ(closed.why, "the peer disconnects: BUSY");
-  EXPECT_EQ(host_.hold_offs.size(), 1u);
+  EXPECT_EQ(closed.hold_off, 5min);
 }
 
 // --- A peer that has ended its half of the connection --------------------------------------------

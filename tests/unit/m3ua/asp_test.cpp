@@ -323,15 +323,16 @@ TEST_F(AspSessionTest, MalformedMessagesAreAnsweredCountedAndToldOnceAMinute) {
   }
   EXPECT_EQ(gateway.count(Counter::m3ua_malformed), 5u);
   EXPECT_EQ(gateway.count(Counter::m3ua_errors_sent), 5u);
-  ASSERT_EQ(gateway.node.facts.count<fact::MessagesDropped>(), 1u);
-  const auto* told = gateway.node.facts.last<fact::MessagesDropped>();
-  EXPECT_EQ(told->peer, "asp1");
-  EXPECT_EQ(told->reason, "m3ua.invalid_version");
-  EXPECT_THAT(told->example, testing::HasSubstr("10 octets: 02 20 6e"));
-  EXPECT_THAT(told->example, testing::HasSubstr("Invalid Version at offset 0"));
+  const sim::FactLog& facts = gateway.node.facts;
+  ASSERT_EQ(facts.count(kMessagesDropped), 1u);
+  EXPECT_EQ(facts.last(kMessagesDropped, "peer"), "asp1");
+  EXPECT_EQ(facts.last(kMessagesDropped, "reason"), "m3ua.invalid_version");
+  EXPECT_THAT(facts.last(kMessagesDropped, "example"), testing::HasSubstr("10 octets: 02 20 6e"));
+  EXPECT_THAT(facts.last(kMessagesDropped, "example"),
+              testing::HasSubstr("Invalid Version at offset 0"));
   world.run_for(61s);
-  EXPECT_EQ(gateway.node.facts.count<fact::MessagesDropped>(), 2u);
-  EXPECT_EQ(gateway.node.facts.last<fact::MessagesDropped>()->count, 4u);
+  EXPECT_EQ(facts.count(kMessagesDropped), 2u);
+  EXPECT_EQ(facts.last(kMessagesDropped, "count"), "4");
   EXPECT_FALSE(peer.down());
 }
 

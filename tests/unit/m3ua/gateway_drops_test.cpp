@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/shard_facts.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -162,9 +163,9 @@ TEST_F(GatewayDropsTest, ARefusedStrangerIsToldOnceAsAPeer) {
   start(gateway_config(TrafficMode::loadshare, {1}));
   RawPeer one(world, 1);
   one.aspup(77);
-  EXPECT_EQ(gateway->node.facts.count<fact::PeerRefused>(), 1u);
-  EXPECT_EQ(gateway->node.facts.count<fact::ProtocolViolation>(), 0u);
-  EXPECT_EQ(gateway->node.facts.count<fact::MessagesDropped>(), 0u);
+  EXPECT_EQ(gateway->node.facts.count(kPeerRefused), 1u);
+  EXPECT_EQ(gateway->node.facts.count(kProtocolViolation), 0u);
+  EXPECT_EQ(gateway->node.facts.count(kMessagesDropped), 0u);
 }
 
 }  // namespace

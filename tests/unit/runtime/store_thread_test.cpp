@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/facts.h"
+
 namespace siglane::runtime {
 namespace {
 
@@ -63,7 +65,7 @@ class StoreThreadTest : public ::testing::Test {
 
   std::unique_ptr<StoreThread> start(StoreThreadConfig config = {}) {
     return std::make_unique<StoreThread>(config, std::make_unique<ScriptedStore>(script_),
-                                         directory_, [this](const fact::Notice& notice) {
+                                         directory_, [this](const Fact& notice) {
                                            told_.push_back(notice);
                                            telling_.release();
                                          });
@@ -89,7 +91,7 @@ class StoreThreadTest : public ::testing::Test {
   Mailbox mailbox_;
   Directory directory_;
   std::vector<Letter> letters_;
-  std::vector<fact::Notice> told_;  // by the store's thread: read after stop() or telling_
+  std::vector<Fact> told_;  // by the store's thread: read after stop() or telling_
   std::counting_semaphore<1024> telling_{0};
 };
 
@@ -201,10 +203,10 @@ TEST_F(StoreThreadTest, AStoreThatFailsIsToldOnceUntilItIsTimeToTellAgainAndThen
   ASSERT_TRUE(ask(*thread, 10));
   thread->stop();
   ASSERT_EQ(told_.size(), 2u);
-  EXPECT_EQ(told_[0].text, "the store fails: the disk is full");
-  EXPECT_TRUE(told_[0].warning);
-  EXPECT_EQ(told_[1].text, "the store works again");
-  EXPECT_FALSE(told_[1].warning);
+  EXPECT_EQ(field(told_[0], "text"), "the store fails: the disk is full");
+  EXPECT_EQ(told_[0].severity, Severity::warning);
+  EXPECT_EQ(field(told_[1], "text"), "the store works again");
+  EXPECT_EQ(told_[1].severity, Severity::info);
 }
 
 TEST_F(StoreThreadTest, TroubleThatComesAndGoesIsToldNoMoreOftenThanTroubleThatStays) {
@@ -225,8 +227,8 @@ TEST_F(StoreThreadTest, LooksAlsoWhenNobodyAsksAndTellsAgainWhileItLasts) {
   telling_.acquire();
   script_.shaky = false;
   thread->stop();
-  EXPECT_EQ(told_[0].text, "the store is in danger: the disk hums");
-  EXPECT_EQ(told_[1].text, told_[0].text);
+  EXPECT_EQ(field(told_[0], "text"), "the store is in danger: the disk hums");
+  EXPECT_EQ(field(told_[1], "text"), field(told_[0], "text"));
 }
 
 TEST_F(StoreThreadTest, EachCompletionGoesToTheShardThatAsked) {

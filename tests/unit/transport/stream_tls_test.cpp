@@ -58,9 +58,9 @@ class StreamTlsTest : public ::testing::Test {
   }
   void listen(Side& side) {
     server_ = side.quietly([&] { return side.transport.open(endpoint(true), framing_); }).value();
-    ASSERT_TRUE(side.until([&] { return side.sink.fact<fact::EndpointOpened>() != nullptr; }));
-    EXPECT_EQ(side.sink.fact<fact::EndpointOpened>()->transport, TransportKind::tls);
-    port_ = side.sink.fact<fact::EndpointOpened>()->port;
+    ASSERT_TRUE(side.until([&] { return side.sink.port() != 0; }));
+    EXPECT_EQ(field(*side.sink.fact(kEndpointOpened), "transport"), "tls");
+    port_ = side.sink.port();
   }
   PeerConfig peer() {
     PeerConfig config;
@@ -493,8 +493,8 @@ TEST_F(StreamTlsTest, keeps_its_certificate_when_the_new_one_cannot_be_loaded) {
     side.transport.reload_credentials();
     return 0;
   });
-  ASSERT_TRUE(side.until([&] { return side.sink.fact<fact::Notice>() != nullptr; }));
-  EXPECT_THAT(side.sink.fact<fact::Notice>()->text,
+  ASSERT_TRUE(side.until([&] { return side.sink.fact(kNotice) != nullptr; }));
+  EXPECT_THAT(field(*side.sink.fact(kNotice), "text"),
               HasSubstr("endpoint server: kept the certificate it had: key file " +
                         directory_.path("server.key")));
   client_ = side.transport.open(endpoint(false), framing_).value();
