@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "core/certificate_names.h"
 #include "core/shard_facts.h"
 #include "core/shard_parts.h"
 
@@ -33,6 +32,8 @@ Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, D
       random_(config.seed),
       mailbox_(config.mailbox),
       homes_(directory),
+      admission_(peers),
+      dialer_(config.reconnect, random_.next()),
       outbound_(mailbox_, directory, counters, config.outbound) {
   directory_.add_shard(config_.id, mailbox_);
 }
@@ -60,6 +61,11 @@ AssociationId Shard::add_coordinator(std::unique_ptr<Session> session, ProtocolM
 }
 
 Shard::Entry* Shard::find(AssociationId id) {
+  auto it = entries_.find(id);
+  return it == entries_.end() ? nullptr : it->second.get();
+}
+
+const Shard::Entry* Shard::find(AssociationId id) const {
   auto it = entries_.find(id);
   return it == entries_.end() ? nullptr : it->second.get();
 }
@@ -118,8 +124,7 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   entry.id = id;
   entry.module = modules_.at(up.local);
   entry.since = now;
-  entry.newcomer = std::make_unique<Entry::Newcomer>(Entry::Newcomer{
-      now + peers_.admission().identification_timeout, up.remote_addresses, up.certificate_names});
+  entry.newcomer = admission_.unidentified(up, now);
   entries_[id] = std::move(owned);
   ++associations_;
   directory_.add_association();
@@ -133,25 +138,17 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
     entry.newcomer->noted = true;
     return close_transport(id, CloseMode::abort);
   }
-  if (stopping_) {
-    return refuse(entry, Counter::associations_refused_limit, "this node is stopping", now);
+  if (auto objection = admission_.to_association(up)) {
+    return refuse(entry, objection->counter, std::move(objection->why), now);
   }
-  if (!up.initiator && !peers_.admits_any(up.remote_addresses)) {
-    return refuse(entry, Counter::associations_refused_address,
-                  "no configured peer has this address", now);
-  }
-  if (!up.initiator && up.certificate_names && !peers_.admits_certificate(*up.certificate_names)) {
-    return refuse(entry, Counter::associations_refused_identity,
-                  "no configured peer is named in its certificate", now);
-  }
-  link_up(id, up);
+  if (up.initiator) dialer_.up(id, {entry.module, up.peer}, up.local);
   entry.session = entry.module->open_session(id, up, peers_, random_.next());
   push(id, up);
 }
 
 void Shard::close_association(AssociationId id, AssociationDown down, Instant now) {
   Entry* entry = find(id);
-  link_down(id, down, entry != nullptr, now);
+  link_down(id, down, now);
   note_end(id, down, now);
   if (entry == nullptr) return;
   if (!entry->end_noted) {
@@ -186,6 +183,7 @@ void Shard::forget(AssociationId id, Instant now) {
     if (directory_.remove_association() && stopping_) wake_all();
   }
   if (!entry.identified()) (void)directory_.newcomers().leave(id);
+  backpressure_.forget(id);
   if (!entry.peer.empty()) {
     const PeerKey peer{entry.module, entry.peer};
     directory_.release_peer(peer.first, peer.second);
@@ -322,18 +320,13 @@ void Shard::close_transport(AssociationId id, CloseMode mode) {
 void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   Entry* entry = find(id);
   if (entry == nullptr) return;
-  std::string objection = objection_to(*entry, peer);
-  const bool connected_already =
-      objection.empty() && !entry->identified() && !directory_.bind_peer(entry->module, peer, id);
-  if (connected_already) {
-    if (inquire(*entry, peer)) return;
-    objection = "has an association already";
-  }
-  if (!objection.empty()) {
+  Verdict verdict = judge(*entry, peer);
+  if (std::holds_alternative<Inquire>(verdict)) return inquire(*entry, peer);
+  if (auto* no = std::get_if<Refuse>(&verdict)) {
     counters_.add(Counter::associations_refused_identity);
-    peer_refused(id, peer, objection, now);
+    peer_refused(id, peer, no->why, now);
     entry->identity =
-        std::make_unique<SessionInput>(IdentityRefused{std::move(objection), connected_already});
+        std::make_unique<SessionInput>(IdentityRefused{std::move(no->why), no->connected_already});
     return;
   }
   if (!entry->identified()) {
@@ -341,35 +334,20 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
     (void)directory_.newcomers().leave(id);
     if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
     entry->peer = peer;
-    rest_links({entry->module, peer}, id);
-    if (auto link = link_of_.find(id); link != link_of_.end()) link->second->peer_here_since = now;
+    give_up(dialer_.identified({entry->module, peer}, id, now));
   }
   if (const PeerConfig* config = peers_.find(peer)) transport_.bind(id, *config);
   entry->identity = std::make_unique<SessionInput>(Identified{});
 }
 
-// Why this association may not be that peer, whether or not that has another; empty: it may.
-std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
-  if (entry.identified()) {
-    return entry.peer == peer ? std::string() : "was identified as " + entry.peer + " before";
-  }
-  if (auto link = link_of_.find(entry.id);
-      link != link_of_.end() && link->second->peer.name != peer) {
-    return "we connected to " + link->second->peer.name;
-  }
-  const PeerConfig* config = peers_.find(peer);
-  if (config == nullptr && !peers_.admission().accept_unknown_peers) return "not a configured peer";
-  if (config != nullptr && !PeerTable::at_home(*config, entry.newcomer->remote_addresses)) {
-    return "comes from an address that is not configured for it";
-  }
-  // A name that is only said is checked against the one that is proven.
-  if (const auto& names = entry.newcomer->certificate_names) {
-    const std::string& identity = config != nullptr ? config->identity() : peer;
-    if (!names_host(*names, identity)) {
-      return "its certificate does not name " + identity;
-    }
-  }
-  return {};
+// Bind: the directory has it as that peer already.
+Verdict Shard::judge(Entry& entry, const std::string& peer) {
+  if (entry.identified()) return Admission::judge_again(entry.peer, peer);
+  const Dialer::Link* link = dialer_.link_of(entry.id);
+  Verdict verdict = admission_.judge(*entry.newcomer, link != nullptr ? link->peer.name : "", peer);
+  const bool taken =
+      std::holds_alternative<Bind>(verdict) && !directory_.bind_peer(entry.module, peer, entry.id);
+  return taken ? entry.newcomer->claim(peer) : verdict;
 }
 
 // A parcel did not get on at `failed`: its module decides what next, unless it has been everywhere.
@@ -428,26 +406,13 @@ void Shard::run_due(Instant now) {
       arm(*entry);
     }
   }
-  for (std::size_t turns = reconnects_.size(); turns > 0; --turns) {
-    const auto due = reconnects_.pop_due(now);
-    if (!due) break;
-    const auto alive = due->key.lock();
-    if (alive == nullptr || alive->armed != due->at) continue;  // it moved, or waits on
-    Link& link = *alive;
-    link.armed.reset();
-    if (!link.retry_at || stopping_) continue;
-    if (*link.retry_at <= now) {
-      connect(alive, now);
-    } else {
-      reconnects_.want(alive, link.armed, link.retry_at);
-    }
-  }
+  while (const auto link = dialer_.pop_due(now)) connect(*link, now);
 }
 
 std::optional<Instant> Shard::next_deadline() const {
   std::optional<Instant> earliest;
   for (const auto& at :
-       {deadlines_.earliest(), reconnects_.earliest(), drops_.deadline(), tell_strangers_at_}) {
+       {deadlines_.earliest(), dialer_.deadline(), drops_.deadline(), tell_strangers_at_}) {
     if (at && (!earliest || *at < *earliest)) earliest = at;
   }
   return earliest;
@@ -458,12 +423,8 @@ std::optional<Instant> Shard::next_deadline() const {
 void Shard::stop(Instant now) {
   if (stopping_) return;
   stopping_ = true;
-  for (auto& [peer, link] : links_) {
-    link->retry_at.reset();
-    if (link->current != AssociationId::none && find(link->current) == nullptr) {
-      close_transport(link->current, CloseMode::abort);  // still connecting
-    }
-  }
+  admission_.stop();
+  give_up(dialer_.stop());
   for (const auto& [id, entry] : entries_) {
     if (entry->session != nullptr) push(id, Stopping{});
   }

@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,13 +9,18 @@
 #include <utility>
 #include <vector>
 
+#include <tl/expected.hpp>
+
+#include "core/admission.h"
 #include "core/ask_sink.h"
-#include "core/backoff.h"
+#include "core/backpressure.h"
 #include "core/deadlines.h"
+#include "core/dialer.h"
 #include "core/directory.h"
 #include "core/homes.h"
 #include "core/mailbox.h"
 #include "core/module.h"
+#include "core/move_refusal.h"
 #include "core/outbound.h"
 #include "core/transport.h"
 
@@ -45,6 +49,10 @@ struct SessionView {
 // live here. Runs events -> step -> FIFO of actions -> associations, each to completion before the
 // next. Knows no thread, socket or clock itself: whoever drives it (transport/shard_loop.h, or the
 // simulator) calls it on one thread and tells it the time.
+//
+// It is made of parts, each pure and tested alone, which decide: Admission (who may be which peer),
+// Dialer (when and where to connect), Backpressure (whose input is paused). The shard connects them
+// with the transport and the other shards, and carries out what they say.
 class Shard final : public TransportSink {
  public:
   // All references must outlive the shard. `asks` may be null: then every Ask is refused.
@@ -84,9 +92,10 @@ class Shard final : public TransportSink {
   void abandon();
 
   // Moves an association with its session to another shard, in mid-traffic; nothing is lost,
-  // doubled or reordered. false: not now, and it stays where it is (gone, another move under way,
-  // no room). `why`: for the operator.
-  bool move(AssociationId id, ShardId to, Instant now, std::string why = {});
+  // doubled or reordered. Where it cannot be moved now it stays where it is, and the answer says
+  // why. `why`: for the operator.
+  tl::expected<void, MoveRefusal> move(AssociationId id, ShardId to, Instant now,
+                                       std::string why = {});
   // Now and then: memory that a peak has left.
   void release_unused_memory();
   // Every second or so, where there are several shards. `busy`: the part of the time since the last
@@ -105,11 +114,9 @@ class Shard final : public TransportSink {
 
  private:
   struct Entry;
-  struct Link;  // a peer we keep connected
   struct Work;
   struct Traveller;
   class OutboxLease;
-  using PeerKey = std::pair<const ProtocolModule*, std::string>;
   // Accepted or made in this step, or on its way for longer and come back.
   enum class Fresh : bool { no, yes };
   // The change of a path that is under way, as far as this shard is concerned.
@@ -122,6 +129,7 @@ class Shard final : public TransportSink {
   };
 
   Entry* find(AssociationId id);
+  const Entry* find(AssociationId id) const;
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
   void close_association(AssociationId id, AssociationDown down, Instant now);
   void refuse(Entry& entry, Counter counter, std::string why, Instant now);
@@ -138,8 +146,8 @@ class Shard final : public TransportSink {
   void transmit(AssociationId id, Message message);
   void close_transport(AssociationId id, CloseMode mode);
   void identify(AssociationId id, const std::string& peer, Instant now);
-  std::string objection_to(const Entry& entry, const std::string& peer);
-  bool inquire(Entry& entry, const std::string& peer);
+  Verdict judge(Entry& entry, const std::string& peer);
+  void inquire(Entry& entry, const std::string& peer);
   void on_inquiry(Inquiry inquiry);
   void hold(Entry& claimant, SessionInput input, Instant now);
   void settle_claim(AssociationId id, Instant now);
@@ -184,6 +192,8 @@ class Shard final : public TransportSink {
   void end(const Diversion& diversion);
   void on_gathered(const Diversion& diversion, Instant now);
   void on_settled(std::uint64_t diversion, Instant now);
+  std::optional<MoveRefusal> reason_to_stay(AssociationId id, ShardId to) const;
+  void send_off(const Diversion& move, std::unique_ptr<DetachedAssociation> cargo);
   void arrive(Arrival& arrival, Instant now);
 
   // shard_newcomers.cpp
@@ -199,13 +209,11 @@ class Shard final : public TransportSink {
   void violation(AssociationId id, const std::string& what, Instant now);
 
   // shard_links.cpp
-  void connect(const std::shared_ptr<Link>& link, Instant now);
-  void retry_at(const std::shared_ptr<Link>& link, Instant at);
-  void retry(const std::shared_ptr<Link>& link, Instant now);
-  void rest_links(const PeerKey& peer, AssociationId holder);
+  void connect(LinkId link, Instant now);
+  PeerPresence presence_of(const PeerKey& peer) const;
   void wake_links(const PeerKey& peer, Instant now);
-  void link_up(AssociationId id, const AssociationUp& up);
-  void link_down(AssociationId id, const AssociationDown& down, bool was_up, Instant now);
+  void link_down(AssociationId id, const AssociationDown& down, Instant now);
+  void give_up(const std::vector<AssociationId>& associations);
 
   ShardConfig config_;
   Transport& transport_;
@@ -220,12 +228,12 @@ class Shard final : public TransportSink {
 
   std::unordered_map<AssociationId, std::unique_ptr<Entry>> entries_;
   std::unordered_map<EndpointId, ProtocolModule*> modules_;
-  std::multimap<PeerKey, std::shared_ptr<Link>> links_;  // by whom they lead to
-  std::unordered_map<AssociationId, std::shared_ptr<Link>> link_of_;
+  Admission admission_;
+  Dialer dialer_;
+  Backpressure backpressure_;
   Deadlines<AssociationId> deadlines_;
   Drops drops_;
   std::optional<Instant> tell_strangers_at_;
-  Deadlines<std::weak_ptr<Link>> reconnects_;  // expired: it moved to another shard
 
   std::vector<Work> work_;
   std::size_t work_done_ = 0;
@@ -233,11 +241,6 @@ class Shard final : public TransportSink {
   std::size_t outboxes_used_ = 0;
   Homes homes_;
   Outbound outbound_;
-  struct HeldBack {
-    AssociationId id;
-    ShardId target;  // until there is ample room on the way there
-  };
-  std::vector<HeldBack> held_back_;
   std::vector<Letter> letters_;
   std::size_t letters_read_ = 0;
   bool mail_waits_ = false;

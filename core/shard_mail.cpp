@@ -68,34 +68,25 @@ void Shard::lose(Delivery delivery, const DropReason& reason) {
 // The sender of parcels that find no room on their way to `target` must not bring more, as far as
 // it can be stopped alone, until there is room again.
 void Shard::hold_back(AssociationId from, ShardId target) {
-  Entry* entry = find(from);
+  const Entry* entry = find(from);
   if (entry == nullptr || entry->coordinator) return;
-  if (!std::exchange(entry->held_back, true)) {
-    counters_.add(Counter::inputs_paused);
-    held_back_.push_back({from, target});
-  }
+  if (backpressure_.wait_for_room(from, target)) counters_.add(Counter::inputs_paused);
   transport_.pause_input(from);  // each time: it may have got a socket of its own meanwhile
 }
 
 void Shard::let_go() {
-  std::erase_if(held_back_, [this](const HeldBack& one) {
-    if (!outbound_.has_ample_room(one.target)) return false;
-    Entry* entry = find(one.id);
-    if (entry != nullptr && std::exchange(entry->held_back, false) && !entry->paused) {
-      transport_.resume_input(one.id);
-    }
-    return true;
-  });
+  const auto has_room = [this](ShardId shard) { return outbound_.has_ample_room(shard); };
+  for (const AssociationId id : backpressure_.let_go(has_room)) transport_.resume_input(id);
 }
 
 // Its session asks for it.
 void Shard::pause_input(AssociationId id, bool paused) {
-  Entry* entry = find(id);
+  const Entry* entry = find(id);
   if (entry == nullptr || entry->coordinator) return;
-  if (!std::exchange(entry->paused, paused) && paused) counters_.add(Counter::inputs_paused);
   if (paused) {
+    if (backpressure_.pause(id, PauseReason::session)) counters_.add(Counter::inputs_paused);
     transport_.pause_input(id);  // each time: it may have got a socket of its own meanwhile
-  } else if (!entry->held_back) {
+  } else if (backpressure_.resume(id, PauseReason::session)) {
     transport_.resume_input(id);
   }
 }
@@ -291,62 +282,70 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
 
 // --- Moves --------------------------------------------------------------------------------------
 
-bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
-  Entry* entry = find(id);
-  Mailbox* target = directory_.mailbox_of(to);
-  if (entry == nullptr || entry->coordinator || entry->session == nullptr || entry->closing ||
-      !entry->identified() || !entry->claimants.empty() || to == config_.id || target == nullptr ||
-      stopping_ || transport_.seat(id) == Seat::bound) {
-    return false;
-  }
-  // What it has sent must be out of this shard before it can send from another; and this shard must
-  // have seen the end of the last diversion.
-  if (diversion_ || outbound_.anything_from(id) || target->full()) {
+tl::expected<void, MoveRefusal> Shard::move(AssociationId id, ShardId to, Instant now,
+                                            std::string why) {
+  const auto refuse = [this](MoveRefusal reason) {
     counters_.add(Counter::moves_refused);
-    return false;
-  }
+    return tl::unexpected(reason);
+  };
+  if (const auto reason = reason_to_stay(id, to)) return refuse(*reason);
   const auto diversion = directory_.begin_move(id, config_.id, to);
-  if (!diversion) {
-    counters_.add(Counter::moves_refused);
-    return false;
-  }
+  if (!diversion) return refuse(MoveRefusal::diverting);
   DetachOutcome outcome = transport_.detach(id);
-  auto* peeled = std::get_if<Peeled>(&outcome);
-  if (peeled == nullptr) {
-    end(*diversion);  // nobody has heard of it
-    return false;
+  if (auto* peeled = std::get_if<Peeled>(&outcome)) {
+    send_off(*diversion, std::move(peeled->cargo));
+    counters_.add(Counter::moves);
+    report(id,
+           {kAssociationMoved,
+            {{"from_shard", static_cast<unsigned>(config_.id)},
+             {"to_shard", static_cast<unsigned>(to)},
+             {"why", why}}},
+           now);
+    followed(*diversion);
+    return {};
   }
+  end(*diversion);  // nobody has heard of it
+  if (std::holds_alternative<Starved>(outcome)) return refuse(MoveRefusal::no_descriptor);
+  return refuse(std::holds_alternative<Lost>(outcome) ? MoveRefusal::lost : MoveRefusal::closing);
+}
 
-  counters_.add(Counter::moves);
-  report(id,
-         {kAssociationMoved,
-          {{"from_shard", static_cast<unsigned>(config_.id)},
-           {"to_shard", static_cast<unsigned>(to)},
-           {"why", why}}},
-         now);
+std::optional<MoveRefusal> Shard::reason_to_stay(AssociationId id, ShardId to) const {
+  const Entry* entry = find(id);
+  if (entry == nullptr) return MoveRefusal::gone;
+  if (entry->coordinator) return MoveRefusal::coordinator;
+  if (entry->session == nullptr || entry->closing) return MoveRefusal::closing;
+  if (!entry->identified()) return MoveRefusal::not_identified;
+  if (!entry->claimants.empty()) return MoveRefusal::claimed;
+  if (to == config_.id) return MoveRefusal::same_shard;
+  const Mailbox* target = directory_.mailbox_of(to);
+  if (target == nullptr) return MoveRefusal::no_such_shard;
+  if (stopping_) return MoveRefusal::stopping;
+  if (transport_.seat(id) == Seat::bound) return MoveRefusal::bound;
+  if (diversion_) return MoveRefusal::diverting;  // this shard has not seen the end of it
+  // What it has sent must be out of this shard before it can send from another.
+  if (outbound_.anything_from(id)) return MoveRefusal::waits_for_room;
+  if (target->full()) return MoveRefusal::target_full;
+  return std::nullopt;
+}
+
+// From here on this shard follows, and passes on what still comes for it.
+void Shard::send_off(const Diversion& move, std::unique_ptr<DetachedAssociation> cargo) {
   auto traveller = std::make_unique<Traveller>();
-  traveller->cargo = std::move(peeled->cargo);
-  auto at = entries_.find(id);
+  traveller->cargo = std::move(cargo);
+  auto at = entries_.find(move.flow);
   traveller->entry = std::move(at->second);
   traveller->entry->armed.reset();
-  traveller->entry->held_back = false;
   entries_.erase(at);
   --associations_;
-  if (auto at_link = link_of_.find(id); at_link != link_of_.end()) {
-    traveller->link = *at_link->second;
-    traveller->link->armed.reset();
-    std::erase_if(links_, [&](const auto& one) { return one.second == at_link->second; });
-    link_of_.erase(at_link);
-  }
-  // From here on this shard follows, and passes on what still comes for it.
-  begin(*diversion);
+  traveller->paused = backpressure_.is_paused(move.flow, PauseReason::session);
+  backpressure_.forget(move.flow);
+  traveller->link = dialer_.leave(move.flow);
+  begin(move);
   for (std::size_t i = 0; i < directory_.shards(); ++i) {
     const auto shard = static_cast<ShardId>(i);
-    if (shard != config_.id && shard != to) tell(shard, Diverted{*diversion});
+    if (shard != config_.id && shard != move.to) tell(shard, Diverted{move});
   }
-  tell(to, Arrival{*diversion, std::move(traveller)});
-  followed(*diversion);
-  return true;
+  tell(move.to, Arrival{move, std::move(traveller)});
 }
 
 void Shard::arrive(Arrival& arrival, Instant now) {
@@ -356,13 +355,12 @@ void Shard::arrive(Arrival& arrival, Instant now) {
       *entries_.emplace(arrival.diversion.flow, std::move(traveller.entry)).first->second;
   entry.stay.begin(now);
   ++associations_;
-  if (traveller.link) {
-    auto link = std::make_shared<Link>(std::move(*traveller.link));
-    link_of_[entry.id] = link;
-    links_.emplace(PeerKey{entry.module, link->peer.name}, std::move(link));
-  }
+  if (traveller.link) dialer_.arrive(entry.id, std::move(*traveller.link));
   transport_.adopt(std::move(traveller.cargo));
-  if (entry.paused) transport_.pause_input(entry.id);
+  if (traveller.paused) {
+    backpressure_.pause(entry.id, PauseReason::session);
+    transport_.pause_input(entry.id);
+  }
   arm(entry);
   if (stopping_) push(entry.id, Stopping{});
 }

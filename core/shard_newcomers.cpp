@@ -12,12 +12,8 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
     note_stranger(address, std::move(why), false, now);
     return Welcome{false, next};
   };
-  if (stopping_) {
-    return turn_away(Counter::associations_refused_limit, "this node is stopping", now);
-  }
-  if (!peers_.admits_any(addresses)) {
-    return turn_away(Counter::associations_refused_address, "no configured peer has this address",
-                     now);
+  if (auto objection = admission_.to_newcomer(addresses)) {
+    return turn_away(objection->counter, std::move(objection->why), now);
   }
   const auto entered = directory_.newcomers().enter({id, config_.id, address}, peers_.has(address),
                                                     peers_.places(), now);

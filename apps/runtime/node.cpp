@@ -404,12 +404,18 @@ void Node::visit_shard(std::size_t index, std::function<void(const Shard&, const
       }});
 }
 
-void Node::move(AssociationId id, ShardId to) {
+void Node::move(AssociationId id, ShardId to,
+                std::function<void(tl::expected<void, MoveRefusal>)> then) {
   const auto home = directory_.home_of(id);
-  if (!home) return;
+  if (!home) {
+    if (then) then(tl::unexpected(MoveRefusal::gone));
+    return;
+  }
   ShardRuntime& at = *shards_[static_cast<std::size_t>(*home)];
-  at.shard->mailbox().post_control(
-      Call{[&at, id, to] { at.shard->move(id, to, at.loop->now(), "asked for"); }});
+  at.shard->mailbox().post_control(Call{[&at, id, to, then = std::move(then)] {
+    const auto outcome = at.shard->move(id, to, at.loop->now(), "asked for");
+    if (then) then(outcome);
+  }});
 }
 
 std::uint64_t Node::count(Counter counter) const {

@@ -1,4 +1,5 @@
 // A node of several shards, each a thread: peers over TCP on all of them, moved in mid-traffic.
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -163,6 +164,20 @@ TEST_F(Shards, MoveAssociationsToAndFroInMidTrafficWithoutLosingOne) {
   EXPECT_EQ(server_->count(Counter::messages_received), kPeers * (kPings + 1));
   EXPECT_EQ(server_->count(Counter::associations_closed), 0u);
   EXPECT_GT(server_->count(Counter::moves), 50u);
+}
+
+TEST_F(Shards, TellWhoAsksForAMoveWhyItIsRefused) {
+  start(UINT64_MAX);
+  ASSERT_TRUE(turn_until([&] { return all_received(10); }));
+  std::atomic<MoveRefusal> heard = MoveRefusal::lost;
+  const auto hear = [&](tl::expected<void, MoveRefusal> outcome) {
+    if (!outcome) heard = outcome.error();
+  };
+  server_->move(next_association_id(), ShardId{0}, hear);
+  EXPECT_EQ(heard, MoveRefusal::gone);
+  const auto id = static_cast<AssociationId>(associations().front().id());
+  server_->move(id, static_cast<ShardId>(kShards), hear);
+  EXPECT_TRUE(turn_until([&] { return heard == MoveRefusal::no_such_shard; }));
 }
 
 TEST_F(Shards, KeepPeersConnectedFromAllOfThem) {

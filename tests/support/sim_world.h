@@ -3,10 +3,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "core/random.h"
@@ -78,7 +81,7 @@ class SimTransport final : public Transport {
   void bind(AssociationId id, const PeerConfig& peer) override;
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
-  Seat seat(AssociationId) const override { return Seat::own; }
+  Seat seat(AssociationId) const override { return seat_; }
   // What was asked for last; all is delivered, whatever that was.
   void pause_input(AssociationId id) override { paused_.insert(id); }
   void resume_input(AssociationId id) override { paused_.erase(id); }
@@ -91,6 +94,9 @@ class SimTransport final : public Transport {
   // Reports Congestion; the association goes on taking messages.
   void congest(AssociationId id, bool congested);
   void refuse_sends(AssociationId id, bool refuse);
+  // Where all of its associations sit, and what the next detach() fails with.
+  void seat_all(Seat seat) { seat_ = seat; }
+  void fail_detach(std::variant<Gone, Lost, Starved> outcome) { detach_fails_ = outcome; }
 
   // As if over TLS: whom it connects to finds these names in its certificate.
   void show_certificate(std::vector<std::string> names) { certificate_names_ = std::move(names); }
@@ -112,6 +118,8 @@ class SimTransport final : public Transport {
   std::optional<std::vector<std::string>> certificate_names_;
   std::unordered_map<AssociationId, std::unique_ptr<SimAssociation>> associations_;
   std::set<AssociationId> paused_;
+  Seat seat_ = Seat::own;
+  std::optional<std::variant<Gone, Lost, Starved>> detach_fails_;
 };
 
 // Every fact a node announced, with whom it was about.
