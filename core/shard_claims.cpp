@@ -61,7 +61,7 @@ void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
   const std::string why = "sent more before its admission than a newcomer may";
   const std::string& who = claimant.newcomer->claims;
   tell_refusal(claimant, who, why, fact::PeerRefused{who, why}, now);
-  counters_.add(Counter::associations_refused_identity);
+  counters_.add(counter::associations_refused_identity);
   close_transport(claimant.id, CloseMode::abort);
 }
 

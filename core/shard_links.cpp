@@ -113,7 +113,8 @@ void Shard::link_down(AssociationId id, const AssociationDown& down, bool was_up
   link->peer_gone(now, config_.reconnect.lasting);
   retry(link, now);
   if (!was_up) {
-    counters_.add(Counter::connects_failed);
+    counters_.add(counter::connects_failed);
+    counts_of(link->peer.name).add(counter::connects_failed.index(), 1);
     facts_.on_fact(
         config_.id, id,
         fact::ConnectFailed{link->peer.name, down.cause, down.detail, *link->retry_at - now}, now);

@@ -70,7 +70,7 @@ void Shard::hold_back(AssociationId from, ShardId target) {
   Entry* entry = find(from);
   if (entry == nullptr || entry->coordinator) return;
   if (!std::exchange(entry->held_back, true)) {
-    counters_.add(Counter::inputs_paused);
+    count(entry, counter::inputs_paused);
     held_back_.push_back({from, target});
   }
   transport_.pause_input(from);  // each time: it may have got a socket of its own meanwhile
@@ -91,7 +91,7 @@ void Shard::let_go() {
 void Shard::pause_input(AssociationId id, bool paused) {
   Entry* entry = find(id);
   if (entry == nullptr || entry->coordinator) return;
-  if (!std::exchange(entry->paused, paused) && paused) counters_.add(Counter::inputs_paused);
+  if (!std::exchange(entry->paused, paused) && paused) count(entry, counter::inputs_paused);
   if (paused) {
     transport_.pause_input(id);  // each time: it may have got a socket of its own meanwhile
   } else if (!entry->held_back) {
@@ -204,7 +204,7 @@ void Shard::hold(Delivery delivery) {
     data.add(bytes);
     diversion_->held.push_back(std::move(delivery));
   } else if (carriage == Carriage::ordered) {
-    counters_.add(Counter::parcels_lost);
+    counters_.add(counter::parcels_lost);
     lose(std::move(delivery), kNoRoomWhileHeld);
   } else {
     fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
@@ -271,7 +271,7 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
   ProtocolModule& module = *over.what.rerouted;
   module.follow(config_.id, over.what.flow);
   for (Delivery& delivery : over.held) {
-    OutboxLease routed(*this);
+    OutboxLease routed(*this, counts_for(delivery.from));
     module.route(config_.id, delivery.from, std::move(delivery.parcel), now, *routed);
     carry_out(delivery.from, module, *routed, now, Fresh::yes);
   }
@@ -291,12 +291,12 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
   // What it has sent must be out of this shard before it can send from another; and this shard must
   // have seen the end of the last diversion.
   if (diversion_ || outbound_.anything_from(id) || target->full()) {
-    counters_.add(Counter::moves_refused);
+    count(entry, counter::moves_refused);
     return false;
   }
   const auto diversion = directory_.begin_move(id, config_.id, to);
   if (!diversion) {
-    counters_.add(Counter::moves_refused);
+    count(entry, counter::moves_refused);
     return false;
   }
   DetachOutcome outcome = transport_.detach(id);
@@ -306,11 +306,13 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
     return false;
   }
 
+  count(entry, counter::moves);
   auto traveller = std::make_unique<Traveller>();
   traveller->cargo = std::move(peeled->cargo);
   auto at = entries_.find(id);
   traveller->entry = std::move(at->second);
   traveller->entry->armed.reset();
+  traveller->entry->counts = nullptr;
   traveller->entry->held_back = false;
   entries_.erase(at);
   --associations_;
@@ -327,7 +329,6 @@ bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
     if (shard != config_.id && shard != to) tell(shard, Diverted{*diversion});
   }
   tell(to, Arrival{*diversion, std::move(traveller)});
-  counters_.add(Counter::moves);
   facts_.on_fact(config_.id, id, fact::AssociationMoved{config_.id, to, std::move(why)}, now);
   followed(*diversion);
   return true;
@@ -338,6 +339,7 @@ void Shard::arrive(Arrival& arrival, Instant now) {
   begin(arrival.diversion);
   Entry& entry =
       *entries_.emplace(arrival.diversion.flow, std::move(traveller.entry)).first->second;
+  entry.counts = &counts_of(entry.peer);
   entry.stay.begin(now);
   ++associations_;
   if (traveller.link) {

@@ -12,16 +12,16 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
     return Welcome{false, next};
   };
   if (stopping_) {
-    return turn_away(Counter::associations_refused_limit, "this node is stopping", now);
+    return turn_away(counter::associations_refused_limit, "this node is stopping", now);
   }
   if (!peers_.admits_any(addresses)) {
-    return turn_away(Counter::associations_refused_address, "no configured peer has this address",
+    return turn_away(counter::associations_refused_address, "no configured peer has this address",
                      now);
   }
   const auto entered = directory_.newcomers().enter({id, config_.id, address}, peers_.has(address),
                                                     peers_.places(), now);
   if (!entered.admitted) {
-    return turn_away(Counter::associations_refused_limit,
+    return turn_away(counter::associations_refused_limit,
                      "too many refused associations are still closing", entered.next);
   }
   if (entered.loses && entered.loses->shard == config_.id) {
@@ -36,7 +36,7 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
 void Shard::give_way(const Newcomers::Newcomer& who, Instant now) {
   Entry* entry = find(who.id);
   if (entry != nullptr && entry->identified()) return;  // just in time
-  counters_.add(Counter::associations_gave_way);
+  counters_.add(counter::associations_gave_way);
   std::string why = "not identified before another newcomer needed the place";
   if (entry != nullptr) {
     note_stranger(*entry, std::move(why), false, now);
@@ -78,7 +78,7 @@ void Shard::note_end(AssociationId id, const AssociationDown& down, Instant now)
     }
     return;
   }
-  counters_.add(Counter::associations_closed);
+  count(entry, counter::associations_closed);
   if (entry->told_of) {
     facts_.on_fact(config_.id, id, fact::AssociationClosed{down.cause, down.detail}, now);
   } else {
