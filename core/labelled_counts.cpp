@@ -7,7 +7,7 @@ constexpr unsigned kPlacesLog2 = 13;
 static_assert((std::size_t{1} << kPlacesLog2) == 2 * LabelledCounts::kRowsMax);
 // A peer could choose numbers whose places collide. Even so a count looks at so many places at
 // most; without that intent, hardly any row is so far from its first place.
-constexpr std::size_t kProbesMax = 32;
+constexpr std::size_t kProbesMax = 64;
 
 }  // namespace
 
