@@ -1,4 +1,5 @@
 // Two nodes from JSON over TCP loopback, each on a thread of its own.
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -178,7 +179,9 @@ TEST(RuntimeNode, ShowsItselfInTheAdminApi) {
   request.mutable_stats();
   response = ask(request);
   EXPECT_EQ(response.stats().counter_size(), static_cast<int>(counter_catalogue().size()));
-  EXPECT_TRUE(std::ranges::is_sorted(response.stats().counter(), {}, &admin::Counter::name));
+  const auto& counters = response.stats().counter();
+  EXPECT_TRUE(std::is_sorted(counters.begin(), counters.end(),
+                             [](const auto& a, const auto& b) { return a.name() < b.name(); }));
   EXPECT_THAT(ctl::stats_view({response}, false, {}), HasSubstr("messages.received"));
 
   request.mutable_stats()->set_peer("client");

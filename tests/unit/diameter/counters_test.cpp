@@ -60,8 +60,9 @@ TEST_F(DiameterCountersTest, CountRequestsByApplicationAndCommand) {
 }
 
 TEST_F(DiameterCountersTest, CountAnswersByTheirResultToo) {
-  for (const auto& [experimental, code] :
-       {std::pair(false, 2001u), {false, 2999u}, {false, 0u}, {true, 5001u}, {true, 5999u}}) {
+  const std::pair<bool, std::uint32_t> results[] = {
+      {false, 2001}, {false, 2999}, {false, 0}, {true, 5001}, {true, 5999}};
+  for (const auto& [experimental, code] : results) {
     count_sent(answer(experimental, code).bytes(), out_);
   }
   std::map<std::string, std::uint64_t> expected;
@@ -88,7 +89,7 @@ TEST_F(DiameterCountersTest, DoNotLetAStrangerChooseTheirLabels) {
 TEST_F(DiameterCountersTest, ASessionCountsAllThatItReceivesAndSends) {
   constexpr AssociationId kPeer{1};
   open_peer(host_, kPeer, node_config("peer"));
-  host_.receive(kPeer, ulr(host_.pool, "us.example").finish());  // answered: no application
+  host_.receive(kPeer, ulr(host_.pool, "peer.example").finish());  // nobody serves its realm
   const auto rows = labelled(host_.counters);
   EXPECT_EQ(rows.at("diameter.requests.received S6a Update-Location"), 1u);
   EXPECT_EQ(rows.at("diameter.answers.sent Common-Messages Capabilities-Exchange "
