@@ -8,7 +8,7 @@ namespace siglane {
 namespace {
 
 Objection stopping() {
-  return {Counter::associations_refused_limit, "this node is stopping"};
+  return {counter::associations_refused_limit, "this node is stopping"};
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ bool Unidentified::hold(SessionInput&& input) {
 std::optional<Objection> Admission::to_newcomer(const std::vector<std::string>& addresses) const {
   if (stopping_) return stopping();
   if (!peers_.admits_any(addresses)) {
-    return Objection{Counter::associations_refused_address, "no configured peer has this address"};
+    return Objection{counter::associations_refused_address, "no configured peer has this address"};
   }
   return std::nullopt;
 }
@@ -42,7 +42,7 @@ std::optional<Objection> Admission::to_association(const AssociationUp& up) cons
   if (up.initiator) return std::nullopt;  // we chose whom to connect to
   if (auto objection = to_newcomer(up.remote_addresses)) return objection;
   if (up.certificate_names && !peers_.admits_certificate(*up.certificate_names)) {
-    return Objection{Counter::associations_refused_identity,
+    return Objection{counter::associations_refused_identity,
                      "no configured peer is named in its certificate"};
   }
   return std::nullopt;

@@ -15,7 +15,7 @@ namespace siglane {
 
 // Why somebody is turned away: as what that is counted, and in words.
 struct Objection {
-  Counter counter{};
+  Counter counter;
   std::string why;
 };
 

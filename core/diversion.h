@@ -15,11 +15,11 @@ class ProtocolModule;
 //   A move: an association goes to live on another shard. Its old home passes on what still comes;
 //   each shard whose mark it has passed sends what it held to the new home.
 //
-//   A reroute: a module gives a flow another path (an M3UA AS resumes, or spreads its load over
-//   other ASPs). What cannot be delivered any more by the old path has come back to the flow's
-//   coordinator when every shard has had all its marks passed: everything under way is gathered
-//   there, in order. The coordinator decides on the new path and sends on what it has; then each
-//   shard follows, and routes what it held.
+//   A reroute: a module gives a flow another path (a group of servers resumes, or
+//   spreads its load over others). What cannot be delivered any more by the old path has come back
+//   to the flow's coordinator when every shard has had all its marks passed: everything under way
+//   is gathered there, in order. The coordinator decides on the new path and sends on what it has;
+//   then each shard follows, and routes what it held.
 //
 // One at a time in a node (Directory): two whose paths cross would need marks of marks.
 struct Diversion {

@@ -14,7 +14,7 @@ namespace siglane {
 
 // Why a message is dropped, or refused with an error to its sender. Each room defines its reasons
 // as constants, beside the code that drops. `name` is the room, a dot and the reason
-// ("m3ua.no_route"); operators see it, so it is never reused for something else.
+// ("shard.no_room"); operators see it, so it is never reused for something else.
 struct DropReason {
   std::string_view name;
   std::string_view what;  // in words

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "core/drops.h"
 #include "core/facts.h"
 #include "core/parcel.h"
+#include "core/sparse_counts.h"
 #include "core/time.h"
 
 namespace siglane {
@@ -158,7 +160,22 @@ class Outbox {
             std::uint64_t count = 1) {
     actions_.emplace_back(Drop{reason, std::move(example), std::move(peer), count});
   }
-  void count(Counter counter, std::uint64_t n = 1) { counters_->add(counter, n); }
+  // Counts for this node, and for the peer of the session that is stepped or whose parcel is
+  // routed, once that is identified.
+  void count(Counter counter, std::uint64_t n = 1) {
+    counters_->add(counter, n);
+    if (peer_ != nullptr) peer_->add(counter.index(), n);
+  }
+  // For this node by its labels; for the peer without them.
+  template <std::size_t N>
+  void count(const LabelledCounter<N>& counter,
+             const std::type_identity_t<typename LabelledCounter<N>::Values>& labels) {
+    counters_->add(counter, labels);
+    if (peer_ != nullptr) peer_->add(counter.total().index(), 1);
+  }
+  // The shard says so before each step; nullptr: nobody's.
+  void count_for(SparseCounts* peer) { peer_ = peer; }
+  SparseCounts* counts_for() const { return peer_; }
 
   BufferPool& buffers() { return *buffers_; }
   std::span<Action> actions() { return actions_; }
@@ -168,12 +185,13 @@ class Outbox {
   std::vector<Action> actions_;
   BufferPool* buffers_;
   Counters* counters_;
+  SparseCounts* peer_ = nullptr;
 };
 
 // A session as an operator sees it.
 struct SessionStatus {
   std::string peer;           // empty: not identified
-  std::string_view protocol;  // "diameter", "m3ua"
+  std::string_view protocol;  // the name of its module
   std::string_view state;     // the standard's name for it
   std::size_t pending = 0;    // requests waiting for their answer, or messages held
   std::string detail;
@@ -181,8 +199,8 @@ struct SessionStatus {
 
 // A protocol state machine: a function of its state, one input and the time. It holds no socket,
 // thread, clock, random source or log, so it can be fuzzed, replayed, simulated, and carried to
-// another loop. Most sessions belong to one association; a coordinator (an M3UA AS, an
-// Application) belongs to none and is reached by Forward.
+// another loop. Most sessions belong to one association; a coordinator (an application, a group of
+// servers) belongs to none and is reached by Forward.
 class Session {
  public:
   Session() = default;

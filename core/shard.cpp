@@ -82,13 +82,13 @@ void Shard::on_event(AssociationId id, AssociationEvent event, Instant now) {
                    const std::size_t bytes = received.message.payload.size();
                    ++entry->messages_received;
                    entry->bytes_received += bytes;
-                   counters_.add(Counter::messages_received);
-                   counters_.add(Counter::bytes_received, bytes);
+                   count(entry, counter::messages_received);
+                   count(entry, counter::bytes_received, bytes);
                    push(id, std::move(received));
                  },
                  [&](AssociationEnding& ending) { push(id, ending); },
                  [&](AssociationUnsent& unsent) {
-                   counters_.add(Counter::messages_unsent);
+                   count(find(id), counter::messages_unsent);
                    push(id, std::move(unsent));
                  },
                  [&](AssociationCongestion& congestion) {
@@ -129,7 +129,7 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   ++associations_;
   directory_.add_association();
   directory_.settle(id, config_.id);
-  counters_.add(Counter::associations_opened);
+  counters_.add(counter::associations_opened);
 
   if (up.initiator) {
     tell_of(entry, first_of(up.remote_addresses), now);
@@ -161,6 +161,21 @@ void Shard::close_association(AssociationId id, AssociationDown down, Instant no
     return;
   }
   push(id, std::move(down));
+}
+
+// For this node, and for the peer where it is known.
+void Shard::count(const Entry* entry, Counter counter, std::uint64_t n) {
+  counters_.add(counter, n);
+  if (entry != nullptr && entry->counts != nullptr) entry->counts->add(counter.index(), n);
+}
+
+SparseCounts& Shard::counts_of(const std::string& peer) {
+  return peer_counts_.of(peer, peers_.find(peer) != nullptr);
+}
+
+SparseCounts* Shard::counts_for(AssociationId id) {
+  const Entry* entry = find(id);
+  return entry != nullptr ? entry->counts : nullptr;
 }
 
 void Shard::refuse(Entry& entry, Counter counter, std::string why, Instant now) {
@@ -212,7 +227,7 @@ void Shard::drain_work(Instant now) {
     Work work = std::move(work_[work_done_++]);
     if (auto* failure = std::get_if<Work::Failure>(&work.what)) {
       if (work.module == nullptr) continue;
-      OutboxLease out(*this);
+      OutboxLease out(*this, counts_for(work.id));
       work.module->undelivered(config_.id, work.id, std::move(failure->parcel), failure->why, now,
                                *out);
       carry_out(work.id, *work.module, *out, now, Fresh::no);
@@ -246,7 +261,7 @@ void Shard::step(AssociationId id, SessionInput input, Instant now) {
   std::optional<SessionInput> next = std::move(input);
   while (next) {
     Entry* entry = find(id);
-    OutboxLease out(*this);
+    OutboxLease out(*this, entry->counts);
     entry->session->step(std::move(*next), now, *out);
     carry_out(id, *entry->module, *out, now, Fresh::yes);
     next.reset();
@@ -271,7 +286,7 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    },
                    [&](Identify& a) { identify(from, a.peer, now); },
                    [&](Accept& a) {
-                     OutboxLease routed(*this);
+                     OutboxLease routed(*this, out.counts_for());
                      module.route(config_.id, from, std::move(a.parcel), now, *routed);
                      carry_out(from, module, *routed, now, fresh);
                    },
@@ -300,13 +315,14 @@ void Shard::transmit(AssociationId id, Message message) {
   const std::size_t bytes = message.payload.size();
   Association* association = transport_.find(id);
   if (association == nullptr || association->send(std::move(message)) == SendOutcome::refused) {
-    counters_.add(Counter::messages_refused);
+    count(find(id), counter::messages_refused);
     push(id, AssociationUnsent{std::move(message), false});
     return;
   }
-  counters_.add(Counter::messages_sent);
-  counters_.add(Counter::bytes_sent, bytes);
-  if (Entry* entry = find(id)) {
+  Entry* entry = find(id);
+  count(entry, counter::messages_sent);
+  count(entry, counter::bytes_sent, bytes);
+  if (entry != nullptr) {
     ++entry->messages_sent;
     entry->bytes_sent += bytes;
   }
@@ -323,7 +339,7 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   Verdict verdict = judge(*entry, peer);
   if (std::holds_alternative<Inquire>(verdict)) return inquire(*entry, peer);
   if (auto* no = std::get_if<Refuse>(&verdict)) {
-    counters_.add(Counter::associations_refused_identity);
+    counters_.add(counter::associations_refused_identity);
     peer_refused(id, peer, no->why, now);
     entry->identity =
         std::make_unique<SessionInput>(IdentityRefused{std::move(no->why), no->connected_already});
@@ -335,6 +351,9 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
     if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
     entry->peer = peer;
     give_up(dialer_.identified({entry->module, peer}, id, now));
+    entry->counts = &counts_of(peer);
+    // It came up before it was known whose it is.
+    entry->counts->add(counter::associations_opened.index(), 1);
   }
   if (const PeerConfig* config = peers_.find(peer)) transport_.bind(id, *config);
   entry->identity = std::make_unique<SessionInput>(Identified{});
@@ -353,10 +372,11 @@ Verdict Shard::judge(Entry& entry, const std::string& peer) {
 // A parcel did not get on at `failed`: its module decides what next, unless it has been everywhere.
 void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
                  ProtocolModule* module) {
-  counters_.add(Counter::parcels_undelivered);
+  const Entry* entry = find(from);
+  count(entry, counter::parcels_undelivered);
   if (module == nullptr || parcel == nullptr) return;
   if (!parcel->mark_tried(failed)) {
-    counters_.add(Counter::parcels_exhausted);
+    count(entry, counter::parcels_exhausted);
     why = Why::exhausted;
   }
   work_.push_back({from, module, Work::Failure{std::move(parcel), why}});
@@ -365,6 +385,10 @@ void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why
 void Shard::drop(AssociationId from, Drop drop, Instant now) {
   const Entry* entry = find(from);
   if (drop.peer.empty() && entry != nullptr) drop.peer = entry->peer;
+  counters_.add(counter::messages_dropped, drop.count);
+  if (!drop.peer.empty()) {
+    counts_of(drop.peer).add(counter::messages_dropped.index(), drop.count);
+  }
   drops_.add(drop.reason, drop.peer, from, std::move(drop.example), now, tell_dropped(now),
              drop.count);
 }
@@ -396,7 +420,7 @@ void Shard::run_due(Instant now) {
     if (entry == nullptr || entry->session == nullptr || entry->armed != due->at) continue;
     entry->armed.reset();
     if (!entry->identified() && !entry->closing && entry->newcomer->identify_by <= now) {
-      refuse(*entry, Counter::associations_unidentified_timeout,
+      refuse(*entry, counter::associations_unidentified_timeout,
              "not identified within identification_timeout_ms", now);
     }
     if (auto at = entry->session->deadline(); at && *at <= now) {

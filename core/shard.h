@@ -22,6 +22,7 @@
 #include "core/module.h"
 #include "core/move_refusal.h"
 #include "core/outbound.h"
+#include "core/peer_counts.h"
 #include "core/transport.h"
 
 namespace siglane {
@@ -110,6 +111,9 @@ class Shard final : public TransportSink {
   Mailbox& mailbox() { return mailbox_; }
   Transport& transport() { return transport_; }
   const Drops& drops() const { return drops_; }
+  // Of the sessions and of the shard itself, for each peer from its identification on.
+  const PeerCounts& peer_counts() const { return peer_counts_; }
+  const Counters& counters() const { return counters_; }
   void visit_sessions(const std::function<void(const SessionView&)>& visit) const;
 
  private:
@@ -132,6 +136,9 @@ class Shard final : public TransportSink {
   const Entry* find(AssociationId id) const;
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
   void close_association(AssociationId id, AssociationDown down, Instant now);
+  void count(const Entry* entry, Counter counter, std::uint64_t n = 1);
+  SparseCounts& counts_of(const std::string& peer);
+  SparseCounts* counts_for(AssociationId id);
   void refuse(Entry& entry, Counter counter, std::string why, Instant now);
   void forget(AssociationId id, Instant now);
 
@@ -233,6 +240,7 @@ class Shard final : public TransportSink {
   Backpressure backpressure_;
   Deadlines<AssociationId> deadlines_;
   Drops drops_;
+  PeerCounts peer_counts_;
   std::optional<Instant> tell_strangers_at_;
 
   std::vector<Work> work_;

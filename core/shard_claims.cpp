@@ -38,7 +38,7 @@ void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
   if (claimant.newcomer->hold(std::move(input)) || claimant.closing) return;
   const std::string why = "sent more before its admission than a newcomer may";
   peer_refused(claimant.id, claimant.newcomer->claimed(), why, now);
-  counters_.add(Counter::associations_refused_identity);
+  counters_.add(counter::associations_refused_identity);
   close_transport(claimant.id, CloseMode::abort);
 }
 

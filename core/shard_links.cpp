@@ -9,7 +9,7 @@
 // since a look and the rest are one step of its shard. Who looks after it finds the peer free, or
 // with a new holder, of whom the same is true. A wake-up too many only makes a link look again.
 //
-// A peer may ask us to stay away for some time (HoldOff). The directory has that, so that it is
+// A peer may ask us to stay away for some time (PeerClosed). The directory has that, so that it is
 // true for all links to the peer, on whichever shard.
 namespace siglane {
 
@@ -26,12 +26,6 @@ void Shard::connect(LinkId id, Instant now) {
 PeerPresence Shard::presence_of(const PeerKey& peer) const {
   return {directory_.association_of(peer.first, peer.second).value_or(AssociationId::none),
           directory_.past_of(peer.first, peer.second).held_off_until};
-}
-
-void Shard::hold_off(AssociationId from, Instant until) {
-  const Entry* entry = find(from);
-  if (entry == nullptr || peers_.find(entry->peer) == nullptr) return;
-  directory_.hold_off(entry->module, entry->peer, until);
 }
 
 // Nobody is the peer any more.
@@ -54,7 +48,8 @@ void Shard::link_down(AssociationId id, const AssociationDown& down, Instant now
   const Dialer::Link* link = dialer_.link_of(id);
   if (link == nullptr) return;
   if (const auto retry_in = dialer_.down(id, presence_of(link->key()), now)) {
-    counters_.add(Counter::connects_failed);
+    counters_.add(counter::connects_failed);
+    counts_of(link->peer.name).add(counter::connects_failed.index(), 1);
     report(id,
            {kConnectFailed,
             {{"peer", link->peer.name},

@@ -70,7 +70,7 @@ void Shard::lose(Delivery delivery, const DropReason& reason) {
 void Shard::hold_back(AssociationId from, ShardId target) {
   const Entry* entry = find(from);
   if (entry == nullptr || entry->coordinator) return;
-  if (backpressure_.wait_for_room(from, target)) counters_.add(Counter::inputs_paused);
+  if (backpressure_.wait_for_room(from, target)) count(entry, counter::inputs_paused);
   transport_.pause_input(from);  // each time: it may have got a socket of its own meanwhile
 }
 
@@ -84,7 +84,7 @@ void Shard::pause_input(AssociationId id, bool paused) {
   const Entry* entry = find(id);
   if (entry == nullptr || entry->coordinator) return;
   if (paused) {
-    if (backpressure_.pause(id, PauseReason::session)) counters_.add(Counter::inputs_paused);
+    if (backpressure_.pause(id, PauseReason::session)) count(entry, counter::inputs_paused);
     transport_.pause_input(id);  // each time: it may have got a socket of its own meanwhile
   } else if (backpressure_.resume(id, PauseReason::session)) {
     transport_.resume_input(id);
@@ -206,7 +206,7 @@ void Shard::hold(Delivery delivery) {
     data.add(bytes);
     diversion_->held.push_back(std::move(delivery));
   } else if (carriage == Carriage::ordered) {
-    counters_.add(Counter::parcels_lost);
+    counters_.add(counter::parcels_lost);
     lose(std::move(delivery), kNoRoomWhileHeld);
   } else {
     fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
@@ -273,7 +273,7 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
   ProtocolModule& module = *over.what.rerouted;
   module.follow(config_.id, over.what.flow);
   for (Delivery& delivery : over.held) {
-    OutboxLease routed(*this);
+    OutboxLease routed(*this, counts_for(delivery.from));
     module.route(config_.id, delivery.from, std::move(delivery.parcel), now, *routed);
     carry_out(delivery.from, module, *routed, now, Fresh::yes);
   }
@@ -284,8 +284,8 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
 
 tl::expected<void, MoveRefusal> Shard::move(AssociationId id, ShardId to, Instant now,
                                             std::string why) {
-  const auto refuse = [this](MoveRefusal reason) {
-    counters_.add(Counter::moves_refused);
+  const auto refuse = [this, id](MoveRefusal reason) {
+    count(find(id), counter::moves_refused);
     return tl::unexpected(reason);
   };
   if (const auto reason = reason_to_stay(id, to)) return refuse(*reason);
@@ -293,8 +293,8 @@ tl::expected<void, MoveRefusal> Shard::move(AssociationId id, ShardId to, Instan
   if (!diversion) return refuse(MoveRefusal::diverting);
   DetachOutcome outcome = transport_.detach(id);
   if (auto* peeled = std::get_if<Peeled>(&outcome)) {
+    count(find(id), counter::moves);
     send_off(*diversion, std::move(peeled->cargo));
-    counters_.add(Counter::moves);
     report(id,
            {kAssociationMoved,
             {{"from_shard", static_cast<unsigned>(config_.id)},
@@ -335,6 +335,7 @@ void Shard::send_off(const Diversion& move, std::unique_ptr<DetachedAssociation>
   auto at = entries_.find(move.flow);
   traveller->entry = std::move(at->second);
   traveller->entry->armed.reset();
+  traveller->entry->counts = nullptr;
   entries_.erase(at);
   --associations_;
   traveller->paused = backpressure_.is_paused(move.flow, PauseReason::session);
@@ -353,6 +354,7 @@ void Shard::arrive(Arrival& arrival, Instant now) {
   begin(arrival.diversion);
   Entry& entry =
       *entries_.emplace(arrival.diversion.flow, std::move(traveller.entry)).first->second;
+  entry.counts = &counts_of(entry.peer);
   entry.stay.begin(now);
   ++associations_;
   if (traveller.link) dialer_.arrive(entry.id, std::move(*traveller.link));

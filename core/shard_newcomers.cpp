@@ -18,7 +18,7 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
   const auto entered = directory_.newcomers().enter({id, config_.id, address}, peers_.has(address),
                                                     peers_.places(), now);
   if (!entered.admitted) {
-    return turn_away(Counter::associations_refused_limit,
+    return turn_away(counter::associations_refused_limit,
                      "too many refused associations are still closing", entered.next);
   }
   if (entered.loses && entered.loses->shard == config_.id) {
@@ -33,7 +33,7 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
 void Shard::give_way(const Newcomers::Newcomer& who, Instant now) {
   Entry* entry = find(who.id);
   if (entry != nullptr && entry->identified()) return;  // just in time
-  counters_.add(Counter::associations_gave_way);
+  counters_.add(counter::associations_gave_way);
   std::string why = "not identified before another newcomer needed the place";
   if (entry != nullptr) {
     note_stranger(*entry, std::move(why), false, now);
@@ -75,7 +75,7 @@ void Shard::note_end(AssociationId id, const AssociationDown& down, Instant now)
     }
     return;
   }
-  counters_.add(Counter::associations_closed);
+  count(entry, counter::associations_closed);
   if (entry->told_of) {
     report(id, {kAssociationClosed, {{"cause", name_of(down.cause)}, {"detail", down.detail}}},
            now);
@@ -146,7 +146,7 @@ void Shard::violation(AssociationId id, const std::string& what, Instant now) {
   if (entry == nullptr) return;
   if (entry->stranger()) return note_stranger(*entry, what, false, now);
   std::string_view peer = entry->shown();
-  if (auto link = link_of_.find(id); link != link_of_.end()) peer = link->second->peer.name;
+  if (const Dialer::Link* link = dialer_.link_of(id)) peer = link->peer.name;
   report(id, {kProtocolViolation, {{"peer", peer}, {"what", what}}}, now);
 }
 

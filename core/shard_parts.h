@@ -42,6 +42,7 @@ struct Shard::Entry {
   std::unique_ptr<Unidentified> newcomer;  // null: identified, or a coordinator
   std::string remote;                      // told_of: its address and port, in words
   std::string peer;
+  SparseCounts* counts = nullptr;          // its peer's, on this shard; nullptr: not identified
   std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step
   bool lingers = false;                    // its session has something to send before it closes
   bool end_noted = false;                  // its session has said why it closes
@@ -66,14 +67,16 @@ struct Shard::Work {
   std::variant<SessionInput, Failure, Loss> what;
 };
 
-// An outbox for one step or one routing decision; nested ones are different.
+// An outbox for one step or one routing decision, which counts for `peer` too; nested ones are
+// different.
 class Shard::OutboxLease {
  public:
-  explicit OutboxLease(Shard& shard) : shard_(shard) {
+  OutboxLease(Shard& shard, SparseCounts* peer) : shard_(shard) {
     if (shard_.outboxes_used_ == shard_.outboxes_.size()) {
       shard_.outboxes_.push_back(std::make_unique<Outbox>(shard_.buffers_, shard_.counters_));
     }
     out_ = shard_.outboxes_[shard_.outboxes_used_++].get();
+    out_->count_for(peer);
   }
   ~OutboxLease() {
     out_->clear();

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "transport/counters.h"
 #include "transport/sctp_transport.h"
 #include "transport/transport_facts.h"
 
@@ -25,7 +26,7 @@ class SctpCargo final : public DetachedAssociation {
   ~SctpCargo() override {
     if (fd_ < 0) return;
     close_aborting(fd_);
-    counters_.add(Counter::cargoes_dropped);
+    counters_.add(counter::cargoes_dropped);
   }
   AssociationId id() const override { return id_; }
 
@@ -60,7 +61,7 @@ DetachOutcome SctpTransport::detach(AssociationId id) {
 
 DetachOutcome SctpTransport::peel_off(SctpAssociation& association) {
   if (auto why = reserve_.give_up_spare()) {
-    counters_.add(Counter::peels_starved);
+    counters_.add(counter::peels_starved);
     return Starved{std::move(*why)};
   }
   const int shared_fd = association.fd();
@@ -70,13 +71,13 @@ DetachOutcome SctpTransport::peel_off(SctpAssociation& association) {
   reserve_.restore();
   if (fd < 0 && (error == EMFILE || error == ENFILE || error == EFAULT)) {
     // The kernel migrates first and allocates second, and tells nobody.
-    counters_.add(Counter::peels_lost);
+    counters_.add(counter::peels_lost);
     end_soon(association, DownCause::lost,
              std::string("peeloff failed and took it along: ") + std::strerror(error));
     return Lost{};
   }
   if (fd < 0) {  // ended meanwhile: its last data and its notification wait on the shared socket
-    counters_.add(Counter::peels_gone);
+    counters_.add(counter::peels_gone);
     return Gone{};
   }
   copy_uninherited(shared_fd, fd);
@@ -237,7 +238,7 @@ void SctpTransport::end_overdue_close(SctpAssociation& association, Instant now)
 void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Instant now) {
   const bool wedged = pressure.since_progress >= kWedgedAfter;
   const bool newly_wedged = wedged && !std::exchange(shared.wedge_counted, true);
-  if (newly_wedged) counters_.add(Counter::receive_stalls);
+  if (newly_wedged) counters_.add(counter::receive_stalls);
   const PeeloffChoice choice =
       choose_peeloffs(shared.samples, pressure, options_.peeloff, *options_.peeled);
   bool relieved = false;
@@ -246,7 +247,7 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
     relieved |= decision.reason == PeeloffReason::receive_wedge;
   }
   if (choice.starved > 0) {
-    counters_.add(Counter::peels_starved, choice.starved);
+    counters_.add(counter::peels_starved, choice.starved);
     if (!starved_) {  // no text at each look that nobody is told
       starve(AssociationId::none,
              "peeled_max (" + std::to_string(options_.peeloff.peeled_max) + ") is reached, and " +
@@ -276,7 +277,7 @@ bool SctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   auto* done = std::get_if<Peeled>(&outcome);
   if (done == nullptr) return false;
   adopt(std::move(done->cargo));
-  counters_.add(Counter::peels);
+  counters_.add(counter::peels);
   starved_ = false;
   association = find_association(decision.id);
   association->peel_record = std::make_unique<SctpAssociation::PeelRecord>(

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "transport/counters.h"
 #include "transport/endpoint_pool.h"
 #include "transport/port_holder.h"
 #include "transport/transport_facts.h"
@@ -218,7 +219,7 @@ Instant StreamTransport::accept_one(Endpoint& endpoint, FileDescriptor fd,
   const AssociationId id = next_association_id();
   Welcome welcome{false, loop_.now()};
   if (config.pool->associations >= config.associations_max) {
-    counters_.add(Counter::associations_refused_limit);
+    counters_.add(siglane::counter::associations_refused_limit);
     sink_->on_stranger(remote.text(),
                        "endpoint " + config.name + " has its associations_max connections",
                        loop_.now());
@@ -247,7 +248,7 @@ bool StreamTransport::shed_one(Listening& listening) {
   reserve_ = open_reserve();
   // accept(2) looks for a descriptor first, and only then whether anybody waits.
   if (error == EAGAIN) return false;
-  counters_.add(Counter::accepts_failed);
+  counters_.add(counter::accepts_failed);
   if (!std::exchange(starved_, true)) {
     sink_->on_fact(AssociationId::none,
                    notice("out of file descriptors: connections are turned away; raise the limit "

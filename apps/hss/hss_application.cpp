@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "apps/hss/counters.h"
 #include "apps/hss/subscription_data.h"
 #include "protocols/diameter/error_text.h"
 #include "protocols/diameter/text.h"
@@ -155,13 +156,13 @@ void HssApplication::on_request(RequestPtr request, const MessageView& message, 
     out.ask(std::move(asked));
   };
   if (message.is(command::authentication_information)) {
-    out.count(Counter::hss_air_received);
+    out.count(counter::air_received);
     take(GetVectors{});
   } else if (message.is(command::update_location)) {
-    out.count(Counter::hss_ulr_received);
+    out.count(counter::ulr_received);
     take(UpdateLocation{});
   } else if (message.is(command::purge_ue)) {
-    out.count(Counter::hss_pur_received);
+    out.count(counter::pur_received);
     take(PurgeUe{});
   } else {
     reject(std::move(in.request), result::command_unsupported, out);
@@ -232,7 +233,7 @@ bool HssApplication::may_serve(Incoming& in, const Plmn* visited, Outbox& out) {
       "realm " + diameter::excerpt(realm) +
       (listed ? " may not serve Visited-PLMN-Id " + digits_of(*visited) + " by hss.serving_realms"
               : " is not in hss.serving_realms");
-  out.count(Counter::hss_denied);
+  out.count(counter::denied);
   out.drop(kNotAServingRealm, diameter::command_text(in.message) + ": " + why,
            std::string(in.request->asked_by()));
   reject(std::move(in.request), result::authorization_rejected, out);
@@ -298,13 +299,13 @@ void HssApplication::on_completed(Completed completed, Instant, Outbox& out) {
 }
 
 void HssApplication::refuse_too_busy(Done& done, Outbox& out) {
-  out.count(Counter::hss_too_busy);
+  out.count(counter::too_busy);
   out.drop(kTooBusy, done.text(), done.peer());
   reject(std::move(done.request), result::too_busy, out);
 }
 
 void HssApplication::answer(Done& done, const StoreFailure& failure, Outbox& out) {
-  out.count(Counter::hss_store_failures);
+  out.count(counter::store_failures);
   out.drop(failure.of_this_subscriber ? kDamagedData : kStoreFails,
            done.text() + ": " + failure.what, done.peer());
   reject(std::move(done.request), result::unable_to_comply, out);
@@ -316,8 +317,8 @@ void HssApplication::answer(Done& done, Denial denial, Outbox& out) {
 }
 
 void HssApplication::answer(Done& done, const VectorsMade& made, Outbox& out) {
-  out.count(Counter::hss_vectors_sent, made.count);
-  if (made.resynchronised) out.count(Counter::hss_resynchronisations);
+  out.count(counter::vectors_sent, made.count);
+  if (made.resynchronised) out.count(counter::resynchronisations);
   MessageBuilder answer = begin(done.message, out);
   answer.group(avp::authentication_info, [&] {
     for (unsigned i = 0; i < made.count; ++i) {
@@ -371,14 +372,14 @@ void HssApplication::cancel_location(const Imsi& imsi, const ServingNode& mme, O
       .add(avp::user_name, imsi.text())
       .add(avp::cancellation_type, diameter::CancellationType::mme_update_procedure)
       .add(avp::clr_flags, kClrS6aIndicator);
-  out.count(Counter::hss_clr_sent);
+  out.count(counter::clr_sent);
   send(std::move(request), 0, Duration::zero(), out);
 }
 
 // Whatever came of it, the subscriber's location is the new one: a CLA needs no more than counting.
 void HssApplication::on_answer(diameter::AnswerPtr, const MessageView& message, Instant,
                                Outbox& out) {
-  if (message.result_code() != result::success) out.count(Counter::hss_clr_failed);
+  if (message.result_code() != result::success) out.count(counter::clr_failed);
 }
 
 MessageBuilder HssApplication::begin(const MessageView& request, Outbox& out) const {
@@ -397,8 +398,8 @@ void HssApplication::deny(Incoming& in, Denial denial, Outbox& out) {
 }
 
 void HssApplication::deny(Incoming& in, ResultCode experimental, Outbox& out) {
-  out.count(experimental == experimental_result::user_unknown ? Counter::hss_unknown_users
-                                                              : Counter::hss_denied);
+  out.count(experimental == experimental_result::user_unknown ? counter::unknown_users
+                                                              : counter::denied);
   MessageBuilder answer = diameter::begin_experimental_answer(out.buffers(), in.message, config(),
                                                               diameter::vendor::tgpp, experimental);
   add_vendor_application(answer);

@@ -20,6 +20,7 @@
 #include "apps/runtime/outlet.h"
 #include "apps/runtime/program.h"
 #include "apps/runtime/signals.h"
+#include "protocols/diameter/counters.h"
 #include "transport/loop.h"
 
 namespace siglane::load {
@@ -169,7 +170,7 @@ void Tool::finish(Instant now) {
   report_.peers = run_->peers();
   report_.peers_up_most = run_->peers_up_most();
   report_.connections_lost = run_->connections_lost();
-  report_.unmatched_answers = node_->count(Counter::diameter_answers_unmatched);
+  report_.unmatched_answers = node_->count(diameter::counter::answers_unmatched);
   report_.tolerate_reconnect = config_.run.tolerate_reconnect;
   report_.tolerate_errors = config_.tolerate_errors;
   report_.interrupted = interrupted_;

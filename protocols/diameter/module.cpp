@@ -4,6 +4,7 @@
 #include <array>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/counters.h"
 #include "protocols/diameter/error_text.h"
 #include "protocols/diameter/peer_session.h"
 #include "protocols/diameter/text.h"
@@ -121,7 +122,7 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
                                  Instant, Outbox& out) const {
   switch (kind_of(*parcel)) {
     case ParcelKind::answer:
-      out.count(Counter::diameter_answers_orphaned);
+      out.count(counter::answers_orphaned);
       return out.drop(kNobodyWaits, parcel->describe());
     case ParcelKind::peer_change:
       return;
@@ -131,7 +132,7 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
   auto request = parcel_cast<RequestParcel>(std::move(parcel));
   if (request->origin == AssociationId::none) request->origin = from;
   // Nobody is there to be answered: no other peer is troubled with it.
-  if (!request->wanted()) return out.count(Counter::diameter_answers_orphaned);
+  if (!request->wanted()) return out.count(counter::answers_orphaned);
   // RFC 6733 §5.5.4 fails over what a lost peer leaves behind. What had its time has had it, and
   // what was meant for one peer alone is for nobody else.
   if (request->direct || why == Why::timed_out || why == Why::exhausted) {
@@ -151,7 +152,7 @@ void DiameterModule::relay(const OpenPeer& peer, RequestPtr request, Outbox& out
 void DiameterModule::refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const {
   const MessageView message = request->view();
   const std::string text = not_routed_text(message, config_, result, why);
-  out.count(Counter::diameter_requests_unroutable);
+  out.count(counter::requests_unroutable);
   out.drop(drop_reason(result), command_text(message) + ": " + text,
            std::string(request->asked_by()));
   auto answer = make_answer(*request, error_answer(out.buffers(), message, config_, result, text));

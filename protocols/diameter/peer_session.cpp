@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/counters.h"
 #include "protocols/diameter/text.h"
 
 // The machine itself and the exchanges by which a connection opens and closes; what passes while it
@@ -114,7 +115,6 @@ PeerEvent PeerSession::on(AssociationUp& up, Instant now, Outbox& out) {
   transmit(make_cer(out.buffers(), config_, local_addresses_, hop_by_hop,
                     static_cast<std::uint32_t>(random_.next())),
            Instant{}, 0, out);
-  out.count(Counter::diameter_requests_sent);
   state_ = WaitCea{now + config_.capabilities_timeout, hop_by_hop};
   publish(PeerChange::State::connecting, out);
   return PeerEvent::i_connected;
@@ -208,7 +208,7 @@ void PeerSession::close(CloseMode mode, Instant now, Outbox& out) {
 
 PeerEvent PeerSession::on(Woken&, Instant now, Outbox& out) {
   while (RequestPtr request = pending_.take_expired(now)) {
-    out.count(Counter::diameter_requests_timed_out);
+    out.count(counter::requests_timed_out);
     out.undelivered(std::move(request), Why::timed_out);
   }
   const auto due = [&](std::optional<Instant> at) { return at && *at <= now; };
@@ -383,8 +383,7 @@ void PeerSession::open(bool initiator, Instant now, Outbox& out) {
 
 void PeerSession::answer_cer(const Header& cer, ResultCode result, std::string_view why,
                              Instant caused_at, const Violation* violation, Outbox& out) {
-  out.count(Counter::diameter_answers_sent);
-  if (result != result::success) out.count(Counter::diameter_answers_error);
+  if (result != result::success) out.count(counter::answers_error);
   transmit(make_cea(out.buffers(), config_, local_addresses_, cer, result, why, violation),
            caused_at, 0, out);
 }
@@ -456,7 +455,7 @@ void PeerSession::fail_pending(Why why, Outbox& out) {
 }
 
 void PeerSession::violated(std::string_view what, Outbox& out) {
-  out.count(Counter::protocol_violations);
+  out.count(siglane::counter::protocol_violations);
   // Before it is known who the peer is, its address tells.
   out.drop(kViolation,
            peer_.name.empty() ? remote_address_ + ": " + std::string(what) : std::string(what));

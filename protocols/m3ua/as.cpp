@@ -5,6 +5,8 @@
 #include <map>
 #include <utility>
 
+#include "protocols/m3ua/counters.h"
+
 namespace siglane::m3ua {
 namespace {
 
@@ -386,7 +388,7 @@ void ApplicationServer::deliver(std::unique_ptr<DataParcel> data, Outbox& out) {
 
 void ApplicationServer::discard(const DropReason& why, const DataParcel& data, Outbox& out,
                                 std::uint64_t count) {
-  out.count(Counter::m3ua_data_discarded, count);
+  out.count(counter::data_discarded, count);
   const std::string sender = gateway_.sender_of(data);
   out.drop(why, data.describe(), sender.empty() ? config_.name : sender, count);
 }

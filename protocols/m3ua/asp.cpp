@@ -4,6 +4,7 @@
 #include <cassert>
 #include <utility>
 
+#include "protocols/m3ua/counters.h"
 #include "protocols/m3ua/text.h"
 
 namespace siglane::m3ua {
@@ -173,7 +174,7 @@ void AspSession::on_message(const MessageView& view, Message& message, Instant n
 }
 
 void AspSession::on_data(const MessageView& view, Message& message, Outbox& out) {
-  out.count(Counter::m3ua_data_received);
+  out.count(counter::data_received);
   if (phase_ != Phase::up) return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   const U32List contexts = view.list(Tag::routing_context);
   if (contexts.size() > 1)

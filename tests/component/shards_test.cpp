@@ -109,7 +109,7 @@ class Shards : public ::testing::Test {
     return {rows.begin(), rows.end()};
   }
   std::uint64_t received(std::size_t client) const {
-    return clients_[client]->count(Counter::messages_received);
+    return clients_[client]->count(siglane::counter::messages_received);
   }
   bool all_received(std::uint64_t count) const {
     for (std::size_t i = 0; i < kPeers; ++i) {
@@ -142,7 +142,7 @@ TEST_F(Shards, ServePeersTogetherAndStopTogether) {
   std::optional<NodeExit> exit;
   ASSERT_TRUE(turn_until([&] { return (exit = server_->turn(false)).has_value(); }));
   EXPECT_EQ(exit, NodeExit::graceful);
-  EXPECT_EQ(server_->count(Counter::associations_closed), kPeers);
+  EXPECT_EQ(server_->count(siglane::counter::associations_closed), kPeers);
 }
 
 // Each client asks for its next answer when it has one, so that a single lost or doubled message
@@ -161,9 +161,9 @@ TEST_F(Shards, MoveAssociationsToAndFroInMidTrafficWithoutLosingOne) {
     return all_received(kPings + 1);  // "welcome" and as many pongs
   }));
   for (std::size_t i = 0; i < kPeers; ++i) EXPECT_EQ(received(i), kPings + 1);
-  EXPECT_EQ(server_->count(Counter::messages_received), kPeers * (kPings + 1));
-  EXPECT_EQ(server_->count(Counter::associations_closed), 0u);
-  EXPECT_GT(server_->count(Counter::moves), 50u);
+  EXPECT_EQ(server_->count(siglane::counter::messages_received), kPeers * (kPings + 1));
+  EXPECT_EQ(server_->count(siglane::counter::associations_closed), 0u);
+  EXPECT_GT(server_->count(siglane::counter::moves), 50u);
 }
 
 TEST_F(Shards, TellWhoAsksForAMoveWhyItIsRefused) {

@@ -20,6 +20,7 @@
 
 #include "tests/support/crc32c.h"
 #include "tests/support/sctp_node.h"
+#include "transport/counters.h"
 #include "transport/file_descriptor.h"
 #include "transport/usrsctp_transport.h"
 
@@ -274,11 +275,11 @@ TEST_F(Usrsctp, AFullSendBufferIsTriedAgainUntilAllIsOut) {
     if (peeled) {
       ASSERT_TRUE(client.peel(ours));
     }
-    const auto blocked_before = client.counters.get(Counter::send_blocked);
+    const auto blocked_before = client.counters.get(transport::counter::send_blocked);
     for (int i = 0; i < 500; ++i) ASSERT_TRUE(client.send(ours, std::string(1000, 'x')));
     sent += 500;
     ASSERT_TRUE(world.run_until([&] { return server.of(theirs).received.size() == sent; }));
-    EXPECT_GT(client.counters.get(Counter::send_blocked), blocked_before);
+    EXPECT_GT(client.counters.get(transport::counter::send_blocked), blocked_before);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "transport/counters.h"
 #include "transport/transport_facts.h"
 
 namespace siglane::sctp_test {
@@ -46,7 +47,7 @@ TEST_F(PeelPolicy, ALoudPeerIsPeeledOffAndQuietOnesAreLeft) {
   EXPECT_EQ(status->reason, PeeloffReason::message_rate);
   EXPECT_GE(status->peeled_at_messages_per_second, 50);
   EXPECT_NE(status->peeled_at, Instant{});
-  EXPECT_EQ(server.counters.get(Counter::peels), 1u);
+  EXPECT_EQ(server.counters.get(transport::counter::peels), 1u);
   for (AssociationId id : quiet) EXPECT_FALSE(server.is_peeled(id));
 }
 

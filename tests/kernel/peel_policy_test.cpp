@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include "tests/kernel/harness.h"
+#include "transport/counters.h"
 #include "transport/transport_facts.h"
 
 namespace siglane::kernel_test {
@@ -47,7 +48,7 @@ TEST_F(KernelPeelPolicy, NearTheLimitOfDescriptorsNothingIsPeeledAndNoAssociatio
                 HasSubstr("RLIMIT_NOFILE"));
     EXPECT_FALSE(server.is_peeled(theirs));
     EXPECT_TRUE(server.is_up(theirs));
-    EXPECT_GE(server.counters.get(Counter::peels_starved), 1u);
+    EXPECT_GE(server.counters.get(transport::counter::peels_starved), 1u);
     EXPECT_TRUE(std::holds_alternative<Starved>(server.transport->detach(theirs)));
     ASSERT_TRUE(server.send(theirs, "still here"));
     ASSERT_TRUE(talk_until(ours, [&] { return !client.of(ours).received.empty(); }));
@@ -154,7 +155,7 @@ TEST_F(KernelPeelPolicy, AnOvercommittedReceiveBufferDeliversEverythingAllTheSam
       },
       60s))
       << got << " of " << ids.size() * kEach << ", stalls "
-      << server.counters.get(Counter::receive_stalls);
+      << server.counters.get(transport::counter::receive_stalls);
   for (AssociationId id : server.opened) EXPECT_TRUE(server.is_up(id));
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/kernel/harness.h"
+#include "transport/counters.h"
 #include "transport/transport_set.h"
 
 namespace siglane::kernel_test {
@@ -167,7 +168,7 @@ TEST_F(SctpTuning, AClippedSendBufferBoundsWhatOnePeerMayHoldOfIt) {
   ASSERT_TRUE(elsewhere.run_until([&] { return sleeper.opened.size() == 1; }));
   ASSERT_TRUE(world.run_until([&] { return client.is_up(to_slow); }));
   while (client.send(to_slow, std::string(1000, 's'))) world.loop().run_once(false);
-  EXPECT_EQ(client.counters.get(Counter::send_blocked), 0u);
+  EXPECT_EQ(client.counters.get(transport::counter::send_blocked), 0u);
 
   config.addresses = {"127.0.0.9"};
   config.listening = true;

@@ -429,12 +429,12 @@ class Schedule {
   }
   std::uint64_t pauses() const {
     std::uint64_t n = 0;
-    for (const auto& node : nodes_) n += node->counters.get(Counter::inputs_paused);
+    for (const auto& node : nodes_) n += node->counters.get(counter::inputs_paused);
     return n;
   }
   std::uint64_t moves() const {
     std::uint64_t n = 0;
-    for (const auto& node : nodes_) n += node->counters.get(Counter::moves);
+    for (const auto& node : nodes_) n += node->counters.get(counter::moves);
     return n;
   }
   unsigned lost() const { return ledger_.lost; }
@@ -540,9 +540,9 @@ class Schedule {
     Node& node = home_of(sources_[source]);
     const auto line = node.wire.lines.find(sources_[source]);
     if (line == node.wire.lines.end()) return;
-    const std::uint64_t full = node.counters.get(Counter::mailbox_full);
+    const std::uint64_t full = node.counters.get(counter::mailbox_full);
     const bool to_a_sink = send_from(node, source, random_, now_);
-    const bool found_no_room = to_a_sink && node.counters.get(Counter::mailbox_full) > full;
+    const bool found_no_room = to_a_sink && node.counters.get(counter::mailbox_full) > full;
     if (found_no_room && line->second->own && !line->second->paused) ++unpaused_;
   }
   void peel(AssociationId id) {
@@ -566,7 +566,7 @@ class Schedule {
   }
   std::uint64_t unaccounted() const {
     std::uint64_t counted = ledger_.arrived + ledger_.lost;
-    for (const auto& node : nodes_) counted += node->counters.get(Counter::parcels_lost);
+    for (const auto& node : nodes_) counted += node->counters.get(counter::parcels_lost);
     return ledger_.sent - counted;
   }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""docs/counters.md lists every counter and every drop reason of the sources, once, and no other;
-docs/facts.md lists every FactKind with its severity and meaning, and fields that the sources tell.
+"""docs/counters.md has a row for every counter and every drop reason of the sources, once, and no
+other, and a counter's row says what its definition says; docs/facts.md lists every FactKind with its
+severity and meaning, and fields that the sources tell.
 
     counters_test.py [ROOT]
 """
@@ -9,22 +10,33 @@ import re
 import sys
 
 ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")
-failures = []
+COUNTER = re.compile(r'inline const (?:Labelled)?Counter \w+\{\s*("[^"]+"),\s*((?:"(?:[^"\\]|\\.)*"\s*)+)')
+REASON = re.compile(r'DropReason(?:\s+\w+)?\{\s*"([^"]+)"')
 
-in_sources = set(re.findall(r'X\(\w+, "([^"]+)"\)', (ROOT / "core" / "counters.h").read_text()))
-if len(in_sources) < 20:
-    failures.append(f"only {len(in_sources)} counters found in core/counters.h")
-reasons = set()
+
+def text_of(literals):
+    return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', literals)).replace('\\"', '"')
+
+
+failures = []
+counters, reasons = {}, set()
 for room in ["core", "transport", "protocols", "apps"]:
     for path in [*(ROOT / room).rglob("*.h"), *(ROOT / room).rglob("*.cpp")]:
-        reasons |= set(re.findall(r'DropReason(?:\s+\w+)?\{\s*"([^"]+)"', path.read_text()))
-in_sources |= reasons
+        # A comment may hold an example.
+        source = re.sub(r"^\s*//.*$", "", path.read_text(), flags=re.M)
+        counters |= {text_of(name): text_of(help) for name, help in COUNTER.findall(source)}
+        reasons |= set(REASON.findall(source))
+if len(counters) < 20:
+    failures.append(f"only {len(counters)} counters found")
 
-listed = []
-for cell in re.findall(r"^\| ([^|]*) \|", (ROOT / "docs" / "counters.md").read_text(), re.M):
-    listed += re.findall(r"`([^`]+)`", cell)
-for name in sorted(in_sources - set(listed)):
+rows = re.findall(r"^\| ([^|]*) \| (.*) \|$", (ROOT / "docs" / "counters.md").read_text(), re.M)
+listed = [name for cell, _ in rows for name in re.findall(r"`([^`]+)`", cell)]
+in_sources = reasons | set(counters)
+for name in sorted(reasons - set(listed)):
     failures.append(f"docs/counters.md does not list {name}")
+for name, help in sorted(counters.items()):
+    if (f"`{name}`", help) not in rows:
+        failures.append(f"docs/counters.md has no such row:\n| `{name}` | {help} |")
 for name in sorted(set(listed) - in_sources):
     failures.append(f"docs/counters.md lists {name}, which no source counts")
 for name in sorted({name for name in listed if listed.count(name) > 1}):

@@ -58,7 +58,7 @@ TEST_F(AdmissionTest, TurnsAwayAnAddressThatNoPeerHas) {
   for (const auto& objection :
        {admission.to_newcomer({"10.9.9.9"}), admission.to_association(from("10.9.9.9"))}) {
     ASSERT_TRUE(objection);
-    EXPECT_EQ(objection->counter, Counter::associations_refused_address);
+    EXPECT_EQ(objection->counter, counter::associations_refused_address);
     EXPECT_EQ(objection->why, "no configured peer has this address");
   }
 }
@@ -66,7 +66,7 @@ TEST_F(AdmissionTest, TurnsAwayAnAddressThatNoPeerHas) {
 TEST_F(AdmissionTest, TurnsAwayACertificateThatNamesNoPeer) {
   const auto objection = admission.to_association(from("10.0.0.2", Names({"mallory"})));
   ASSERT_TRUE(objection);
-  EXPECT_EQ(objection->counter, Counter::associations_refused_identity);
+  EXPECT_EQ(objection->counter, counter::associations_refused_identity);
   EXPECT_EQ(objection->why, "no configured peer is named in its certificate");
   EXPECT_FALSE(admission.to_association(from("10.0.0.2", Names({"mallory", "bob"}))));
 }
@@ -85,7 +85,7 @@ TEST_F(AdmissionTest, TurnsEverybodyAwayWhileTheNodeStops) {
        {admission.to_newcomer({"10.0.0.2"}), admission.to_association(from("10.0.0.2")),
         admission.to_association(ours)}) {
     ASSERT_TRUE(objection);
-    EXPECT_EQ(objection->counter, Counter::associations_refused_limit);
+    EXPECT_EQ(objection->counter, counter::associations_refused_limit);
     EXPECT_EQ(objection->why, "this node is stopping");
   }
 }

@@ -145,12 +145,12 @@ class MoveTest : public testing::Test {
   auto move_to(ShardId to) { return server.shard.move(id, to, world.now()); }
   // It stays where it is, and that is counted.
   void expect_refused(MoveRefusal reason, ShardId to = ShardId{1}) {
-    const std::uint64_t before = server.counters.get(Counter::moves_refused);
+    const std::uint64_t before = server.counters.get(counter::moves_refused);
     const auto outcome = move_to(to);
     ASSERT_FALSE(outcome);
     EXPECT_EQ(name_of(outcome.error()), name_of(reason));
-    EXPECT_EQ(server.counters.get(Counter::moves_refused), before + 1);
-    EXPECT_EQ(server.counters.get(Counter::moves), moves_before);
+    EXPECT_EQ(server.counters.get(counter::moves_refused), before + 1);
+    EXPECT_EQ(server.counters.get(counter::moves), moves_before);
   }
   // Whatever stood against it is over.
   void expect_moved() {
@@ -181,7 +181,7 @@ class MoveTest : public testing::Test {
 
 TEST_F(MoveTest, IsDoneWhereNothingStandsAgainstIt) {
   expect_moved();
-  EXPECT_EQ(server.counters.get(Counter::moves_refused), 0u);
+  EXPECT_EQ(server.counters.get(counter::moves_refused), 0u);
 }
 
 TEST_F(MoveTest, IsRefusedForAnAssociationThatIsNotHere) {

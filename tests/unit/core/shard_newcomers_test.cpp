@@ -153,8 +153,8 @@ TEST_F(ShardNewcomersTest, AStrangerWithManyConnectionsLosesHisOwn) {
   world.run_for(1s);
   EXPECT_EQ(waiting(), (std::map<std::string, int>{{"10.0.9.1", 3}, {"10.0.9.2", 1}}));
   EXPECT_EQ(other.times_down, 0u);
-  EXPECT_EQ(count(Counter::associations_gave_way), 17u);
-  EXPECT_EQ(count(Counter::associations_refused_limit), 0u);
+  EXPECT_EQ(count(counter::associations_gave_way), 17u);
+  EXPECT_EQ(count(counter::associations_refused_limit), 0u);
 }
 
 TEST_F(ShardNewcomersTest, APeerGetsInWhileStrangersAtItsOwnAddressComeAgainAndAgain) {
@@ -165,7 +165,7 @@ TEST_F(ShardNewcomersTest, APeerGetsInWhileStrangersAtItsOwnAddressComeAgainAndA
   stranger.comes_again = true;
   stranger.connect(600, "10.0.0.5");
   world.run_for(100ms);
-  EXPECT_GT(large.counters.get(Counter::associations_gave_way), 1000u);
+  EXPECT_GT(large.counters.get(counter::associations_gave_way), 1000u);
   Caller alice(world, module, "10.0.9.1");
   alice.says = "alice";
   alice.connect(1, "10.0.0.5");
@@ -200,14 +200,14 @@ TEST_F(ShardNewcomersTest, WhoIsStillInAHandshakeHasAPlaceToo) {
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(comes(next_association_id()));
   stranger.connect();
   world.run_for(100ms);
-  EXPECT_EQ(count(Counter::associations_gave_way), 1u);
+  EXPECT_EQ(count(counter::associations_gave_way), 1u);
 }
 
 TEST_F(ShardNewcomersTest, AnAddressThatNoPeerHasIsTurnedAwayBeforeAHandshake) {
   SimNode strict(world, PeerTable({peer("bob", {"10.0.0.3"})}));
   EXPECT_FALSE(strict.shard.on_newcomer(next_association_id(), {"10.0.9.1"}, world.now()).admitted);
   EXPECT_TRUE(strict.shard.on_newcomer(next_association_id(), {"10.0.0.3"}, world.now()).admitted);
-  EXPECT_EQ(strict.counters.get(Counter::associations_refused_address), 1u);
+  EXPECT_EQ(strict.counters.get(counter::associations_refused_address), 1u);
 }
 
 TEST_F(ShardNewcomersTest, AreToldOfTogetherAndOnceAMinute) {
@@ -225,9 +225,9 @@ TEST_F(ShardNewcomersTest, AreToldOfTogetherAndOnceAMinute) {
   for (const auto& entry : server.facts.entries()) {
     told += std::stoull(field(entry.fact, "refused"));
   }
-  EXPECT_EQ(told, count(Counter::associations_gave_way) +
-                      count(Counter::associations_unidentified_timeout));
-  EXPECT_EQ(count(Counter::associations_opened), told);
+  EXPECT_EQ(told, count(counter::associations_gave_way) +
+                      count(counter::associations_unidentified_timeout));
+  EXPECT_EQ(count(counter::associations_opened), told);
 }
 
 TEST_F(ShardNewcomersTest, WhoGoesByItselfIsNotRefused) {

@@ -249,8 +249,8 @@ TEST_F(ShardTest, RoutesARequestToTheApplicationAndItsAnswerBack) {
   client_says("to 0 hello");
   ASSERT_TRUE(world.run_until([&] { return client_module.log.size() == 2; }));
   EXPECT_EQ(client_module.log.back(), "echo hello");
-  EXPECT_EQ(server.counters.get(Counter::messages_received), 2u);
-  EXPECT_EQ(server.counters.get(Counter::messages_sent), 1u);
+  EXPECT_EQ(server.counters.get(counter::messages_received), 2u);
+  EXPECT_EQ(server.counters.get(counter::messages_sent), 1u);
 }
 
 TEST_F(ShardTest, AParcelForNobodyComesBackToItsModule) {
@@ -269,7 +269,7 @@ TEST_F(ShardTest, AParcelThatIsRetriedForEverIsExhaustedAfterFourTries) {
            server_module.failures.back().starts_with("exhausted");
   }));
   EXPECT_EQ(server_module.failures.size(), 5u);
-  EXPECT_EQ(server.counters.get(Counter::parcels_exhausted), 1u);
+  EXPECT_EQ(server.counters.get(counter::parcels_exhausted), 1u);
 }
 
 TEST_F(ShardTest, WithoutAStoreEveryAskComesBackToTheAsker) {
@@ -295,7 +295,7 @@ TEST_F(ShardTest, RefusesAnAddressThatNoPeerHas) {
   auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
   stranger.shard.keep_connected(local, peer("server", "10.0.0.1"));
   ASSERT_TRUE(world.run_until(
-      [&] { return server.counters.get(Counter::associations_refused_address) == 1; }));
+      [&] { return server.counters.get(counter::associations_refused_address) == 1; }));
   EXPECT_TRUE(server_module.opened.empty());
   ASSERT_TRUE(world.run_until([&] { return !client_module.log.empty(); }));
 }
@@ -308,7 +308,7 @@ TEST_F(ShardTest, RefusesAnIdentityThatIsNotConfiguredAndLetsTheSessionSaySo) {
            client_module.log.end();
   }));
   EXPECT_EQ(server_module.log.front(), "refused not a configured peer");
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
 }
 
 TEST_F(ShardTest, RefusesAPeerThatCallsFromAnothersAddress) {
@@ -330,14 +330,14 @@ TEST_F(ShardTest, RefusesAPeerWhoseCertificateNamesAnother) {
   client.transport.show_certificate({"bob"});
   connect_and_wait();
   EXPECT_EQ(server_module.log.front(), "refused its certificate does not name alice");
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
 }
 
 TEST_F(ShardTest, RefusesACertificateThatNamesNobodyConfiguredBeforeThereIsASession) {
   client.transport.show_certificate({"mallory", "*.carol.example"});
   connect();
   ASSERT_TRUE(world.run_until(
-      [&] { return server.counters.get(Counter::associations_refused_identity) == 1; }));
+      [&] { return server.counters.get(counter::associations_refused_identity) == 1; }));
   EXPECT_TRUE(server_module.opened.empty());
 }
 
@@ -484,7 +484,7 @@ TEST_F(ReturnTest, WaitsUntilTheOtherShardHasReadThatThePeerWasGone) {
   turn();
   turn();
   EXPECT_THAT(server_module.log, ElementsAre("down lost", "identified alice", "hello"));
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 0u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 0u);
   EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
 }
 
@@ -503,7 +503,7 @@ TEST_F(ReturnTest, TakesThePlaceOfAnAssociationThatOnlyWaitsForItsEnd) {
   many_turns();
   EXPECT_THAT(server_module.log, ElementsAre("down local_close", "identified alice"));
   EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 0u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 0u);
 }
 
 TEST_F(ReturnTest, WaitsForAnAssociationThatIsStillOwedSomething) {
@@ -539,7 +539,7 @@ TEST_F(ReturnTest, IsFoundWhereTheOldOneHasMoved) {
 
 TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
   for (int i = 0; i < 1000; ++i) says("hello");
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
   EXPECT_EQ(server.facts.last(kPeerRefused, "why"),
             "sent more before its admission than a newcomer may");
   EXPECT_TRUE(transport.is_paused(again));
@@ -560,9 +560,9 @@ TEST_F(ShardTest, ClosesAnAssociationThatDoesNotIdentifyItselfInTime) {
   auto local = mute.open(endpoint("out", "10.0.0.2", false), client_module).value();
   mute.connect(local, peer("server", "10.0.0.1"));
   world.run_for(9s);
-  EXPECT_EQ(server.counters.get(Counter::associations_unidentified_timeout), 0u);
+  EXPECT_EQ(server.counters.get(counter::associations_unidentified_timeout), 0u);
   world.run_for(2s);
-  EXPECT_EQ(server.counters.get(Counter::associations_unidentified_timeout), 1u);
+  EXPECT_EQ(server.counters.get(counter::associations_unidentified_timeout), 1u);
   EXPECT_EQ(server.transport.association_count(), 0u);
 }
 
@@ -581,7 +581,7 @@ TEST_F(ShardTest, TellsASessionWhatItsAssociationRefused) {
   client_says("to 0 hello");
   ASSERT_TRUE(world.run_until([&] { return server_module.log.size() == 2; }));
   EXPECT_EQ(server_module.log.back(), "unsent echo hello");
-  EXPECT_EQ(server.counters.get(Counter::messages_refused), 1u);
+  EXPECT_EQ(server.counters.get(counter::messages_refused), 1u);
 }
 
 TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
@@ -589,7 +589,7 @@ TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
   auto local = late_client.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
   late_client.shard.keep_connected(local, peer("later", "10.0.0.9"));
   world.run_for(20s);
-  const auto failed = late_client.counters.get(Counter::connects_failed);
+  const auto failed = late_client.counters.get(counter::connects_failed);
   EXPECT_GE(failed, 5u);
   EXPECT_LE(failed, 12u);  // 250 ms, doubled each time: not a storm
   SimNode later(world, PeerTable({peer("alice", "10.0.0.2")}));
@@ -604,8 +604,8 @@ TEST_F(ShardTest, BacksOffFromAPeerThatAcceptsAndCloses) {
   auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
   stranger.shard.keep_connected(local, peer("server", "10.0.0.1"));
   world.run_for(30s);
-  EXPECT_GE(server.counters.get(Counter::associations_refused_address), 5u);
-  EXPECT_LE(server.counters.get(Counter::associations_refused_address), 10u);
+  EXPECT_GE(server.counters.get(counter::associations_refused_address), 5u);
+  EXPECT_LE(server.counters.get(counter::associations_refused_address), 10u);
 }
 
 TEST_F(ShardTest, BacksOffFromAPeerThatIsIdentifiedAndCloses) {
@@ -622,8 +622,8 @@ TEST_F(ShardTest, BacksOffFromAPeerThatRefusesWhoWeAre) {
   client_module.own_name = "mallory";
   connect();
   world.run_for(30s);
-  EXPECT_GE(server.counters.get(Counter::associations_refused_identity), 5u);
-  EXPECT_LE(server.counters.get(Counter::associations_refused_identity), 10u);
+  EXPECT_GE(server.counters.get(counter::associations_refused_identity), 5u);
+  EXPECT_LE(server.counters.get(counter::associations_refused_identity), 10u);
 }
 
 TEST_F(ShardTest, ForgetsItsBackOffOnceAConnectionHasLasted) {
@@ -654,13 +654,13 @@ TEST_F(ShardTest, ALinkRestsWhileItsPeerIsConnectedByTheOtherSideAndResumesWhenT
   connect_and_wait();
   server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));
   world.run_for(60s);
-  EXPECT_EQ(server.counters.get(Counter::connects_failed), 0u);
-  EXPECT_EQ(server.counters.get(Counter::associations_opened), 1u);
+  EXPECT_EQ(server.counters.get(counter::connects_failed), 0u);
+  EXPECT_EQ(server.counters.get(counter::associations_opened), 1u);
   client.shard.stop(world.now());
   ASSERT_TRUE(world.run_until([&] { return server.shard.idle(); }));
   // Nobody listens there.
   EXPECT_TRUE(
-      world.run_until([&] { return server.counters.get(Counter::connects_failed) == 1; }, 1s));
+      world.run_until([&] { return server.counters.get(counter::connects_failed) == 1; }, 1s));
 }
 
 TEST_F(ShardTest, ALinkIsGivenUpWhenItsPeerIsIdentifiedOnAnotherAssociation) {
@@ -684,7 +684,7 @@ class RestTest : public TwoShardTest {
  protected:
   void keep_connected() { server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2")); }
   // All fail: nobody listens there.
-  std::uint64_t connects() const { return server.counters.get(Counter::connects_failed); }
+  std::uint64_t connects() const { return server.counters.get(counter::connects_failed); }
   void expect_rest_for(Duration span) {
     world.run_for(span);
     EXPECT_EQ(connects(), 0u);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "protocols/diameter/counters.h"
 #include "tests/unit/diameter/host.h"
 
 namespace siglane::diameter {
@@ -336,7 +337,7 @@ TEST_F(PeerSessionTest, RefusesRequestsInAnothersNameWith5012AndNamesBoth) {
     EXPECT_EQ(host_.drops.back().example, "Update-Location request: " + text);
   }
   EXPECT_TRUE(application_->requests.empty());
-  EXPECT_EQ(host_.counters.get(Counter::protocol_violations), 3u);
+  EXPECT_EQ(host_.counters.get(siglane::counter::protocol_violations), 3u);
 
   host_.receive(kPeer, request_from("PEER.example", "Realm.Peer.Example"));
   EXPECT_EQ(application_->requests.size(), 1u) << "names have no case";
@@ -378,7 +379,7 @@ TEST_F(PeerSessionTest, AnAnswerInAnothersNameBecomesA3002) {
   ASSERT_EQ(host_.drops.size(), 1u);
   EXPECT_EQ(host_.drops[0].reason.name, "diameter.foreign_origin");
   host_.receive(kPeer, answer);  // nobody waits for it any more
-  EXPECT_EQ(host_.counters.get(Counter::diameter_answers_unmatched), 1u);
+  EXPECT_EQ(host_.counters.get(counter::answers_unmatched), 1u);
   EXPECT_EQ(host_.drops.size(), 1u);
 }
 
@@ -479,9 +480,9 @@ TEST_F(PeerSessionTest, TwoNodesOpenTalkAndPart) {
     there.pass(6s);
     pump(host_, kPeer, there, kOther);
   }
-  EXPECT_GE(host_.counters.get(Counter::diameter_watchdogs_sent) +
-                there.counters.get(Counter::diameter_watchdogs_sent),
-            15u);
+  EXPECT_GE(
+      host_.counters.get(counter::watchdogs_sent) + there.counters.get(counter::watchdogs_sent),
+      15u);
   EXPECT_EQ(open_peers(), 1u);
 
   host_.give(kPeer, Stopping{});
@@ -490,8 +491,8 @@ TEST_F(PeerSessionTest, TwoNodesOpenTalkAndPart) {
   EXPECT_TRUE(there.closes[kOther].empty());  // it waits for us to disconnect
   EXPECT_EQ(there.module.routes()->peers.size(), 0u);
   there.down(kOther);
-  EXPECT_TRUE(host_.counters.get(Counter::protocol_violations) == 0 &&
-              there.counters.get(Counter::protocol_violations) == 0);
+  EXPECT_TRUE(host_.counters.get(siglane::counter::protocol_violations) == 0 &&
+              there.counters.get(siglane::counter::protocol_violations) == 0);
 }
 
 // Both ends of one SCTP association may have connected: each answers the other's CER.
@@ -664,12 +665,12 @@ TEST_F(PeerSessionTest, CountsAnswersThatMatchNothing) {
   host_.receive(kPeer, altered(Header::kHopByHopAt));
   host_.receive(kPeer, altered(Header::kEndToEndAt));
   host_.receive(kPeer, altered(7));  // another command
-  EXPECT_EQ(host_.counters.get(Counter::diameter_answers_unmatched), 3u);
+  EXPECT_EQ(host_.counters.get(counter::answers_unmatched), 3u);
   EXPECT_TRUE(application_->answers.empty());
   host_.receive(kPeer, answer);
   EXPECT_EQ(application_->answers.size(), 1u);
   host_.receive(kPeer, answer);  // twice
-  EXPECT_EQ(host_.counters.get(Counter::diameter_answers_unmatched), 4u);
+  EXPECT_EQ(host_.counters.get(counter::answers_unmatched), 4u);
 }
 
 TEST_F(PeerSessionTest, AnswersItselfWith3002WhenTheTimeIsUp) {
@@ -688,7 +689,7 @@ TEST_F(PeerSessionTest, AnswersItselfWith3002WhenTheTimeIsUp) {
   EXPECT_EQ(application_->answers[0]->view().result_code(), result::unable_to_deliver);
   host_.pass(8s);
   ASSERT_EQ(application_->answers.size(), 2u);
-  EXPECT_EQ(host_.counters.get(Counter::diameter_requests_timed_out), 2u);
+  EXPECT_EQ(host_.counters.get(counter::requests_timed_out), 2u);
 }
 
 TEST_F(PeerSessionTest, BoundsTheRequestsThatWait) {
@@ -786,7 +787,7 @@ TEST_F(PeerSessionTest, CountsAnAnswerThatHasNobodyToGoTo) {
   host_.down(kPeer);
   auto answer = begin_answer(host_.pool, request->view(), host_.module.config(), result::success);
   host_.submit(kPeer, make_answer(*request, std::move(answer).finish()), kApplication);
-  EXPECT_EQ(host_.counters.get(Counter::diameter_answers_orphaned), 1u);
+  EXPECT_EQ(host_.counters.get(counter::answers_orphaned), 1u);
 }
 
 TEST_F(PeerSessionTest, SpreadsRequestsOverStreamsOnceThePeerIsSurelyOpen) {
@@ -1155,7 +1156,7 @@ TEST_F(PeerSessionTest, AnswersMalformedRequestsWithTheirCodeAndSaysSoOnce) {
   EXPECT_EQ(result_of(length), result::invalid_avp_length);
   EXPECT_TRUE(parsed(length).get(avp::failed_avp)->find(avp::session_id));
   EXPECT_EQ(parsed(length).get(avp::error_message), "Session-Id (263) has an impossible length");
-  EXPECT_EQ(host_.counters.get(Counter::diameter_malformed), 3u);
+  EXPECT_EQ(host_.counters.get(counter::malformed), 3u);
   EXPECT_EQ(host_.drops.size(), 3u);
   EXPECT_TRUE(host_.closes[kPeer].empty());
 }

@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "protocols/m3ua/counters.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -78,7 +79,7 @@ class AsHarness {
   AsState state() const { return view_ ? view_->state : AsState::down; }
   const AsView& view() const { return *view_; }
   std::string status_detail() const { return as_.status().detail; }
-  std::uint64_t discarded() const { return counters_.get(Counter::m3ua_data_discarded); }
+  std::uint64_t discarded() const { return counters_.get(counter::data_discarded); }
   std::size_t held() const { return as_.status().pending; }
 
   // "2:AS-PENDING of 1", "1:activated", ...

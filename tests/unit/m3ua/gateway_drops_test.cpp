@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "core/shard_facts.h"
+#include "protocols/m3ua/counters.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -96,7 +97,7 @@ TEST_F(GatewayDropsTest, WhatAPendingAsCannotHoldOrLosesIsOfEachSender) {
   EXPECT_EQ(row("m3ua.recovery_expired", "asp1").first, 1u);
   EXPECT_EQ(row("m3ua.recovery_expired", "asp2"),
             Row(2, "DATA 1002 -> 1003 NI 2 SI 3 SLS 5 RC 102"));
-  EXPECT_EQ(gateway->count(Counter::m3ua_data_discarded), 4u);
+  EXPECT_EQ(gateway->count(counter::data_discarded), 4u);
 }
 
 TEST_F(GatewayDropsTest, DataInAStateContextOrNetworkThatIsNotRightIsRefusedByReason) {

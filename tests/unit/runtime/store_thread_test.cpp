@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "apps/runtime/store_counters.h"
 #include "tests/support/facts.h"
 
 namespace siglane::runtime {
@@ -106,7 +107,7 @@ TEST_F(StoreThreadTest, CompletesEveryRequestInOrderThroughTheAskersMailbox) {
     EXPECT_TRUE(notes[static_cast<std::size_t>(i)]->done);
   }
   EXPECT_EQ(thread->outstanding(), 0u);
-  EXPECT_EQ(thread->counters().get(Counter::store_requests), 1000u);
+  EXPECT_EQ(thread->counters().get(counter::store_requests), 1000u);
 }
 
 TEST_F(StoreThreadTest, RequestsThatWaitWhileAGroupRunsShareTheNextOne) {
@@ -124,7 +125,7 @@ TEST_F(StoreThreadTest, RequestsThatWaitWhileAGroupRunsShareTheNextOne) {
   EXPECT_EQ(script_.groups[1].size(), 10u);
   EXPECT_EQ(script_.groups[2].size(), 10u);
   EXPECT_EQ(script_.groups[3].size(), 5u);
-  EXPECT_EQ(thread->counters().get(Counter::store_commits), 4u);
+  EXPECT_EQ(thread->counters().get(counter::store_commits), 4u);
 }
 
 TEST_F(StoreThreadTest, NothingIsCompletedBeforeItsGroupIs) {
@@ -163,8 +164,8 @@ TEST_F(StoreThreadTest, AFailedGroupIsCompletedAsFailedAndCounted) {
   const auto notes = completed();
   ASSERT_EQ(notes.size(), 1u);
   EXPECT_TRUE(notes[0]->failed);
-  EXPECT_EQ(thread->counters().get(Counter::store_failures), 1u);
-  EXPECT_EQ(thread->counters().get(Counter::store_commits), 0u);
+  EXPECT_EQ(thread->counters().get(counter::store_failures), 1u);
+  EXPECT_EQ(thread->counters().get(counter::store_commits), 0u);
 }
 
 TEST_F(StoreThreadTest, WhatNobodyWantsBeforeItBeginsIsDroppedAndWhatHasBegunIsNot) {
@@ -188,9 +189,9 @@ TEST_F(StoreThreadTest, WhatNobodyWantsBeforeItBeginsIsDroppedAndWhatHasBegunIsN
   EXPECT_EQ(script_.groups[1], std::vector<int>{2});
   EXPECT_EQ(completed().size(), 2u);
   EXPECT_EQ(thread->outstanding(), 0u);
-  EXPECT_EQ(thread->counters().get(Counter::store_abandoned), 2u);
-  EXPECT_EQ(thread->counters().get(Counter::store_requests), 2u);
-  EXPECT_EQ(thread->counters().get(Counter::store_refused_full), 1u);
+  EXPECT_EQ(thread->counters().get(counter::store_abandoned), 2u);
+  EXPECT_EQ(thread->counters().get(counter::store_requests), 2u);
+  EXPECT_EQ(thread->counters().get(counter::store_refused_full), 1u);
 }
 
 TEST_F(StoreThreadTest, AStoreThatFailsIsToldOnceUntilItIsTimeToTellAgainAndThenItsEnd) {

@@ -8,6 +8,7 @@
 
 #include "tests/support/certificates.h"
 #include "tests/unit/transport/stream_side.h"
+#include "transport/counters.h"
 
 namespace siglane::transport {
 namespace {
@@ -101,7 +102,7 @@ class StreamTlsTest : public ::testing::Test {
   }
   // Until the socket takes no more: the other side stands still.
   [[nodiscard]] static bool write_until_blocked(Side& side) {
-    return side.spin_until([&] { return side.counters.get(Counter::send_blocked) > 0; });
+    return side.spin_until([&] { return side.counters.get(counter::send_blocked) > 0; });
   }
   std::string refusal(Side& side) {
     EXPECT_TRUE(side.until([&] { return !side.sink.refused.empty(); }));
@@ -270,7 +271,7 @@ TEST_F(StreamTlsTest, refuses_a_client_of_another_authority_before_anybody_hears
   EXPECT_EQ(side.log(near_).down->cause, DownCause::tls_failed);
   EXPECT_THAT(side.log(near_).down->detail, HasSubstr("it does not trust who issued"));
   EXPECT_EQ(side.sink.logs.size(), 1u);
-  EXPECT_EQ(side.counters.get(Counter::tls_handshakes_failed), 1u);
+  EXPECT_EQ(side.counters.get(counter::tls_handshakes_failed), 1u);
 }
 
 TEST_F(StreamTlsTest, refuses_a_peer_that_speaks_in_clear) {
