@@ -144,6 +144,7 @@ class ShardCountsTest : public testing::Test, private TransportSink {
   void on_event(AssociationId id, AssociationEvent event, Instant) override {
     if (std::holds_alternative<AssociationUp>(event)) up = id;
   }
+  void on_stranger(const std::string&, std::string, Instant) override {}
   void on_fact(AssociationId, Fact, Instant) override {}
 };
 

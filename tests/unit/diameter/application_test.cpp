@@ -71,8 +71,8 @@ class Charging final : public Application {
   using Application::Application;
 
   void on_request(RequestPtr request, const MessageView& message, Instant, Outbox& out) override {
-    out.announce({kCreditExhausted,
-                  {{"subscriber", *message.get(avp::user_name)}, {"seconds_used", 180}}});
+    out.announce(
+        {kCreditExhausted, {{"subscriber", *message.get(avp::user_name)}, {"seconds_used", 180}}});
     reject(*request, result::unable_to_comply, out);
   }
 };
