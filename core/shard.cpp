@@ -31,9 +31,9 @@ Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, D
       counters_(counters),
       random_(config.seed),
       mailbox_(config.mailbox),
-      homes_(directory),
       admission_(peers),
       dialer_(config.reconnect, random_.next()),
+      homes_(directory),
       outbound_(mailbox_, directory, counters, config.outbound) {
   directory_.add_shard(config_.id, mailbox_);
 }
