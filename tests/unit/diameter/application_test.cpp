@@ -73,7 +73,7 @@ class Charging final : public Application {
   void on_request(RequestPtr request, const MessageView& message, Instant, Outbox& out) override {
     out.announce(
         {kCreditExhausted, {{"subscriber", *message.get(avp::user_name)}, {"seconds_used", 180}}});
-    reject(*request, result::unable_to_comply, out);
+    reject(std::move(request), result::unable_to_comply, out);
   }
 };
 
