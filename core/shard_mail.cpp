@@ -35,7 +35,7 @@ void Shard::forward(AssociationId from, AssociationId to, ParcelPtr parcel, Prot
 }
 
 std::optional<ShardId> Shard::home_of(AssociationId id) {
-  if (diversion_ && diversion_->what.rerouted == nullptr && diversion_->what.flow == id) {
+  if (diversion_ && diversion_->what.is_move() && diversion_->what.mover == id) {
     const Diversion& move = diversion_->what;
     if (!diversion_->holding || move.to == config_.id) return move.to;
   }
@@ -173,8 +173,8 @@ void Shard::reroute(ProtocolModule& module, AssociationId coordinator) {
 // The announcement has come: holds the flow, and marks what went by the old path.
 void Shard::begin(const Diversion& diversion) {
   diversion_ = Following{diversion, false, 0, {}, {}};
-  if (diversion.rerouted == nullptr) {
-    homes_.forget(diversion.flow);
+  if (diversion.is_move()) {
+    homes_.forget(diversion.mover);
     diversion_->holding = diversion.from != config_.id;
     if (!diversion_->holding) return;
     diversion_->awaited = 1;
@@ -182,7 +182,9 @@ void Shard::begin(const Diversion& diversion) {
     return;
   }
   diversion_->holding = true;
-  diversion.rerouted->hold(config_.id, diversion.flow);
+  for (const Diversion::Flow& flow : *diversion.rerouted) {
+    flow.module->hold(config_.id, flow.coordinator);
+  }
   diversion_->awaited = directory_.shards();
   for (std::size_t i = 0; i < directory_.shards(); ++i) {
     outbound_.post_control(static_cast<ShardId>(i), Mark{diversion.number, config_.id});
@@ -192,8 +194,8 @@ void Shard::begin(const Diversion& diversion) {
 // What was sent before, and comes back as Undelivered from where it could not be delivered, is
 // older than what is held, and passes by.
 bool Shard::is_held(const Delivery& delivery, Fresh fresh) const {
-  if (!diversion_->holding || delivery.to != diversion_->what.flow) return false;
-  if (diversion_->what.rerouted == nullptr) return true;
+  if (!diversion_->holding || !diversion_->what.concerns(delivery.to)) return false;
+  if (diversion_->what.is_move()) return true;
   return fresh == Fresh::yes && delivery.parcel->carriage() == Carriage::ordered;
 }
 
@@ -230,7 +232,7 @@ void Shard::once_all_is_out(std::function<void()> what) {
 void Shard::on_passed(std::uint64_t number) {
   if (!diversion_ || diversion_->what.number != number || --diversion_->awaited > 0) return;
   const Diversion diversion = diversion_->what;
-  if (diversion.rerouted == nullptr) {
+  if (diversion.is_move()) {
     diversion_->holding = false;
     for (Delivery& delivery : std::exchange(diversion_->held, {})) {
       forward(delivery.from, delivery.to, std::move(delivery.parcel), *delivery.module, Fresh::yes);
@@ -243,9 +245,7 @@ void Shard::on_passed(std::uint64_t number) {
 // Every mark of this shard was passed. The last shard of which that is true says what comes next.
 void Shard::followed(const Diversion& diversion) {
   if (!directory_.followed(diversion)) return;
-  if (diversion.rerouted != nullptr) {
-    return tell(*directory_.home_of(diversion.flow), Gathered{diversion});
-  }
+  if (!diversion.is_move()) return tell_all(Gathered{diversion});
   directory_.settle(diversion);
   tell_all(Settled{diversion.number});
   end(diversion);
@@ -255,11 +255,14 @@ void Shard::end(const Diversion& diversion) {
   if (auto next = directory_.end(diversion)) tell_all(Diverted{*next});
 }
 
-// All that is under way is here, with the coordinator. What it sends on goes before what the shards
+// All that is under way is with the coordinators. What they send on goes before what the shards
 // release.
 void Shard::on_gathered(const Diversion& diversion, Instant now) {
-  step(diversion.flow, Rerouting{}, now);
+  for (const Diversion::Flow& flow : *diversion.rerouted) {
+    if (find(flow.coordinator) != nullptr) step(flow.coordinator, Rerouting{}, now);
+  }
   once_all_is_out([this, diversion] {
+    if (!directory_.followed(diversion)) return;
     tell_all(Settled{diversion.number});
     end(diversion);
   });
@@ -269,10 +272,12 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
   if (!diversion_ || diversion_->what.number != number) return;
   Following over = std::move(*diversion_);
   diversion_.reset();
-  if (over.what.rerouted == nullptr) return homes_.forget(over.what.flow);
-  ProtocolModule& module = *over.what.rerouted;
-  module.follow(config_.id, over.what.flow);
+  if (over.what.is_move()) return homes_.forget(over.what.mover);
+  for (const Diversion::Flow& flow : *over.what.rerouted) {
+    flow.module->follow(config_.id, flow.coordinator);
+  }
   for (Delivery& delivery : over.held) {
+    ProtocolModule& module = *delivery.module;
     OutboxLease routed(*this, counts_for(delivery.from));
     module.route(config_.id, delivery.from, std::move(delivery.parcel), now, *routed);
     carry_out(delivery.from, module, *routed, now, Fresh::yes);
@@ -332,15 +337,15 @@ std::optional<MoveRefusal> Shard::reason_to_stay(AssociationId id, ShardId to) c
 void Shard::send_off(const Diversion& move, std::unique_ptr<DetachedAssociation> cargo) {
   auto traveller = std::make_unique<Traveller>();
   traveller->cargo = std::move(cargo);
-  auto at = entries_.find(move.flow);
+  auto at = entries_.find(move.mover);
   traveller->entry = std::move(at->second);
   traveller->entry->armed.reset();
   traveller->entry->counts = nullptr;
   entries_.erase(at);
   --associations_;
-  traveller->paused = backpressure_.is_paused(move.flow, PauseReason::session);
-  backpressure_.forget(move.flow);
-  traveller->link = dialer_.leave(move.flow);
+  traveller->paused = backpressure_.is_paused(move.mover, PauseReason::session);
+  backpressure_.forget(move.mover);
+  traveller->link = dialer_.leave(move.mover);
   begin(move);
   for (std::size_t i = 0; i < directory_.shards(); ++i) {
     const auto shard = static_cast<ShardId>(i);
@@ -353,7 +358,7 @@ void Shard::arrive(Arrival& arrival, Instant now) {
   auto& traveller = static_cast<Traveller&>(*arrival.unit);
   begin(arrival.diversion);
   Entry& entry =
-      *entries_.emplace(arrival.diversion.flow, std::move(traveller.entry)).first->second;
+      *entries_.emplace(arrival.diversion.mover, std::move(traveller.entry)).first->second;
   entry.counts = &counts_of(entry.peer);
   entry.stay.begin(now);
   ++associations_;

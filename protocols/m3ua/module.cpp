@@ -119,7 +119,7 @@ void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<D
   }
   data->server = *index;
   if (view->through_coordinator) return out.forward(view->coordinator, std::move(data));
-  const AssociationId asp = view->loadshare.of(data->label.sls);
+  const AssociationId asp = view->carriers[data->label.sls];
   out.forward(asp, std::move(data));
 }
 

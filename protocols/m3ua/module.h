@@ -20,7 +20,7 @@ namespace siglane::m3ua {
 // goes from AS to AS by (network appearance, DPC, SI, OPC). A point code, its state and what is
 // said of it belong to a network (Network).
 //
-// Why DATA keeps its order: the same SLS goes to the same ASP (LoadshareTable, or the one of
+// Why DATA keeps its order: the same SLS goes to the same ASP (core/selector_table.h, or the one of
 // override) over the same stream (1 + SLS mod n), and every hop between is one FIFO. When an AS
 // comes back from AS-PENDING, its AS session drains what it held while new DATA still passes
 // through it, behind what is held; only when nothing is held does it publish the direct way. Each

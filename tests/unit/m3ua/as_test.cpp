@@ -257,6 +257,18 @@ TEST(ApplicationServer, LoadshareWaitsForAsManyAsItNeedsAndWarnsWhenTheyAreFewer
   EXPECT_THAT(as.orders, ElementsAre("1:deactivated", "1:insufficient", "3:insufficient"));
 }
 
+// A thousand ASPs that are lost at once would make half a million of them.
+TEST(ApplicationServer, TellsNothingToAnAspWhoseOwnLossWaitsForTheReroute) {
+  AsHarness as(TrafficMode::loadshare);
+  for (std::uint64_t asp : {1, 2, 3}) as.event(Event::up, asp);
+  for (std::uint64_t asp : {1, 2}) as.event(Event::activate, asp);
+  as.forget();
+  as.answer_reroutes_later();
+  for (std::uint64_t asp : {1, 2}) as.event(Event::lost, asp);
+  as.answer_reroute();
+  EXPECT_THAT(as.orders, ElementsAre("3:failure of 1", "3:failure of 2", "3:AS-PENDING of 2"));
+}
+
 TEST(ApplicationServer, APendingThatNoFailureCausedNamesNobody) {
   AsHarness as(TrafficMode::loadshare);
   for (std::uint64_t asp : {1, 2}) as.event(Event::up, asp);
