@@ -41,7 +41,7 @@ LinkState Dialer::state_of(LinkId id) const {
     LinkState operator()(const Link::Connecting&) const { return LinkState::connecting; }
     LinkState operator()(const Link::Connected&) const { return LinkState::connected; }
     LinkState operator()(const Link::Disabled&) const { return LinkState::disabled; }
-  } constexpr kName;
+  } constexpr kName{};
   return std::visit(kName, at(id).state);
 }
 
