@@ -20,6 +20,7 @@
 #include <gtest/gtest.h>
 
 #include "core/shard.h"
+#include "protocols/m3ua/counters.h"
 #include "protocols/m3ua/module.h"
 
 namespace siglane::m3ua {
@@ -111,7 +112,7 @@ class Wire final : public Transport {
 };
 
 struct Facts final : FactSink {
-  void on_fact(ShardId, AssociationId, const Fact&, Instant) override {}
+  void on_fact(const FactSource&, const Fact&, Instant) override {}
 };
 
 class Restart final : public Peer {
@@ -170,7 +171,7 @@ class Restart final : public Peer {
     std::uint64_t counted = arrived_;
     for (const auto& node : nodes_) {
       for (const Counter counter :
-           {Counter::m3ua_data_discarded, Counter::m3ua_data_unroutable, Counter::parcels_lost}) {
+           {counter::data_discarded, counter::data_unroutable, siglane::counter::parcels_lost}) {
         counted += node->counters.get(counter);
       }
     }
