@@ -95,7 +95,7 @@ inline const Counter inputs_paused{
 inline const Counter moves{"shard.moves", "associations that moved to another shard"};
 inline const Counter moves_refused{
     "shard.moves.refused",
-    "moves that could not begin: another one was under way, or something waited for room"};
+    "moves that were asked for and did not begin, for any reason (`core/move_refusal.h`)"};
 inline const Counter protocol_violations{"protocol.violations", "breaches of a protocol by peers"};
 
 }  // namespace counter

@@ -243,7 +243,7 @@ TEST_F(StoreThreadTest, EachCompletionGoesToTheShardThatAsked) {
   EXPECT_EQ(completed().size(), 1u);
   second.drain(letters_);
   ASSERT_EQ(letters_.size(), 1u);
-  EXPECT_EQ(static_cast<Note&>(*std::get<Delivery>(letters_[0]).parcel).number, 1);
+  EXPECT_EQ(static_cast<Note&>(*std::get<Completion>(letters_[0]).parcel).number, 1);
 }
 
 TEST_F(StoreThreadTest, ManyThreadsMayAskAtOnceAndEachKeepsItsOrder) {
