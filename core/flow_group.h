@@ -12,9 +12,9 @@
 
 namespace siglane {
 
-// Ordered flows, by selector, over members that come and go: traffic over the servers of a
-// group, or over the links of a linkset. Says which member carries which flow, holds what none can carry now,
-// and knows whether an event changes the path of the flows, so that it needs a diversion
+// Ordered flows, by selector, over members that come and go: traffic over the servers of a group,
+// or over the links of a linkset. Says which member carries which flow, holds what none can carry
+// now, and knows whether an event changes the path of the flows, so that it needs a diversion
 // (core/diversion.h). Its user, a coordinator, has the protocol's state machine and tells it the
 // state. Pure: it sends nothing and calls nobody.
 //
