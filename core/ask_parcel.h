@@ -1,5 +1,5 @@
 #pragma once
-#include "core/protocol.h"
+#include "core/parcel.h"
 
 namespace siglane {
 

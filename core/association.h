@@ -19,15 +19,11 @@ namespace siglane {
 enum class AssociationId : std::uint64_t { none = 0 };
 enum class StreamId : std::uint16_t {};
 enum class ShardId : std::uint16_t {};
+// A node has at most so many; their ids count from 0.
+inline constexpr std::uint16_t kShardsMax = 256;
 
-// The payload protocol identifiers of SCTP DATA chunks (IANA registry).
-enum class PayloadProtocol : std::uint32_t {
-  none = 0,
-  m3ua = 3,
-  m2pa = 5,
-  diameter = 46,
-  diameter_dtls = 47
-};
+// The payload protocol identifier of an SCTP DATA chunk (IANA registry); each protocol has its own.
+enum class PayloadProtocol : std::uint32_t { none = 0 };
 
 // The next id of the process. Any thread.
 AssociationId next_association_id();

@@ -6,6 +6,8 @@ namespace siglane {
 namespace {
 
 constexpr std::size_t kEndedMax = 10'000;
+// A shard steps the coordinators of a reroute in one turn, which must not take long.
+constexpr std::size_t kFlowsMax = 256;
 
 }  // namespace
 
@@ -105,6 +107,11 @@ Diversion Directory::begin(Diversion diversion) {
   return diversion;
 }
 
+std::uint64_t Directory::diversions() const {
+  std::shared_lock lock(mutex_);
+  return last_number_;
+}
+
 std::optional<Diversion> Directory::begin_move(AssociationId id, ShardId from, ShardId to) {
   std::unique_lock lock(mutex_);
   if (under_way_) return std::nullopt;
@@ -113,21 +120,34 @@ std::optional<Diversion> Directory::begin_move(AssociationId id, ShardId from, S
 
 std::optional<Diversion> Directory::begin_reroute(ProtocolModule& module, AssociationId flow) {
   std::unique_lock lock(mutex_);
-  if (!under_way_) return begin({0, flow, {}, {}, &module});
-  if (std::ranges::find(waiting_, flow, &Waiting::flow) == waiting_.end()) {
-    waiting_.push_back({&module, flow});
+  if (std::ranges::find(waiting_, flow, &Diversion::Flow::coordinator) == waiting_.end()) {
+    waiting_.push_back({flow, &module});
   }
-  return std::nullopt;
+  if (under_way_) return std::nullopt;
+  return begin_waiting();
+}
+
+// One reroute for those that have waited longest.
+Diversion Directory::begin_waiting() {
+  const auto count = static_cast<std::ptrdiff_t>(std::min(waiting_.size(), kFlowsMax));
+  std::vector<Diversion::Flow> flows(waiting_.begin(), waiting_.begin() + count);
+  waiting_.erase(waiting_.begin(), waiting_.begin() + count);
+  std::ranges::sort(flows, {}, &Diversion::Flow::coordinator);
+  Diversion reroute;
+  reroute.rerouted = std::make_shared<const std::vector<Diversion::Flow>>(std::move(flows));
+  return begin(std::move(reroute));
 }
 
 bool Directory::followed(const Diversion& diversion) {
   std::unique_lock lock(mutex_);
-  return under_way_ && under_way_->number == diversion.number && --to_follow_ == 0;
+  if (!under_way_ || under_way_->number != diversion.number || --to_follow_ > 0) return false;
+  to_follow_ = mailboxes_.size();
+  return true;
 }
 
 void Directory::settle(const Diversion& move) {
   std::unique_lock lock(mutex_);
-  homes_[move.flow] = move.to;
+  homes_[move.mover] = move.to;
 }
 
 std::optional<Diversion> Directory::end(const Diversion& diversion) {
@@ -135,9 +155,7 @@ std::optional<Diversion> Directory::end(const Diversion& diversion) {
   if (!under_way_ || under_way_->number != diversion.number) return std::nullopt;
   under_way_.reset();
   if (waiting_.empty()) return std::nullopt;
-  const Waiting next = waiting_.front();
-  waiting_.pop_front();
-  return begin({0, next.flow, {}, {}, next.module});
+  return begin_waiting();
 }
 
 }  // namespace siglane

@@ -78,12 +78,15 @@ class Directory {
   // Where another is under way it waits for its turn, and comes out of end(); one that waits for
   // the same flow already serves for both.
   [[nodiscard]] std::optional<Diversion> begin_reroute(ProtocolModule& module, AssociationId flow);
-  // A shard has had its marks passed. true: it was the last one.
+  // A shard has had its marks passed; and then, of a reroute, has stepped its coordinators. true:
+  // it was the last one.
   [[nodiscard]] bool followed(const Diversion& diversion);
   // What moved lives there.
   void settle(const Diversion& move);
   // It is over. The next one, if one waits for its turn.
   [[nodiscard]] std::optional<Diversion> end(const Diversion& diversion);
+  // How many have begun.
+  std::uint64_t diversions() const;
 
  private:
   struct Peer {
@@ -91,11 +94,8 @@ class Directory {
     std::string name;
     auto operator<=>(const Peer&) const = default;
   };
-  struct Waiting {
-    ProtocolModule* module;
-    AssociationId flow;
-  };
   Diversion begin(Diversion diversion);
+  Diversion begin_waiting();
 
   std::vector<Mailbox*> mailboxes_;  // fixed once the node runs
   std::atomic<std::size_t> associations_ = 0;
@@ -110,9 +110,9 @@ class Directory {
   std::vector<ShardLoad> loads_;  // by shard
 
   std::optional<Diversion> under_way_;
-  std::size_t to_follow_ = 0;  // shards
+  std::size_t to_follow_ = 0;  // shards, in this step of it
   std::uint64_t last_number_ = 0;
-  std::deque<Waiting> waiting_;
+  std::deque<Diversion::Flow> waiting_;
 };
 
 }  // namespace siglane

@@ -45,11 +45,16 @@ void Drops::visit(const std::function<void(std::string_view reason, const std::s
   for (const auto& [key, row] : rows_) visit(key.first, key.second, row);
 }
 
-fact::MessagesDropped Drops::take_untold(const Key& key, Row& row, Instant now) {
+Fact Drops::take_untold(const Key& key, Row& row, Instant now) {
   const std::uint64_t count = row.count - row.told;
   row.told = row.count;
   row.told_at = now;
-  return {key.second, key.first, row.what, row.example, count};
+  return {kMessagesDropped,
+          {{"peer", key.second},
+           {"reason", key.first},
+           {"what", row.what},
+           {"example", row.example},
+           {"count", count}}};
 }
 
 }  // namespace siglane

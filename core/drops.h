@@ -14,11 +14,17 @@ namespace siglane {
 
 // Why a message is dropped, or refused with an error to its sender. Each room defines its reasons
 // as constants, beside the code that drops. `name` is the room, a dot and the reason
-// ("m3ua.no_route"); operators see it, so it is never reused for something else.
+// ("shard.no_room"); operators see it, so it is never reused for something else.
 struct DropReason {
   std::string_view name;
   std::string_view what;  // in words
 };
+
+inline constexpr FactKind kMessagesDropped{
+    "messages_dropped", Severity::warning,
+    "messages of the peer were dropped or refused. `count` is their number since the last fact of "
+    "this peer and reason, and `example` is the last one. At most once a minute for each peer and "
+    "reason"};
 
 // What one shard dropped, by reason and by the peer whose message it was: how often, and the last
 // example. It is told at once the first time, and then at most once a minute for each peer and
@@ -39,7 +45,7 @@ class Drops {
     std::uint64_t told = 0;  // of `count`
     Instant told_at{};
   };
-  using Tell = std::function<void(AssociationId about, fact::MessagesDropped)>;
+  using Tell = std::function<void(AssociationId about, const Fact& dropped)>;
 
   // `peer` may be empty: not identified. `count`: more than one at once, of which `example` is the
   // last.
@@ -64,7 +70,7 @@ class Drops {
     }
   };
 
-  static fact::MessagesDropped take_untold(const Key& key, Row& row, Instant now);
+  static Fact take_untold(const Key& key, Row& row, Instant now);
 
   std::map<Key, Row, Less> rows_;
   std::optional<Instant> due_;

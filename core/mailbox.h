@@ -10,17 +10,22 @@
 #include <vector>
 
 #include "core/diversion.h"
+#include "core/module.h"
 #include "core/newcomers.h"
-#include "core/protocol.h"
 
 namespace siglane {
 
-// A parcel for a session of this shard: from another shard's session, or a completion. If `to` is
-// not there, `module` answers for it; without a module it is counted.
+// A parcel for a session of this shard, from another shard's session. If `to` is not there,
+// `module` answers for it; without a module it is counted.
 struct Delivery {
   AssociationId from{}, to{};
   ParcelPtr parcel;
   ProtocolModule* module = nullptr;
+};
+// What a session of this shard asked the store, and has been done (AskSink).
+struct Completion {
+  AssociationId to{};
+  ParcelPtr parcel;
 };
 // A call to make on the shard's thread: administration, start and stop.
 struct Call {
@@ -78,8 +83,8 @@ struct GiveWay {
   Newcomers::Newcomer who;
 };
 
-using Letter = std::variant<Delivery, Call, Arrival, Diverted, Mark, Passed, Gathered, Settled,
-                            RoomAgain, Inquiry, Inquired, PeerFree, GiveWay>;
+using Letter = std::variant<Delivery, Completion, Call, Arrival, Diverted, Mark, Passed, Gathered,
+                            Settled, RoomAgain, Inquiry, Inquired, PeerFree, GiveWay>;
 
 // How much data may wait in one place, on its way between two shards. Not much: what waits longer
 // than a shard takes for a few turns of its loop only makes everything later, control too.

@@ -1,7 +1,10 @@
 #include <atomic>
 
 #include "core/association.h"
-#include "core/protocol.h"
+#include "core/facts.h"
+#include "core/move_refusal.h"
+#include "core/parcel.h"
+#include "core/transport.h"
 
 namespace siglane {
 
@@ -99,6 +102,20 @@ std::string_view name_of(PeeloffReason reason) {
   return "unknown";
 }
 
+std::string_view name_of(Severity severity) {
+  switch (severity) {
+    case Severity::debug:
+      return "debug";
+    case Severity::info:
+      return "info";
+    case Severity::warning:
+      return "warning";
+    case Severity::error:
+      return "error";
+  }
+  return "unknown";
+}
+
 std::string_view name_of(Why why) {
   switch (why) {
     case Why::no_such_association:
@@ -113,6 +130,40 @@ std::string_view name_of(Why why) {
       return "timed_out";
     case Why::exhausted:
       return "exhausted";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(MoveRefusal reason) {
+  switch (reason) {
+    case MoveRefusal::gone:
+      return "gone";
+    case MoveRefusal::coordinator:
+      return "coordinator";
+    case MoveRefusal::closing:
+      return "closing";
+    case MoveRefusal::not_identified:
+      return "not_identified";
+    case MoveRefusal::claimed:
+      return "claimed";
+    case MoveRefusal::same_shard:
+      return "same_shard";
+    case MoveRefusal::no_such_shard:
+      return "no_such_shard";
+    case MoveRefusal::stopping:
+      return "stopping";
+    case MoveRefusal::bound:
+      return "bound";
+    case MoveRefusal::diverting:
+      return "diverting";
+    case MoveRefusal::waits_for_room:
+      return "waits_for_room";
+    case MoveRefusal::target_full:
+      return "target_full";
+    case MoveRefusal::no_descriptor:
+      return "no_descriptor";
+    case MoveRefusal::lost:
+      return "lost";
   }
   return "unknown";
 }

@@ -24,11 +24,11 @@ Outbound::Outcome Outbound::post(ShardId to, Delivery& delivery) {
   if (waiting.letters.empty() && directory_.mailbox_of(to)->post_data(delivery, &own_)) {
     return Outcome::sent;
   }
-  counters_.add(Counter::mailbox_full);
+  counters_.add(counter::mailbox_full);
   if (carriage == Carriage::unordered) return Outcome::refused;
   const std::size_t bytes = delivery.parcel->bytes_held();
   if (!waiting.data.has_room(budget_, bytes)) {
-    counters_.add(Counter::parcels_lost);
+    counters_.add(counter::parcels_lost);
     return Outcome::lost;
   }
   waiting.data.add(bytes);

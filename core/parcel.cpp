@@ -1,8 +1,8 @@
+#include "core/parcel.h"
+
 #include <array>
 #include <cstddef>
 #include <new>
-
-#include "core/protocol.h"
 
 namespace siglane {
 namespace {

@@ -1,9 +1,23 @@
 #include <algorithm>
 
-#include "core/certificate_names.h"
+#include "core/shard_facts.h"
 #include "core/shard_parts.h"
 
 namespace siglane {
+namespace {
+
+Fact congestion_changed(const AssociationCongestion& congestion) {
+  return {kCongestionChanged, {{"congested", congestion.congested}}};
+}
+
+Fact path_changed(const AssociationPathChange& path) {
+  const bool works = path.new_state == PathState::reachable;
+  return {kPathChanged,
+          works ? Severity::info : Severity::warning,
+          {{"address", path.address}, {"state", name_of(path.new_state)}}};
+}
+
+}  // namespace
 
 Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, Directory& directory,
              FactSink& facts, AskSink* asks, BufferPool& buffers, Counters& counters)
@@ -17,6 +31,9 @@ Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, D
       counters_(counters),
       random_(config.seed),
       mailbox_(config.mailbox),
+      admission_(peers),
+      dialer_(config.reconnect, random_.next()),
+      homes_(directory),
       outbound_(mailbox_, directory, counters, config.outbound) {
   directory_.add_shard(config_.id, mailbox_);
 }
@@ -48,46 +65,57 @@ Shard::Entry* Shard::find(AssociationId id) {
   return it == entries_.end() ? nullptr : it->second.get();
 }
 
+const Shard::Entry* Shard::find(AssociationId id) const {
+  auto it = entries_.find(id);
+  return it == entries_.end() ? nullptr : it->second.get();
+}
+
 // --- What the transport says ----------------------------------------------------------------
 
 void Shard::on_event(AssociationId id, AssociationEvent event, Instant now) {
-  std::visit(
-      Overloaded{
-          [&](AssociationUp& up) { open_association(id, up, now); },
-          [&](AssociationDown& down) { close_association(id, std::move(down), now); },
-          [&](AssociationReceived& received) {
-            Entry* entry = find(id);
-            if (entry == nullptr) return;
-            const std::size_t bytes = received.message.payload.size();
-            ++entry->messages_received;
-            entry->bytes_received += bytes;
-            counters_.add(Counter::messages_received);
-            counters_.add(Counter::bytes_received, bytes);
-            push(id, std::move(received));
-          },
-          [&](AssociationEnding& ending) { push(id, ending); },
-          [&](AssociationUnsent& unsent) {
-            counters_.add(Counter::messages_unsent);
-            push(id, std::move(unsent));
-          },
-          [&](AssociationCongestion& congestion) {
-            facts_.on_fact(config_.id, id, fact::CongestionChanged{congestion.congested}, now);
-            push(id, congestion);
-          },
-          [&](AssociationPathChange& path) {
-            facts_.on_fact(config_.id, id, fact::PathChanged{path.address, path.new_state}, now);
-            push(id, std::move(path));
-          },
-      },
-      event);
+  std::visit(Overloaded{
+                 [&](AssociationUp& up) { open_association(id, up, now); },
+                 [&](AssociationDown& down) { close_association(id, std::move(down), now); },
+                 [&](AssociationReceived& received) {
+                   Entry* entry = find(id);
+                   if (entry == nullptr) return;
+                   const std::size_t bytes = received.message.payload.size();
+                   ++entry->messages_received;
+                   entry->bytes_received += bytes;
+                   count(entry, counter::messages_received);
+                   count(entry, counter::bytes_received, bytes);
+                   push(id, std::move(received));
+                 },
+                 [&](AssociationEnding& ending) { push(id, ending); },
+                 [&](AssociationUnsent& unsent) {
+                   count(find(id), counter::messages_unsent);
+                   push(id, std::move(unsent));
+                 },
+                 [&](AssociationCongestion& congestion) {
+                   report(id, congestion_changed(congestion), now);
+                   push(id, congestion);
+                 },
+                 [&](AssociationPathChange& path) {
+                   report(id, path_changed(path), now);
+                   push(id, std::move(path));
+                 },
+             },
+             event);
   drain_work(now);
 }
 
+void Shard::on_stranger(const std::string& address, std::string why, Instant now) {
+  note_stranger(address, std::move(why), false, now);
+}
+
 void Shard::on_fact(AssociationId about, Fact fact, Instant now) {
-  if (auto* refused = std::get_if<fact::PeerRefused>(&fact)) {  // by the transport: a stranger
-    return note_stranger(refused->who, std::move(refused->why), false, now);
-  }
-  facts_.on_fact(config_.id, about, fact, now);
+  report(about, fact, now);
+}
+
+void Shard::report(AssociationId about, const Fact& fact, Instant now) {
+  const Entry* entry = find(about);
+  const std::string_view peer = entry != nullptr ? entry->shown() : std::string_view();
+  facts_.on_fact({config_.id, about, peer}, fact, now);
 }
 
 void Shard::open_association(AssociationId id, const AssociationUp& up, Instant now) {
@@ -96,13 +124,12 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   entry.id = id;
   entry.module = modules_.at(up.local);
   entry.since = now;
-  entry.newcomer = std::make_unique<Entry::Newcomer>(Entry::Newcomer{
-      now + peers_.admission().identification_timeout, up.remote_addresses, up.certificate_names});
+  entry.newcomer = admission_.unidentified(up, now);
   entries_[id] = std::move(owned);
   ++associations_;
   directory_.add_association();
   directory_.settle(id, config_.id);
-  counters_.add(Counter::associations_opened);
+  counters_.add(counter::associations_opened);
 
   if (up.initiator) {
     tell_of(entry, first_of(up.remote_addresses), now);
@@ -111,25 +138,17 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
     entry.newcomer->noted = true;
     return close_transport(id, CloseMode::abort);
   }
-  if (stopping_) {
-    return refuse(entry, Counter::associations_refused_limit, "this node is stopping", now);
+  if (auto objection = admission_.to_association(up)) {
+    return refuse(entry, objection->counter, std::move(objection->why), now);
   }
-  if (!up.initiator && !peers_.admits_any(up.remote_addresses)) {
-    return refuse(entry, Counter::associations_refused_address,
-                  "no configured peer has this address", now);
-  }
-  if (!up.initiator && up.certificate_names && !peers_.admits_certificate(*up.certificate_names)) {
-    return refuse(entry, Counter::associations_refused_identity,
-                  "no configured peer is named in its certificate", now);
-  }
-  link_up(id, up);
+  if (up.initiator) dialer_.up(id, {entry.module, up.peer}, up.local);
   entry.session = entry.module->open_session(id, up, peers_, random_.next());
   push(id, up);
 }
 
 void Shard::close_association(AssociationId id, AssociationDown down, Instant now) {
   Entry* entry = find(id);
-  link_down(id, down, entry != nullptr, now);
+  link_down(id, down, now);
   note_end(id, down, now);
   if (entry == nullptr) return;
   if (!entry->end_noted) {
@@ -144,11 +163,26 @@ void Shard::close_association(AssociationId id, AssociationDown down, Instant no
   push(id, std::move(down));
 }
 
+// For this node, and for the peer where it is known.
+void Shard::count(const Entry* entry, Counter counter, std::uint64_t n) {
+  counters_.add(counter, n);
+  if (entry != nullptr && entry->counts != nullptr) entry->counts->add(counter.index(), n);
+}
+
+SparseCounts& Shard::counts_of(const std::string& peer) {
+  return peer_counts_.of(peer, peers_.find(peer) != nullptr);
+}
+
+SparseCounts* Shard::counts_for(AssociationId id) {
+  const Entry* entry = find(id);
+  return entry != nullptr ? entry->counts : nullptr;
+}
+
 void Shard::refuse(Entry& entry, Counter counter, std::string why, Instant now) {
   counters_.add(counter);
   if (entry.told_of) {
     const std::string& who = first_of(entry.newcomer->remote_addresses);
-    facts_.on_fact(config_.id, entry.id, fact::PeerRefused{who, std::move(why)}, now);
+    report(entry.id, {kPeerRefused, {{"who", who}, {"why", why}}}, now);
   } else {
     note_stranger(entry, std::move(why), false, now);
   }
@@ -164,6 +198,7 @@ void Shard::forget(AssociationId id, Instant now) {
     if (directory_.remove_association() && stopping_) wake_all();
   }
   if (!entry.identified()) (void)directory_.newcomers().leave(id);
+  backpressure_.forget(id);
   if (!entry.peer.empty()) {
     const PeerKey peer{entry.module, entry.peer};
     directory_.release_peer(peer.first, peer.second);
@@ -192,7 +227,7 @@ void Shard::drain_work(Instant now) {
     Work work = std::move(work_[work_done_++]);
     if (auto* failure = std::get_if<Work::Failure>(&work.what)) {
       if (work.module == nullptr) continue;
-      OutboxLease out(*this);
+      OutboxLease out(*this, counts_for(work.id));
       work.module->undelivered(config_.id, work.id, std::move(failure->parcel), failure->why, now,
                                *out);
       carry_out(work.id, *work.module, *out, now, Fresh::no);
@@ -226,7 +261,7 @@ void Shard::step(AssociationId id, SessionInput input, Instant now) {
   std::optional<SessionInput> next = std::move(input);
   while (next) {
     Entry* entry = find(id);
-    OutboxLease out(*this);
+    OutboxLease out(*this, entry->counts);
     entry->session->step(std::move(*next), now, *out);
     carry_out(id, *entry->module, *out, now, Fresh::yes);
     next.reset();
@@ -249,10 +284,9 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    [&](Linger&) {
                      if (Entry* entry = find(from)) entry->lingers = true;
                    },
-                   [&](HoldOff& a) { hold_off(from, a.until); },
                    [&](Identify& a) { identify(from, a.peer, now); },
                    [&](Accept& a) {
-                     OutboxLease routed(*this);
+                     OutboxLease routed(*this, out.counts_for());
                      module.route(config_.id, from, std::move(a.parcel), now, *routed);
                      carry_out(from, module, *routed, now, fresh);
                    },
@@ -260,13 +294,17 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    [&](Undelivered& a) { fail(from, from, std::move(a.parcel), a.why, &module); },
                    [&](Ask& a) {
                      if (asks_ == nullptr || !asks_->ask(config_.id, from, a.request)) {
-                       push(from, Submitted{AssociationId::none, std::move(a.request)});
+                       push(from, Completed{std::move(a.request), false});
                      }
                    },
                    [&](Publish& a) { module.publish(config_.id, from, std::move(a.change)); },
                    [&](Reroute&) { reroute(module, from); },
                    [&](PauseInput& a) { pause_input(from, a.paused); },
-                   [&](Announce& a) { announce(from, a.fact, now); },
+                   [&](PeerOpened&) { peer_opened(from, now); },
+                   [&](PeerClosed& a) { peer_closed(from, a, now); },
+                   [&](PeerRefused& a) { peer_refused(from, a.who, a.why, now); },
+                   [&](Violation& a) { violation(from, a.what, now); },
+                   [&](Announce& a) { report(from, a.fact, now); },
                    [&](Drop& a) { drop(from, std::move(a), now); },
                },
                action);
@@ -277,13 +315,14 @@ void Shard::transmit(AssociationId id, Message message) {
   const std::size_t bytes = message.payload.size();
   Association* association = transport_.find(id);
   if (association == nullptr || association->send(std::move(message)) == SendOutcome::refused) {
-    counters_.add(Counter::messages_refused);
+    count(find(id), counter::messages_refused);
     push(id, AssociationUnsent{std::move(message), false});
     return;
   }
-  counters_.add(Counter::messages_sent);
-  counters_.add(Counter::bytes_sent, bytes);
-  if (Entry* entry = find(id)) {
+  Entry* entry = find(id);
+  count(entry, counter::messages_sent);
+  count(entry, counter::bytes_sent, bytes);
+  if (entry != nullptr) {
     ++entry->messages_sent;
     entry->bytes_sent += bytes;
   }
@@ -297,18 +336,13 @@ void Shard::close_transport(AssociationId id, CloseMode mode) {
 void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   Entry* entry = find(id);
   if (entry == nullptr) return;
-  std::string objection = objection_to(*entry, peer);
-  const bool connected_already =
-      objection.empty() && !entry->identified() && !directory_.bind_peer(entry->module, peer, id);
-  if (connected_already) {
-    if (inquire(*entry, peer)) return;
-    objection = "has an association already";
-  }
-  if (!objection.empty()) {
-    counters_.add(Counter::associations_refused_identity);
-    tell_refusal(*entry, peer, objection, fact::PeerRefused{peer, objection}, now);
+  Verdict verdict = judge(*entry, peer);
+  if (std::holds_alternative<Inquire>(verdict)) return inquire(*entry, peer);
+  if (auto* no = std::get_if<Refuse>(&verdict)) {
+    counters_.add(counter::associations_refused_identity);
+    peer_refused(id, peer, no->why, now);
     entry->identity =
-        std::make_unique<SessionInput>(IdentityRefused{std::move(objection), connected_already});
+        std::make_unique<SessionInput>(IdentityRefused{std::move(no->why), no->connected_already});
     return;
   }
   if (!entry->identified()) {
@@ -316,44 +350,33 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
     (void)directory_.newcomers().leave(id);
     if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
     entry->peer = peer;
-    rest_links({entry->module, peer}, id);
-    if (auto link = link_of_.find(id); link != link_of_.end()) link->second->peer_here_since = now;
+    give_up(dialer_.identified({entry->module, peer}, id, now));
+    entry->counts = &counts_of(peer);
+    // It came up before it was known whose it is.
+    entry->counts->add(counter::associations_opened.index(), 1);
   }
   if (const PeerConfig* config = peers_.find(peer)) transport_.bind(id, *config);
   entry->identity = std::make_unique<SessionInput>(Identified{});
 }
 
-// Why this association may not be that peer, whether or not that has another; empty: it may.
-std::string Shard::objection_to(const Entry& entry, const std::string& peer) {
-  if (entry.identified()) {
-    return entry.peer == peer ? std::string() : "was identified as " + entry.peer + " before";
-  }
-  if (auto link = link_of_.find(entry.id);
-      link != link_of_.end() && link->second->peer.name != peer) {
-    return "we connected to " + link->second->peer.name;
-  }
-  const PeerConfig* config = peers_.find(peer);
-  if (config == nullptr && !peers_.admission().accept_unknown_peers) return "not a configured peer";
-  if (config != nullptr && !PeerTable::at_home(*config, entry.newcomer->remote_addresses)) {
-    return "comes from an address that is not configured for it";
-  }
-  // A name that is only said is checked against the one that is proven.
-  if (const auto& names = entry.newcomer->certificate_names) {
-    const std::string& identity = config != nullptr ? config->identity() : peer;
-    if (!names_host(*names, identity)) {
-      return "its certificate does not name " + identity;
-    }
-  }
-  return {};
+// Bind: the directory has it as that peer already.
+Verdict Shard::judge(Entry& entry, const std::string& peer) {
+  if (entry.identified()) return Admission::judge_again(entry.peer, peer);
+  const Dialer::Link* link = dialer_.link_of(entry.id);
+  Verdict verdict = admission_.judge(*entry.newcomer, link != nullptr ? link->peer.name : "", peer);
+  const bool taken =
+      std::holds_alternative<Bind>(verdict) && !directory_.bind_peer(entry.module, peer, entry.id);
+  return taken ? entry.newcomer->claim(peer) : verdict;
 }
 
 // A parcel did not get on at `failed`: its module decides what next, unless it has been everywhere.
 void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
                  ProtocolModule* module) {
-  counters_.add(Counter::parcels_undelivered);
+  const Entry* entry = find(from);
+  count(entry, counter::parcels_undelivered);
   if (module == nullptr || parcel == nullptr) return;
   if (!parcel->mark_tried(failed)) {
-    counters_.add(Counter::parcels_exhausted);
+    count(entry, counter::parcels_exhausted);
     why = Why::exhausted;
   }
   work_.push_back({from, module, Work::Failure{std::move(parcel), why}});
@@ -362,14 +385,16 @@ void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why
 void Shard::drop(AssociationId from, Drop drop, Instant now) {
   const Entry* entry = find(from);
   if (drop.peer.empty() && entry != nullptr) drop.peer = entry->peer;
+  counters_.add(counter::messages_dropped, drop.count);
+  if (!drop.peer.empty()) {
+    counts_of(drop.peer).add(counter::messages_dropped.index(), drop.count);
+  }
   drops_.add(drop.reason, drop.peer, from, std::move(drop.example), now, tell_dropped(now),
              drop.count);
 }
 
 Drops::Tell Shard::tell_dropped(Instant now) {
-  return [this, now](AssociationId about, fact::MessagesDropped dropped) {
-    facts_.on_fact(config_.id, about, std::move(dropped), now);
-  };
+  return [this, now](AssociationId about, const Fact& dropped) { report(about, dropped, now); };
 }
 
 // --- Time -------------------------------------------------------------------------------------
@@ -395,7 +420,7 @@ void Shard::run_due(Instant now) {
     if (entry == nullptr || entry->session == nullptr || entry->armed != due->at) continue;
     entry->armed.reset();
     if (!entry->identified() && !entry->closing && entry->newcomer->identify_by <= now) {
-      refuse(*entry, Counter::associations_unidentified_timeout,
+      refuse(*entry, counter::associations_unidentified_timeout,
              "not identified within identification_timeout_ms", now);
     }
     if (auto at = entry->session->deadline(); at && *at <= now) {
@@ -405,26 +430,13 @@ void Shard::run_due(Instant now) {
       arm(*entry);
     }
   }
-  for (std::size_t turns = reconnects_.size(); turns > 0; --turns) {
-    const auto due = reconnects_.pop_due(now);
-    if (!due) break;
-    const auto alive = due->key.lock();
-    if (alive == nullptr || alive->armed != due->at) continue;  // it moved, or waits on
-    Link& link = *alive;
-    link.armed.reset();
-    if (!link.retry_at || stopping_) continue;
-    if (*link.retry_at <= now) {
-      connect(alive, now);
-    } else {
-      reconnects_.want(alive, link.armed, link.retry_at);
-    }
-  }
+  while (const auto link = dialer_.pop_due(now)) connect(*link, now);
 }
 
 std::optional<Instant> Shard::next_deadline() const {
   std::optional<Instant> earliest;
   for (const auto& at :
-       {deadlines_.earliest(), reconnects_.earliest(), drops_.deadline(), tell_strangers_at_}) {
+       {deadlines_.earliest(), dialer_.deadline(), drops_.deadline(), tell_strangers_at_}) {
     if (at && (!earliest || *at < *earliest)) earliest = at;
   }
   return earliest;
@@ -435,12 +447,8 @@ std::optional<Instant> Shard::next_deadline() const {
 void Shard::stop(Instant now) {
   if (stopping_) return;
   stopping_ = true;
-  for (auto& [peer, link] : links_) {
-    link->retry_at.reset();
-    if (link->current != AssociationId::none && find(link->current) == nullptr) {
-      close_transport(link->current, CloseMode::abort);  // still connecting
-    }
-  }
+  admission_.stop();
+  give_up(dialer_.stop());
   for (const auto& [id, entry] : entries_) {
     if (entry->session != nullptr) push(id, Stopping{});
   }

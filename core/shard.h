@@ -2,7 +2,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,12 +9,20 @@
 #include <utility>
 #include <vector>
 
-#include "core/backoff.h"
+#include <tl/expected.hpp>
+
+#include "core/admission.h"
+#include "core/ask_sink.h"
+#include "core/backpressure.h"
 #include "core/deadlines.h"
+#include "core/dialer.h"
 #include "core/directory.h"
+#include "core/homes.h"
 #include "core/mailbox.h"
+#include "core/module.h"
+#include "core/move_refusal.h"
 #include "core/outbound.h"
-#include "core/protocol.h"
+#include "core/peer_counts.h"
 #include "core/transport.h"
 
 namespace siglane {
@@ -43,6 +50,10 @@ struct SessionView {
 // live here. Runs events -> step -> FIFO of actions -> associations, each to completion before the
 // next. Knows no thread, socket or clock itself: whoever drives it (transport/shard_loop.h, or the
 // simulator) calls it on one thread and tells it the time.
+//
+// It is made of parts, each pure and tested alone, which decide: Admission (who may be which peer),
+// Dialer (when and where to connect), Backpressure (whose input is paused). The shard connects them
+// with the transport and the other shards, and carries out what they say.
 class Shard final : public TransportSink {
  public:
   // All references must outlive the shard. `asks` may be null: then every Ask is refused.
@@ -65,6 +76,7 @@ class Shard final : public TransportSink {
   // What the driver calls.
   Welcome on_newcomer(AssociationId id, const std::vector<std::string>& addresses,
                       Instant now) override;
+  void on_stranger(const std::string& address, std::string why, Instant now) override;
   void on_event(AssociationId id, AssociationEvent event, Instant now) override;
   void on_fact(AssociationId about, Fact fact, Instant now) override;
   // Takes at most so many letters. mail_waits(): there are more, or may be, for which nobody would
@@ -81,9 +93,10 @@ class Shard final : public TransportSink {
   void abandon();
 
   // Moves an association with its session to another shard, in mid-traffic; nothing is lost,
-  // doubled or reordered. false: not now, and it stays where it is (gone, another move under way,
-  // no room). `why`: for the operator.
-  bool move(AssociationId id, ShardId to, Instant now, std::string why = {});
+  // doubled or reordered. Where it cannot be moved now it stays where it is, and the answer says
+  // why. `why`: for the operator.
+  tl::expected<void, MoveRefusal> move(AssociationId id, ShardId to, Instant now,
+                                       std::string why = {});
   // Now and then: memory that a peak has left.
   void release_unused_memory();
   // Every second or so, where there are several shards. `busy`: the part of the time since the last
@@ -98,15 +111,16 @@ class Shard final : public TransportSink {
   Mailbox& mailbox() { return mailbox_; }
   Transport& transport() { return transport_; }
   const Drops& drops() const { return drops_; }
+  // Of the sessions and of the shard itself, for each peer from its identification on.
+  const PeerCounts& peer_counts() const { return peer_counts_; }
+  const Counters& counters() const { return counters_; }
   void visit_sessions(const std::function<void(const SessionView&)>& visit) const;
 
  private:
   struct Entry;
-  struct Link;  // a peer we keep connected
   struct Work;
   struct Traveller;
   class OutboxLease;
-  using PeerKey = std::pair<const ProtocolModule*, std::string>;
   // Accepted or made in this step, or on its way for longer and come back.
   enum class Fresh : bool { no, yes };
   // The change of a path that is under way, as far as this shard is concerned.
@@ -119,8 +133,12 @@ class Shard final : public TransportSink {
   };
 
   Entry* find(AssociationId id);
+  const Entry* find(AssociationId id) const;
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
   void close_association(AssociationId id, AssociationDown down, Instant now);
+  void count(const Entry* entry, Counter counter, std::uint64_t n = 1);
+  SparseCounts& counts_of(const std::string& peer);
+  SparseCounts* counts_for(AssociationId id);
   void refuse(Entry& entry, Counter counter, std::string why, Instant now);
   void forget(AssociationId id, Instant now);
 
@@ -128,20 +146,20 @@ class Shard final : public TransportSink {
   void push(AssociationId id, SessionInput input, ProtocolModule* module = nullptr);
   void drain_work(Instant now);
   void step(AssociationId id, SessionInput input, Instant now);
+  void report(AssociationId about, const Fact& fact, Instant now);
   void carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now, Fresh fresh);
   void drop(AssociationId from, Drop drop, Instant now);
   Drops::Tell tell_dropped(Instant now);
   void transmit(AssociationId id, Message message);
   void close_transport(AssociationId id, CloseMode mode);
   void identify(AssociationId id, const std::string& peer, Instant now);
-  std::string objection_to(const Entry& entry, const std::string& peer);
-  bool inquire(Entry& entry, const std::string& peer);
+  Verdict judge(Entry& entry, const std::string& peer);
+  void inquire(Entry& entry, const std::string& peer);
   void on_inquiry(Inquiry inquiry);
   void hold(Entry& claimant, SessionInput input, Instant now);
   void settle_claim(AssociationId id, Instant now);
   void answer_claimants(Entry& holder);
   void note_past(Entry& entry, const std::string& why, Instant now);
-  void hold_off(AssociationId from, Instant until);
   void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
             ProtocolModule* module);
   void arm(Entry& entry);
@@ -150,13 +168,14 @@ class Shard final : public TransportSink {
   // shard_mail.cpp
   void forward(AssociationId from, AssociationId to, ParcelPtr parcel, ProtocolModule& module,
                Fresh fresh);
-  std::optional<ShardId> home_of(AssociationId id) const;
+  std::optional<ShardId> home_of(AssociationId id);
   void send_home(Delivery delivery);
   void lose(Delivery delivery, const DropReason& reason);
   void hold_back(AssociationId from, ShardId target);
   void pause_input(AssociationId id, bool paused);
   void let_go();
   void take(Delivery delivery);
+  void take(Completion completion);
   void send_waiting();
   void reroute(ProtocolModule& module, AssociationId coordinator);
   void begin(const Diversion& diversion);
@@ -180,6 +199,8 @@ class Shard final : public TransportSink {
   void end(const Diversion& diversion);
   void on_gathered(const Diversion& diversion, Instant now);
   void on_settled(std::uint64_t diversion, Instant now);
+  std::optional<MoveRefusal> reason_to_stay(AssociationId id, ShardId to) const;
+  void send_off(const Diversion& move, std::unique_ptr<DetachedAssociation> cargo);
   void arrive(Arrival& arrival, Instant now);
 
   // shard_newcomers.cpp
@@ -189,18 +210,17 @@ class Shard final : public TransportSink {
   void tell_of_strangers(Instant now);
   void note_end(AssociationId id, const AssociationDown& down, Instant now);
   void tell_of(Entry& entry, const std::string& remote, Instant now);
-  void announce(AssociationId id, const Fact& fact, Instant now);
-  void tell_refusal(Entry& entry, const std::string& who, const std::string& why, const Fact& fact,
-                    Instant now);
+  void peer_opened(AssociationId id, Instant now);
+  void peer_closed(AssociationId id, const PeerClosed& closed, Instant now);
+  void peer_refused(AssociationId id, const std::string& who, const std::string& why, Instant now);
+  void violation(AssociationId id, const std::string& what, Instant now);
 
   // shard_links.cpp
-  void connect(const std::shared_ptr<Link>& link, Instant now);
-  void retry_at(const std::shared_ptr<Link>& link, Instant at);
-  void retry(const std::shared_ptr<Link>& link, Instant now);
-  void rest_links(const PeerKey& peer, AssociationId holder);
+  void connect(LinkId link, Instant now);
+  PeerPresence presence_of(const PeerKey& peer) const;
   void wake_links(const PeerKey& peer, Instant now);
-  void link_up(AssociationId id, const AssociationUp& up);
-  void link_down(AssociationId id, const AssociationDown& down, bool was_up, Instant now);
+  void link_down(AssociationId id, const AssociationDown& down, Instant now);
+  void give_up(const std::vector<AssociationId>& associations);
 
   ShardConfig config_;
   Transport& transport_;
@@ -215,23 +235,20 @@ class Shard final : public TransportSink {
 
   std::unordered_map<AssociationId, std::unique_ptr<Entry>> entries_;
   std::unordered_map<EndpointId, ProtocolModule*> modules_;
-  std::multimap<PeerKey, std::shared_ptr<Link>> links_;  // by whom they lead to
-  std::unordered_map<AssociationId, std::shared_ptr<Link>> link_of_;
+  Admission admission_;
+  Dialer dialer_;
+  Backpressure backpressure_;
   Deadlines<AssociationId> deadlines_;
   Drops drops_;
+  PeerCounts peer_counts_;
   std::optional<Instant> tell_strangers_at_;
-  Deadlines<std::weak_ptr<Link>> reconnects_;  // expired: it moved to another shard
 
   std::vector<Work> work_;
   std::size_t work_done_ = 0;
   std::vector<std::unique_ptr<Outbox>> outboxes_;  // one for each depth of step -> route
   std::size_t outboxes_used_ = 0;
+  Homes homes_;
   Outbound outbound_;
-  struct HeldBack {
-    AssociationId id;
-    ShardId target;  // until there is ample room on the way there
-  };
-  std::vector<HeldBack> held_back_;
   std::vector<Letter> letters_;
   std::size_t letters_read_ = 0;
   bool mail_waits_ = false;

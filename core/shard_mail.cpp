@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/shard_facts.h"
 #include "core/shard_parts.h"
 
 // Shard: what goes to and comes from the other shards, and who moves there. The rule that keeps
@@ -33,12 +34,12 @@ void Shard::forward(AssociationId from, AssociationId to, ParcelPtr parcel, Prot
   }
 }
 
-std::optional<ShardId> Shard::home_of(AssociationId id) const {
-  if (diversion_ && diversion_->what.rerouted == nullptr && diversion_->what.flow == id) {
+std::optional<ShardId> Shard::home_of(AssociationId id) {
+  if (diversion_ && diversion_->what.is_move() && diversion_->what.mover == id) {
     const Diversion& move = diversion_->what;
     if (!diversion_->holding || move.to == config_.id) return move.to;
   }
-  return directory_.home_of(id);
+  return homes_.of(id);
 }
 
 // To the shard where it lives.
@@ -67,34 +68,25 @@ void Shard::lose(Delivery delivery, const DropReason& reason) {
 // The sender of parcels that find no room on their way to `target` must not bring more, as far as
 // it can be stopped alone, until there is room again.
 void Shard::hold_back(AssociationId from, ShardId target) {
-  Entry* entry = find(from);
+  const Entry* entry = find(from);
   if (entry == nullptr || entry->coordinator) return;
-  if (!std::exchange(entry->held_back, true)) {
-    counters_.add(Counter::inputs_paused);
-    held_back_.push_back({from, target});
-  }
+  if (backpressure_.wait_for_room(from, target)) count(entry, counter::inputs_paused);
   transport_.pause_input(from);  // each time: it may have got a socket of its own meanwhile
 }
 
 void Shard::let_go() {
-  std::erase_if(held_back_, [this](const HeldBack& one) {
-    if (!outbound_.has_ample_room(one.target)) return false;
-    Entry* entry = find(one.id);
-    if (entry != nullptr && std::exchange(entry->held_back, false) && !entry->paused) {
-      transport_.resume_input(one.id);
-    }
-    return true;
-  });
+  const auto has_room = [this](ShardId shard) { return outbound_.has_ample_room(shard); };
+  for (const AssociationId id : backpressure_.let_go(has_room)) transport_.resume_input(id);
 }
 
 // Its session asks for it.
 void Shard::pause_input(AssociationId id, bool paused) {
-  Entry* entry = find(id);
+  const Entry* entry = find(id);
   if (entry == nullptr || entry->coordinator) return;
-  if (!std::exchange(entry->paused, paused) && paused) counters_.add(Counter::inputs_paused);
   if (paused) {
+    if (backpressure_.pause(id, PauseReason::session)) count(entry, counter::inputs_paused);
     transport_.pause_input(id);  // each time: it may have got a socket of its own meanwhile
-  } else if (!entry->held_back) {
+  } else if (backpressure_.resume(id, PauseReason::session)) {
     transport_.resume_input(id);
   }
 }
@@ -109,6 +101,7 @@ void Shard::run_mailbox(Instant now, std::size_t letters_max) {
     Letter letter = std::move(letters_[letters_read_++]);
     std::visit(Overloaded{
                    [&](Delivery& delivery) { take(std::move(delivery)); },
+                   [&](Completion& completion) { take(std::move(completion)); },
                    [](Call& call) { call.run(); },
                    [&](Arrival& arrival) { arrive(arrival, now); },
                    [&](const Diverted& diverted) { begin(diverted.diversion); },
@@ -142,11 +135,19 @@ void Shard::release_unused_memory() {
 }
 
 void Shard::take(Delivery delivery) {
-  // A completion for one that has moved meanwhile, or what was sent before its move was known.
+  // Sent before it was known that its destination moves.
   if (find(delivery.to) == nullptr && home_of(delivery.to).value_or(config_.id) != config_.id) {
     return send_home(std::move(delivery));
   }
   push(delivery.to, Submitted{delivery.from, std::move(delivery.parcel)}, delivery.module);
+}
+
+// Who asked may have moved meanwhile.
+void Shard::take(Completion completion) {
+  const ShardId home =
+      find(completion.to) != nullptr ? config_.id : home_of(completion.to).value_or(config_.id);
+  if (home != config_.id) return tell(home, std::move(completion));
+  push(completion.to, Completed{std::move(completion.parcel), true});
 }
 
 void Shard::send_waiting() {
@@ -172,7 +173,8 @@ void Shard::reroute(ProtocolModule& module, AssociationId coordinator) {
 // The announcement has come: holds the flow, and marks what went by the old path.
 void Shard::begin(const Diversion& diversion) {
   diversion_ = Following{diversion, false, 0, {}, {}};
-  if (diversion.rerouted == nullptr) {
+  if (diversion.is_move()) {
+    homes_.forget(diversion.mover);
     diversion_->holding = diversion.from != config_.id;
     if (!diversion_->holding) return;
     diversion_->awaited = 1;
@@ -180,7 +182,9 @@ void Shard::begin(const Diversion& diversion) {
     return;
   }
   diversion_->holding = true;
-  diversion.rerouted->hold(config_.id, diversion.flow);
+  for (const Diversion::Flow& flow : *diversion.rerouted) {
+    flow.module->hold(config_.id, flow.coordinator);
+  }
   diversion_->awaited = directory_.shards();
   for (std::size_t i = 0; i < directory_.shards(); ++i) {
     outbound_.post_control(static_cast<ShardId>(i), Mark{diversion.number, config_.id});
@@ -190,8 +194,8 @@ void Shard::begin(const Diversion& diversion) {
 // What was sent before, and comes back as Undelivered from where it could not be delivered, is
 // older than what is held, and passes by.
 bool Shard::is_held(const Delivery& delivery, Fresh fresh) const {
-  if (!diversion_->holding || delivery.to != diversion_->what.flow) return false;
-  if (diversion_->what.rerouted == nullptr) return true;
+  if (!diversion_->holding || !diversion_->what.concerns(delivery.to)) return false;
+  if (diversion_->what.is_move()) return true;
   return fresh == Fresh::yes && delivery.parcel->carriage() == Carriage::ordered;
 }
 
@@ -204,7 +208,7 @@ void Shard::hold(Delivery delivery) {
     data.add(bytes);
     diversion_->held.push_back(std::move(delivery));
   } else if (carriage == Carriage::ordered) {
-    counters_.add(Counter::parcels_lost);
+    counters_.add(counter::parcels_lost);
     lose(std::move(delivery), kNoRoomWhileHeld);
   } else {
     fail(delivery.from, delivery.to, std::move(delivery.parcel), Why::congested, delivery.module);
@@ -228,7 +232,7 @@ void Shard::once_all_is_out(std::function<void()> what) {
 void Shard::on_passed(std::uint64_t number) {
   if (!diversion_ || diversion_->what.number != number || --diversion_->awaited > 0) return;
   const Diversion diversion = diversion_->what;
-  if (diversion.rerouted == nullptr) {
+  if (diversion.is_move()) {
     diversion_->holding = false;
     for (Delivery& delivery : std::exchange(diversion_->held, {})) {
       forward(delivery.from, delivery.to, std::move(delivery.parcel), *delivery.module, Fresh::yes);
@@ -241,9 +245,7 @@ void Shard::on_passed(std::uint64_t number) {
 // Every mark of this shard was passed. The last shard of which that is true says what comes next.
 void Shard::followed(const Diversion& diversion) {
   if (!directory_.followed(diversion)) return;
-  if (diversion.rerouted != nullptr) {
-    return tell(*directory_.home_of(diversion.flow), Gathered{diversion});
-  }
+  if (!diversion.is_move()) return tell_all(Gathered{diversion});
   directory_.settle(diversion);
   tell_all(Settled{diversion.number});
   end(diversion);
@@ -253,11 +255,14 @@ void Shard::end(const Diversion& diversion) {
   if (auto next = directory_.end(diversion)) tell_all(Diverted{*next});
 }
 
-// All that is under way is here, with the coordinator. What it sends on goes before what the shards
+// All that is under way is with the coordinators. What they send on goes before what the shards
 // release.
 void Shard::on_gathered(const Diversion& diversion, Instant now) {
-  step(diversion.flow, Rerouting{}, now);
+  for (const Diversion::Flow& flow : *diversion.rerouted) {
+    if (find(flow.coordinator) != nullptr) step(flow.coordinator, Rerouting{}, now);
+  }
   once_all_is_out([this, diversion] {
+    if (!directory_.followed(diversion)) return;
     tell_all(Settled{diversion.number});
     end(diversion);
   });
@@ -267,11 +272,13 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
   if (!diversion_ || diversion_->what.number != number) return;
   Following over = std::move(*diversion_);
   diversion_.reset();
-  if (over.what.rerouted == nullptr) return;
-  ProtocolModule& module = *over.what.rerouted;
-  module.follow(config_.id, over.what.flow);
+  if (over.what.is_move()) return homes_.forget(over.what.mover);
+  for (const Diversion::Flow& flow : *over.what.rerouted) {
+    flow.module->follow(config_.id, flow.coordinator);
+  }
   for (Delivery& delivery : over.held) {
-    OutboxLease routed(*this);
+    ProtocolModule& module = *delivery.module;
+    OutboxLease routed(*this, counts_for(delivery.from));
     module.route(config_.id, delivery.from, std::move(delivery.parcel), now, *routed);
     carry_out(delivery.from, module, *routed, now, Fresh::yes);
   }
@@ -280,73 +287,87 @@ void Shard::on_settled(std::uint64_t number, Instant now) {
 
 // --- Moves --------------------------------------------------------------------------------------
 
-bool Shard::move(AssociationId id, ShardId to, Instant now, std::string why) {
-  Entry* entry = find(id);
-  Mailbox* target = directory_.mailbox_of(to);
-  if (entry == nullptr || entry->coordinator || entry->session == nullptr || entry->closing ||
-      !entry->identified() || !entry->claimants.empty() || to == config_.id || target == nullptr ||
-      stopping_ || transport_.seat(id) == Seat::bound) {
-    return false;
-  }
-  // What it has sent must be out of this shard before it can send from another; and this shard must
-  // have seen the end of the last diversion.
-  if (diversion_ || outbound_.anything_from(id) || target->full()) {
-    counters_.add(Counter::moves_refused);
-    return false;
-  }
+tl::expected<void, MoveRefusal> Shard::move(AssociationId id, ShardId to, Instant now,
+                                            std::string why) {
+  const auto refuse = [this, id](MoveRefusal reason) {
+    count(find(id), counter::moves_refused);
+    return tl::unexpected(reason);
+  };
+  if (const auto reason = reason_to_stay(id, to)) return refuse(*reason);
   const auto diversion = directory_.begin_move(id, config_.id, to);
-  if (!diversion) {
-    counters_.add(Counter::moves_refused);
-    return false;
-  }
+  if (!diversion) return refuse(MoveRefusal::diverting);
   DetachOutcome outcome = transport_.detach(id);
-  auto* peeled = std::get_if<Peeled>(&outcome);
-  if (peeled == nullptr) {
-    end(*diversion);  // nobody has heard of it
-    return false;
+  if (auto* peeled = std::get_if<Peeled>(&outcome)) {
+    count(find(id), counter::moves);
+    send_off(*diversion, std::move(peeled->cargo));
+    report(id,
+           {kAssociationMoved,
+            {{"from_shard", static_cast<unsigned>(config_.id)},
+             {"to_shard", static_cast<unsigned>(to)},
+             {"why", why}}},
+           now);
+    followed(*diversion);
+    return {};
   }
+  end(*diversion);  // nobody has heard of it
+  if (std::holds_alternative<Starved>(outcome)) return refuse(MoveRefusal::no_descriptor);
+  return refuse(std::holds_alternative<Lost>(outcome) ? MoveRefusal::lost : MoveRefusal::closing);
+}
 
+std::optional<MoveRefusal> Shard::reason_to_stay(AssociationId id, ShardId to) const {
+  const Entry* entry = find(id);
+  if (entry == nullptr) return MoveRefusal::gone;
+  if (entry->coordinator) return MoveRefusal::coordinator;
+  if (entry->session == nullptr || entry->closing) return MoveRefusal::closing;
+  if (!entry->identified()) return MoveRefusal::not_identified;
+  if (!entry->claimants.empty()) return MoveRefusal::claimed;
+  if (to == config_.id) return MoveRefusal::same_shard;
+  const Mailbox* target = directory_.mailbox_of(to);
+  if (target == nullptr) return MoveRefusal::no_such_shard;
+  if (stopping_) return MoveRefusal::stopping;
+  if (transport_.seat(id) == Seat::bound) return MoveRefusal::bound;
+  if (diversion_) return MoveRefusal::diverting;  // this shard has not seen the end of it
+  // What it has sent must be out of this shard before it can send from another.
+  if (outbound_.anything_from(id)) return MoveRefusal::waits_for_room;
+  if (target->full()) return MoveRefusal::target_full;
+  return std::nullopt;
+}
+
+// From here on this shard follows, and passes on what still comes for it.
+void Shard::send_off(const Diversion& move, std::unique_ptr<DetachedAssociation> cargo) {
   auto traveller = std::make_unique<Traveller>();
-  traveller->cargo = std::move(peeled->cargo);
-  auto at = entries_.find(id);
+  traveller->cargo = std::move(cargo);
+  auto at = entries_.find(move.mover);
   traveller->entry = std::move(at->second);
   traveller->entry->armed.reset();
-  traveller->entry->held_back = false;
+  traveller->entry->counts = nullptr;
   entries_.erase(at);
   --associations_;
-  if (auto at_link = link_of_.find(id); at_link != link_of_.end()) {
-    traveller->link = *at_link->second;
-    traveller->link->armed.reset();
-    std::erase_if(links_, [&](const auto& one) { return one.second == at_link->second; });
-    link_of_.erase(at_link);
-  }
-  // From here on this shard follows, and passes on what still comes for it.
-  begin(*diversion);
+  traveller->paused = backpressure_.is_paused(move.mover, PauseReason::session);
+  backpressure_.forget(move.mover);
+  traveller->link = dialer_.leave(move.mover);
+  begin(move);
   for (std::size_t i = 0; i < directory_.shards(); ++i) {
     const auto shard = static_cast<ShardId>(i);
-    if (shard != config_.id && shard != to) tell(shard, Diverted{*diversion});
+    if (shard != config_.id && shard != move.to) tell(shard, Diverted{move});
   }
-  tell(to, Arrival{*diversion, std::move(traveller)});
-  counters_.add(Counter::moves);
-  facts_.on_fact(config_.id, id, fact::AssociationMoved{config_.id, to, std::move(why)}, now);
-  followed(*diversion);
-  return true;
+  tell(move.to, Arrival{move, std::move(traveller)});
 }
 
 void Shard::arrive(Arrival& arrival, Instant now) {
   auto& traveller = static_cast<Traveller&>(*arrival.unit);
   begin(arrival.diversion);
   Entry& entry =
-      *entries_.emplace(arrival.diversion.flow, std::move(traveller.entry)).first->second;
+      *entries_.emplace(arrival.diversion.mover, std::move(traveller.entry)).first->second;
+  entry.counts = &counts_of(entry.peer);
   entry.stay.begin(now);
   ++associations_;
-  if (traveller.link) {
-    auto link = std::make_shared<Link>(std::move(*traveller.link));
-    link_of_[entry.id] = link;
-    links_.emplace(PeerKey{entry.module, link->peer.name}, std::move(link));
-  }
+  if (traveller.link) dialer_.arrive(entry.id, std::move(*traveller.link));
   transport_.adopt(std::move(traveller.cargo));
-  if (entry.paused) transport_.pause_input(entry.id);
+  if (traveller.paused) {
+    backpressure_.pause(entry.id, PauseReason::session);
+    transport_.pause_input(entry.id);
+  }
   arm(entry);
   if (stopping_) push(entry.id, Stopping{});
 }

@@ -1,3 +1,4 @@
+#include "core/shard_facts.h"
 #include "core/shard_parts.h"
 
 // Shard: who comes to us, until it is known who that is; and what is told of it.
@@ -11,17 +12,13 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
     note_stranger(address, std::move(why), false, now);
     return Welcome{false, next};
   };
-  if (stopping_) {
-    return turn_away(Counter::associations_refused_limit, "this node is stopping", now);
-  }
-  if (!peers_.admits_any(addresses)) {
-    return turn_away(Counter::associations_refused_address, "no configured peer has this address",
-                     now);
+  if (auto objection = admission_.to_newcomer(addresses)) {
+    return turn_away(objection->counter, std::move(objection->why), now);
   }
   const auto entered = directory_.newcomers().enter({id, config_.id, address}, peers_.has(address),
                                                     peers_.places(), now);
   if (!entered.admitted) {
-    return turn_away(Counter::associations_refused_limit,
+    return turn_away(counter::associations_refused_limit,
                      "too many refused associations are still closing", entered.next);
   }
   if (entered.loses && entered.loses->shard == config_.id) {
@@ -36,7 +33,7 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
 void Shard::give_way(const Newcomers::Newcomer& who, Instant now) {
   Entry* entry = find(who.id);
   if (entry != nullptr && entry->identified()) return;  // just in time
-  counters_.add(Counter::associations_gave_way);
+  counters_.add(counter::associations_gave_way);
   std::string why = "not identified before another newcomer needed the place";
   if (entry != nullptr) {
     note_stranger(*entry, std::move(why), false, now);
@@ -61,7 +58,7 @@ void Shard::note_stranger(Entry& entry, std::string why, bool left, Instant now)
 void Shard::tell_of_strangers(Instant now) {
   Strangers& strangers = directory_.strangers();
   if (auto seen = strangers.tell(now)) {
-    facts_.on_fact(config_.id, AssociationId::none, std::move(*seen), now);
+    report(AssociationId::none, *seen, now);
   }
   tell_strangers_at_ = strangers.next();
 }
@@ -78,9 +75,10 @@ void Shard::note_end(AssociationId id, const AssociationDown& down, Instant now)
     }
     return;
   }
-  counters_.add(Counter::associations_closed);
+  count(entry, counter::associations_closed);
   if (entry->told_of) {
-    facts_.on_fact(config_.id, id, fact::AssociationClosed{down.cause, down.detail}, now);
+    report(id, {kAssociationClosed, {{"cause", name_of(down.cause)}, {"detail", down.detail}}},
+           now);
   } else {
     note_stranger(*entry, "ended before identification: " + why, left, now);
   }
@@ -88,45 +86,68 @@ void Shard::note_end(AssociationId id, const AssociationDown& down, Instant now)
 
 void Shard::tell_of(Entry& entry, const std::string& remote, Instant now) {
   entry.told_of = true;
-  fact::AssociationOpened opened{{}, remote, {}};
+  entry.remote = remote;
+  std::string endpoint;
+  TransportKind transport{};
   if (auto status = transport_.status(entry.id)) {
-    opened = {status->endpoint, status->remote, status->transport};
+    endpoint = std::move(status->endpoint);
+    entry.remote = std::move(status->remote);
+    transport = status->transport;
   }
-  facts_.on_fact(config_.id, entry.id, std::move(opened), now);
+  report(entry.id,
+         {kAssociationOpened,
+          {{"endpoint", endpoint}, {"remote", entry.remote}, {"transport", name_of(transport)}}},
+         now);
 }
 
-// What a session has to tell. Of strangers, who may say anything, not each has a line.
-void Shard::announce(AssociationId id, const Fact& fact, Instant now) {
+// --- What a session says of its peer -----------------------------------------------------------
+
+void Shard::peer_opened(AssociationId id, Instant now) {
   Entry* entry = find(id);
-  if (entry != nullptr) {
-    if (const auto* closed = std::get_if<fact::PeerClosed>(&fact)) {
-      note_past(*entry, closed->why, now);
-    } else if (std::holds_alternative<fact::PeerOpened>(fact)) {
-      entry->end_noted = false;
-    }
-  }
-  if (entry != nullptr && !entry->coordinator && !entry->told_of) {
-    if (const auto* refused = std::get_if<fact::PeerRefused>(&fact)) {
-      return tell_refusal(*entry, refused->who, refused->why, fact, now);
-    }
-    if (const auto* violation = std::get_if<fact::ProtocolViolation>(&fact)) {
-      return tell_refusal(*entry, violation->peer, violation->what, fact, now);
-    }
-  }
-  facts_.on_fact(config_.id, id, fact, now);
+  if (entry == nullptr) return;
+  entry->end_noted = false;
+  report(id, {kPeerOpened, {{"peer", entry->peer}}}, now);
 }
 
-// `who` is its name, as it says, or its address.
-void Shard::tell_refusal(Entry& entry, const std::string& who, const std::string& why,
-                         const Fact& fact, Instant now) {
-  if (!entry.told_of) {
-    const bool named = who != first_of(entry.newcomer->remote_addresses);
-    if (!named || !directory_.strangers().may_tell_alone(who, now)) {
-      return note_stranger(entry, named ? who + ": " + why : why, false, now);
+void Shard::peer_closed(AssociationId id, const PeerClosed& closed, Instant now) {
+  Entry* entry = find(id);
+  if (entry == nullptr) return;
+  note_past(*entry, closed.why, now);
+  std::string hold_off_ms;
+  if (closed.hold_off > Duration{}) {
+    hold_off_ms = std::to_string(whole_milliseconds(closed.hold_off));
+    if (peers_.find(entry->peer) != nullptr) {
+      directory_.hold_off(entry->module, entry->peer, now + closed.hold_off);
     }
-    entry.newcomer->noted = true;
   }
-  facts_.on_fact(config_.id, entry.id, fact, now);
+  report(id,
+         {kPeerClosed, {{"peer", entry->peer}, {"why", closed.why}, {"hold_off_ms", hold_off_ms}}},
+         now);
+}
+
+// Strangers may say anything, so not each of them has a line. `who` is the name of one, as it says,
+// or its address.
+void Shard::peer_refused(AssociationId id, const std::string& who, const std::string& why,
+                         Instant now) {
+  Entry* entry = find(id);
+  if (entry == nullptr) return;
+  if (entry->stranger()) {
+    const bool named = who != first_of(entry->newcomer->remote_addresses);
+    if (!named || !directory_.strangers().may_tell_alone(who, now)) {
+      return note_stranger(*entry, named ? who + ": " + why : why, false, now);
+    }
+    entry->newcomer->noted = true;
+  }
+  report(id, {kPeerRefused, {{"who", who}, {"why", why}}}, now);
+}
+
+void Shard::violation(AssociationId id, const std::string& what, Instant now) {
+  Entry* entry = find(id);
+  if (entry == nullptr) return;
+  if (entry->stranger()) return note_stranger(*entry, what, false, now);
+  std::string_view peer = entry->shown();
+  if (const Dialer::Link* link = dialer_.link_of(id)) peer = link->peer.name;
+  report(id, {kProtocolViolation, {{"peer", peer}, {"what", what}}}, now);
 }
 
 }  // namespace siglane

@@ -25,18 +25,12 @@ inline const std::string& first_of(const std::vector<std::string>& addresses) {
 }
 
 struct Shard::Entry {
-  // What is needed of an association until it is known who it is.
-  struct Newcomer {
-    Instant identify_by{};
-    std::vector<std::string> remote_addresses;
-    std::optional<std::vector<std::string>> certificate_names;
-    // While another shard is asked whether the association is still there that this peer has.
-    std::string claims = {};
-    std::vector<SessionInput> held = {};
-    bool noted = false;  // that it was turned away
-  };
   bool identified() const { return newcomer == nullptr; }
-  bool claiming() const { return newcomer != nullptr && !newcomer->claims.empty(); }
+  // As operators read it; empty: they have not read of it yet.
+  const std::string& shown() const { return peer.empty() ? remote : peer; }
+  // Nothing has been told of it, and nothing need be: strangers are told of all together.
+  bool stranger() const { return newcomer != nullptr && !told_of; }
+  bool claiming() const { return newcomer != nullptr && newcomer->claiming(); }
 
   AssociationId id{};
   ProtocolModule* module = nullptr;
@@ -44,12 +38,11 @@ struct Shard::Entry {
   Deadlines<AssociationId>::Slot armed;
   bool coordinator = false;
   bool closing = false;
-  bool told_of = false;  // its beginning, so that its end is to be told too
-  // Its input is to be paused, where it can be alone: its parcels find no room, or it says so.
-  bool held_back = false;
-  bool paused = false;
-  std::unique_ptr<Newcomer> newcomer;  // null: identified, or a coordinator
+  bool told_of = false;                    // its beginning, so that its end is to be told too
+  std::unique_ptr<Unidentified> newcomer;  // null: identified, or a coordinator
+  std::string remote;                      // told_of: its address and port, in words
   std::string peer;
+  SparseCounts* counts = nullptr;          // its peer's, on this shard; nullptr: not identified
   std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step
   bool lingers = false;                    // its session has something to send before it closes
   bool end_noted = false;                  // its session has said why it closes
@@ -58,25 +51,6 @@ struct Shard::Entry {
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
   std::uint64_t messages_balanced = 0;  // received and sent by the last balance()
   Stay stay;                            // on this shard
-};
-
-// Connected or connecting (`current`), or going to be (`retry_at`); else it rests, as another
-// association is its peer.
-struct Shard::Link {
-  // Its peer has no association any more.
-  void peer_gone(Instant now, Duration lasting) {
-    if (peer_here_since && now - *peer_here_since >= lasting) backoff.reset();
-    peer_here_since.reset();
-  }
-
-  EndpointId local{};
-  PeerConfig peer;
-  Backoff backoff;
-  AssociationId current = AssociationId::none;
-  std::optional<Instant> retry_at = std::nullopt;
-  // Since when its peer is identified, or it rests.
-  std::optional<Instant> peer_here_since = std::nullopt;
-  Deadlines<std::weak_ptr<Link>>::Slot armed = std::nullopt;
 };
 
 struct Shard::Work {
@@ -93,14 +67,16 @@ struct Shard::Work {
   std::variant<SessionInput, Failure, Loss> what;
 };
 
-// An outbox for one step or one routing decision; nested ones are different.
+// An outbox for one step or one routing decision, which counts for `peer` too; nested ones are
+// different.
 class Shard::OutboxLease {
  public:
-  explicit OutboxLease(Shard& shard) : shard_(shard) {
+  OutboxLease(Shard& shard, SparseCounts* peer) : shard_(shard) {
     if (shard_.outboxes_used_ == shard_.outboxes_.size()) {
       shard_.outboxes_.push_back(std::make_unique<Outbox>(shard_.buffers_, shard_.counters_));
     }
     out_ = shard_.outboxes_[shard_.outboxes_used_++].get();
+    out_->count_for(peer);
   }
   ~OutboxLease() {
     out_->clear();
@@ -120,7 +96,8 @@ class Shard::OutboxLease {
 struct Shard::Traveller final : MovingUnit {
   std::unique_ptr<Entry> entry;
   std::unique_ptr<DetachedAssociation> cargo;
-  std::optional<Link> link;  // of a peer that we keep connected; none: it came to us
+  std::optional<Dialer::Link> link;  // of a peer that we keep connected; none: it came to us
+  bool paused = false;               // its session asked for that
 };
 
 }  // namespace siglane

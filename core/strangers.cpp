@@ -25,17 +25,23 @@ void Strangers::note(const std::string& address, std::string why, bool left) {
   }
 }
 
-std::optional<fact::StrangersSeen> Strangers::tell(Instant now) {
+std::optional<Fact> Strangers::tell(Instant now) {
   std::lock_guard lock(mutex_);
   if (by_source_.empty() || (told_at_ && now - *told_at_ < kTellEvery)) return std::nullopt;
   told_at_ = now;
   const auto busiest =
       std::ranges::max_element(by_source_, {}, [](const auto& source) { return source.second; });
-  seen_.sources = by_source_.size();
-  seen_.busiest = busiest->first;
-  seen_.of_busiest = busiest->second;
+  const Seen seen = std::exchange(seen_, {});
+  Fact fact(kStrangersSeen, seen.refused > 0 ? Severity::warning : Severity::info,
+            {{"refused", seen.refused},
+             {"left", seen.left},
+             {"sources", by_source_.size()},
+             {"most_from", busiest->first},
+             {"most", busiest->second},
+             {"last", seen.last},
+             {"why", seen.why}});
   by_source_.clear();
-  return std::exchange(seen_, {});
+  return fact;
 }
 
 std::optional<Instant> Strangers::next() const {

@@ -22,5 +22,8 @@ using namespace std::chrono_literals;  // 250ms, 30s: the only spelling of a dur
 inline double seconds(Duration d) {
   return std::chrono::duration<double>(d).count();
 }
+inline std::int64_t whole_milliseconds(Duration d) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+}
 
 }  // namespace siglane

@@ -2,18 +2,23 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
 #include "core/association.h"
 #include "core/config.h"
 #include "core/facts.h"
+#include "core/framing.h"
 #include "core/histogram.h"
-#include "core/protocol.h"
 #include "core/result.h"
 #include "core/time.h"
 
 namespace siglane {
+
+// Why an association was given a socket of its own.
+enum class PeeloffReason { pinned, message_rate, byte_rate, clogged, receive_wedge };
+std::string_view name_of(PeeloffReason reason);
 
 // The answer to who has just connected.
 struct Welcome {
@@ -31,6 +36,9 @@ class TransportSink {
                               Instant now) {
     return {true, now};
   }
+  // Somebody has connected to us, and the transport itself has turned it away: no on_newcomer() and
+  // no event of it comes. `address` may be "unknown".
+  virtual void on_stranger(const std::string& address, std::string why, Instant now) = 0;
   virtual void on_event(AssociationId id, AssociationEvent event, Instant now) = 0;
   virtual void on_fact(AssociationId about, Fact fact, Instant now) = 0;
 

@@ -6,8 +6,8 @@
 
 #include "core/association.h"
 #include "core/config.h"
-#include "core/facts.h"
 #include "core/time.h"
+#include "core/transport.h"
 #include "transport/traffic_meter.h"
 
 namespace siglane::transport {

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "transport/counters.h"
 #include "transport/loop.h"
 
 namespace siglane::transport {
@@ -55,7 +56,7 @@ SendOutcome SctpAssociationBase::send(Message&& message) {
 SendOutcome SctpAssociationBase::refuse(std::size_t size) {
   // DTLS has no way to cut a message in two (RFC 6083 §3.3).
   if (security_ != nullptr && size > endpoint_->sent_bytes_max) {
-    host_->counters().add(Counter::tls_messages_too_long);
+    host_->counters().add(counter::tls_messages_too_long);
   }
   return SendOutcome::refused;
 }
@@ -93,7 +94,7 @@ void SctpAssociationBase::send_sealed() {
 bool SctpAssociationBase::stopped_by(int error) {
   if (error == 0) return false;
   if (error == EAGAIN || error == ENOBUFS || error == ENOMEM) {
-    host_->counters().add(Counter::send_blocked);
+    host_->counters().add(counter::send_blocked);
     if (!std::exchange(blocked, true)) host_->wait_for_room(*this);
   } else if (established_in_stack()) {
     // Nobody would tell of it, and what waits would wait for ever.

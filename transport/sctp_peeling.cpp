@@ -3,7 +3,9 @@
 #include <cstring>
 #include <utility>
 
+#include "transport/counters.h"
 #include "transport/sctp_transport.h"
+#include "transport/transport_facts.h"
 
 // SctpTransport: who sits where, and why.
 namespace siglane::transport {
@@ -24,7 +26,7 @@ class SctpCargo final : public DetachedAssociation {
   ~SctpCargo() override {
     if (fd_ < 0) return;
     close_aborting(fd_);
-    counters_.add(Counter::cargoes_dropped);
+    counters_.add(counter::cargoes_dropped);
   }
   AssociationId id() const override { return id_; }
 
@@ -59,7 +61,7 @@ DetachOutcome SctpTransport::detach(AssociationId id) {
 
 DetachOutcome SctpTransport::peel_off(SctpAssociation& association) {
   if (auto why = reserve_.give_up_spare()) {
-    counters_.add(Counter::peels_starved);
+    counters_.add(counter::peels_starved);
     return Starved{std::move(*why)};
   }
   const int shared_fd = association.fd();
@@ -69,13 +71,13 @@ DetachOutcome SctpTransport::peel_off(SctpAssociation& association) {
   reserve_.restore();
   if (fd < 0 && (error == EMFILE || error == ENFILE || error == EFAULT)) {
     // The kernel migrates first and allocates second, and tells nobody.
-    counters_.add(Counter::peels_lost);
+    counters_.add(counter::peels_lost);
     end_soon(association, DownCause::lost,
              std::string("peeloff failed and took it along: ") + std::strerror(error));
     return Lost{};
   }
   if (fd < 0) {  // ended meanwhile: its last data and its notification wait on the shared socket
-    counters_.add(Counter::peels_gone);
+    counters_.add(counter::peels_gone);
     return Gone{};
   }
   copy_uninherited(shared_fd, fd);
@@ -236,7 +238,7 @@ void SctpTransport::end_overdue_close(SctpAssociation& association, Instant now)
 void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Instant now) {
   const bool wedged = pressure.since_progress >= kWedgedAfter;
   const bool newly_wedged = wedged && !std::exchange(shared.wedge_counted, true);
-  if (newly_wedged) counters_.add(Counter::receive_stalls);
+  if (newly_wedged) counters_.add(counter::receive_stalls);
   const PeeloffChoice choice =
       choose_peeloffs(shared.samples, pressure, options_.peeloff, *options_.peeled);
   bool relieved = false;
@@ -245,7 +247,7 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
     relieved |= decision.reason == PeeloffReason::receive_wedge;
   }
   if (choice.starved > 0) {
-    counters_.add(Counter::peels_starved, choice.starved);
+    counters_.add(counter::peels_starved, choice.starved);
     if (!starved_) {  // no text at each look that nobody is told
       starve(AssociationId::none,
              "peeled_max (" + std::to_string(options_.peeloff.peeled_max) + ") is reached, and " +
@@ -257,11 +259,11 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
   const std::string why_not = enlarge_receive_buffer(shared);
   if (why_not.empty() || !newly_wedged) return;
   sink_->on_fact(AssociationId::none,
-                 fact::Notice{"endpoint " + shared.endpoint->config.name +
-                                  ": receive buffer wedged; nothing that fills it may be peeled "
-                                  "off, and the buffer " +
-                                  why_not,
-                              true},
+                 notice("endpoint " + shared.endpoint->config.name +
+                            ": receive buffer wedged; nothing that fills it may be peeled off, "
+                            "and the buffer " +
+                            why_not,
+                        Severity::warning),
                  now);
 }
 
@@ -269,20 +271,19 @@ bool SctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   SctpAssociation* association = find_association(decision.id);
   if (association == nullptr || association->peeled()) return false;
   const TrafficRates rates = association->meter.rates();
-  fact::AssociationPeeled peeled{decision.reason, rates.messages(), rates.bytes(),
-                                 association->held_bytes(), 0};
+  const std::size_t bytes_held = association->held_bytes();
   DetachOutcome outcome = detach(decision.id);
   if (auto* starved = std::get_if<Starved>(&outcome)) starve(decision.id, starved->why);
   auto* done = std::get_if<Peeled>(&outcome);
   if (done == nullptr) return false;
   adopt(std::move(done->cargo));
-  counters_.add(Counter::peels);
+  counters_.add(counter::peels);
   starved_ = false;
   association = find_association(decision.id);
   association->peel_record = std::make_unique<SctpAssociation::PeelRecord>(
       SctpAssociation::PeelRecord{decision.reason, now, rates.messages()});
-  peeled.peeled_now = *options_.peeled;
-  sink_->on_fact(decision.id, peeled, now);
+  sink_->on_fact(decision.id,
+                 association_peeled(decision.reason, rates, bytes_held, *options_.peeled), now);
   return true;
 }
 
@@ -303,7 +304,7 @@ void SctpTransport::peel_pinned() {
 // Said once, until a peel succeeds again.
 void SctpTransport::starve(AssociationId id, std::string why) {
   if (std::exchange(starved_, true)) return;
-  sink_->on_fact(id, fact::PeeloffStarved{std::move(why)}, loop_.now());
+  sink_->on_fact(id, {kPeeloffStarved, {{"why", why}}}, loop_.now());
 }
 
 // The other cure of a wedged receive buffer, where nothing can be peeled.
@@ -320,8 +321,8 @@ std::string SctpTransport::enlarge_receive_buffer(Shared& shared) {
   shared.window = bytes;
   sink_->on_fact(
       AssociationId::none,
-      fact::Notice{"endpoint " + shared.endpoint->config.name +
-                   ": receive buffer wedged, doubled to " + std::to_string(2 * bytes) + " bytes"},
+      notice("endpoint " + shared.endpoint->config.name + ": receive buffer wedged, doubled to " +
+             std::to_string(2 * bytes) + " bytes"),
       loop_.now());
   return {};
 }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "transport/counters.h"
 #include "transport/sctp_options.h"
 #include "transport/sctp_transport.h"
 
@@ -132,7 +133,7 @@ void SctpTransport::take_data(Source source, const ReceivedPiece& piece) {
     message.unordered = piece.unordered;
     message.payload = reader_.take_whole();
   } else {
-    if (!piece.ends) counters_.add(Counter::partial_deliveries);
+    if (!piece.ends) counters_.add(counter::partial_deliveries);
     switch (reader_.add_to(association->reassembly, piece, message)) {
       case Reassembly::Outcome::partial:
         return;
@@ -150,7 +151,7 @@ void SctpTransport::take_data(Source source, const ReceivedPiece& piece) {
 void SctpTransport::take_notification(Source source, const ReceivedPiece& piece) {
   auto parsed = piece.ends ? parse_notification(reader_.in_one_run()) : std::nullopt;
   if (!parsed) {
-    counters_.add(Counter::notifications_malformed);
+    counters_.add(counter::notifications_malformed);
     return;
   }
   if (has_over(source) && !std::holds_alternative<notification::SendFailed>(*parsed)) {
@@ -265,12 +266,10 @@ void SctpTransport::on_up(Source source, const notification::AssociationChanged&
                 std::to_string(kPeerAddressesMax);
   }
   if (objection.empty()) return begin(add(next_association_id(), up.id, shared), up);
-  counters_.add(Counter::associations_refused_limit);
+  counters_.add(siglane::counter::associations_refused_limit);
   (void)abort_association(shared.socket.fd(), up.id);
-  sink_->on_fact(
-      AssociationId::none,
-      fact::PeerRefused{remote.empty() ? "unknown" : remote.front().text(), std::move(objection)},
-      loop_.now());
+  sink_->on_stranger(remote.empty() ? "unknown" : remote.front().text(), std::move(objection),
+                     loop_.now());
 }
 
 void SctpTransport::begin(SctpAssociation& association, const notification::AssociationChanged& up,

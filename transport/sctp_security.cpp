@@ -13,6 +13,8 @@ namespace {
 // handshake.
 constexpr std::uint16_t kFirstKey = 0, kNewKey = 1;
 
+constexpr PayloadProtocol kDiameter{46}, kDiameterDtls{47};
+
 // What a record came with, and its message has.
 std::uint64_t tag_of(const Message& message) {
   return std::uint64_t{static_cast<std::uint16_t>(message.stream)} << 33 |
@@ -28,11 +30,11 @@ void apply_tag(std::uint64_t tag, Message& message) {
 }  // namespace
 
 PayloadProtocol sealed_protocol(PayloadProtocol clear) {
-  return clear == PayloadProtocol::diameter ? PayloadProtocol::diameter_dtls : clear;
+  return clear == kDiameter ? kDiameterDtls : clear;
 }
 
 PayloadProtocol clear_protocol(PayloadProtocol sealed) {
-  return sealed == PayloadProtocol::diameter_dtls ? PayloadProtocol::diameter : sealed;
+  return sealed == kDiameterDtls ? kDiameter : sealed;
 }
 
 Result<void> SctpEndpoint::set_up(const Framing& framing) {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/association.h"
-#include "core/protocol.h"
+#include "core/framing.h"
 #include "core/result.h"
 #include "transport/sctp_notification.h"
 #include "transport/secure_channel.h"

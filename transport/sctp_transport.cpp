@@ -8,6 +8,7 @@
 #include "transport/endpoint_pool.h"
 #include "transport/port_holder.h"
 #include "transport/sctp_options.h"
+#include "transport/transport_facts.h"
 
 namespace siglane::transport {
 namespace {
@@ -116,8 +117,8 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
     if (shared->tls != nullptr) {
       tell_of(*shared, shared->tls->notices("DTLS over SCTP with the "));
     }
-    tell(AssociationId::none, fact::EndpointOpened{config.name, joined(addresses), pool.port,
-                                                   TransportKind::kernel_sctp});
+    tell(AssociationId::none,
+         endpoint_opened(config.name, joined(addresses), pool.port, TransportKind::kernel_sctp));
   }
   const EndpointId id = shared->id;
   endpoints_.emplace(id, std::move(endpoint));
@@ -139,7 +140,7 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
         return failure(problem + ", or tls.require_sctp_auth false");
       }
       if (!config.pool->opened) {
-        tell(AssociationId::none, fact::Notice{"endpoint " + config.name + ": " + problem});
+        tell(AssociationId::none, notice("endpoint " + config.name + ": " + problem));
       }
     }
   }
@@ -165,11 +166,11 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
   for (const ClippedBuffer& clipped : opened.clipped) {
     if (config.pool->opened) break;  // said of all of them
     tell(AssociationId::none,
-         fact::Notice{"endpoint " + config.name + ": wanted a buffer of " +
-                          std::to_string(clipped.wanted) + " bytes and got " +
-                          std::to_string(clipped.got) + ": sysctl -w " +
-                          std::string(clipped.sysctl) + "=" + std::to_string(clipped.wanted),
-                      true});
+         notice("endpoint " + config.name + ": wanted a buffer of " +
+                    std::to_string(clipped.wanted) + " bytes and got " +
+                    std::to_string(clipped.got) + ": sysctl -w " + std::string(clipped.sysctl) +
+                    "=" + std::to_string(clipped.wanted),
+                Severity::warning));
   }
   auto socket = WatchedSocket::create(loop_, opened.fd, [this, fd = opened.fd](PollEvents events) {
     on_shared(*shared_by_fd_.at(fd), events);
@@ -186,8 +187,8 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
 }
 
 void SctpTransport::tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices) {
-  for (const std::string& notice : notices) {
-    tell(AssociationId::none, fact::Notice{"endpoint " + endpoint.config.name + ": " + notice});
+  for (const std::string& text : notices) {
+    tell(AssociationId::none, notice("endpoint " + endpoint.config.name + ": " + text));
   }
 }
 
@@ -283,11 +284,10 @@ void SctpTransport::tell_crowd(Shared& shared) {
   shared.crowd_told = true;
   if (sndbuf_policy() != 0) return;
   tell(AssociationId::none,
-       fact::Notice{
-           "endpoint " + shared.endpoint->config.name + ": more than " + std::to_string(kCrowd) +
-               " associations on one socket cost much with net.sctp.sndbuf_policy=0: sysctl "
-               "-w net.sctp.sndbuf_policy=1 and restart, or a larger `sockets`",
-           true});
+       notice("endpoint " + shared.endpoint->config.name + ": more than " + std::to_string(kCrowd) +
+                  " associations on one socket cost much with net.sctp.sndbuf_policy=0: sysctl "
+                  "-w net.sctp.sndbuf_policy=1 and restart, or a larger `sockets`",
+              Severity::warning));
 }
 
 void SctpTransport::keep_ticking() {

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "transport/counters.h"
+
 namespace siglane::transport {
 
 const Histogram* SctpTransportBase::residence(AssociationId id) const {
@@ -63,7 +65,7 @@ void SctpTransportBase::read_sealed(AssociationId id) {
 }
 
 void SctpTransportBase::refuse_oversized(SctpAssociationBase& association) {
-  counters_.add(Counter::messages_oversized);
+  counters_.add(counter::messages_oversized);
   association.fail(DownCause::protocol_error,
                    "a message longer than message_bytes_max (" +
                        std::to_string(association.endpoint().config.limits.message_bytes_max) +
@@ -79,7 +81,7 @@ void SctpTransportBase::tell_unsent(SctpAssociationBase& ended) {
 void SctpTransportBase::tell_down(const SctpAssociationBase& ended) {
   AssociationDown down = ended.down_event();
   if (!ended.was_up() && down.cause == DownCause::tls_failed) {
-    counters_.add(Counter::tls_handshakes_failed);
+    counters_.add(counter::tls_handshakes_failed);
   }
   emit(ended.id(), std::move(down));
 }

@@ -62,9 +62,9 @@ void SctpTransport::apply_options(SctpAssociation& association, const PeerConfig
   const OptionOutcome set = set_association_options(fd, id, options);
   if (set.error == 0 || !stack_status(fd, id)) return;  // done, or it has ended
   tell(association.id(),
-       fact::Notice{"peer " + peer.name + ": not all of its own SCTP options could be set: " +
-                        std::string(set.which) + ": " + std::strerror(set.error),
-                    true});
+       notice("peer " + peer.name + ": not all of its own SCTP options could be set: " +
+                  std::string(set.which) + ": " + std::strerror(set.error),
+              Severity::warning));
 }
 
 // RFC 9260 §6.4: "By default, an endpoint SHOULD always transmit to the primary path".
@@ -79,9 +79,9 @@ void SctpTransport::choose_primary(const SctpAssociation& association, const Pee
       set_primary_path(association.fd(), association.stack_id(), *path) == 0) {
     return;
   }
-  tell(association.id(), fact::Notice{"peer " + peer.name + ": its primary_address " +
-                                          peer.primary_address + " is none of its paths",
-                                      true});
+  tell(association.id(), notice("peer " + peer.name + ": its primary_address " +
+                                    peer.primary_address + " is none of its paths",
+                                Severity::warning));
 }
 
 // The kernel has one UDP port for all SCTP of a network namespace, which is the operator's to set.
@@ -91,10 +91,10 @@ void SctpTransport::tell_encapsulation(const EndpointConfig& config) {
   if (wanted == 0 || wanted == has || std::exchange(encapsulation_told_, true)) return;
   const std::string now = has == 0 ? "0, so SCTP goes over IP as it is" : std::to_string(has);
   tell(AssociationId::none,
-       fact::Notice{"endpoint " + config.name + ": udp_encapsulation asks for port " +
-                        std::to_string(wanted) + ", and net.sctp.udp_port is " + now +
-                        ": sysctl -w net.sctp.udp_port=" + std::to_string(wanted) + " and restart",
-                    config.transport == TransportKind::kernel_sctp});
+       notice("endpoint " + config.name + ": udp_encapsulation asks for port " +
+                  std::to_string(wanted) + ", and net.sctp.udp_port is " + now +
+                  ": sysctl -w net.sctp.udp_port=" + std::to_string(wanted) + " and restart",
+              config.transport == TransportKind::kernel_sctp ? Severity::warning : Severity::info));
 }
 
 }  // namespace siglane::transport

@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "transport/counters.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -311,7 +313,7 @@ std::optional<std::size_t> StreamConnection::whole_message() {
       end(DownCause::protocol_error, "no message boundary within message_bytes_max", true);
     }
   } else if (**length > most) {
-    host_.counters().add(Counter::messages_oversized);
+    host_.counters().add(counter::messages_oversized);
     end(DownCause::protocol_error,
         "a message of " + std::to_string(**length) + " bytes exceeds message_bytes_max " +
             std::to_string(most),
@@ -405,7 +407,7 @@ void StreamConnection::write_some() {
     }
     if (written < static_cast<ssize_t>(total)) {
       blocked_ = true;
-      host_.counters().add(Counter::send_blocked);
+      host_.counters().add(counter::send_blocked);
       return;
     }
   }

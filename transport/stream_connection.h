@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/counters.h"
 #include "core/transport.h"
 #include "transport/address.h"
 #include "transport/file_descriptor.h"

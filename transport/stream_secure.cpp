@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 
+#include "transport/counters.h"
 #include "transport/stream_connection.h"
 
 namespace siglane::transport {
@@ -69,7 +70,7 @@ void StreamConnection::write_sealed() {
       if (written > 0) channel.sent(static_cast<std::size_t>(written));
       if (written < static_cast<ssize_t>(bytes.size())) {
         blocked_ = true;
-        host_.counters().add(Counter::send_blocked);
+        host_.counters().add(counter::send_blocked);
         return;
       }
     }
@@ -135,7 +136,7 @@ void StreamConnection::say_last_words() {
 }
 
 void StreamConnection::secure_failed(const std::string& problem) {
-  if (phase_ == Phase::securing) host_.counters().add(Counter::tls_handshakes_failed);
+  if (phase_ == Phase::securing) host_.counters().add(counter::tls_handshakes_failed);
   say_last_words();
   if (phase_ == Phase::awaiting_end) return end(DownCause::local_close, "TLS: " + problem);
   end(DownCause::tls_failed, "TLS: " + problem);

@@ -6,8 +6,10 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include "transport/counters.h"
 #include "transport/endpoint_pool.h"
 #include "transport/port_holder.h"
+#include "transport/transport_facts.h"
 
 namespace siglane::transport {
 namespace {
@@ -111,7 +113,7 @@ Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Fra
       one->poll = std::move(*poll);
       pool.port = one->address.port();
       if (!first) continue;
-      tell(fact::EndpointOpened{config.name, one->address.text(), pool.port, kind_of(*shared)});
+      tell(endpoint_opened(config.name, one->address.text(), pool.port, kind_of(*shared)));
     }
   }
   const EndpointId id = shared->id;
@@ -169,8 +171,8 @@ Result<std::unique_ptr<StreamTransport::Listening>> StreamTransport::listen(
 
 void StreamTransport::tell_of(const StreamEndpoint& endpoint,
                               const std::vector<std::string>& notices) {
-  for (const std::string& notice : notices) {
-    tell(fact::Notice{"endpoint " + endpoint.config.name + ": " + notice});
+  for (const std::string& text : notices) {
+    tell(notice("endpoint " + endpoint.config.name + ": " + text));
   }
 }
 
@@ -217,11 +219,10 @@ Instant StreamTransport::accept_one(Endpoint& endpoint, FileDescriptor fd,
   const AssociationId id = next_association_id();
   Welcome welcome{false, loop_.now()};
   if (config.pool->associations >= config.associations_max) {
-    counters_.add(Counter::associations_refused_limit);
-    sink_->on_fact(AssociationId::none,
-                   fact::PeerRefused{remote.text(), "endpoint " + config.name +
-                                                        " has its associations_max connections"},
-                   loop_.now());
+    counters_.add(siglane::counter::associations_refused_limit);
+    sink_->on_stranger(remote.text(),
+                       "endpoint " + config.name + " has its associations_max connections",
+                       loop_.now());
   } else {
     welcome = sink_->on_newcomer(id, {remote.text()}, loop_.now());
   }
@@ -247,11 +248,11 @@ bool StreamTransport::shed_one(Listening& listening) {
   reserve_ = open_reserve();
   // accept(2) looks for a descriptor first, and only then whether anybody waits.
   if (error == EAGAIN) return false;
-  counters_.add(Counter::accepts_failed);
+  counters_.add(counter::accepts_failed);
   if (!std::exchange(starved_, true)) {
     sink_->on_fact(AssociationId::none,
-                   fact::Notice{"out of file descriptors: connections are turned away; raise the "
-                                "limit (LimitNOFILE=, ulimit -n)"},
+                   notice("out of file descriptors: connections are turned away; raise the limit "
+                          "(LimitNOFILE=, ulimit -n)"),
                    loop_.now());
   }
   if (error == 0 && reserve_.valid()) return true;

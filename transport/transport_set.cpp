@@ -115,8 +115,8 @@ Result<EndpointId> TransportSet::open(const EndpointConfig& endpoint, const Fram
 }
 
 void TransportSet::tell_notices() {
-  for (std::string& text : std::exchange(notices_, {})) {
-    sink_->on_fact(AssociationId::none, fact::Notice{std::move(text)}, loop_.now());
+  for (const std::string& text : std::exchange(notices_, {})) {
+    sink_->on_fact(AssociationId::none, notice(text), loop_.now());
   }
 }
 

@@ -1,6 +1,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "transport/counters.h"
+#include "transport/transport_facts.h"
 #include "transport/usrsctp_transport.h"
 
 // UsrsctpTransport: who sits where, and why.
@@ -18,7 +20,7 @@ struct UsrsctpCargo final : DetachedAssociation {
         counters(counters_),
         id_(association->id()) {}
   ~UsrsctpCargo() override {
-    if (socket) counters.add(Counter::cargoes_dropped);
+    if (socket) counters.add(counter::cargoes_dropped);
   }
   AssociationId id() const override { return id_; }
 
@@ -44,7 +46,7 @@ DetachOutcome UsrsctpTransport::detach(AssociationId id) {
     int error = 0;
     own = association->socket().peel_off(association->stack_id(), error);
     if (!own) {  // ended meanwhile: its last data and its notification wait on the shared socket
-      counters_.add(Counter::peels_gone);
+      counters_.add(counter::peels_gone);
       return Gone{};
     }
   }
@@ -115,13 +117,11 @@ void UsrsctpTransport::tick() {
     const PeeloffChoice choice = choose_peeloffs(samples_, {}, options_.peeloff, peeled_);
     for (const PeeloffDecision& decision : choice.chosen) peel(decision, now);
     if (choice.starved > 0) {
-      counters_.add(Counter::peels_starved, choice.starved);
+      counters_.add(counter::peels_starved, choice.starved);
       if (!std::exchange(starved_, true)) {
-        sink_->on_fact(
-            AssociationId::none,
-            fact::PeeloffStarved{"peeled_max (" + std::to_string(options_.peeloff.peeled_max) +
-                                 ") is reached"},
-            now);
+        const std::string why =
+            "peeled_max (" + std::to_string(options_.peeloff.peeled_max) + ") is reached";
+        sink_->on_fact(AssociationId::none, {kPeeloffStarved, {{"why", why}}}, now);
       }
     } else {
       starved_ = false;
@@ -150,12 +150,10 @@ void UsrsctpTransport::peel(const PeeloffDecision& decision, Instant now) {
   auto* done = std::get_if<Peeled>(&outcome);
   if (done == nullptr) return;
   adopt(std::move(done->cargo));
-  counters_.add(Counter::peels);
+  counters_.add(counter::peels);
   association->peel_record = std::make_unique<UsrsctpAssociation::PeelRecord>(
       UsrsctpAssociation::PeelRecord{decision.reason, now, rates.messages()});
-  sink_->on_fact(
-      decision.id,
-      fact::AssociationPeeled{decision.reason, rates.messages(), rates.bytes(), 0, peeled_}, now);
+  sink_->on_fact(decision.id, association_peeled(decision.reason, rates, 0, peeled_), now);
 }
 
 // A close that does not come to its end is ended: first by ABORT, then without the stack.

@@ -1,6 +1,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "transport/counters.h"
 #include "transport/usrsctp_transport.h"
 
 // UsrsctpTransport: what the sockets say.
@@ -95,7 +96,7 @@ void UsrsctpTransport::take_data(const Source& source, const UsrsctpSocket::Piec
   const MessagePiece part{piece.stream, piece.protocol, piece.unordered, piece.ends, bytes};
   switch (association->reassembly.add(part, buffers_, message)) {
     case Reassembly::Outcome::partial:
-      counters_.add(Counter::partial_deliveries);
+      counters_.add(counter::partial_deliveries);
       return;
     case Reassembly::Outcome::oversized:
       return refuse_oversized(*association);
@@ -124,7 +125,7 @@ void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {
   const auto parsed = parse_usrsctp_notification(
       bytes, [this](PathId path) { return stack_->remote_of(path).text(); });
   if (!parsed) {
-    counters_.add(Counter::notifications_malformed);
+    counters_.add(counter::notifications_malformed);
     return;
   }
   if (const auto* changed = std::get_if<notification::AssociationChanged>(&*parsed)) {
@@ -197,12 +198,10 @@ void UsrsctpTransport::on_up(const Source& source, const notification::Associati
     Endpoint& endpoint = endpoints_.at(source.endpoint);
     const EndpointConfig& config = endpoint.shared->config;
     if (endpoint.associations >= config.associations_max) {
-      counters_.add(Counter::associations_refused_limit);
+      counters_.add(siglane::counter::associations_refused_limit);
       (void)endpoint.socket->abort(up.id);
-      return sink_->on_fact(
-          AssociationId::none,
-          fact::PeerRefused{"unknown", "endpoint " + config.name + " has its associations_max"},
-          loop_.now());
+      return sink_->on_stranger("unknown", "endpoint " + config.name + " has its associations_max",
+                                loop_.now());
     }
     association = &add(next_association_id(), up.id, endpoint);
   } else if (association->phase() != Phase::connecting) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "transport/endpoint_pool.h"
+#include "transport/transport_facts.h"
 
 namespace siglane::transport {
 namespace {
@@ -53,9 +54,9 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
       read_all();
       retry_blocked();
     });
-    tell(fact::Notice{
+    tell(notice(
         "usrsctp parses SCTP in this process and is for trusted networks only; prefer the kernel's "
-        "SCTP (modprobe sctp) where peers are not"});
+        "SCTP (modprobe sctp) where peers are not"));
   }
   auto shared = std::make_shared<SctpEndpoint>();
   shared->config = config;
@@ -86,12 +87,12 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
   endpoint.socket = std::move(opened.socket);
   watch(*endpoint.socket, {shared->id, AssociationId::none});
   for (const auto port : endpoint.udp) {
-    tell(fact::EndpointOpened{config.name, stack_->udp_address(port).text(),
-                              endpoint.socket->port(), TransportKind::usrsctp});
+    tell(endpoint_opened(config.name, stack_->udp_address(port).text(), endpoint.socket->port(),
+                         TransportKind::usrsctp));
     if (auto clipped = stack_->clipped_buffer(port)) {
-      tell(fact::Notice{where + "the UDP receive buffer is only " + std::to_string(*clipped) +
-                            " bytes; raise net.core.rmem_max",
-                        true});
+      tell(notice(where + "the UDP receive buffer is only " + std::to_string(*clipped) +
+                      " bytes; raise net.core.rmem_max",
+                  Severity::warning));
     }
   }
   if (shared->tls != nullptr) tell_of(*shared, shared->tls->notices("DTLS over SCTP with the "));
@@ -101,8 +102,8 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
 
 void UsrsctpTransport::tell_of(const SctpEndpoint& endpoint,
                                const std::vector<std::string>& notices) {
-  for (const std::string& notice : notices) {
-    tell(fact::Notice{"endpoint " + endpoint.config.name + ": " + notice});
+  for (const std::string& text : notices) {
+    tell(notice("endpoint " + endpoint.config.name + ": " + text));
   }
 }
 
@@ -123,8 +124,8 @@ Result<std::vector<UsrsctpStack::UdpPort>> UsrsctpTransport::open_udp(
         addresses.begin(), addresses.end(),
         [&](const SocketAddress& earlier) { return earlier.family() == address->family(); });
     if (another) {
-      tell(fact::Notice{"endpoint " + config.name + ": usrsctp has one path, so " + text +
-                        " is not used"});
+      tell(notice("endpoint " + config.name + ": usrsctp has one path, so " + text +
+                  " is not used"));
     } else {
       addresses.push_back(*address);
     }
@@ -263,9 +264,9 @@ void UsrsctpTransport::bind(AssociationId id, const PeerConfig& peer) {
     pin(*association);
   }
   if (peer.sctp && !std::exchange(options_told_, true)) {
-    tell(fact::Notice{"usrsctp gives every peer the SCTP options of its endpoint, also " +
-                          peer.name + ", which has some of its own",
-                      true});
+    tell(notice("usrsctp gives every peer the SCTP options of its endpoint, also " + peer.name +
+                    ", which has some of its own",
+                Severity::warning));
   }
 }
 

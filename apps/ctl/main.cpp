@@ -23,6 +23,9 @@ struct Options {
   std::string what;
   bool json = false;
   bool all = false;
+  std::string peer;  // of `stats`; empty: none
+  bool by_peer = false;
+  bool labels = false;
   std::uint32_t facts_max = 100;
   double watch_seconds = 0;  // 0: once
   std::size_t frames_max = 0;
@@ -40,7 +43,9 @@ admin::Request request_for(const Options& options) {
   } else if (options.what == "associations") {
     request.mutable_associations();
   } else if (options.what == "stats") {
-    request.mutable_stats();
+    request.mutable_stats()->set_peer(options.peer);
+    request.mutable_stats()->set_by_peer(options.by_peer);
+    request.mutable_stats()->set_labels(options.labels);
   } else if (options.what == "drops") {
     request.mutable_drops();
   } else {
@@ -115,6 +120,24 @@ int run(const Options& options) {
   }
 }
 
+void add_stats(CLI::App& app, Options& options) {
+  CLI::App* stats = app.add_subcommand("stats", "What is counted: for the node, or for its peers");
+  stats->add_flag("--all", options.all, "Also counters that are zero");
+  CLI::Option* peer =
+      stats->add_option("--peer", options.peer, "Of this peer, from its identification on")
+          ->check([](const std::string& name) {
+            return name.empty() ? std::string("is empty; expected a peer's name") : std::string();
+          })
+          ->type_name("NAME");
+  CLI::Option* by_peer = stats->add_flag("--by-peer", options.by_peer, "Of every peer");
+  stats
+      ->add_flag("--labels", options.labels,
+                 "Also the parts of a counter: by application, command and result, by message type")
+      ->excludes(peer)
+      ->excludes(by_peer);
+  by_peer->excludes(peer);
+}
+
 int parse_and_run(int argc, char** argv) {
   Options options;
   CLI::App app("What Siglane nodes are doing, and why", "siglanectl");
@@ -149,8 +172,7 @@ int parse_and_run(int argc, char** argv) {
   app.require_subcommand(1);
   app.add_subcommand("peers", "The peers there are, and how they fare");
   app.add_subcommand("associations", "One line for each association: where it sits, why, how fast");
-  app.add_subcommand("stats", "The node's counters")
-      ->add_flag("--all", options.all, "Also those that are zero");
+  add_stats(app, options);
   app.add_subcommand("drops", "Messages dropped or refused: why, whose, how many, the last one");
   app.add_subcommand("facts", "What happened lately; with --watch also what happens")
       ->add_option("--max", options.facts_max,

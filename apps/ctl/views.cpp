@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <map>
 #include <tuple>
 
 #include <fmt/chrono.h>
@@ -103,6 +104,46 @@ std::string summary(const std::vector<Row>& rows) {
                      rate_text(in), rate_text(out));
 }
 
+// "application=S6a command=Update-Location"
+std::string labels_text(const admin::Counter& counter) {
+  std::string text;
+  for (const auto& label : counter.label()) {
+    text += (text.empty() ? "" : " ") + label.name() + "=" + shown_value(label.value());
+  }
+  return text;
+}
+
+// What a node's counters were in the frame before, unless it was restarted since. A row that was
+// not there was 0.
+class EarlierValues {
+ public:
+  EarlierValues(const admin::Response& node, const std::vector<admin::Response>& earlier) {
+    const auto before = std::find_if(earlier.begin(), earlier.end(), [&](const auto& other) {
+      return other.node() == node.node() &&
+             other.stats().started_unix_ms() == node.stats().started_unix_ms();
+    });
+    if (before == earlier.end() || before->time_unix_ms() >= node.time_unix_ms()) return;
+    seconds_ = static_cast<double>(node.time_unix_ms() - before->time_unix_ms()) / 1000;
+    for (const admin::Counter& row : before->stats().counter()) values_[key_of(row)] = row.value();
+  }
+
+  bool known() const { return seconds_ > 0; }
+  double rate_of(const admin::Counter& counter) const {
+    const auto before = values_.find(key_of(counter));
+    const std::uint64_t value = before == values_.end() ? 0 : before->second;
+    return static_cast<double>(counter.value() - value) / seconds_;
+  }
+
+ private:
+  using Key = std::tuple<std::string, std::string, std::string>;
+  static Key key_of(const admin::Counter& counter) {
+    return {counter.name(), counter.peer(), labels_text(counter)};
+  }
+
+  std::map<Key, std::uint64_t> values_;
+  double seconds_ = 0;
+};
+
 }  // namespace
 
 std::string age_text(std::int64_t milliseconds) {
@@ -188,30 +229,28 @@ std::string peers_view(const std::vector<admin::Response>& nodes, std::size_t wi
 
 std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
                        const std::vector<admin::Response>& earlier, std::size_t width_max) {
-  Table table({{"NODE", false, 8}, {"COUNTER"}, {"VALUE", true}, {"PER SECOND", true}});
-  bool rates = false;
+  Table table({{"NODE", false, 8},
+               {"PEER", false, 12},
+               {"COUNTER"},
+               {"LABELS", false, 20},
+               {"VALUE", true},
+               {"PER SECOND", true}});
+  bool rates = false, peers = false, labels = false;
   for (const admin::Response& node : nodes) {
-    const auto before = std::find_if(earlier.begin(), earlier.end(), [&](const auto& other) {
-      return other.node() == node.node() &&
-             other.stats().started_unix_ms() == node.stats().started_unix_ms();
-    });
-    const bool known = before != earlier.end() && before->time_unix_ms() < node.time_unix_ms();
-    rates = rates || known;
-    for (int i = 0; i < node.stats().counter_size(); ++i) {
-      const admin::Counter& counter = node.stats().counter(i);
+    const EarlierValues before(node, earlier);
+    rates = rates || before.known();
+    for (const admin::Counter& counter : node.stats().counter()) {
       if (counter.value() == 0 && !all) continue;
-      std::string rate = "-";
-      if (known && i < before->stats().counter_size()) {
-        const double seconds =
-            static_cast<double>(node.time_unix_ms() - before->time_unix_ms()) / 1000;
-        const auto grown =
-            static_cast<double>(counter.value() - before->stats().counter(i).value());
-        rate = rate_text(grown / seconds);
-      }
-      table.add({node.node(), counter.name(), fmt::format("{}", counter.value()), rate});
+      peers = peers || !counter.peer().empty();
+      labels = labels || counter.label_size() > 0;
+      table.add({node.node(), counter.peer(), counter.name(), labels_text(counter),
+                 fmt::format("{}", counter.value()),
+                 before.known() ? rate_text(before.rate_of(counter)) : "-"});
     }
   }
   if (!rates) table.drop("PER SECOND");
+  if (!peers) table.drop("PEER");
+  if (!labels) table.drop("LABELS");
   return finish(std::move(table), nodes.size(), width_max);
 }
 

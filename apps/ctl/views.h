@@ -16,7 +16,8 @@ std::string peers_view(const std::vector<admin::Response>& nodes,
                        std::size_t width_max = Table::kWidth);
 std::string associations_view(const std::vector<admin::Response>& nodes,
                               std::size_t width_max = Table::kWidth);
-// Counters that are not zero, or all. With the answers of an earlier frame: also their rates.
+// Counters that are not zero, or all; of a peer or with labels, if the answers have these. With the
+// answers of an earlier frame: also their rates.
 std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
                        const std::vector<admin::Response>& earlier,
                        std::size_t width_max = Table::kWidth);

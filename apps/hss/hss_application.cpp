@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "apps/hss/counters.h"
 #include "apps/hss/subscription_data.h"
 #include "protocols/diameter/error_text.h"
 #include "protocols/diameter/text.h"
@@ -112,12 +113,13 @@ bool copy_exactly(Bytes from, std::array<std::byte, Size>& to) {
 
 }  // namespace
 
+// Its request is gone once it is answered, or on its way to the store.
 struct HssApplication::Incoming {
-  const RequestParcel& request;
-  const MessageView& message;
+  RequestPtr request;
+  const MessageView message;
 };
-struct HssApplication::Completed {
-  const RequestParcel& request;
+struct HssApplication::Done {
+  RequestPtr request;
   const MessageView message;
   const Imsi& imsi;
 
@@ -127,7 +129,7 @@ struct HssApplication::Completed {
     return std::string(command != nullptr ? command->def.name : "a request") + " for " +
            std::string(imsi.text());
   }
-  std::string peer() const { return request.peer ? *request.peer : std::string(); }
+  std::string peer() const { return std::string(request->asked_by()); }
 };
 
 HssApplication::HssApplication(const diameter::DiameterModule& module, std::uint64_t seed,
@@ -138,7 +140,7 @@ HssApplication::HssApplication(const diameter::DiameterModule& module, std::uint
 
 void HssApplication::on_request(RequestPtr request, const MessageView& message, Instant,
                                 Outbox& out) {
-  const Incoming in{*request, message};
+  Incoming in{std::move(request), message};
   const auto take = [&](auto operation) {
     if (demands_features(message)) return deny(in, experimental_result::feature_unsupported, out);
     const auto user = message.find(avp::user_name);
@@ -146,29 +148,29 @@ void HssApplication::on_request(RequestPtr request, const MessageView& message, 
     const auto imsi = Imsi::parse(user->text());
     if (!imsi) return refuse(in, result::invalid_avp_value, *user, out);
     if (!read(in, operation, out)) return;
-    keep_for_answer(*request, {&avp::supported_features, &avp::ulr_flags}, out);
+    keep_for_answer(*in.request, {&avp::supported_features, &avp::ulr_flags}, out);
     auto asked = std::make_unique<StoreRequest>();
     asked->imsi = *imsi;
     asked->operation = std::move(operation);
-    asked->cause = std::move(request);
+    asked->cause = std::move(in.request);
     out.ask(std::move(asked));
   };
   if (message.is(command::authentication_information)) {
-    out.count(Counter::hss_air_received);
+    out.count(counter::air_received);
     take(GetVectors{});
   } else if (message.is(command::update_location)) {
-    out.count(Counter::hss_ulr_received);
+    out.count(counter::ulr_received);
     take(UpdateLocation{});
   } else if (message.is(command::purge_ue)) {
-    out.count(Counter::hss_pur_received);
+    out.count(counter::pur_received);
     take(PurgeUe{});
   } else {
-    reject(*request, result::command_unsupported, out);
+    reject(std::move(in.request), result::command_unsupported, out);
   }
 }
 
 // TS 29.272 §5.2.3.1.
-bool HssApplication::read(const Incoming& in, GetVectors& operation, Outbox& out) {
+bool HssApplication::read(Incoming& in, GetVectors& operation, Outbox& out) {
   if (!read_visited(in, operation.visited, out)) return false;
   const auto wanted = in.message.get(avp::requested_eutran_authentication_info);
   if (!wanted) {
@@ -189,8 +191,7 @@ bool HssApplication::read(const Incoming& in, GetVectors& operation, Outbox& out
 }
 
 // The USIM has one SQN, whichever access it failed to synchronise on.
-bool HssApplication::read_resynchronisation(const Incoming& in, GetVectors& operation,
-                                            Outbox& out) {
+bool HssApplication::read_resynchronisation(Incoming& in, GetVectors& operation, Outbox& out) {
   std::optional<diameter::AvpView> info;
   const auto look = [&](const auto& requested) {
     const auto group = in.message.get(requested);
@@ -201,7 +202,7 @@ bool HssApplication::read_resynchronisation(const Incoming& in, GetVectors& oper
   // §5.2.3.1.3: given one for each access, the HSS checks neither and sends no vector.
   if (!look(avp::requested_eutran_authentication_info) ||
       !look(avp::requested_utran_geran_authentication_info)) {
-    reject(in.request, result::unable_to_comply, out);
+    reject(std::move(in.request), result::unable_to_comply, out);
     return false;
   }
   if (!info) return true;
@@ -218,7 +219,7 @@ bool HssApplication::read_resynchronisation(const Incoming& in, GetVectors& oper
 }
 
 // The Origin-Realm is one that the peer may speak for: its session has seen to that.
-bool HssApplication::may_serve(const Incoming& in, const Plmn* visited, Outbox& out) {
+bool HssApplication::may_serve(Incoming& in, const Plmn* visited, Outbox& out) {
   if (config_.serving_realms.empty()) return true;
   const std::string_view realm = in.message.get(avp::origin_realm).value_or("");
   const auto serving = std::find_if(
@@ -232,15 +233,15 @@ bool HssApplication::may_serve(const Incoming& in, const Plmn* visited, Outbox& 
       "realm " + diameter::excerpt(realm) +
       (listed ? " may not serve Visited-PLMN-Id " + digits_of(*visited) + " by hss.serving_realms"
               : " is not in hss.serving_realms");
-  out.count(Counter::hss_denied);
+  out.count(counter::denied);
   out.drop(kNotAServingRealm, diameter::command_text(in.message) + ": " + why,
-           std::string(in.request.asked_by()));
-  reject(in.request, result::authorization_rejected, out);
+           std::string(in.request->asked_by()));
+  reject(std::move(in.request), result::authorization_rejected, out);
   return false;
 }
 
 // TS 29.272 §5.2.1.1.
-bool HssApplication::read(const Incoming& in, UpdateLocation& operation, Outbox& out) {
+bool HssApplication::read(Incoming& in, UpdateLocation& operation, Outbox& out) {
   if (!read_visited(in, operation.visited, out)) return false;
   const auto flags = in.message.get(avp::ulr_flags);
   const auto rat = in.message.get(avp::rat_type);
@@ -269,7 +270,7 @@ bool HssApplication::read(const Incoming& in, UpdateLocation& operation, Outbox&
 }
 
 // TS 29.272 §5.2.1.3.
-bool HssApplication::read(const Incoming& in, PurgeUe& operation, Outbox& out) {
+bool HssApplication::read(Incoming& in, PurgeUe& operation, Outbox& out) {
   const auto host = in.message.get(avp::origin_host);
   if (!host) return refuse_missing(in, avp::origin_host, out), false;
   if (!may_serve(in, nullptr, out)) return false;
@@ -280,7 +281,7 @@ bool HssApplication::read(const Incoming& in, PurgeUe& operation, Outbox& out) {
   return true;
 }
 
-bool HssApplication::read_visited(const Incoming& in, Plmn& visited, Outbox& out) {
+bool HssApplication::read_visited(Incoming& in, Plmn& visited, Outbox& out) {
   const auto plmn = in.message.find(avp::visited_plmn_id);
   if (!plmn) return refuse_missing(in, avp::visited_plmn_id, out), false;
   if (copy_exactly(plmn->payload(), visited)) return true;
@@ -288,33 +289,36 @@ bool HssApplication::read_visited(const Incoming& in, Plmn& visited, Outbox& out
   return false;
 }
 
-void HssApplication::on_store_completion(ParcelPtr completion, Instant, Outbox& out) {
-  auto& asked = static_cast<StoreRequest&>(*completion);
-  const auto& request = static_cast<const RequestParcel&>(*asked.cause);
-  const Completed done{request, request.view(), asked.imsi};
+void HssApplication::on_completed(Completed completed, Instant, Outbox& out) {
+  auto& asked = static_cast<StoreRequest&>(*completed.parcel);
+  auto request = diameter::parcel_cast<RequestParcel>(std::move(asked.cause));
+  const MessageView message = request->view();
+  Done done{std::move(request), message, asked.imsi};
+  if (!completed.ran) return refuse_too_busy(done, out);
   std::visit([&](const auto& result) { answer(done, result, out); }, asked.result);
 }
 
-void HssApplication::answer(const Completed& done, const NotRun&, Outbox& out) {
-  out.count(Counter::hss_too_busy);
+void HssApplication::refuse_too_busy(Done& done, Outbox& out) {
+  out.count(counter::too_busy);
   out.drop(kTooBusy, done.text(), done.peer());
-  reject(done.request, result::too_busy, out);
+  reject(std::move(done.request), result::too_busy, out);
 }
 
-void HssApplication::answer(const Completed& done, const StoreFailure& failure, Outbox& out) {
-  out.count(Counter::hss_store_failures);
+void HssApplication::answer(Done& done, const StoreFailure& failure, Outbox& out) {
+  out.count(counter::store_failures);
   out.drop(failure.of_this_subscriber ? kDamagedData : kStoreFails,
            done.text() + ": " + failure.what, done.peer());
-  reject(done.request, result::unable_to_comply, out);
+  reject(std::move(done.request), result::unable_to_comply, out);
 }
 
-void HssApplication::answer(const Completed& done, Denial denial, Outbox& out) {
-  deny({done.request, done.message}, denial, out);
+void HssApplication::answer(Done& done, Denial denial, Outbox& out) {
+  Incoming in{std::move(done.request), done.message};
+  deny(in, denial, out);
 }
 
-void HssApplication::answer(const Completed& done, const VectorsMade& made, Outbox& out) {
-  out.count(Counter::hss_vectors_sent, made.count);
-  if (made.resynchronised) out.count(Counter::hss_resynchronisations);
+void HssApplication::answer(Done& done, const VectorsMade& made, Outbox& out) {
+  out.count(counter::vectors_sent, made.count);
+  if (made.resynchronised) out.count(counter::resynchronisations);
   MessageBuilder answer = begin(done.message, out);
   answer.group(avp::authentication_info, [&] {
     for (unsigned i = 0; i < made.count; ++i) {
@@ -329,10 +333,10 @@ void HssApplication::answer(const Completed& done, const VectorsMade& made, Outb
       });
     }
   });
-  reply(done.request, std::move(answer), out);
+  reply(std::move(done.request), std::move(answer), out);
 }
 
-void HssApplication::answer(const Completed& done, const LocationUpdated& updated, Outbox& out) {
+void HssApplication::answer(Done& done, const LocationUpdated& updated, Outbox& out) {
   MessageBuilder answer = begin(done.message, out);
   answer.add(avp::ula_flags, kSeparationIndication);
   // §7.3.7: "If the subscription data has changed in the HSS after the last successful update of
@@ -341,14 +345,14 @@ void HssApplication::answer(const Completed& done, const LocationUpdated& update
   if (!skip || !updated.mme_has_data) {
     add_subscription_data(answer, *updated.subscription, updated.msisdn);
   }
-  reply(done.request, std::move(answer), out);
+  reply(std::move(done.request), std::move(answer), out);
   if (updated.cancelled) cancel_location(done.imsi, *updated.cancelled, out);
 }
 
-void HssApplication::answer(const Completed& done, const Purged& purged, Outbox& out) {
+void HssApplication::answer(Done& done, const Purged& purged, Outbox& out) {
   MessageBuilder answer = begin(done.message, out);
   answer.add(avp::pua_flags, purged.serving ? kFreezeMTmsi : 0u);
-  reply(done.request, std::move(answer), out);
+  reply(std::move(done.request), std::move(answer), out);
 }
 
 // TS 29.272 §5.2.1.1.3: "the HSS shall send a Cancel Location Request with a Cancellation-Type of
@@ -368,14 +372,14 @@ void HssApplication::cancel_location(const Imsi& imsi, const ServingNode& mme, O
       .add(avp::user_name, imsi.text())
       .add(avp::cancellation_type, diameter::CancellationType::mme_update_procedure)
       .add(avp::clr_flags, kClrS6aIndicator);
-  out.count(Counter::hss_clr_sent);
+  out.count(counter::clr_sent);
   send(std::move(request), 0, Duration::zero(), out);
 }
 
 // Whatever came of it, the subscriber's location is the new one: a CLA needs no more than counting.
 void HssApplication::on_answer(diameter::AnswerPtr, const MessageView& message, Instant,
                                Outbox& out) {
-  if (message.result_code() != result::success) out.count(Counter::hss_clr_failed);
+  if (message.result_code() != result::success) out.count(counter::clr_failed);
 }
 
 MessageBuilder HssApplication::begin(const MessageView& request, Outbox& out) const {
@@ -389,38 +393,37 @@ void HssApplication::add_application_avps(MessageBuilder& answer) const {
   add_vendor_application(answer);
 }
 
-void HssApplication::deny(const Incoming& in, Denial denial, Outbox& out) {
+void HssApplication::deny(Incoming& in, Denial denial, Outbox& out) {
   deny(in, code_of(denial), out);
 }
 
-void HssApplication::deny(const Incoming& in, ResultCode experimental, Outbox& out) {
-  out.count(experimental == experimental_result::user_unknown ? Counter::hss_unknown_users
-                                                              : Counter::hss_denied);
+void HssApplication::deny(Incoming& in, ResultCode experimental, Outbox& out) {
+  out.count(experimental == experimental_result::user_unknown ? counter::unknown_users
+                                                              : counter::denied);
   MessageBuilder answer = diameter::begin_experimental_answer(out.buffers(), in.message, config(),
                                                               diameter::vendor::tgpp, experimental);
   add_vendor_application(answer);
   add_supported_features(in.message, answer);
-  reply(in.request, std::move(answer), out);
+  reply(std::move(in.request), std::move(answer), out);
 }
 
-void HssApplication::refuse(const Incoming& in, ResultCode result,
-                            const diameter::AvpView& offending, Outbox& out) {
+void HssApplication::refuse(Incoming& in, ResultCode result, const diameter::AvpView& offending,
+                            Outbox& out) {
   Violation violation;
   violation.offset = static_cast<std::size_t>(offending.raw().data() - in.message.bytes().data());
   violation.result = result;
   violation.what = result == result::invalid_avp_length ? "has a wrong length"
                                                         : "has a value that is not possible here";
   violation.offending = offending.raw();
-  reject(in.request, result, out, &violation);
+  reject(std::move(in.request), result, out, &violation);
 }
 
-void HssApplication::refuse_missing(const Incoming& in, const diameter::AvpDef& missing,
-                                    Outbox& out) {
+void HssApplication::refuse_missing(Incoming& in, const diameter::AvpDef& missing, Outbox& out) {
   Violation violation;
   violation.result = result::missing_avp;
   violation.what = "is missing";
   violation.example = &missing;
-  reject(in.request, result::missing_avp, out, &violation);
+  reject(std::move(in.request), result::missing_avp, out, &violation);
 }
 
 }  // namespace siglane::hss

@@ -34,34 +34,34 @@ class HssApplication final : public diameter::Application {
   void on_answer(diameter::AnswerPtr answer, const diameter::MessageView& message, Instant now,
                  Outbox& out) override;
   void add_application_avps(diameter::MessageBuilder& answer) const override;
-  void on_store_completion(ParcelPtr completion, Instant now, Outbox& out) override;
+  void on_completed(Completed completed, Instant now, Outbox& out) override;
 
-  struct Incoming;   // a request, on its way in
-  struct Completed;  // a request, back from the store
+  struct Incoming;  // a request, on its way in
+  struct Done;      // a request, back from the store
 
   // Each reads its command's AVPs into the operation; false: refused, and answered.
-  bool read(const Incoming& in, GetVectors& operation, Outbox& out);
-  bool read(const Incoming& in, UpdateLocation& operation, Outbox& out);
-  bool read(const Incoming& in, PurgeUe& operation, Outbox& out);
-  bool read_visited(const Incoming& in, Plmn& visited, Outbox& out);
-  bool read_resynchronisation(const Incoming& in, GetVectors& operation, Outbox& out);
+  bool read(Incoming& in, GetVectors& operation, Outbox& out);
+  bool read(Incoming& in, UpdateLocation& operation, Outbox& out);
+  bool read(Incoming& in, PurgeUe& operation, Outbox& out);
+  bool read_visited(Incoming& in, Plmn& visited, Outbox& out);
+  bool read_resynchronisation(Incoming& in, GetVectors& operation, Outbox& out);
   // Whether nodes of the request's realm may ask at all, and for that network. false: refused.
-  bool may_serve(const Incoming& in, const Plmn* visited, Outbox& out);
+  bool may_serve(Incoming& in, const Plmn* visited, Outbox& out);
 
+  void refuse_too_busy(Done& done, Outbox& out);
   // Each answers for its result.
-  void answer(const Completed& done, const NotRun& result, Outbox& out);
-  void answer(const Completed& done, const StoreFailure& result, Outbox& out);
-  void answer(const Completed& done, Denial result, Outbox& out);
-  void answer(const Completed& done, const VectorsMade& result, Outbox& out);
-  void answer(const Completed& done, const LocationUpdated& result, Outbox& out);
-  void answer(const Completed& done, const Purged& result, Outbox& out);
+  void answer(Done& done, const StoreFailure& result, Outbox& out);
+  void answer(Done& done, Denial result, Outbox& out);
+  void answer(Done& done, const VectorsMade& result, Outbox& out);
+  void answer(Done& done, const LocationUpdated& result, Outbox& out);
+  void answer(Done& done, const Purged& result, Outbox& out);
 
   diameter::MessageBuilder begin(const diameter::MessageView& request, Outbox& out) const;
-  void deny(const Incoming& in, Denial denial, Outbox& out);
-  void deny(const Incoming& in, diameter::ResultCode experimental, Outbox& out);
-  void refuse(const Incoming& in, diameter::ResultCode result, const diameter::AvpView& offending,
+  void deny(Incoming& in, Denial denial, Outbox& out);
+  void deny(Incoming& in, diameter::ResultCode experimental, Outbox& out);
+  void refuse(Incoming& in, diameter::ResultCode result, const diameter::AvpView& offending,
               Outbox& out);
-  void refuse_missing(const Incoming& in, const diameter::AvpDef& missing, Outbox& out);
+  void refuse_missing(Incoming& in, const diameter::AvpDef& missing, Outbox& out);
   void cancel_location(const Imsi& imsi, const ServingNode& mme, Outbox& out);
 
   HssApplicationConfig config_;

@@ -46,7 +46,6 @@ struct PurgeUe {
 using StoreOperation = std::variant<GetVectors, UpdateLocation, PurgeUe>;
 
 // And what it answers.
-struct NotRun {};  // the queue was full
 struct StoreFailure {
   std::string what;                 // nothing was changed
   bool of_this_subscriber = false;  // its data are damaged, or were not to be had; others fare well
@@ -72,8 +71,7 @@ struct LocationUpdated {
 struct Purged {
   bool serving = false;  // it was the serving MME who asked; false: nothing was changed
 };
-using StoreResult =
-    std::variant<NotRun, StoreFailure, Denial, VectorsMade, LocationUpdated, Purged>;
+using StoreResult = std::variant<StoreFailure, Denial, VectorsMade, LocationUpdated, Purged>;
 
 // Goes to the store with an operation and comes back with a result.
 struct StoreRequest final : AskParcel {

@@ -8,8 +8,8 @@
 #include "apps/load/pacer.h"
 #include "apps/load/run.h"
 #include "apps/load/tally.h"
-#include "core/protocol.h"
 #include "core/random.h"
+#include "core/session.h"
 
 namespace siglane::load {
 

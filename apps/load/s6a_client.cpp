@@ -187,12 +187,12 @@ void S6aClient::keep(const Request& request, const MessageView& answer) {
 void S6aClient::on_request(diameter::RequestPtr request, const MessageView& message, Instant,
                            Outbox& out) {
   if (!message.is(command::cancel_location)) {
-    return reject(*request, diameter::result::command_unsupported, out);
+    return reject(std::move(request), diameter::result::command_unsupported, out);
   }
   MessageBuilder answer =
       diameter::begin_answer(out.buffers(), message, config(), diameter::result::success);
   answer.add(avp::auth_session_state, diameter::AuthSessionState::no_state_maintained);
-  reply(*request, std::move(answer), out);
+  reply(std::move(request), std::move(answer), out);
 }
 
 void S6aClient::finish(Instant now) {

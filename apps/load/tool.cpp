@@ -15,10 +15,12 @@
 
 #include "apps/load/report.h"
 #include "apps/runtime/fact_log.h"
+#include "apps/runtime/fact_text.h"
 #include "apps/runtime/node.h"
 #include "apps/runtime/outlet.h"
 #include "apps/runtime/program.h"
 #include "apps/runtime/signals.h"
+#include "protocols/diameter/counters.h"
 #include "transport/loop.h"
 
 namespace siglane::load {
@@ -168,7 +170,7 @@ void Tool::finish(Instant now) {
   report_.peers = run_->peers();
   report_.peers_up_most = run_->peers_up_most();
   report_.connections_lost = run_->connections_lost();
-  report_.unmatched_answers = node_->count(Counter::diameter_answers_unmatched);
+  report_.unmatched_answers = node_->count(diameter::counter::answers_unmatched);
   report_.tolerate_reconnect = config_.run.tolerate_reconnect;
   report_.tolerate_errors = config_.tolerate_errors;
   report_.interrupted = interrupted_;
@@ -197,9 +199,9 @@ std::string Tool::transport_in_use() const {
 std::string Tool::last_connect_failure() const {
   constexpr std::size_t kAll = 1 << 20;
   const std::vector<runtime::KeptFact> facts = node_->facts().after(0, kAll);
-  for (auto fact = facts.rbegin(); fact != facts.rend(); ++fact) {
-    if (fact->text.level >= runtime::LogLevel::warning) {
-      return fmt::format("({} {})", fact->text.kind, runtime::one_line(fact->text.fields));
+  for (auto kept = facts.rbegin(); kept != facts.rend(); ++kept) {
+    if (kept->fact.severity >= Severity::warning) {
+      return fmt::format("({} {})", kept->fact.kind.name, runtime::one_line(kept->fact.fields));
     }
   }
   return "(nothing was heard)";

@@ -5,10 +5,10 @@
 #include <memory>
 #include <utility>
 
+#include "apps/runtime/admin_stats.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
 #include "apps/runtime/printable.h"
-#include "apps/runtime/program.h"
 #include "apps/runtime/wall_time.h"
 
 namespace siglane::runtime {
@@ -106,16 +106,6 @@ void sort_associations(admin::Associations& associations) {
   }
 }
 
-void add_stats(const Node& node, admin::Stats& into) {
-  for (std::size_t i = 0; i < kCounterCount; ++i) {
-    admin::Counter& counter = *into.add_counter();
-    counter.set_name(std::string(kCounterNames[i]));
-    counter.set_value(node.count(static_cast<Counter>(i)));
-  }
-  into.set_started_unix_ms(node.started_unix_ms());
-  into.set_version(version());
-}
-
 void add_facts(const Node& node, const admin::FactsRequest& request, admin::Facts& into) {
   const std::size_t count_max =
       request.count_max() == 0 ? kFactsMax : std::min<std::size_t>(request.count_max(), kFactsMax);
@@ -123,12 +113,12 @@ void add_facts(const Node& node, const admin::FactsRequest& request, admin::Fact
     admin::Fact& fact = *into.add_fact();
     fact.set_number(kept.number);
     fact.set_unix_ms(kept.unix_ms);
-    fact.set_kind(std::string(kept.text.kind));
-    fact.set_severity(std::string(name_of(kept.text.level)));
+    fact.set_kind(std::string(kept.fact.kind.name));
+    fact.set_severity(std::string(name_of(kept.fact.severity)));
     fact.set_shard(static_cast<std::uint32_t>(kept.shard));
     fact.set_association(static_cast<std::uint64_t>(kept.about));
     fact.set_peer(printable(kept.peer));
-    for (const FactField& field : kept.text.fields) {
+    for (const FactField& field : kept.fact.fields) {
       fact.add_field()->set_key(std::string(field.key));
       fact.mutable_field(fact.field_size() - 1)->set_value(printable(field.value));
     }
@@ -211,8 +201,7 @@ void answer_admin(Node& node, const admin::Request& request, Instant now,
             reply(std::move(*response));
           });
     case admin::Request::kStats:
-      add_stats(node, *response->mutable_stats());
-      break;
+      return answer_stats(node, request.stats(), std::move(response), std::move(reply));
     case admin::Request::kFacts:
       add_facts(node, request.facts(), *response->mutable_facts());
       break;

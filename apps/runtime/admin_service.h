@@ -2,7 +2,6 @@
 #include <functional>
 
 #include "apps/runtime/admin_frame.h"
-#include "core/protocol.h"
 #include "core/shard.h"
 #include "core/time.h"
 #include "core/transport.h"

@@ -17,7 +17,6 @@ namespace siglane::runtime {
 
 namespace {
 
-constexpr std::uint16_t kShardsMax = 256;
 constexpr Range<std::size_t> kQueueBytes{4096, std::size_t{1} << 30};
 constexpr std::size_t kDtlsRecordBytes = 18445;  // RFC 6083 §4.1
 

@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include "apps/runtime/fact_text.h"
 #include "apps/runtime/outlet.h"
 #include "apps/runtime/wall_time.h"
 
@@ -29,6 +30,20 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
       return spdlog::level::off;
   }
   return spdlog::level::off;
+}
+
+spdlog::level::level_enum spdlog_level(Severity severity) {
+  switch (severity) {
+    case Severity::debug:
+      return spdlog::level::debug;
+    case Severity::info:
+      return spdlog::level::info;
+    case Severity::warning:
+      return spdlog::level::warn;
+    case Severity::error:
+      return spdlog::level::err;
+  }
+  return spdlog::level::err;
 }
 
 class OutletSink final : public spdlog::sinks::base_sink<std::mutex> {
@@ -81,51 +96,37 @@ FactLog::FactLog(const LogConfig& config, std::size_t kept_max,
       logger_(std::move(logger)) {}
 
 FactLog::~FactLog() {
-  for (Budget& budget : budgets_) report_suppressed(budget);
+  for (auto& [kind, budget] : budgets_) report_suppressed(kind, budget);
   if (logger_ != nullptr) logger_->flush();
 }
 
-void FactLog::on_fact(ShardId shard, AssociationId about, const Fact& fact, Instant now) {
-  FactText text = text_of(fact);
+void FactLog::on_fact(const FactSource& source, const Fact& fact, Instant now) {
   std::lock_guard lock(mutex_);
-  remember_who(about, fact);
-  std::string peer;
-  if (auto it = peers_.find(about); it != peers_.end()) peer = it->second;
-  if (std::holds_alternative<fact::AssociationClosed>(fact)) peers_.erase(about);
-
-  Budget& budget = budgets_[fact.index()];
-  budget.kind = text.kind;
-  const auto level = spdlog_level(text.level);
-  if (logger_ != nullptr && logger_->should_log(level) && may_log(budget, now)) {
-    std::vector<FactField> fields;
-    if (about != AssociationId::none) {
-      fields.push_back({"association", fmt::format("{}", static_cast<std::uint64_t>(about))});
-    }
-    const bool names_peer = std::any_of(text.fields.begin(), text.fields.end(),
-                                        [](const FactField& f) { return f.key == "peer"; });
-    if (!peer.empty() && !names_peer) fields.push_back({"peer", peer});
-    fields.insert(fields.end(), text.fields.begin(), text.fields.end());
-    logger_->log(level, "{} {}", text.kind, one_line(fields));
+  if (logger_ != nullptr && logger_->should_log(spdlog_level(fact.severity)) &&
+      may_log(fact.kind.name, now)) {
+    write(source, fact);
   }
-
-  kept_.push_back({++count_, unix_ms_now(), shard, about, std::move(peer), std::move(text)});
+  kept_.push_back(
+      {++count_, unix_ms_now(), source.shard, source.association, std::string(source.peer), fact});
   if (kept_.size() > kept_max_) kept_.pop_front();
 }
 
-void FactLog::remember_who(AssociationId about, const Fact& fact) {
-  if (about == AssociationId::none) return;
-  if (const auto* opened = std::get_if<fact::AssociationOpened>(&fact)) {
-    peers_.emplace(about, opened->remote);
-  } else if (const auto* peer = std::get_if<fact::PeerOpened>(&fact)) {
-    if (auto it = peers_.find(about); it != peers_.end()) it->second = peer->peer;
-  } else if (const auto* asp = std::get_if<fact::AspStateChanged>(&fact)) {
-    if (auto it = peers_.find(about); it != peers_.end()) it->second = asp->asp;
+void FactLog::write(const FactSource& source, const Fact& fact) {
+  std::vector<FactField> fields;
+  if (source.association != AssociationId::none) {
+    fields.emplace_back("association", static_cast<std::uint64_t>(source.association));
   }
+  const bool names_peer = std::any_of(fact.fields.begin(), fact.fields.end(),
+                                      [](const FactField& field) { return field.key == "peer"; });
+  if (!source.peer.empty() && !names_peer) fields.emplace_back("peer", source.peer);
+  fields.insert(fields.end(), fact.fields.begin(), fact.fields.end());
+  logger_->log(spdlog_level(fact.severity), "{} {}", fact.kind.name, one_line(fields));
 }
 
-bool FactLog::may_log(Budget& budget, Instant now) {
+bool FactLog::may_log(std::string_view kind, Instant now) {
+  Budget& budget = budgets_[kind];
   if (now - budget.window_begin >= 1s) {
-    report_suppressed(budget);
+    report_suppressed(kind, budget);
     budget.window_begin = now;
     budget.logged = 0;
   }
@@ -137,9 +138,9 @@ bool FactLog::may_log(Budget& budget, Instant now) {
   return false;
 }
 
-void FactLog::report_suppressed(Budget& budget) {
+void FactLog::report_suppressed(std::string_view kind, Budget& budget) {
   if (budget.suppressed == 0 || logger_ == nullptr) return;
-  logger_->warn("facts_suppressed kind={} count={}", budget.kind, budget.suppressed);
+  logger_->warn("facts_suppressed kind={} count={}", kind, budget.suppressed);
   budget.suppressed = 0;
 }
 

@@ -1,16 +1,14 @@
 #pragma once
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 #include "apps/runtime/config.h"
-#include "apps/runtime/fact_text.h"
 #include "core/facts.h"
 
 namespace spdlog {
@@ -30,8 +28,8 @@ struct KeptFact {
   std::int64_t unix_ms = 0;
   ShardId shard{};
   AssociationId about{};
-  std::string peer;  // of the association, where known by then
-  FactText text;
+  std::string peer;  // of the association, where known (FactSource)
+  Fact fact;
 };
 
 // Where a node's facts go: one structured line each in the log, so many of a kind per second, and
@@ -42,7 +40,7 @@ class FactLog final : public FactSink {
   FactLog(const LogConfig& config, std::size_t kept_max, std::shared_ptr<spdlog::logger> logger);
   ~FactLog();
 
-  void on_fact(ShardId shard, AssociationId about, const Fact& fact, Instant now) override;
+  void on_fact(const FactSource& source, const Fact& fact, Instant now) override;
 
   // Facts with greater numbers than `after`, the oldest first, the latest `count_max` of them.
   std::vector<KeptFact> after(std::uint64_t after, std::size_t count_max) const;
@@ -52,22 +50,20 @@ class FactLog final : public FactSink {
     Instant window_begin{};
     std::size_t logged = 0;
     std::uint64_t suppressed = 0;
-    std::string_view kind;
   };
 
-  void remember_who(AssociationId about, const Fact& fact);
-  bool may_log(Budget& budget, Instant now);
-  void report_suppressed(Budget& budget);
+  void write(const FactSource& source, const Fact& fact);
+  bool may_log(std::string_view kind, Instant now);
+  void report_suppressed(std::string_view kind, Budget& budget);
 
   const std::size_t facts_per_second_max_;
   const std::size_t kept_max_;
   const std::shared_ptr<spdlog::logger> logger_;
 
   mutable std::mutex mutex_;
-  std::array<Budget, std::variant_size_v<Fact>> budgets_{};
+  std::unordered_map<std::string_view, Budget> budgets_;  // by kind
   std::deque<KeptFact> kept_;
   std::uint64_t count_ = 0;
-  std::unordered_map<AssociationId, std::string> peers_;  // of the associations there are
 };
 
 }  // namespace siglane::runtime

@@ -106,11 +106,11 @@ Result<void> Node::start(NodeBuilder& builder) {
   facts_ = std::make_unique<FactLog>(
       config_.log, config_.admin.facts_kept_max,
       builder.embedded_ ? nullptr : make_logger(config_.name, config_.log.level));
-  const auto tell = [this](const fact::Notice& notice) {
+  const auto tell = [this](const Fact& fact) {
     const Instant now{std::chrono::steady_clock::now().time_since_epoch()};
-    facts_->on_fact(ShardId{0}, AssociationId::none, notice, now);
+    facts_->on_fact({}, fact, now);
   };
-  for (std::string& text : builder.warnings_) tell({std::move(text), true});
+  for (const std::string& text : builder.warnings_) tell(notice(text, Severity::warning));
   modules_ = std::move(builder.modules_);
   if (builder.store_ != nullptr) {
     store_ = std::make_unique<StoreThread>(builder.store_config_, std::move(builder.store_),
@@ -147,9 +147,8 @@ std::string Node::what_runs() const {
                      config_.file.empty() ? "" : ", config " + config_.file);
 }
 
-void Node::say(std::string text) {
-  facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{std::move(text)},
-                  transport::Loop::fresh_now());
+void Node::say(std::string_view text, Severity severity) {
+  facts_->on_fact({}, notice(text, severity), transport::Loop::fresh_now());
 }
 
 Result<void> Node::make_shard(ShardId id, std::uint64_t seed,
@@ -177,9 +176,7 @@ ProtocolModule* Node::module(std::string_view name) const {
 
 Result<void> Node::open_endpoints() {
   if (config_.runtime.tune_kernel) {
-    if (std::string said = transport::tune_kernel(); !said.empty()) {
-      facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{std::move(said)}, loop().now());
-    }
+    if (const std::string said = transport::tune_kernel(); !said.empty()) say(said);
   }
   for (const NodeEndpoint& endpoint : config_.endpoints) {
     ProtocolModule* owner = module(endpoint.module);
@@ -236,7 +233,7 @@ void Node::warn_of_a_crowd(const std::string& endpoint, std::size_t sockets) {
       "associations on one make every message dear: sysctl -w net.sctp.sndbuf_policy=1 and "
       "restart, or runtime.tune_kernel",
       endpoint, sockets);
-  facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{text, true}, loop().now());
+  say(text, Severity::warning);
 }
 
 Result<void> Node::connect_peers() {
@@ -273,11 +270,10 @@ bool Node::has_certificates() const {
 
 // What is open now stays open.
 void Node::limit_newcomers() {
-  NewcomerBudget budget = budget_newcomers(transport::descriptors_left(), config_, peers_.places());
+  const NewcomerBudget budget =
+      budget_newcomers(transport::descriptors_left(), config_, peers_.places());
   directory_.newcomers().limit(budget.places);
-  if (budget.complaint.empty()) return;
-  facts_->on_fact(ShardId{0}, AssociationId::none, fact::Notice{std::move(budget.complaint), true},
-                  loop().now());
+  if (!budget.complaint.empty()) say(budget.complaint, Severity::warning);
 }
 
 Result<void> Node::watch_signals() {
@@ -408,12 +404,18 @@ void Node::visit_shard(std::size_t index, std::function<void(const Shard&, const
       }});
 }
 
-void Node::move(AssociationId id, ShardId to) {
+void Node::move(AssociationId id, ShardId to,
+                std::function<void(tl::expected<void, MoveRefusal>)> then) {
   const auto home = directory_.home_of(id);
-  if (!home) return;
+  if (!home) {
+    if (then) then(tl::unexpected(MoveRefusal::gone));
+    return;
+  }
   ShardRuntime& at = *shards_[static_cast<std::size_t>(*home)];
-  at.shard->mailbox().post_control(
-      Call{[&at, id, to] { at.shard->move(id, to, at.loop->now(), "asked for"); }});
+  at.shard->mailbox().post_control(Call{[&at, id, to, then = std::move(then)] {
+    const auto outcome = at.shard->move(id, to, at.loop->now(), "asked for");
+    if (then) then(outcome);
+  }});
 }
 
 std::uint64_t Node::count(Counter counter) const {

@@ -10,11 +10,14 @@
 #include <utility>
 #include <vector>
 
+#include <tl/expected.hpp>
+
 #include "apps/runtime/config.h"
 #include "apps/runtime/store_thread.h"
 #include "core/counters.h"
+#include "core/module.h"
+#include "core/move_refusal.h"
 #include "core/peer_table.h"
-#include "core/protocol.h"
 #include "core/result.h"
 #include "core/shard.h"
 
@@ -134,9 +137,11 @@ class Node {
                      std::function<void()> then);
 
   // Any thread.
-  // Soon, if it can be done then: Shard::move says when not. For tools; loud ones move by
-  // themselves.
-  void move(AssociationId id, ShardId to);
+  // Moves it soon, if it can be done then. `then` hears whether it was, and if not, why: on the
+  // thread of the shard where the association lives; if there is none, on the caller's, before this
+  // returns. For tools; loud ones move by themselves.
+  void move(AssociationId id, ShardId to,
+            std::function<void(tl::expected<void, MoveRefusal>)> then = {});
   std::uint64_t count(Counter counter) const;  // of all shards, and of the store
   const FactLog& facts() const { return *facts_; }
   std::int64_t started_unix_ms() const { return started_unix_ms_; }
@@ -162,7 +167,7 @@ class Node {
   ProtocolModule* module(std::string_view name) const;
   bool has_certificates() const;
   void begin_stop(std::string_view why);
-  void say(std::string text);
+  void say(std::string_view text, Severity severity = Severity::info);
   std::string what_runs() const;
   void visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
                    std::function<void()> then);

@@ -6,8 +6,8 @@
 
 #include "core/association.h"
 #include "core/mailbox.h"
+#include "core/parcel.h"
 #include "core/peer_shares.h"
-#include "core/protocol.h"
 
 namespace siglane::runtime {
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "apps/runtime/store_counters.h"
+
 namespace siglane::runtime {
 
 StoreThreadConfig StoreThreadConfig::valid() const {
@@ -38,10 +40,10 @@ bool StoreThread::ask(ShardId shard, AssociationId from, ParcelPtr& request) {
     if (stopping_) return false;
     switch (queue_.push(shard, from, request)) {
       case StoreQueue::Outcome::full:
-        counters_.add(Counter::store_refused_full);
+        counters_.add(counter::store_refused_full);
         return false;
       case StoreQueue::Outcome::share_full:
-        counters_.add(Counter::store_refused_share);
+        counters_.add(counter::store_refused_share);
         return false;
       case StoreQueue::Outcome::taken:
         break;
@@ -82,19 +84,19 @@ bool StoreThread::take() {
   queue_.pop(config_.group_max, group_, abandoned_);
   queue_.release(abandoned_);
   lock.unlock();
-  counters_.add(Counter::store_abandoned, abandoned_.requests.size());
+  counters_.add(counter::store_abandoned, abandoned_.requests.size());
   abandoned_.clear();
   return !ended;
 }
 
 void StoreThread::run_group() {
   const std::span<ParcelPtr> requests = group_.requests;
-  counters_.add(Counter::store_requests, requests.size());
+  counters_.add(counter::store_requests, requests.size());
   if (const auto done = store_->run(requests)) {
-    counters_.add(Counter::store_commits);
+    counters_.add(counter::store_commits);
     failing_.end(*this);
   } else {
-    counters_.add(Counter::store_failures, requests.size());
+    counters_.add(counter::store_failures, requests.size());
     failing_.go_on(done.error().what, *this);
   }
   {
@@ -104,7 +106,7 @@ void StoreThread::run_group() {
   for (std::size_t i = 0; i < requests.size(); ++i) {
     const StoreQueue::Asker& asker = group_.askers[i];
     if (Mailbox* mailbox = directory_.mailbox_of(asker.shard)) {
-      mailbox->post_control(Delivery{AssociationId::none, asker.id, std::move(requests[i])});
+      mailbox->post_control(Completion{asker.id, std::move(requests[i])});
     }
   }
 }
@@ -134,7 +136,7 @@ void StoreThread::Trouble::end(const StoreThread& thread) {
 }
 
 void StoreThread::tell(std::string text, bool warning) const {
-  if (tell_) tell_(fact::Notice{std::move(text), warning});
+  if (tell_) tell_(notice(text, warning ? Severity::warning : Severity::info));
 }
 
 }  // namespace siglane::runtime

@@ -11,10 +11,10 @@
 #include <thread>
 
 #include "apps/runtime/store_queue.h"
+#include "core/ask_sink.h"
 #include "core/counters.h"
 #include "core/directory.h"
 #include "core/facts.h"
-#include "core/protocol.h"
 #include "core/result.h"
 
 namespace siglane::runtime {
@@ -53,7 +53,7 @@ struct StoreThreadConfig {
 };
 
 // Who hears of a store's trouble: on the store's thread, must not block.
-using TellOperator = std::function<void(const fact::Notice&)>;
+using TellOperator = std::function<void(const Fact&)>;
 
 // The thread that waits for the disk, so that no loop does. It takes what waits, runs it as one
 // group, and completes it only after the group is durable: under load one flush serves many
@@ -61,8 +61,8 @@ using TellOperator = std::function<void(const fact::Notice&)>;
 // thing is served in that order. What nobody wants any more (Parcel::wanted) before its group
 // begins is dropped.
 //
-// A completion is the request's own parcel, as a control Delivery{from: none, to: asker} in the
-// mailbox of the shard that asked.
+// What is completed returns in its own parcel, as a Completion in the mailbox of the shard that
+// asked.
 class StoreThread final : public AskSink {
  public:
   // `directory` and its mailboxes must outlive the thread. It starts at once.

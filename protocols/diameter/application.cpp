@@ -22,13 +22,8 @@ Application::Application(const DiameterModule& module, std::uint64_t seed)
 
 void Application::step(SessionInput input, Instant now, Outbox& out) {
   std::visit(Overloaded{
-                 [&](Submitted& submitted) {
-                   if (submitted.from == AssociationId::none) {
-                     on_store_completion(std::move(submitted.parcel), now, out);
-                   } else {
-                     receive(std::move(submitted.parcel), now, out);
-                   }
-                 },
+                 [&](Submitted& submitted) { receive(std::move(submitted.parcel), now, out); },
+                 [&](Completed& completed) { on_completed(std::move(completed), now, out); },
                  [&](Woken&) { on_woken(now, out); }, [&](Stopping&) { on_stopping(now, out); },
                  [](auto&) {},  // a coordinator has no association to hear of
              },
@@ -43,7 +38,7 @@ void Application::receive(ParcelPtr parcel, Instant now, Outbox& out) {
       const std::size_t depth = config().limits.avp_depth_max;
       auto violation = validate(message, dictionary(), depth);
       if (!violation) violation = check_command(message, dictionary(), depth);
-      if (violation) return reject(*request, violation->result, out, &*violation);
+      if (violation) return reject(std::move(request), violation->result, out, &*violation);
       return on_request(std::move(request), message, now, out);
     }
     case ParcelKind::answer: {
@@ -61,31 +56,32 @@ SessionStatus Application::status() const {
 }
 
 void Application::on_answer(AnswerPtr, const MessageView&, Instant, Outbox&) {}
-void Application::on_store_completion(ParcelPtr, Instant, Outbox&) {}
+void Application::on_completed(Completed, Instant, Outbox&) {}
 void Application::on_woken(Instant, Outbox&) {}
 void Application::on_stopping(Instant, Outbox&) {}
 void Application::add_application_avps(MessageBuilder&) const {}
 
-void Application::reply(const RequestParcel& request, MessageBuilder answer, Outbox& out) {
-  copy_proxy_info(request.view(), answer);
-  out.forward(request.origin, make_answer(request, std::move(answer).finish()));
+void Application::reply(RequestPtr request, MessageBuilder answer, Outbox& out) {
+  copy_proxy_info(request->view(), answer);
+  out.forward(request->origin, make_answer(*request, std::move(answer).finish()));
 }
 
-void Application::reject(const RequestParcel& request, ResultCode result, Outbox& out,
+void Application::reject(RequestPtr request, ResultCode result, Outbox& out,
                          const Violation* violation) {
-  MessageBuilder answer = begin_answer(out.buffers(), request.view(), config(), result);
+  const MessageView message = request->view();
+  MessageBuilder answer = begin_answer(out.buffers(), message, config(), result);
   // RFC 6733 §7.2 gives answers with the E bit a grammar of their own; others keep their command's.
   if (!is_protocol_error(result)) add_application_avps(answer);
   if (violation != nullptr) {
     const std::string text = violation->text();
-    out.drop(kInvalidRequest, command_text(request.view()) + ": " + text,
-             std::string(request.asked_by()));
+    out.drop(kInvalidRequest, command_text(message) + ": " + text,
+             std::string(request->asked_by()));
     if (!text.empty()) answer.add(avp::error_message, text);
     violation->add_failed_avp(answer);
   } else if (result == result::command_unsupported) {
-    answer.add(avp::error_message, unsupported_command_text(request.view()));
+    answer.add(avp::error_message, unsupported_command_text(message));
   }
-  reply(request, std::move(answer), out);
+  reply(std::move(request), std::move(answer), out);
 }
 
 void Application::keep_for_answer(RequestParcel& request, std::initializer_list<const AvpDef*> also,

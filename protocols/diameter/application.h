@@ -4,8 +4,8 @@
 #include <optional>
 #include <string_view>
 
-#include "core/protocol.h"
 #include "core/random.h"
+#include "core/session.h"
 #include "protocols/diameter/answers.h"
 #include "protocols/diameter/module.h"
 #include "protocols/diameter/parcels.h"
@@ -23,21 +23,22 @@ namespace siglane::diameter {
 //     void on_request(RequestPtr request, const MessageView& message, Instant, Outbox& out)
 //     override {
 //       if (!message.is(command::update_location)) {
-//         return reject(*request, result::command_unsupported, out);
+//         return reject(std::move(request), result::command_unsupported, out);
 //       }
 //       MessageBuilder answer = begin_answer(out.buffers(), message, config(), result::success);
 //       answer.add(avp::ula_flags, 1u);
-//       reply(*request, std::move(answer), out);
+//       reply(std::move(request), std::move(answer), out);
 //     }
 //   };
 //   ...
 //   auto id = shard.add_coordinator(std::make_unique<Echo>(module, seed), module, now);
 //   module.add_application(shard.id(), application::s6a, id);
 //
-// An answer that needs the store takes the RequestPtr along in the parcel it asks with, and replies
-// when on_store_completion brings it back; keep_for_answer() first, so that what waits is small.
-// Derived from AskParcel, it counts for the peer that sent the request. Every request must be
-// answered once, unless the store drops it because its peer's connection is gone. On its shard's
+// A request is consumed by its answer, so that it has one. An answer that needs the store takes the
+// RequestPtr along in the parcel it asks with, and replies when on_completed() brings it back;
+// keep_for_answer() first, so that what waits is small. Derived from AskParcel, it counts for the
+// peer that sent the request. Every request must be answered, unless the store drops it because its
+// peer's connection is gone. On its shard's
 // thread only; like every session it calls nobody and appends to `out`.
 class Application : public Session {
  public:
@@ -56,20 +57,19 @@ class Application : public Session {
   // The answer to a request of ours, once for each: from the peer, or made here (made_here(), with
   // 3002 and the reason) when there was no way, or no answer in time.
   virtual void on_answer(AnswerPtr answer, const MessageView& message, Instant now, Outbox& out);
-  // What came back from the store; or what it would not take, unchanged.
-  virtual void on_store_completion(ParcelPtr completion, Instant now, Outbox& out);
+  virtual void on_completed(Completed completed, Instant now, Outbox& out);
   // deadline() has come.
   virtual void on_woken(Instant now, Outbox& out);
   virtual void on_stopping(Instant now, Outbox& out);
 
   // Sends the answer home; adds the request's Proxy-Info AVPs.
-  void reply(const RequestParcel& request, MessageBuilder answer, Outbox& out);
+  void reply(RequestPtr request, MessageBuilder answer, Outbox& out);
   // What the grammar of the application's answers demands besides the base protocol's AVPs, such as
   // Auth-Session-State; reject() adds it where that grammar holds.
   virtual void add_application_avps(MessageBuilder& answer) const;
   // An answer with nothing but an error; where there is a violation, with Failed-AVP and
   // Error-Message, and told to the operator as a drop.
-  void reject(const RequestParcel& request, ResultCode result, Outbox& out,
+  void reject(RequestPtr request, ResultCode result, Outbox& out,
               const Violation* violation = nullptr);
 
   // Before a request waits: keeps of its message, in memory of its own size, only what an answer is

@@ -293,6 +293,13 @@ const ApplicationEntry* Dictionary::find(ApplicationId id) const {
   return nullptr;
 }
 
+const ResultEntry* Dictionary::find(ResultCode code, bool experimental) const {
+  for (const ResultEntry& entry : tables_.results) {
+    if (entry.code == code && entry.experimental == experimental) return &entry;
+  }
+  return nullptr;
+}
+
 Violation broken_avp(Bytes message, std::size_t offset, const Dictionary& dictionary) {
   Violation violation{offset,
                       result::invalid_avp_length,

@@ -47,6 +47,13 @@ struct ApplicationEntry {
   std::string_view name;
 };
 
+// A Result-Code, or an Experimental-Result-Code of 3GPP.
+struct ResultEntry {
+  ResultCode code;
+  bool experimental;
+  std::string_view name;  // "SUCCESS"
+};
+
 // What a message does wrong, as RFC 6733 §7.1.5 names it, with what its Failed-AVP must hold. Views
 // the message.
 struct Violation {
@@ -75,6 +82,7 @@ class Dictionary {
     std::span<const std::uint16_t> slots;    // open addressing, a power of two, at most half full
     std::span<const CommandEntry> commands;  // sorted by code
     std::span<const ApplicationEntry> applications;
+    std::span<const ResultEntry> results;
   };
   explicit constexpr Dictionary(Tables tables) : tables_(tables) {}
 
@@ -90,6 +98,7 @@ class Dictionary {
   const AvpEntry* find(std::string_view avp_name) const;
   const CommandEntry* find(CommandCode code) const;
   const ApplicationEntry* find(ApplicationId id) const;
+  const ResultEntry* find(ResultCode code, bool experimental) const;
 
   const AvpEntry& avp(std::uint16_t index) const { return tables_.avps[index]; }
   std::span<const AvpEntry> avps() const { return tables_.avps; }

@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "core/drops.h"
-#include "core/protocol.h"
+#include "core/parcel.h"
 #include "protocols/diameter/config.h"
 #include "protocols/diameter/message.h"
 

@@ -6,6 +6,7 @@
 
 #include <tl/expected.hpp>
 
+#include "core/association.h"
 #include "core/buffer.h"
 #include "core/bytes.h"
 #include "protocols/diameter/avp.h"
@@ -22,6 +23,8 @@
 //   Buffer encoded = std::move(ulr).finish();
 
 namespace siglane::diameter {
+
+inline constexpr PayloadProtocol kPayloadProtocol{46};  // RFC 6733 §11.5
 
 // What a dictionary says of one command. `proxiable`: our requests carry the P bit.
 struct CommandDef {

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/counters.h"
 #include "protocols/diameter/error_text.h"
 #include "protocols/diameter/peer_session.h"
 #include "protocols/diameter/text.h"
@@ -14,7 +15,7 @@ namespace {
 constexpr DropReason kNobodyWaits{"diameter.answer_orphaned",
                                   "the peer that sent the request is gone"};
 
-constexpr std::array kPayloadProtocols = {PayloadProtocol::diameter};
+constexpr std::array kPayloadProtocols = {kPayloadProtocol};
 
 // RFC 6733 §6.1.9: a relay "MUST append a Route-Record AVP to all requests forwarded. The AVP
 // contains the identity of the peer from which the request was received."
@@ -81,14 +82,14 @@ void DiameterModule::route_request(ShardId shard, RequestPtr request, Why why, O
   if (was_at(message, config_.origin_host)) {
     return refuse(std::move(request), result::loop_detected, Why::exhausted, out);
   }
-  const auto routes = routes_.load();
+  const RouteTable& routes = routes_on(shard);
   const RouteQuery query = RouteQuery::of(message, *request);
   const bool our_realm = query.destination_realm.empty() ||
                          same_identity(query.destination_realm, config_.origin_realm);
   const bool our_host = same_identity(query.destination_host, config_.origin_host);
   // RFC 6733 §6.1.4: what names us, or names no host in a realm that is ours, is for us.
   if (our_host || (our_realm && query.destination_host.empty())) {
-    for (const LocalApplication& local : routes->applications) {
+    for (const LocalApplication& local : routes.applications) {
       if (local.shard == shard && local.id == message.application() &&
           local.coordinator != request->origin && !request->was_tried(local.coordinator)) {
         return out.forward(local.coordinator, std::move(request));
@@ -103,7 +104,7 @@ void DiameterModule::route_request(ShardId shard, RequestPtr request, Why why, O
   // Only agents pass on what others sent; everybody sends what is their own. RFC 6733 §3, P: "If
   // cleared, the message MUST be locally processed."
   if (request->received_from == nullptr || (config_.relay && request->header.is_proxiable())) {
-    if (const OpenPeer* peer = choose_peer(*routes, query)) {
+    if (const OpenPeer* peer = choose_peer(routes, query)) {
       return relay(*peer, std::move(request), out);
     }
   }
@@ -111,7 +112,7 @@ void DiameterModule::route_request(ShardId shard, RequestPtr request, Why why, O
   ResultCode code = result::unable_to_deliver;
   if (our_realm && query.destination_host.empty() && request->tried().empty()) {
     code = result::application_unsupported;
-  } else if (!our_realm && !leads_to(config_, *routes, query.destination_realm)) {
+  } else if (!our_realm && !leads_to(config_, routes, query.destination_realm)) {
     code = result::realm_not_served;
   }
   refuse(std::move(request), code, why, out);
@@ -121,7 +122,7 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
                                  Instant, Outbox& out) const {
   switch (kind_of(*parcel)) {
     case ParcelKind::answer:
-      out.count(Counter::diameter_answers_orphaned);
+      out.count(counter::answers_orphaned);
       return out.drop(kNobodyWaits, parcel->describe());
     case ParcelKind::peer_change:
       return;
@@ -131,7 +132,7 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
   auto request = parcel_cast<RequestParcel>(std::move(parcel));
   if (request->origin == AssociationId::none) request->origin = from;
   // Nobody is there to be answered: no other peer is troubled with it.
-  if (!request->wanted()) return out.count(Counter::diameter_answers_orphaned);
+  if (!request->wanted()) return out.count(counter::answers_orphaned);
   // RFC 6733 §5.5.4 fails over what a lost peer leaves behind. What had its time has had it, and
   // what was meant for one peer alone is for nobody else.
   if (request->direct || why == Why::timed_out || why == Why::exhausted) {
@@ -151,7 +152,7 @@ void DiameterModule::relay(const OpenPeer& peer, RequestPtr request, Outbox& out
 void DiameterModule::refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const {
   const MessageView message = request->view();
   const std::string text = not_routed_text(message, config_, result, why);
-  out.count(Counter::diameter_requests_unroutable);
+  out.count(counter::requests_unroutable);
   out.drop(drop_reason(result), command_text(message) + ": " + text,
            std::string(request->asked_by()));
   auto answer = make_answer(*request, error_answer(out.buffers(), message, config_, result, text));

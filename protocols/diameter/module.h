@@ -1,9 +1,10 @@
 #pragma once
+#include <array>
 #include <memory>
 #include <span>
 #include <string_view>
 
-#include "core/protocol.h"
+#include "core/module.h"
 #include "core/snapshot.h"
 #include "protocols/diameter/config.h"
 #include "protocols/diameter/parcels.h"
@@ -31,7 +32,7 @@ class DiameterModule final : public ProtocolModule {
   // A message of another version is cut out where its length is plausible, so that its sender can
   // be told (5011); the session then closes, for where its next message begins nobody knows.
   Result<std::optional<std::size_t>> frame_length(Bytes head) const override;
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::diameter; }
+  PayloadProtocol stream_protocol() const override { return kPayloadProtocol; }
   std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up,
                                         const PeerTable& peers, std::uint64_t seed) const override;
   void route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant now,
@@ -45,8 +46,18 @@ class DiameterModule final : public ProtocolModule {
   void relay(const OpenPeer& peer, RequestPtr request, Outbox& out) const;
   void refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const;
 
+  const RouteTable& routes_on(ShardId shard) const {
+    return readers_[static_cast<std::size_t>(shard)].routes.get(routes_);
+  }
+
   DiameterConfig config_;
+  // Each on its shard's thread alone, which writes it when the table has changed.
+  struct alignas(64) Reader {
+    Snapshot<RouteTable>::Reader routes;
+  };
+
   Snapshot<RouteTable> routes_;
+  mutable std::array<Reader, kShardsMax> readers_;
 };
 
 }  // namespace siglane::diameter

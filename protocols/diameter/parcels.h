@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/buffer.h"
-#include "core/protocol.h"
+#include "core/parcel.h"
 #include "protocols/diameter/config.h"
 #include "protocols/diameter/message.h"
 

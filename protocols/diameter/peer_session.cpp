@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/counters.h"
 #include "protocols/diameter/text.h"
 
 // The machine itself and the exchanges by which a connection opens and closes; what passes while it
@@ -114,7 +115,6 @@ PeerEvent PeerSession::on(AssociationUp& up, Instant now, Outbox& out) {
   transmit(make_cer(out.buffers(), config_, local_addresses_, hop_by_hop,
                     static_cast<std::uint32_t>(random_.next())),
            Instant{}, 0, out);
-  out.count(Counter::diameter_requests_sent);
   state_ = WaitCea{now + config_.capabilities_timeout, hop_by_hop};
   publish(PeerChange::State::connecting, out);
   return PeerEvent::i_connected;
@@ -208,14 +208,14 @@ void PeerSession::close(CloseMode mode, Instant now, Outbox& out) {
 
 PeerEvent PeerSession::on(Woken&, Instant now, Outbox& out) {
   while (RequestPtr request = pending_.take_expired(now)) {
-    out.count(Counter::diameter_requests_timed_out);
+    out.count(counter::requests_timed_out);
     out.undelivered(std::move(request), Why::timed_out);
   }
   const auto due = [&](std::optional<Instant> at) { return at && *at <= now; };
   if (const auto* wait = std::get_if<WaitCer>(&state_); wait != nullptr && due(wait->by)) {
     close(CloseMode::abort, now, out);
   } else if (const auto* cea = std::get_if<WaitCea>(&state_); cea != nullptr && due(cea->by)) {
-    out.announce(fact::PeerRefused{who(), "no CEA in time"});
+    out.peer_refused(who(), "no CEA in time");
     close(CloseMode::abort, now, out);
   } else if (auto* closing = std::get_if<Closing>(&state_);
              closing != nullptr && due(closing->by)) {
@@ -240,6 +240,10 @@ PeerEvent PeerSession::on(AssociationPathChange&, Instant, Outbox&) {
 
 PeerEvent PeerSession::on(Rerouting&, Instant, Outbox&) {
   return PeerEvent::other;  // for coordinators
+}
+
+PeerEvent PeerSession::on(Completed&, Instant, Outbox&) {
+  return PeerEvent::other;  // it asks no store
 }
 
 // --- Capabilities exchange, RFC 6733 §5.3 --------------------------------------------------------
@@ -305,7 +309,7 @@ void PeerSession::on_cea(const MessageView& cea, Instant now, Outbox& out) {
   const auto* wait = std::get_if<WaitCea>(&state_);
   if (wait == nullptr) return;  // the late answer to a CER that crossed the peer's own
   const auto refuse = [&](std::string why) {
-    out.announce(fact::PeerRefused{who(), std::move(why)});
+    out.peer_refused(who(), std::move(why));
     close(CloseMode::graceful, now, out);
   };
   if (cea.header().hop_by_hop != wait->hop_by_hop) return refuse("a CEA to no CER of ours");
@@ -379,8 +383,7 @@ void PeerSession::open(bool initiator, Instant now, Outbox& out) {
 
 void PeerSession::answer_cer(const Header& cer, ResultCode result, std::string_view why,
                              Instant caused_at, const Violation* violation, Outbox& out) {
-  out.count(Counter::diameter_answers_sent);
-  if (result != result::success) out.count(Counter::diameter_answers_error);
+  if (result != result::success) out.count(counter::answers_error);
   transmit(make_cea(out.buffers(), config_, local_addresses_, cer, result, why, violation),
            caused_at, 0, out);
 }
@@ -388,8 +391,7 @@ void PeerSession::answer_cer(const Header& cer, ResultCode result, std::string_v
 void PeerSession::reject_cer(const MessageView& cer, ResultCode result, std::string_view why,
                              Instant caused_at, const Violation* violation, Instant now,
                              Outbox& out) {
-  out.announce(fact::PeerRefused{excerpt(cer.get(avp::origin_host).value_or(remote_address_)),
-                                 std::string(why)});
+  out.peer_refused(excerpt(cer.get(avp::origin_host).value_or(remote_address_)), std::string(why));
   answer_cer(cer.header(), result, why, caused_at, violation, out);
   close(CloseMode::graceful, now, out);
 }
@@ -439,13 +441,13 @@ void PeerSession::publish(PeerChange::State change, Outbox& out) {
 void PeerSession::take_requests(Outbox& out) {
   if (std::exchange(takes_requests_, true)) return;
   publish(PeerChange::State::open, out);
-  out.announce(fact::PeerOpened{peer_.name});
+  out.peer_opened();
 }
 
 void PeerSession::refuse_requests(std::string why, PeerChange::State change, Outbox& out) {
   if (!std::exchange(takes_requests_, false)) return;
   publish(change, out);
-  out.announce(fact::PeerClosed{peer_.name, std::move(why)});
+  out.peer_closed(std::move(why));
 }
 
 void PeerSession::fail_pending(Why why, Outbox& out) {
@@ -453,7 +455,7 @@ void PeerSession::fail_pending(Why why, Outbox& out) {
 }
 
 void PeerSession::violated(std::string_view what, Outbox& out) {
-  out.count(Counter::protocol_violations);
+  out.count(siglane::counter::protocol_violations);
   // Before it is known who the peer is, its address tells.
   out.drop(kViolation,
            peer_.name.empty() ? remote_address_ + ": " + std::string(what) : std::string(what));

@@ -7,8 +7,8 @@
 #include <variant>
 #include <vector>
 
-#include "core/protocol.h"
 #include "core/random.h"
+#include "core/session.h"
 #include "core/snapshot.h"
 #include "protocols/diameter/capabilities.h"
 #include "protocols/diameter/config.h"
@@ -101,6 +101,7 @@ class PeerSession final : public Session {
   PeerEvent on(AssociationCongestion& congestion, Instant now, Outbox& out);
   PeerEvent on(AssociationPathChange& path, Instant now, Outbox& out);
   PeerEvent on(Rerouting& rerouting, Instant now, Outbox& out);
+  PeerEvent on(Completed& completed, Instant now, Outbox& out);
 
   void on_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out);
   void process_cer(const MessageView& cer, Instant caused_at, Instant now, Outbox& out);

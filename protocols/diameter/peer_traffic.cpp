@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "protocols/diameter/answers.h"
+#include "protocols/diameter/counters.h"
 #include "protocols/diameter/describe.h"
 #include "protocols/diameter/error_text.h"
 #include "protocols/diameter/peer_session.h"
@@ -72,8 +73,6 @@ PeerEvent PeerSession::on(AssociationReceived& received, Instant now, Outbox& ou
     on_malformed(message, view.error(), now, out);
     return PeerEvent::rcv_malformed;
   }
-  out.count(view->is_request() ? Counter::diameter_requests_received
-                               : Counter::diameter_answers_received);
   const Instant caused_at = message.caused_at;
   const PeerEvent event = event_of(*view);
   if (auto* open = std::get_if<Open>(&state_)) {
@@ -84,6 +83,7 @@ PeerEvent PeerSession::on(AssociationReceived& received, Instant now, Outbox& ou
       std::holds_alternative<WaitCer>(state_) || std::holds_alternative<WaitCea>(state_);
   const bool expected = event == PeerEvent::rcv_cer ||
                         (event == PeerEvent::rcv_cea && std::holds_alternative<WaitCea>(state_));
+  count_received(*view, !waits || expected, out);
   if (waits && !expected) {
     violated("a message before the capabilities exchange", out);
     close(CloseMode::abort, now, out);
@@ -172,7 +172,7 @@ void PeerSession::on_request(const MessageView& request, Message message, Instan
 void PeerSession::on_answer(const MessageView& answer, Message message, Outbox& out) {
   const RequestPtr request = take_request_of(answer.header());
   if (request == nullptr) {
-    out.count(Counter::diameter_answers_unmatched);
+    out.count(counter::answers_unmatched);
     return out.drop(kUnmatched, describe(answer));
   }
   AnswerPtr parcel = make_answer(*request, std::move(message.payload));
@@ -199,9 +199,9 @@ void PeerSession::on_foreign_origin(const MessageView& message, const OriginObje
   RequestPtr request;
   if (!message.is_request() && !is_between_neighbours(message)) {
     request = take_request_of(message.header());
-    if (request == nullptr) return out.count(Counter::diameter_answers_unmatched);
+    if (request == nullptr) return out.count(counter::answers_unmatched);
   }
-  out.count(Counter::protocol_violations);
+  out.count(siglane::counter::protocol_violations);
   out.drop(objection.reason, command_text(message) + ": " + objection.what);
   if (message.is_request()) {
     return answer_here(message, objection.result, objection.what, caused_at,
@@ -226,7 +226,6 @@ void PeerSession::on_dwr(const MessageView& dwr, Instant caused_at, Outbox& out)
   }
   auto dwa = begin_answer(out.buffers(), dwr, config_, result::success);
   if (config_.origin_state_id != 0) dwa.add(avp::origin_state_id, config_.origin_state_id);
-  out.count(Counter::diameter_answers_sent);
   transmit(std::move(dwa).finish(), caused_at, 0, out);
 }
 
@@ -234,7 +233,7 @@ void PeerSession::on_dwa(const MessageView& dwa, Instant now, Outbox& out) {
   auto* open = std::get_if<Open>(&state_);
   if (open == nullptr) return;
   if (dwa.header().hop_by_hop != open->dwr) {
-    out.count(Counter::diameter_answers_unmatched);
+    out.count(counter::answers_unmatched);
     out.drop(kUnmatched, describe(dwa));
     return obey(open->watchdog.received_other(now), now, out);
   }
@@ -248,8 +247,7 @@ void PeerSession::send_dwr(Outbox& out) {
                                      static_cast<std::uint32_t>(random_.next()));
   dwr.add(avp::origin_host, config_.origin_host).add(avp::origin_realm, config_.origin_realm);
   if (config_.origin_state_id != 0) dwr.add(avp::origin_state_id, config_.origin_state_id);
-  out.count(Counter::diameter_requests_sent);
-  out.count(Counter::diameter_watchdogs_sent);
+  out.count(counter::watchdogs_sent);
   transmit(std::move(dwr).finish(), Instant{}, 0, out);
 }
 
@@ -298,7 +296,6 @@ void PeerSession::send_dpr(Outbox& out) {
   dpr.add(avp::origin_host, config_.origin_host)
       .add(avp::origin_realm, config_.origin_realm)
       .add(avp::disconnect_cause, kOurCause);
-  out.count(Counter::diameter_requests_sent);
   transmit(std::move(dpr).finish(), Instant{}, 0, out);
 }
 
@@ -319,15 +316,13 @@ void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now,
     return;
   }
   const auto cause = dpr.get(avp::disconnect_cause).value_or(DisconnectCause::rebooting);
-  fact::PeerClosed closed{peer_.name, "the peer disconnects: " + name_of(cause)};
   // RFC 6733 §5.4.3, of BUSY and of DO_NOT_WANT_TO_TALK_TO_YOU: "A receiver of a DPR with the above
   // result code SHOULD NOT attempt reconnection."
-  if (cause == DisconnectCause::busy || cause == DisconnectCause::do_not_want_to_talk_to_you) {
-    closed.hold_off = config_.disconnect_holdoff;
-    out.hold_off(now + config_.disconnect_holdoff);
-  }
+  const bool unwelcome =
+      cause == DisconnectCause::busy || cause == DisconnectCause::do_not_want_to_talk_to_you;
   if (std::exchange(takes_requests_, false)) publish(PeerChange::State::closed, out);
-  out.announce(std::move(closed));
+  out.peer_closed("the peer disconnects: " + name_of(cause),
+                  unwelcome ? config_.disconnect_holdoff : Duration{});
   state_ = Closing{now + 2 * config_.disconnect_timeout, now + config_.disconnect_timeout,
                    dpr.header(), caused_at};
 }
@@ -337,14 +332,13 @@ void PeerSession::send_dpa(const Header& dpr, Instant caused_at, Outbox& out) {
   dpa.add(avp::result_code, static_cast<std::uint32_t>(result::success))
       .add(avp::origin_host, config_.origin_host)
       .add(avp::origin_realm, config_.origin_realm);
-  out.count(Counter::diameter_answers_sent);
   transmit(std::move(dpa).finish(), caused_at, 0, out);
 }
 
 void PeerSession::on_dpa(Outbox& out) {
   auto* closing = std::get_if<Closing>(&state_);
   if (closing == nullptr || !closing->dpr_sent) {
-    out.count(Counter::diameter_answers_unmatched);
+    out.count(counter::answers_unmatched);
     return out.drop(kUnmatched, "Disconnect-Peer answer");
   }
   closing->dpr_sent = false;
@@ -382,20 +376,18 @@ void PeerSession::send_request(RequestPtr request, AssociationId from, Instant n
   set_identifiers(kept.message, *hop_by_hop, kept.header.end_to_end,
                   kept.sent ? command_flag::kRetransmitted : std::uint8_t{0}, out.buffers());
   kept.sent = true;
-  out.count(Counter::diameter_requests_sent);
   transmit(kept.message, kept.received_at, stream_for(*hop_by_hop), out);
 }
 
 void PeerSession::send_answer(AnswerPtr answer, Outbox& out) {
   if (!std::holds_alternative<Open>(state_) && !std::holds_alternative<Closing>(state_)) {
-    out.count(Counter::diameter_answers_orphaned);
+    out.count(counter::answers_orphaned);
     return out.drop(kOrphaned, answer->describe());
   }
   if (unanswered_ > 0) --unanswered_;
   set_identifiers(answer->message, answer->hop_by_hop, answer->end_to_end, 0, out.buffers());
-  out.count(Counter::diameter_answers_sent);
   const auto header = Header::read(answer->message.bytes());
-  if (header && header->is_error()) out.count(Counter::diameter_answers_error);
+  if (header && header->is_error()) out.count(counter::answers_error);
   transmit(std::move(answer->message), answer->caused_at, stream_for(answer->hop_by_hop), out);
 }
 
@@ -403,7 +395,7 @@ PeerEvent PeerSession::on(AssociationUnsent& unsent, Instant, Outbox& out) {
   const auto header = Header::read(unsent.message.payload.bytes());
   if (!header) return PeerEvent::unsent;
   if (!header->is_request()) {
-    out.count(Counter::diameter_answers_orphaned);
+    out.count(counter::answers_orphaned);
     out.drop(kAnswerRefused, describe(unsent.message.payload.bytes()));
   } else if (RequestPtr request = pending_.take(header->hop_by_hop)) {
     if (!unsent.sent_unacknowledged) request->sent = header->is_retransmitted();
@@ -416,8 +408,7 @@ PeerEvent PeerSession::on(AssociationUnsent& unsent, Instant, Outbox& out) {
 
 void PeerSession::answer_here(const MessageView& request, ResultCode result, std::string_view why,
                               Instant caused_at, const Violation* violation, Outbox& out) {
-  out.count(Counter::diameter_answers_sent);
-  out.count(Counter::diameter_answers_error);
+  out.count(counter::answers_error);
   transmit(
       error_answer(out.buffers(), request, config_, result, why, violation), caused_at,
       is_between_neighbours(request) ? std::uint16_t{0} : stream_for(request.header().hop_by_hop),
@@ -425,8 +416,8 @@ void PeerSession::answer_here(const MessageView& request, ResultCode result, std
 }
 
 void PeerSession::transmit(Buffer payload, Instant caused_at, std::uint16_t stream, Outbox& out) {
-  out.transmit(
-      Message{StreamId{stream}, PayloadProtocol::diameter, false, caused_at, std::move(payload)});
+  count_sent(payload.bytes(), out);
+  out.transmit(Message{StreamId{stream}, kPayloadProtocol, false, caused_at, std::move(payload)});
 }
 
 // Base messages keep to stream 0; the others spread, so that none waits for another's loss. While
@@ -455,7 +446,7 @@ void PeerSession::on_malformed(const Message& message, const DecodeError& error,
     violation = broken_avp(bytes, error.offset, dictionary());
   }
   const std::string text = violation ? violation->text() : std::string(error.what);
-  out.count(Counter::diameter_malformed);
+  out.count(counter::malformed);
   violated(describe(bytes) + ": " + text, out);
   if (std::holds_alternative<Closing>(state_) || std::holds_alternative<Closed>(state_)) return;
   const auto rest = MessageView::salvage(bytes);

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/protocol.h"
+#include "core/parcel.h"
 #include "protocols/diameter/parcels.h"
 
 // Where requests go (RFC 6733 §6.1): what is known of peers, and pure functions over it.

@@ -5,20 +5,43 @@
 #include <map>
 #include <utility>
 
+#include "protocols/m3ua/counters.h"
+
 namespace siglane::m3ua {
 namespace {
 
 using Order = AsOrderParcel::Order;
 using Event = AspEventParcel::Event;
 
-// The bookkeeping of a held parcel besides the bytes it came in.
-constexpr std::size_t kHeldOverhead = 128;
-
+constexpr FactKind kAsStateChanged{"as_state_changed", Severity::info,
+                                   "the application server is in this state (RFC 4666 §4.3.2)"};
 constexpr DropReason kPendingFull{
     "m3ua.pending_full",
     "the AS is pending, and pending_messages_max or pending_bytes_max is reached"};
 constexpr DropReason kRecoveryExpired{"m3ua.recovery_expired",
                                       "no ASP of the AS became active within recovery_timeout_ms"};
+
+FlowGroup::State group_state(AsState state) {
+  switch (state) {
+    case AsState::down:
+    case AsState::inactive:
+      return FlowGroup::State::closed;
+    case AsState::pending:
+      return FlowGroup::State::pending;
+    case AsState::active:
+      return FlowGroup::State::open;
+  }
+  return FlowGroup::State::closed;
+}
+
+// Override has one member at a time.
+FlowGroup group_of(const M3uaConfig& config, const ApplicationServerConfig& as) {
+  const bool broadcast = as.traffic_mode == TrafficMode::broadcast;
+  return FlowGroup(broadcast ? FlowGroup::Spread::to_all : FlowGroup::Spread::by_selector,
+                   {.held_messages_max = as.pending_messages_max,
+                    .held_bytes_max = as.pending_bytes_max,
+                    .drained_per_ms_max = config.drain_messages_per_ms_max});
+}
 
 }  // namespace
 
@@ -41,7 +64,10 @@ std::string_view name_of(AsEvent event) {
 }
 
 ApplicationServer::ApplicationServer(const Gateway& gateway, std::size_t index)
-    : gateway_(gateway), config_(gateway.config.application_servers[index]), index_(index) {}
+    : gateway_(gateway),
+      config_(gateway.config.application_servers[index]),
+      index_(index),
+      group_(group_of(gateway.config, config_)) {}
 
 void ApplicationServer::step(SessionInput input, Instant now, Outbox& out) {
   take(std::move(input), now, out);
@@ -52,8 +78,7 @@ void ApplicationServer::take(SessionInput input, Instant now, Outbox& out) {
   if (auto* submitted = std::get_if<Submitted>(&input)) {
     auto* parcel = static_cast<M3uaParcel*>(submitted->parcel.get());
     if (parcel->kind() == ParcelKind::data) {
-      submitted->parcel.release();
-      on_data(std::unique_ptr<DataParcel>(static_cast<DataParcel*>(parcel)), out);
+      on_data(std::move(submitted->parcel), out);
     } else if (parcel->kind() == ParcelKind::asp_event) {
       submitted->parcel.release();
       on_event(submitted->from,
@@ -67,8 +92,8 @@ void ApplicationServer::take(SessionInput input, Instant now, Outbox& out) {
 }
 
 std::optional<Instant> ApplicationServer::deadline() const {
-  if (rerouting_) return std::nullopt;
-  return recovery_at_ ? recovery_at_ : drain_at_;
+  if (group_.rerouting()) return std::nullopt;
+  return recovery_at_ ? recovery_at_ : group_.deadline();
 }
 
 SessionStatus ApplicationServer::status() const {
@@ -76,11 +101,11 @@ SessionStatus ApplicationServer::status() const {
   status.peer = config_.name;
   status.protocol = "m3ua";
   status.state = name_of(state_);
-  status.pending = held_.size() + returned_.size();
+  status.pending = group_.held();
   status.detail = "routing context " + std::to_string(config_.routing_context) + ", " +
                   std::string(name_of(config_.traffic_mode)) + ", " +
-                  std::to_string(active_.size()) + " of " + std::to_string(config_.asps.size()) +
-                  " active";
+                  std::to_string(group_.members().size()) + " of " +
+                  std::to_string(config_.asps.size()) + " active";
   return status;
 }
 
@@ -94,11 +119,16 @@ ApplicationServer::Member* ApplicationServer::find(AssociationId id) {
 // What changes no path needs no reroute, unless one is under way: then it keeps its turn.
 void ApplicationServer::on_event(AssociationId from, std::unique_ptr<AspEventParcel> event,
                                  Instant now, Outbox& out) {
-  if (rerouting_ || changes_path(from, *event)) {
+  if (Member* member = find(from); event->event == Event::lost && member != nullptr) {
+    member->lost = true;
+  }
+  if (group_.rerouting() || changes_path(from, *event)) {
     waiting_events_.push_back({from, std::move(event)});
-    return reroute(out);
+    if (group_.reroute()) out.reroute();
+    return;
   }
   on_asp(from, *event, now, out);
+  if (!group_.deadline()) send_held(now, out);
   publish(out);
 }
 
@@ -191,23 +221,21 @@ void ApplicationServer::on_deactivate(Member& member, Instant now, Outbox& out) 
 void ApplicationServer::set_active(Member& member) {
   if (active(member)) return;
   member.state = AspState::active;
-  active_.push_back(member.id);
-  loadshare_.add(member.id);
+  group_.join(member.asp, member.id);
   correlated_.reset();
 }
 
 void ApplicationServer::set_inactive(Member& member) {
   if (!active(member)) return;
   member.state = AspState::inactive;
-  std::erase(active_, member.id);
-  loadshare_.remove(member.id);
+  group_.leave(member.id);
 }
 
 // --- The machine ---------------------------------------------------------------------------------
 
 bool ApplicationServer::settle(Instant now, Outbox& out, std::optional<std::uint32_t> failed) {
-  if (active_.size() >= needed()) return apply(AsEvent::asps_active, now, out);
-  if (active_.empty() && state_ == AsState::active) {
+  if (group_.members().size() >= needed()) return apply(AsEvent::asps_active, now, out);
+  if (group_.members().empty() && state_ == AsState::active) {
     return apply(AsEvent::active_gone, now, out, failed);
   }
   if (members_.empty()) return apply(AsEvent::all_down, now, out);
@@ -220,29 +248,31 @@ bool ApplicationServer::apply(AsEvent event, Instant now, Outbox& out,
   state_ = next_state(before, event);
   assert(is_in_table(before, state_));
   if (state_ == before) return false;
+  group_.enter(group_state(state_));
   entered(before, now, out, failed);
   return true;
 }
 
 bool ApplicationServer::agrees() const {
   if (recovery_at_.has_value() != (state_ == AsState::pending)) return false;
+  const std::size_t active = group_.members().size();
+  const bool none_held = group_.held() == 0 || group_.rerouting();
   switch (state_) {
     case AsState::down:
-      return members_.empty() && (held_.empty() || rerouting_);
+      return members_.empty() && none_held;
     case AsState::inactive:
-      return !members_.empty() && active_.size() < config_.active_asps_min &&
-             (held_.empty() || rerouting_);
+      return !members_.empty() && active < config_.active_asps_min && none_held;
     case AsState::active:
-      return !active_.empty() && (drain_at_.has_value() == !held_.empty() || rerouting_);
+      return active > 0 && (group_.deadline().has_value() || none_held);
     case AsState::pending:
-      return active_.empty();
+      return active == 0;
   }
   return false;
 }
 
 void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
                                 std::optional<std::uint32_t> failed) {
-  out.announce(fact::AsStateChanged{config_.name, std::string(name_of(state_))});
+  out.announce({kAsStateChanged, {{"as", config_.name}, {"state", name_of(state_)}}});
   recovery_at_.reset();
   const DropReason& why = before == AsState::pending ? kRecoveryExpired : kAsNotActive;
   switch (state_) {
@@ -261,7 +291,6 @@ void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
       break;
     case AsState::pending:
       recovery_at_ = now + config_.recovery_timeout;
-      drain_at_.reset();
       publish(out);
       notify_all(NotifyStatus::as_pending, out, failed);
       break;
@@ -275,20 +304,22 @@ void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
 // RFC 4666 §3.8.2, Insufficient ASP Resources: an ASP-INACTIVE ASP hears that another one is needed
 // for the load of the AS (loadshare or broadcast).
 void ApplicationServer::warn_if_short(Outbox& out) {
-  if (state_ != AsState::active || active_.size() >= config_.active_asps_min) return;
+  if (state_ != AsState::active || group_.members().size() >= config_.active_asps_min) {
+    return;
+  }
   for (const Member& member : members_) {
     if (!active(member)) notify(member, NotifyStatus::insufficient_asp_resources, out);
   }
 }
 
 void ApplicationServer::on_woken(Instant now, Outbox& out) {
-  if (rerouting_) return;
-  if (recovery_at_ && *recovery_at_ <= now) {
-    reroute(out);
-  } else if (drain_at_ && *drain_at_ <= now) {
-    drain(now, out);
-    if (held_.empty()) reroute(out);
+  if (group_.rerouting()) return;
+  bool changes = recovery_at_ && *recovery_at_ <= now;
+  if (const auto due = group_.deadline(); due && *due <= now) {
+    send_held(now, out);
+    changes = changes || group_.may_go_straight();
   }
+  if (changes && group_.reroute()) out.reroute();
 }
 
 // --- Changes of the path -------------------------------------------------------------------------
@@ -296,24 +327,23 @@ void ApplicationServer::on_woken(Instant now, Outbox& out) {
 // Does DATA go another way after it? Not where the ASP had none and gets none.
 bool ApplicationServer::changes_path(AssociationId from, const AspEventParcel& event) {
   const Member* member = find(from);
-  const bool is_active = member != nullptr && active(*member);
-  if (event.event != Event::activate) return is_active && state_ == AsState::active;
-  return member != nullptr && !is_active && active_.size() + 1 >= needed();
-}
-
-void ApplicationServer::reroute(Outbox& out) {
-  if (std::exchange(rerouting_, true)) return;
-  drain_at_.reset();
-  out.reroute();
+  if (member == nullptr) return false;
+  const std::size_t active_now = group_.members().size();
+  if (event.event == Event::activate) {
+    const bool becomes_active = active_now + 1 >= needed();
+    return !active(*member) &&
+           group_.changes_if_joined(member->asp, from,
+                                    becomes_active ? FlowGroup::State::open : group_.state());
+  }
+  const bool becomes_pending = state_ == AsState::active && active_now == 1;
+  return active(*member) &&
+         group_.changes_if_left(from, becomes_pending ? FlowGroup::State::pending : group_.state());
 }
 
 // Nothing is under way to an ASP any more: what could not be delivered has come back, and was sent
 // before all that is held.
 void ApplicationServer::on_rerouting(Instant now, Outbox& out) {
-  rerouting_ = false;
-  held_.insert(held_.begin(), std::make_move_iterator(returned_.begin()),
-               std::make_move_iterator(returned_.end()));
-  returned_.clear();
+  group_.rerouted();
   for (const auto& [from, event] : std::exchange(waiting_events_, {})) {
     on_asp(from, *event, now, out);
   }
@@ -322,69 +352,51 @@ void ApplicationServer::on_rerouting(Instant now, Outbox& out) {
   }
   // Not before the last event: what an ASP got that is no more, once all of them have been obeyed,
   // would come back behind what is held.
-  if (state_ == AsState::active && !drain_at_) drain(now, out);
-  if (state_ == AsState::down || state_ == AsState::inactive) discard_held(kAsNotActive, out);
+  send_held(now, out);
+  if (group_.state() == FlowGroup::State::closed) discard_held(kAsNotActive, out);
   publish(out);
 }
 
 // --- DATA ----------------------------------------------------------------------------------------
 
-void ApplicationServer::on_data(std::unique_ptr<DataParcel> data, Outbox& out) {
-  if (rerouting_) return hold(std::move(data), out);
-  switch (state_) {
-    case AsState::pending:
-      return hold(std::move(data), out);
-    case AsState::active:
-      // Behind what is held, never past it.
-      return held_.empty() ? deliver(std::move(data), out) : hold(std::move(data), out);
-    case AsState::down:
-    case AsState::inactive:
-      return discard(kAsNotActive, *data, out);
+void ApplicationServer::on_data(ParcelPtr data, Outbox& out) {
+  switch (group_.take(data)) {
+    case FlowGroup::Taken::to_send:
+      return deliver(std::move(data), out);
+    case FlowGroup::Taken::held:
+      return;
+    case FlowGroup::Taken::refused_closed:
+      return discard(kAsNotActive, static_cast<const DataParcel&>(*data), out);
+    case FlowGroup::Taken::refused_full:
+      return discard(kPendingFull, static_cast<const DataParcel&>(*data), out);
   }
 }
 
-void ApplicationServer::hold(std::unique_ptr<DataParcel> data, Outbox& out) {
-  const std::size_t bytes = data->bytes_held() + kHeldOverhead;
-  if (held_.size() + returned_.size() >= config_.pending_messages_max ||
-      held_bytes_ + bytes > config_.pending_bytes_max) {
-    return discard(kPendingFull, *data, out);
-  }
-  held_bytes_ += bytes;
-  const bool returned = rerouting_ && !data->tried().empty();
-  (returned ? returned_ : held_).push_back(std::move(data));
+void ApplicationServer::send_held(Instant now, Outbox& out) {
+  for (ParcelPtr& data : group_.drain(now)) deliver(std::move(data), out);
 }
 
-// So many at a time that an association's send queue can follow.
-void ApplicationServer::drain(Instant now, Outbox& out) {
-  drain_at_.reset();
-  for (std::size_t n = gateway_.config.drain_messages_per_ms_max; n > 0 && !held_.empty(); --n) {
-    held_bytes_ -= held_.front()->bytes_held() + kHeldOverhead;
-    deliver(std::move(held_.front()), out);
-    held_.pop_front();
-  }
-  if (!held_.empty()) drain_at_ = now + 1ms;
-}
-
-void ApplicationServer::deliver(std::unique_ptr<DataParcel> data, Outbox& out) {
-  data->server = index_;
+void ApplicationServer::deliver(ParcelPtr parcel, Outbox& out) {
+  auto& data = static_cast<DataParcel&>(*parcel);
+  data.server = index_;
   if (config_.traffic_mode != TrafficMode::broadcast) {
-    const AssociationId asp = loadshare_.of(data->label.sls);
-    return out.forward(asp, std::move(data));
+    return out.forward(group_.carriers()[data.label.sls], std::move(parcel));
   }
   // RFC 4666 §4.3.4.3: after an ASP has become ASP-ACTIVE the first DATA of each traffic flow has a
   // Correlation Id, by which it can "synchronize its processing of traffic in each traffic flow
   // with the other ASPs". A flow is what keeps its order here: an SLS.
-  if (!correlated_.test(data->label.sls)) {
-    correlated_.set(data->label.sls);
-    data->correlation_id = ++correlation_id_;
+  if (!correlated_.test(data.label.sls)) {
+    correlated_.set(data.label.sls);
+    data.correlation_id = ++correlation_id_;
   }
-  for (std::size_t i = 1; i < active_.size(); ++i) out.forward(active_[i], data->share());
-  out.forward(active_.front(), std::move(data));
+  const std::vector<AssociationId>& asps = group_.members();
+  for (std::size_t i = 1; i < asps.size(); ++i) out.forward(asps[i], data.share());
+  out.forward(asps.front(), std::move(parcel));
 }
 
 void ApplicationServer::discard(const DropReason& why, const DataParcel& data, Outbox& out,
                                 std::uint64_t count) {
-  out.count(Counter::m3ua_data_discarded, count);
+  out.count(counter::data_discarded, count);
   const std::string sender = gateway_.sender_of(data);
   out.drop(why, data.describe(), sender.empty() ? config_.name : sender, count);
 }
@@ -395,15 +407,14 @@ void ApplicationServer::discard_held(const DropReason& why, Outbox& out) {
     std::uint64_t count = 0;
   };
   std::map<std::uint32_t, OfSender> by_sender;
-  for (const auto& data : held_) {
-    OfSender& of = by_sender[data->sender];
-    of.last = data.get();
+  const auto given_up = group_.give_up();
+  for (const ParcelPtr& parcel : given_up) {
+    const auto& data = static_cast<const DataParcel&>(*parcel);
+    OfSender& of = by_sender[data.sender];
+    of.last = &data;
     ++of.count;
   }
   for (const auto& [sender, of] : by_sender) discard(why, *of.last, out, of.count);
-  held_.clear();
-  held_bytes_ = 0;
-  drain_at_.reset();
 }
 
 // --- Saying so -----------------------------------------------------------------------------------
@@ -412,15 +423,15 @@ void ApplicationServer::publish(Outbox& out) {
   auto view = std::make_shared<AsView>();
   view->coordinator = gateway_.coordinators[index_];
   view->state = state_;
-  view->through_coordinator =
-      state_ != AsState::active || !held_.empty() || config_.traffic_mode == TrafficMode::broadcast;
-  view->active = active_;
-  view->loadshare = loadshare_;
+  view->through_coordinator = group_.through_coordinator();
+  view->active = group_.members();
+  view->carriers = group_.carriers();
   out.publish(std::make_unique<AsChangeParcel>(index_, std::move(view)));
 }
 
 void ApplicationServer::notify(const Member& member, NotifyStatus status, Outbox& out,
                                std::optional<std::uint32_t> about) {
+  if (member.lost) return;
   auto order = std::make_unique<AsOrderParcel>(Order::notify, index_, member.epoch);
   order->status = status;
   order->asp_identifier = about;

@@ -3,14 +3,14 @@
 #include <array>
 #include <bitset>
 #include <cstddef>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/protocol.h"
+#include "core/flow_group.h"
+#include "core/session.h"
 #include "protocols/m3ua/control.h"
 
 namespace siglane::m3ua {
@@ -55,7 +55,9 @@ constexpr AsState next_state(AsState from, AsEvent event) {
 }
 
 // One Application Server of the SG side: a coordinator over its ASPs. It alone decides who is
-// active, tells them (NTFY), publishes what route() reads, and holds DATA while AS-PENDING.
+// active, tells them (NTFY), and publishes what route() reads. Which ASP carries which SLS, and
+// what is held while AS-PENDING, is its FlowGroup's business; its state machine tells that what it
+// is.
 class ApplicationServer final : public Session {
  public:
   // `gateway` must outlive it and have passed check().
@@ -72,6 +74,7 @@ class ApplicationServer final : public Session {
     std::optional<std::uint32_t> asp_identifier;
     AspState state = AspState::inactive;
     std::uint32_t epoch = 0;
+    bool lost = false;  // its association has ended: it can be told nothing
   };
 
   Member* find(AssociationId id);
@@ -85,13 +88,12 @@ class ApplicationServer final : public Session {
   void on_gone(AssociationId from, const AspEventParcel& event, Instant now, Outbox& out);
   void on_activate(Member& member, Instant now, Outbox& out);
   void on_deactivate(Member& member, Instant now, Outbox& out);
-  void on_data(std::unique_ptr<DataParcel> data, Outbox& out);
+  void on_data(ParcelPtr data, Outbox& out);
   void on_woken(Instant now, Outbox& out);
 
   // How many active ASPs make it AS-ACTIVE.
   std::size_t needed() const { return state_ == AsState::inactive ? config_.active_asps_min : 1; }
   bool changes_path(AssociationId from, const AspEventParcel& event);
-  void reroute(Outbox& out);
   void on_rerouting(Instant now, Outbox& out);
 
   void set_active(Member& member);
@@ -106,9 +108,8 @@ class ApplicationServer final : public Session {
   bool agrees() const;
   void warn_if_short(Outbox& out);
 
-  void hold(std::unique_ptr<DataParcel> data, Outbox& out);
-  void drain(Instant now, Outbox& out);
-  void deliver(std::unique_ptr<DataParcel> data, Outbox& out);
+  void send_held(Instant now, Outbox& out);
+  void deliver(ParcelPtr parcel, Outbox& out);
   void discard(const DropReason& why, const DataParcel& data, Outbox& out, std::uint64_t count = 1);
   void discard_held(const DropReason& why, Outbox& out);
 
@@ -125,25 +126,19 @@ class ApplicationServer final : public Session {
 
   AsState state_ = AsState::down;
   std::vector<Member> members_;  // those that are not ASP-DOWN
-  std::vector<AssociationId> active_;
-  LoadshareTable loadshare_;
+  FlowGroup group_;              // over those that are ASP-ACTIVE
 
   // Broadcast: the flows that have had a Correlation Id since an ASP last became active.
   std::bitset<256> correlated_;
   std::uint32_t correlation_id_ = 0;
 
-  // Between Reroute and Rerouting: what is to change waits, and DATA too. What has come back was
-  // sent before what is held.
+  // Between Reroute and Rerouting what is to change waits.
   struct WaitingEvent {
     AssociationId from{};
     std::unique_ptr<AspEventParcel> event;
   };
-  bool rerouting_ = false;
   std::vector<WaitingEvent> waiting_events_;
-  std::deque<std::unique_ptr<DataParcel>> held_, returned_;
-  std::size_t held_bytes_ = 0;
   std::optional<Instant> recovery_at_;  // T(r)
-  std::optional<Instant> drain_at_;
 };
 
 }  // namespace siglane::m3ua

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <utility>
 
+#include "protocols/m3ua/counters.h"
 #include "protocols/m3ua/text.h"
 
 namespace siglane::m3ua {
@@ -66,7 +67,7 @@ std::string_view name_of(AspAnswer answer) {
 AspSession::AspSession(const Gateway& gateway, const AssociationUp& up,
                        std::vector<std::string> candidates)
     : gateway_(gateway),
-      link_(remote_of(up), gateway.config.heartbeat_interval),
+      link_(gateway.config.heartbeat_interval),
       candidates_(std::move(candidates)),
       remote_(remote_of(up)) {
   link_.use(Streams(up));
@@ -173,7 +174,7 @@ void AspSession::on_message(const MessageView& view, Message& message, Instant n
 }
 
 void AspSession::on_data(const MessageView& view, Message& message, Outbox& out) {
-  out.count(Counter::m3ua_data_received);
+  out.count(counter::data_received);
   if (phase_ != Phase::up) return link_.error(ErrorCode::unexpected_message, view.bytes(), out);
   const U32List contexts = view.list(Tag::routing_context);
   if (contexts.size() > 1)
@@ -303,8 +304,7 @@ const ApplicationServerConfig& AspSession::server(const Membership& m) const {
 void AspSession::move(Membership& membership, AspEvent event, Outbox& out) {
   const AspState before = std::exchange(membership.state, next_state(membership.state, event).to);
   if (membership.state == before) return;
-  out.announce(fact::AspStateChanged{name_, server(membership).name,
-                                     std::string(m3ua::name_of(membership.state))});
+  out.announce(asp_state_changed(name_, server(membership).name, membership.state));
   // Whose traffic no longer waits here is not congested any more; nobody else would say so.
   const bool active = membership.state == AspState::active;
   if (congested_ && (active || before == AspState::active)) {
@@ -318,7 +318,7 @@ void AspSession::leave_all(AspEvent event, Event what, Instant now, Outbox& out)
     move(m, event, out);
     tell(m, what, now, out);
   }
-  out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::down))});
+  out.announce(asp_state_changed(name_, {}, AspState::down));
 }
 
 void AspSession::acknowledge(MessageType type, const Membership& m, Outbox& out) {

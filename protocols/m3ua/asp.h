@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/peer_table.h"
-#include "core/protocol.h"
+#include "core/session.h"
 #include "protocols/m3ua/control.h"
 #include "protocols/m3ua/message.h"
 #include "protocols/m3ua/peer_link.h"

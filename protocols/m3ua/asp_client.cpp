@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "protocols/m3ua/asp_client_session.h"
+#include "protocols/m3ua/counters.h"
 #include "protocols/m3ua/module.h"
 
 namespace siglane::m3ua {
 namespace {
 
-constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
+constexpr std::array kPayloadProtocols = {kPayloadProtocol};
 
 constexpr DropReason kNotRouted{
     "m3ua.not_routed", "DATA without an address: on the ASP side the user names the association"};
@@ -42,7 +43,7 @@ std::unique_ptr<Session> AspClientModule::open_session(AssociationId, const Asso
 
 // Nothing is routed: the user addresses an association, and the association its user.
 void AspClientModule::route(ShardId, AssociationId, ParcelPtr parcel, Instant, Outbox& out) const {
-  out.count(Counter::m3ua_data_unroutable);
+  out.count(counter::data_unroutable);
   out.drop(kNotRouted, parcel->describe());
 }
 
@@ -54,7 +55,7 @@ void AspClientModule::undelivered(ShardId, AssociationId from, ParcelPtr parcel,
   const bool from_user =
       from == user_ || std::ranges::any_of(user_of_, [&](auto& u) { return u.second == from; });
   if (data.returned || !from_user) {
-    out.count(Counter::m3ua_data_discarded);
+    out.count(counter::data_discarded);
     return out.drop(kUserGone, data.describe());
   }
   data.returned = why;

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "core/protocol.h"
+#include "core/module.h"
 #include "protocols/m3ua/config.h"
 #include "protocols/m3ua/parcels.h"
 
@@ -37,7 +37,7 @@ class AspClientModule final : public ProtocolModule {
   std::string_view name() const override { return "m3ua"; }
   std::span<const PayloadProtocol> payload_protocols() const override;
   Result<std::optional<std::size_t>> frame_length(Bytes head) const override;
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::m3ua; }
+  PayloadProtocol stream_protocol() const override { return kPayloadProtocol; }
   std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up,
                                         const PeerTable& peers, std::uint64_t seed) const override;
   void route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant now,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocols/m3ua/counters.h"
 #include "protocols/m3ua/text.h"
 
 namespace siglane::m3ua {
@@ -22,7 +23,7 @@ AspClientSession::AspClientSession(const AspClientsConfig& common, const AspClie
       config_(config),
       gateway_(std::move(gateway)),
       user_(user),
-      link_(gateway_, common.heartbeat_interval) {
+      link_(common.heartbeat_interval) {
   for (const std::uint32_t context : config.routing_contexts) {
     contexts_.push_back({context, AspState::down, !config.standby});
   }
@@ -298,9 +299,9 @@ void AspClientSession::on_message(const MessageView& view, Message& message, Ins
 // taken from ASP-INACTIVE on. What comes earlier is dropped without an ERR, as §3.8.1 leaves to an
 // ASP.
 void AspClientSession::on_data(const MessageView& view, Message& message, Outbox& out) {
-  out.count(Counter::m3ua_data_received);
+  out.count(counter::data_received);
   if (!up() || user_ == AssociationId::none) {
-    out.count(Counter::m3ua_data_discarded);
+    out.count(counter::data_discarded);
     return out.drop(kNotTaken, describe(view.bytes()));
   }
   const MtpLabel label = load_label(view.find(Tag::protocol_data)->data());
@@ -352,7 +353,7 @@ void AspClientSession::send_data(AssociationId from, std::unique_ptr<DataParcel>
 void AspClientSession::return_data(AssociationId to, std::unique_ptr<DataParcel> data, Why why,
                                    Outbox& out) {
   if (to == AssociationId::none) {
-    out.count(Counter::m3ua_data_discarded);
+    out.count(counter::data_discarded);
     return out.drop(kNoUser, data->describe());
   }
   data->returned = why;
@@ -385,7 +386,7 @@ void AspClientSession::set_state(Context& context, AspState state, Outbox& out) 
   if (std::exchange(context.state, state) == state) return;
   const std::string where =
       context.routing_context ? "routing context " + std::to_string(*context.routing_context) : "";
-  out.announce(fact::AspStateChanged{config_.name, where, std::string(name_of(state))});
+  out.announce(asp_state_changed(config_.name, where, state));
   tell_user(context, out);
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/protocol.h"
+#include "core/session.h"
 #include "protocols/m3ua/config.h"
 #include "protocols/m3ua/message.h"
 #include "protocols/m3ua/parcels.h"

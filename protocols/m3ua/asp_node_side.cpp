@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "protocols/m3ua/asp.h"
+#include "protocols/m3ua/counters.h"
 #include "protocols/m3ua/text.h"
 
 namespace siglane::m3ua {
@@ -122,7 +123,7 @@ void AspSession::on_unsent(AssociationUnsent unsent, Instant now, Outbox& out) {
     return out.drop(why == &kMayHaveArrived ? *why : kSendRefused, describe(bytes));
   }
   if (why != nullptr) {
-    out.count(Counter::m3ua_data_discarded);
+    out.count(counter::data_discarded);
     return out.drop(*why, describe(bytes));
   }
   if (unsent_at_ != now) discard_unsent(out);
@@ -132,7 +133,7 @@ void AspSession::on_unsent(AssociationUnsent unsent, Instant now, Outbox& out) {
 
 void AspSession::discard_unsent(Outbox& out) {
   if (unsent_.empty()) return;
-  out.count(Counter::m3ua_data_discarded, unsent_.size());
+  out.count(counter::data_discarded, unsent_.size());
   out.drop(kSendRefused, describe(unsent_.back().bytes()), {}, unsent_.size());
   unsent_.clear();
 }
@@ -147,7 +148,7 @@ void AspSession::on_down(Instant now, Outbox& out) {
     const auto context = view ? view->u32(Tag::routing_context) : std::nullopt;
     const Membership* m = context ? membership_of_context(*context) : nullptr;
     if (m == nullptr || server(*m).traffic_mode == TrafficMode::broadcast) {
-      out.count(Counter::m3ua_data_discarded);
+      out.count(counter::data_discarded);
       out.drop(m == nullptr ? kOfNoAs : kOfBroadcast, describe(message.bytes()));
       continue;
     }

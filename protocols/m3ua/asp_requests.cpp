@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocols/m3ua/asp.h"
+#include "protocols/m3ua/text.h"
 
 namespace siglane::m3ua {
 namespace {
@@ -110,7 +111,6 @@ void AspSession::on_aspup(const MessageView& view, Instant now, Outbox& out) {
   identifier_known_ = !identifier || gateway_.find_asp(*identifier) != nullptr;
   asp_identifier_ = identifier;
   name_ = std::move(*name);
-  link_.call(name_);
   phase_ = Phase::identifying;
   out.identify(name_);
 }
@@ -143,7 +143,7 @@ void AspSession::on_identified(Instant now, Outbox& out) {
   link_.heartbeat().start(now);
   MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
   link_.transmit(std::move(ack).finish(), out);
-  out.announce(fact::AspStateChanged{name_, {}, std::string(m3ua::name_of(AspState::inactive))});
+  out.announce(asp_state_changed(name_, {}, AspState::inactive));
   for (Membership& m : memberships_) {
     m.state = next_state(m.state, AspEvent::aspup).to;
     tell(m, Event::up, now, out);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "core/drops.h"
 #include "protocols/m3ua/config.h"
 #include "protocols/m3ua/networks.h"
 #include "protocols/m3ua/parcels.h"

@@ -8,6 +8,7 @@
 
 #include <tl/expected.hpp>
 
+#include "core/association.h"
 #include "core/buffer.h"
 #include "core/bytes.h"
 #include "protocols/m3ua/parameters.h"
@@ -42,6 +43,7 @@ enum class MessageType : std::uint16_t {
 };
 std::string_view name_of(MessageType type);
 
+inline constexpr PayloadProtocol kPayloadProtocol{3};  // RFC 4666 §7.1
 inline constexpr std::uint8_t kVersion = 1;
 inline constexpr std::size_t kHeaderSize = 8;
 inline constexpr std::size_t kParameterHeaderSize = 4;

@@ -7,11 +7,12 @@
 #include "core/shard.h"
 #include "protocols/m3ua/as.h"
 #include "protocols/m3ua/asp.h"
+#include "protocols/m3ua/counters.h"
 
 namespace siglane::m3ua {
 namespace {
 
-constexpr std::array kPayloadProtocols = {PayloadProtocol::m3ua};
+constexpr std::array kPayloadProtocols = {kPayloadProtocol};
 
 constexpr DropReason kNoRoute{"m3ua.no_route", "no route leads to the destination"};
 constexpr DropReason kNobodyLeft{"m3ua.undelivered",
@@ -110,7 +111,7 @@ void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<D
   const auto index = gateway_.rules.find(data->network_appearance, data->label);
   const AsView* view = index ? views_[static_cast<std::size_t>(shard)][*index].get() : nullptr;
   if (view == nullptr || view->state == AsState::down || view->state == AsState::inactive) {
-    out.count(Counter::m3ua_data_unroutable);
+    out.count(counter::data_unroutable);
     out.drop(index ? kAsNotActive : kNoRoute, data->describe(), gateway_.sender_of(*data));
     auto duna = status_of(MessageType::duna, data->network_appearance, {{0, data->label.dpc}});
     duna->limited = true;
@@ -118,7 +119,7 @@ void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<D
   }
   data->server = *index;
   if (view->through_coordinator) return out.forward(view->coordinator, std::move(data));
-  const AssociationId asp = view->loadshare.of(data->label.sls);
+  const AssociationId asp = view->carriers[data->label.sls];
   out.forward(asp, std::move(data));
 }
 
@@ -209,7 +210,7 @@ void M3uaModule::undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, 
       const bool broadcast =
           gateway_.config.application_servers[data->server].traffic_mode == TrafficMode::broadcast;
       if (why == Why::exhausted || data->was_tried(coordinator) || broadcast) {
-        out.count(Counter::m3ua_data_discarded);
+        out.count(counter::data_discarded);
         return out.drop(broadcast ? kBroadcastCopy : kNobodyLeft, data->describe(),
                         gateway_.sender_of(*data));
       }

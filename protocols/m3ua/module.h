@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/protocol.h"
+#include "core/module.h"
 #include "core/snapshot.h"
 #include "protocols/m3ua/config.h"
 #include "protocols/m3ua/control.h"
@@ -20,7 +20,7 @@ namespace siglane::m3ua {
 // goes from AS to AS by (network appearance, DPC, SI, OPC). A point code, its state and what is
 // said of it belong to a network (Network).
 //
-// Why DATA keeps its order: the same SLS goes to the same ASP (LoadshareTable, or the one of
+// Why DATA keeps its order: the same SLS goes to the same ASP (core/selector_table.h, or the one of
 // override) over the same stream (1 + SLS mod n), and every hop between is one FIFO. When an AS
 // comes back from AS-PENDING, its AS session drains what it held while new DATA still passes
 // through it, behind what is held; only when nothing is held does it publish the direct way. Each
@@ -40,7 +40,7 @@ class M3uaModule final : public ProtocolModule {
   std::string_view name() const override { return "m3ua"; }
   std::span<const PayloadProtocol> payload_protocols() const override;
   Result<std::optional<std::size_t>> frame_length(Bytes head) const override;
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::m3ua; }
+  PayloadProtocol stream_protocol() const override { return kPayloadProtocol; }
   std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up,
                                         const PeerTable& peers, std::uint64_t seed) const override;
   void route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant now,

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/buffer.h"
-#include "core/protocol.h"
+#include "core/parcel.h"
 #include "core/time.h"
 #include "protocols/m3ua/message.h"
 #include "protocols/m3ua/parameters.h"

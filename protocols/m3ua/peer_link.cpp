@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocols/m3ua/counters.h"
 #include "protocols/m3ua/text.h"
 
 namespace siglane::m3ua {
@@ -21,7 +22,7 @@ std::optional<MessageView> PeerLink::receive(const Message& message, Outbox& out
   const Bytes bytes = message.payload.bytes();
   const auto view = MessageView::parse(bytes);
   if (!view) {
-    out.count(Counter::m3ua_malformed);
+    out.count(counter::malformed);
     const bool about_err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
     if (about_err) {
       refuse(view.error().code, describe(bytes), out);
@@ -30,6 +31,7 @@ std::optional<MessageView> PeerLink::receive(const Message& message, Outbox& out
     }
     return std::nullopt;
   }
+  count_received(view->type(), out);
   if (!streams_.allows(view->type(), message.stream)) {
     if (view->type() == MessageType::err) {
       refuse(ErrorCode::invalid_stream_identifier, describe(bytes), out);
@@ -50,8 +52,8 @@ void PeerLink::on_beat(const MessageView& beat, StreamId stream, Outbox& out) {
 }
 
 void PeerLink::on_err(const MessageView& err, Outbox& out) {
-  out.count(Counter::m3ua_errors_received);
-  out.count(Counter::protocol_violations);
+  out.count(counter::errors_received);
+  out.count(siglane::counter::protocol_violations);
   std::string text = describe(err.bytes());
   // What it is about, if the peer says so.
   if (const auto about = err.find(Tag::diagnostic_information); about && !about->empty()) {
@@ -80,21 +82,23 @@ bool PeerLink::beat(Instant now, Outbox& out) {
 }
 
 void PeerLink::transmit(Buffer payload, Outbox& out, StreamId stream) const {
-  out.transmit({stream, PayloadProtocol::m3ua, false, {}, std::move(payload)});
+  count_sent(payload.bytes(), out);
+  out.transmit({stream, kPayloadProtocol, false, {}, std::move(payload)});
 }
 
 void PeerLink::send_data(std::unique_ptr<DataParcel> data,
                          std::optional<std::uint32_t> network_appearance,
                          std::optional<std::uint32_t> routing_context, Outbox& out) const {
-  out.count(Counter::m3ua_data_sent);
+  out.count(counter::data_sent);
   const StreamId stream = streams_.for_data(data->label.sls);
   const Instant caused_at = data->received_at;
   Buffer payload = std::move(*data).encode(network_appearance, routing_context, out.buffers());
-  out.transmit({stream, PayloadProtocol::m3ua, false, caused_at, std::move(payload)});
+  count_sent(payload.bytes(), out);
+  out.transmit({stream, kPayloadProtocol, false, caused_at, std::move(payload)});
 }
 
 void PeerLink::error(ErrorCode code, Bytes offending, Outbox& out, const About& about) {
-  out.count(Counter::m3ua_errors_sent);
+  out.count(counter::errors_sent);
   // Without a message to blame it is the peer itself that is refused, and the shard tells that.
   if (!offending.empty()) refuse(code, describe(offending), out);
   MessageBuilder err(out.buffers(), MessageType::err, 96);
@@ -109,13 +113,13 @@ void PeerLink::error(ErrorCode code, Bytes offending, Outbox& out, const About& 
 }
 
 void PeerLink::refuse(ErrorCode code, std::string message, Outbox& out) const {
-  out.count(Counter::protocol_violations);
+  out.count(siglane::counter::protocol_violations);
   out.drop(reason_of(code), std::move(message));
 }
 
 void PeerLink::remark(std::string what, Outbox& out) const {
-  out.count(Counter::protocol_violations);
-  out.announce(fact::ProtocolViolation{peer_, std::move(what)});
+  out.count(siglane::counter::protocol_violations);
+  out.violation(std::move(what));
 }
 
 }  // namespace siglane::m3ua

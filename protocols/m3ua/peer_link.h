@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "core/protocol.h"
+#include "core/session.h"
 #include "protocols/m3ua/heartbeat.h"
 #include "protocols/m3ua/message.h"
 #include "protocols/m3ua/parcels.h"
@@ -23,11 +23,8 @@ class PeerLink {
     std::optional<std::uint32_t> network_appearance;
   };
 
-  PeerLink(std::string peer, Duration heartbeat_interval)
-      : heartbeat_(heartbeat_interval), peer_(std::move(peer)) {}
+  explicit PeerLink(Duration heartbeat_interval) : heartbeat_(heartbeat_interval) {}
 
-  // As facts name it from now on.
-  void call(std::string peer) { peer_ = std::move(peer); }
   void use(Streams streams) { streams_ = streams; }
   const Streams& streams() const { return streams_; }
   Heartbeat& heartbeat() { return heartbeat_; }
@@ -45,8 +42,8 @@ class PeerLink {
                  std::optional<std::uint32_t> routing_context, Outbox& out) const;
   // The one exit for what is wrong with what the peer sent. `offending`: may be empty.
   void error(ErrorCode code, Bytes offending, Outbox& out, const About& about = {});
-  // Something about the peer itself, and not about one of its messages: counted, and a fact. Ends
-  // the association, so that it is not said again and again.
+  // Something about the peer itself, and not about one of its messages: counted, and a Violation.
+  // Ends the association, so that it is not said again and again.
   void remark(std::string what, Outbox& out) const;
 
  private:
@@ -55,7 +52,6 @@ class PeerLink {
 
   Streams streams_;
   Heartbeat heartbeat_;
-  std::string peer_;
 };
 
 }  // namespace siglane::m3ua

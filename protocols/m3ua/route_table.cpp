@@ -1,7 +1,6 @@
 #include "protocols/m3ua/route_table.h"
 
 #include <algorithm>
-#include <span>
 
 namespace siglane::m3ua {
 
@@ -96,69 +95,6 @@ std::size_t RoutingRules::destinations_max(Network network) const {
     if (!of_routes || of_routes == network) count += codes.size();
   }
   return count;
-}
-
-namespace {
-
-constexpr std::size_t kGroup = 16;  // the values of an ITU SLS
-
-// How many of a group's sixteen values are the n-th ASP's, such that the groups together are fair.
-constexpr std::size_t share_in_group(std::size_t group, std::size_t asps) {
-  return kGroup * (group + 1) / asps - kGroup * group / asps;
-}
-
-}  // namespace
-
-std::size_t LoadshareTable::share_of(AssociationId asp) const {
-  return static_cast<std::size_t>(std::ranges::count(by_sls_, asp));
-}
-
-void LoadshareTable::add(AssociationId asp) {
-  if (std::ranges::find(asps_, asp) != asps_.end()) return;
-  asps_.push_back(asp);
-  if (asps_.size() == 1) {
-    by_sls_.fill(asp);
-    return;
-  }
-  for (std::size_t group = 0; group < by_sls_.size() / kGroup; ++group) {
-    const auto values = std::span(by_sls_).subspan(group * kGroup, kGroup);
-    for (std::size_t taken = 0; taken < share_in_group(group, asps_.size()); ++taken) {
-      // From whoever has most of this group, the last of what it has.
-      std::size_t from = 0, most = 0;
-      for (std::size_t i = 0; i < kGroup; ++i) {
-        const auto held = static_cast<std::size_t>(std::ranges::count(values, values[i]));
-        if (values[i] != asp && held >= most) {
-          most = held;
-          from = i;
-        }
-      }
-      values[from] = asp;
-    }
-  }
-}
-
-void LoadshareTable::remove(AssociationId asp) {
-  const auto at = std::ranges::find(asps_, asp);
-  if (at == asps_.end()) return;
-  asps_.erase(at);
-  for (std::size_t group = 0; group < by_sls_.size() / kGroup; ++group) {
-    const auto values = std::span(by_sls_).subspan(group * kGroup, kGroup);
-    for (AssociationId& value : values) {
-      if (value != asp) continue;
-      // To whoever has least: of this group, and among equals of all.
-      AssociationId heir = AssociationId::none;
-      std::size_t least = 0;
-      for (const AssociationId candidate : asps_) {
-        const auto held = static_cast<std::size_t>(std::ranges::count(values, candidate)) * 256 +
-                          share_of(candidate);
-        if (heir == AssociationId::none || held < least) {
-          heir = candidate;
-          least = held;
-        }
-      }
-      value = heir;
-    }
-  }
 }
 
 bool RouteTable::available(const RoutingRules& rules, Network network, std::uint32_t dpc) const {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/association.h"
+#include "core/selector_table.h"
 #include "protocols/m3ua/config.h"
 #include "protocols/m3ua/parcels.h"
 
@@ -47,21 +48,6 @@ class RoutingRules {
   std::map<Network, std::vector<std::uint32_t>> destinations_;
 };
 
-// Which of the active ASPs carries which SLS. Changes as little as a membership change allows, and
-// balances within every sixteen neighbouring values, because an ITU SLS has four bits.
-class LoadshareTable {
- public:
-  void add(AssociationId asp);
-  void remove(AssociationId asp);
-  // none where there is no ASP.
-  AssociationId of(std::uint8_t sls) const { return by_sls_[sls]; }
-  std::size_t share_of(AssociationId asp) const;
-
- private:
-  std::vector<AssociationId> asps_;
-  std::array<AssociationId, 256> by_sls_{};
-};
-
 // One AS as the routes see it: its AS session publishes a new one at every change.
 struct AsView {
   AssociationId coordinator{};
@@ -70,7 +56,7 @@ struct AsView {
   // or broadcasts it, and not straight to an ASP. Never differs from what the AS session does.
   bool through_coordinator = true;
   std::vector<AssociationId> active;  // override: one
-  LoadshareTable loadshare;           // over all of them, in override too
+  Carriers carriers{};                // by SLS, in override too
 };
 
 // What route() reads: an immutable snapshot (core/snapshot.h).

@@ -159,4 +159,8 @@ const DropReason& reason_of(ErrorCode code) {
   return at == kErrorReasons.end() ? kOtherError : at->reason;
 }
 
+Fact asp_state_changed(std::string_view asp, std::string_view as, AspState state) {
+  return {kAspStateChanged, {{"asp", asp}, {"as", as}, {"state", name_of(state)}}};
+}
+
 }  // namespace siglane::m3ua

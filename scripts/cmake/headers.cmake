@@ -5,8 +5,8 @@
 #
 # These are the ones to include; with them go those that they need, and no others.
 set(todo
-  core/buffer.h core/bytes.h core/histogram.h core/protocol.h core/random.h core/result.h
-  core/shard.h core/time.h
+  core/buffer.h core/bytes.h core/framing.h core/histogram.h core/module.h core/parcel.h
+  core/random.h core/result.h core/session.h core/shard.h core/time.h
   transport/loop.h
   protocols/diameter/answers.h protocols/diameter/application.h protocols/diameter/avp.h
   protocols/diameter/config.h protocols/diameter/dictionary.h protocols/diameter/message.h

@@ -269,6 +269,7 @@ class Node final : public TransportSink {
     }
     if (std::holds_alternative<AssociationDown>(event)) ++down;
   }
+  void on_stranger(const std::string&, std::string, Instant) override {}
   void on_fact(AssociationId, Fact, Instant) override {}
 
   Placement placement = Placement::automatic;

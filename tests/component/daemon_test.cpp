@@ -41,9 +41,9 @@ class EchoDaemon final : public Daemon {
   void on_started(Node& node) override {
     if (on_loop) on_loop();
     transport = node.config().endpoints.at(0).endpoint.transport;
-    for (const KeptFact& fact : node.facts().after(0, 100)) {
-      if (fact.text.kind == "notice" && fact.text.level == LogLevel::warning) {
-        warned.push_back(fact.text.fields.at(0).value);
+    for (const KeptFact& kept : node.facts().after(0, 100)) {
+      if (kept.fact.kind.name == "notice" && kept.fact.severity == Severity::warning) {
+        warned.push_back(kept.fact.fields.at(0).value);
       }
     }
     admin_socket = node.config().admin.socket;
@@ -52,8 +52,8 @@ class EchoDaemon final : public Daemon {
       before_reload();
       raise(SIGHUP);
       look_ = std::make_unique<transport::Timer>(node.loop().timer([this, &node] {
-        for (const KeptFact& fact : node.facts().after(0, 100)) {
-          for (const FactField& field : fact.text.fields) {
+        for (const KeptFact& kept : node.facts().after(0, 100)) {
+          for (const FactField& field : kept.fact.fields) {
             if (field.value.find(answer_to_hang_up) != field.value.npos) {
               reloaded = field.value;
             }

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "core/protocol.h"
+#include "core/module.h"
 
 namespace siglane::testing {
 
@@ -46,7 +46,7 @@ class EchoModule final : public ProtocolModule {
         on_text(received->message, out);
       } else if (std::holds_alternative<Identified>(input)) {
         state_ = "open";
-        out.announce(fact::PeerOpened{peer_});
+        out.peer_opened();
         say(initiator_ ? "I am " + module_.own_name_ : "welcome", {}, out);
       } else if (auto* refused = std::get_if<IdentityRefused>(&input)) {
         say("no: " + refused->why, {}, out);

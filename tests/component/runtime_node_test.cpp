@@ -1,4 +1,5 @@
 // Two nodes from JSON over TCP loopback, each on a thread of its own.
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -47,9 +48,9 @@ Result<std::unique_ptr<Node>> build(std::string_view json) {
 
 // The listening port that the system chose.
 std::string port_of(const Node& node) {
-  for (const KeptFact& fact : node.facts().after(0, 100)) {
-    if (fact.text.kind != "endpoint_opened") continue;
-    for (const FactField& field : fact.text.fields) {
+  for (const KeptFact& kept : node.facts().after(0, 100)) {
+    if (kept.fact.kind.name != "endpoint_opened") continue;
+    for (const FactField& field : kept.fact.fields) {
       if (field.key == "port") return field.value;
     }
   }
@@ -92,8 +93,8 @@ TEST(RuntimeNode, TwoNodesComeUpExchangeAndStopGracefully) {
   const std::vector<Node*> both{server->get(), client->get()};
 
   EXPECT_TRUE(turn_until(both, [&] {
-    return (*client)->count(Counter::messages_received) > 100 &&
-           (*server)->count(Counter::messages_received) > 100;
+    return (*client)->count(siglane::counter::messages_received) > 100 &&
+           (*server)->count(siglane::counter::messages_received) > 100;
   }));
 
   (*client)->stop();
@@ -103,8 +104,9 @@ TEST(RuntimeNode, TwoNodesComeUpExchangeAndStopGracefully) {
     return client_exit.has_value();
   }));
   EXPECT_EQ(client_exit, NodeExit::graceful);
-  EXPECT_TRUE(turn_until({server->get()},
-                         [&] { return (*server)->count(Counter::associations_closed) == 1; }));
+  EXPECT_TRUE(turn_until({server->get()}, [&] {
+    return (*server)->count(siglane::counter::associations_closed) == 1;
+  }));
   (*server)->stop();
   EXPECT_EQ((*server)->run(), NodeExit::graceful);
 }
@@ -133,8 +135,8 @@ TEST(RuntimeNode, ShowsItselfInTheAdminApi) {
   auto client = build(client_of(port_of(**server)));
   ASSERT_TRUE(client) << client.error().what;
   const std::vector<Node*> both{server->get(), client->get()};
-  ASSERT_TRUE(
-      turn_until(both, [&] { return (*client)->count(Counter::messages_received) > 1000; }));
+  ASSERT_TRUE(turn_until(
+      both, [&] { return (*client)->count(siglane::counter::messages_received) > 1000; }));
 
   auto ctl = ctl::AdminClient::connect(socket, 5s);
   ASSERT_TRUE(ctl) << ctl.error().what;
@@ -176,8 +178,24 @@ TEST(RuntimeNode, ShowsItselfInTheAdminApi) {
 
   request.mutable_stats();
   response = ask(request);
-  EXPECT_EQ(response.stats().counter_size(), static_cast<int>(kCounterCount));
+  EXPECT_EQ(response.stats().counter_size(), static_cast<int>(counter_catalogue().size()));
+  const auto& counters = response.stats().counter();
+  EXPECT_TRUE(std::is_sorted(counters.begin(), counters.end(),
+                             [](const auto& a, const auto& b) { return a.name() < b.name(); }));
   EXPECT_THAT(ctl::stats_view({response}, false, {}), HasSubstr("messages.received"));
+
+  request.mutable_stats()->set_peer("client");
+  response = ask(request);
+  EXPECT_THAT(ctl::stats_view({response}, false, {}), HasSubstr("client  messages.received"));
+  request.mutable_stats()->set_peer("clinet");
+  response = ask(request);
+  EXPECT_EQ(response.error().code(), admin::Error::NOT_FOUND);
+  EXPECT_THAT(response.error().text(), HasSubstr("no peer is called \"clinet\""));
+  request.mutable_stats()->clear_peer();
+  request.mutable_stats()->set_by_peer(true);
+  response = ask(request);
+  ASSERT_GT(response.stats().counter_size(), 0);
+  EXPECT_EQ(response.stats().counter(0).peer(), "client");
 
   request.mutable_facts();
   response = ask(request);

@@ -7,7 +7,7 @@ namespace {
 TEST(ShardsUnderLoad, KeepEveryM3uaFlowInOrderWhileAspsMoveBetweenThem) {
   test::LoadedStp stp(TransportKind::tcp, 3, Placement::automatic);
   EXPECT_EQ(stp.run(6, 1), 0) << stp.report();
-  EXPECT_GT(stp.count(Counter::moves), 20u);
+  EXPECT_GT(stp.count(counter::moves), 20u);
 }
 
 }  // namespace

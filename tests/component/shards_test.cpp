@@ -1,4 +1,5 @@
 // A node of several shards, each a thread: peers over TCP on all of them, moved in mid-traffic.
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -51,9 +52,9 @@ std::unique_ptr<Node> built(NodeConfig config, std::uint64_t pings_max) {
 }
 
 std::uint16_t port_of(const Node& node) {
-  for (const KeptFact& fact : node.facts().after(0, 100)) {
-    if (fact.text.kind != "endpoint_opened") continue;
-    for (const FactField& field : fact.text.fields) {
+  for (const KeptFact& kept : node.facts().after(0, 100)) {
+    if (kept.fact.kind.name != "endpoint_opened") continue;
+    for (const FactField& field : kept.fact.fields) {
       if (field.key == "port") return static_cast<std::uint16_t>(std::stoi(field.value));
     }
   }
@@ -108,7 +109,7 @@ class Shards : public ::testing::Test {
     return {rows.begin(), rows.end()};
   }
   std::uint64_t received(std::size_t client) const {
-    return clients_[client]->count(Counter::messages_received);
+    return clients_[client]->count(siglane::counter::messages_received);
   }
   bool all_received(std::uint64_t count) const {
     for (std::size_t i = 0; i < kPeers; ++i) {
@@ -141,7 +142,7 @@ TEST_F(Shards, ServePeersTogetherAndStopTogether) {
   std::optional<NodeExit> exit;
   ASSERT_TRUE(turn_until([&] { return (exit = server_->turn(false)).has_value(); }));
   EXPECT_EQ(exit, NodeExit::graceful);
-  EXPECT_EQ(server_->count(Counter::associations_closed), kPeers);
+  EXPECT_EQ(server_->count(siglane::counter::associations_closed), kPeers);
 }
 
 // Each client asks for its next answer when it has one, so that a single lost or doubled message
@@ -160,9 +161,23 @@ TEST_F(Shards, MoveAssociationsToAndFroInMidTrafficWithoutLosingOne) {
     return all_received(kPings + 1);  // "welcome" and as many pongs
   }));
   for (std::size_t i = 0; i < kPeers; ++i) EXPECT_EQ(received(i), kPings + 1);
-  EXPECT_EQ(server_->count(Counter::messages_received), kPeers * (kPings + 1));
-  EXPECT_EQ(server_->count(Counter::associations_closed), 0u);
-  EXPECT_GT(server_->count(Counter::moves), 50u);
+  EXPECT_EQ(server_->count(siglane::counter::messages_received), kPeers * (kPings + 1));
+  EXPECT_EQ(server_->count(siglane::counter::associations_closed), 0u);
+  EXPECT_GT(server_->count(siglane::counter::moves), 50u);
+}
+
+TEST_F(Shards, TellWhoAsksForAMoveWhyItIsRefused) {
+  start(UINT64_MAX);
+  ASSERT_TRUE(turn_until([&] { return all_received(10); }));
+  std::atomic<MoveRefusal> heard = MoveRefusal::lost;
+  const auto hear = [&](tl::expected<void, MoveRefusal> outcome) {
+    if (!outcome) heard = outcome.error();
+  };
+  server_->move(next_association_id(), ShardId{0}, hear);
+  EXPECT_EQ(heard, MoveRefusal::gone);
+  const auto id = static_cast<AssociationId>(associations().front().id());
+  server_->move(id, static_cast<ShardId>(kShards), hear);
+  EXPECT_TRUE(turn_until([&] { return heard == MoveRefusal::no_such_shard; }));
 }
 
 TEST_F(Shards, KeepPeersConnectedFromAllOfThem) {
@@ -183,8 +198,8 @@ TEST_F(Shards, KeepPeersConnectedFromAllOfThem) {
   ASSERT_TRUE(server_);
   ASSERT_TRUE(turn_until([&] { return all_received(201); }));
   std::map<ShardId, std::size_t> opened;
-  for (const KeptFact& fact : server_->facts().after(0, 1000)) {
-    if (fact.text.kind == "association_opened") ++opened[fact.shard];
+  for (const KeptFact& kept : server_->facts().after(0, 1000)) {
+    if (kept.fact.kind.name == "association_opened") ++opened[kept.shard];
   }
   EXPECT_THAT(opened,
               ::testing::ElementsAre(::testing::Pair(ShardId{0}, 4), ::testing::Pair(ShardId{1}, 4),

@@ -20,6 +20,7 @@
 
 #include "tests/support/crc32c.h"
 #include "tests/support/sctp_node.h"
+#include "transport/counters.h"
 #include "transport/file_descriptor.h"
 #include "transport/usrsctp_transport.h"
 
@@ -28,8 +29,8 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
-using ::testing::Field;
 using ::testing::HasSubstr;
+using ::testing::ResultOf;
 
 // How many UDP sockets with this port, on IPv4, are connected to a peer.
 std::size_t connected_sockets(std::uint16_t port) {
@@ -57,8 +58,9 @@ struct Usrsctp : ::testing::Test {
 
 TEST_F(Usrsctp, ANodeIsToldThatItIsForTrustedNetworksOnly) {
   server.listen();
-  EXPECT_THAT(server.facts_of<fact::Notice>(),
-              Contains(Field(&fact::Notice::text, HasSubstr("for trusted networks only"))));
+  EXPECT_THAT(server.facts_of(kNotice),
+              Contains(ResultOf([](const Fact& fact) { return field(fact, "text"); },
+                                HasSubstr("for trusted networks only"))));
 }
 
 TEST_F(Usrsctp, WhatIsMissingToReachAPeerIsSaid) {
@@ -83,16 +85,16 @@ TEST_F(Usrsctp, ThatPeersHaveNoOptionsOfTheirOwnIsSaidOnce) {
   server.listen();
   AssociationId ours{}, theirs{};
   std::tie(ours, theirs) = client.join(client.endpoint(), server);
-  const std::size_t before = server.facts_of<fact::Notice>().size();
+  const std::size_t before = server.facts_of(kNotice).size();
   PeerConfig own = client.peer();
   server.transport->bind(theirs, own);
   own.sctp.emplace().rto_max = 1s;
   server.transport->bind(theirs, own);
   server.transport->bind(ours, own);
-  ASSERT_TRUE(world.run_until([&] { return server.facts_of<fact::Notice>().size() > before; }));
+  ASSERT_TRUE(world.run_until([&] { return server.facts_of(kNotice).size() > before; }));
   client.close(ours, CloseMode::graceful);
   ASSERT_TRUE(world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); }));
-  EXPECT_EQ(server.facts_of<fact::Notice>().size(), before + 1);
+  EXPECT_EQ(server.facts_of(kNotice).size(), before + 1);
 }
 
 TEST_F(Usrsctp, AUdpPortThatIsTakenIsNamedInTheError) {
@@ -273,11 +275,11 @@ TEST_F(Usrsctp, AFullSendBufferIsTriedAgainUntilAllIsOut) {
     if (peeled) {
       ASSERT_TRUE(client.peel(ours));
     }
-    const auto blocked_before = client.counters.get(Counter::send_blocked);
+    const auto blocked_before = client.counters.get(transport::counter::send_blocked);
     for (int i = 0; i < 500; ++i) ASSERT_TRUE(client.send(ours, std::string(1000, 'x')));
     sent += 500;
     ASSERT_TRUE(world.run_until([&] { return server.of(theirs).received.size() == sent; }));
-    EXPECT_GT(client.counters.get(Counter::send_blocked), blocked_before);
+    EXPECT_GT(client.counters.get(transport::counter::send_blocked), blocked_before);
   }
 }
 

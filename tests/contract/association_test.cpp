@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/payload_protocols.h"
 #include "tests/support/sctp_node.h"
+#include "transport/counters.h"
 
 namespace siglane::sctp_test {
 namespace {
@@ -55,7 +57,7 @@ TEST_F(AnAssociation, MessagesKeepTheirOrderStreamAndProtocol) {
   ASSERT_TRUE(world.run_until([&] { return got.size() == 100; }));
   for (int i = 0; i < 100; ++i) {
     EXPECT_EQ(got[static_cast<std::size_t>(i)].stream, StreamId(static_cast<std::uint16_t>(i % 4)));
-    EXPECT_EQ(got[static_cast<std::size_t>(i)].protocol, PayloadProtocol::diameter);
+    EXPECT_EQ(got[static_cast<std::size_t>(i)].protocol, test::kDiameter);
     EXPECT_NE(got[static_cast<std::size_t>(i)].caused_at, Instant{});
   }
   server.on_message = nullptr;
@@ -92,7 +94,7 @@ TEST_F(AnAssociation, AMessageBeyondTheLimitEndsItsAssociation) {
   EXPECT_EQ(server.of(theirs).received.size(), 1u);
   EXPECT_EQ(server.down_cause(theirs), DownCause::protocol_error);
   EXPECT_EQ(client.down_cause(ours), DownCause::peer_abort);
-  EXPECT_EQ(server.counters.get(Counter::messages_oversized), 1u);
+  EXPECT_EQ(server.counters.get(transport::counter::messages_oversized), 1u);
 }
 
 TEST_F(AnAssociation, AGracefulCloseDeliversWhatWasSentBefore) {
@@ -173,7 +175,7 @@ TEST_F(AnAssociation, BeyondAssociationsMaxNewOnesAreRefused) {
   const AssociationId second = client.connect(client.endpoint("127.0.0.5"), server);
   ASSERT_TRUE(world.run_until([&] { return client.is_down(second); }));
   EXPECT_EQ(server.opened.size(), 1u);
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_limit), 1u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_limit), 1u);
   EXPECT_TRUE(client.is_up(first));
 }
 

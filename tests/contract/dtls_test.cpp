@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/certificates.h"
+#include "tests/support/payload_protocols.h"
 #include "tests/support/sctp_node.h"
+#include "transport/counters.h"
 
 namespace siglane::sctp_test {
 namespace {
@@ -72,7 +74,7 @@ TEST_F(DtlsTest, BothEndsAreUpWhenTheyHaveShownWhoTheyAre) {
 TEST_F(DtlsTest, WhatDoesNotFitARecordIsRefusedAndTheAssociationGoesOn) {
   join();
   EXPECT_FALSE(client.send(ours, std::string(16385, 'x')));
-  EXPECT_EQ(client.counters.get(Counter::tls_messages_too_long), 1u);
+  EXPECT_EQ(client.counters.get(transport::counter::tls_messages_too_long), 1u);
   ASSERT_TRUE(client.send(ours, std::string(16384, 'x')));
   ASSERT_TRUE(received(server, theirs, 1));
   EXPECT_EQ(server.of(theirs).received.front().size(), 16384u);
@@ -88,7 +90,7 @@ TEST_F(DtlsTest, NobodyTalksToSomebodyElse) {
   EXPECT_EQ(client.of(ours).down->detail,
             "DTLS: the peer's certificate is that of other.example, not of server.example");
   EXPECT_THAT(refusal(), HasSubstr("DTLS: the peer refused"));
-  EXPECT_GE(server.counters.get(Counter::tls_handshakes_failed), 1u);
+  EXPECT_GE(server.counters.get(transport::counter::tls_handshakes_failed), 1u);
 }
 
 TEST_F(DtlsTest, APeerThatSpeaksInClearIsRefused) {
@@ -168,13 +170,13 @@ TEST_F(DtlsTest, MessagesKeepTheirStreamAndProtocol) {
   server.on_message = [&](AssociationId id, const Message& message) {
     note(message);
     Message answer = message;
-    answer.protocol = PayloadProtocol::m3ua;
+    answer.protocol = test::kM3ua;
     EXPECT_EQ(server.send(id, std::move(answer)), SendOutcome::accepted);
   };
   ASSERT_TRUE(client.send(ours, "hello", 3));
   ASSERT_TRUE(world.run_until([&] { return seen.size() == 2; }));
-  EXPECT_THAT(seen, ElementsAre(std::pair(StreamId{3}, PayloadProtocol::diameter),
-                                std::pair(StreamId{3}, PayloadProtocol::m3ua)));
+  EXPECT_THAT(seen, ElementsAre(std::pair(StreamId{3}, test::kDiameter),
+                                std::pair(StreamId{3}, test::kM3ua)));
   EXPECT_EQ(server.transport->residence(theirs)->count(), 1u);
 }
 

@@ -6,6 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "transport/counters.h"
+#include "transport/transport_facts.h"
+
 namespace siglane::sctp_test {
 namespace {
 
@@ -20,8 +23,9 @@ struct PeelPolicy : EagerServerTest {
 
   bool was_peeled(AssociationId id, PeeloffReason reason) const {
     for (const auto& [about, fact] : server.facts) {
-      const auto* peeled = std::get_if<fact::AssociationPeeled>(&fact);
-      if (about == id && peeled != nullptr) return peeled->reason == reason;
+      if (about == id && is(fact, transport::kAssociationPeeled)) {
+        return field(fact, "reason") == name_of(reason);
+      }
     }
     return false;
   }
@@ -36,14 +40,14 @@ TEST_F(PeelPolicy, ALoudPeerIsPeeledOffAndQuietOnesAreLeft) {
   for (int i = 0; i < 5; ++i) quiet.push_back(join().second);
   ASSERT_TRUE(talk_until(loud, [&] { return server.is_peeled(at_loud); }));
   EXPECT_TRUE(was_peeled(at_loud, PeeloffReason::message_rate));
-  const auto fact = server.facts_of<fact::AssociationPeeled>().at(0);
-  EXPECT_GE(fact.messages_per_second, 50);
-  EXPECT_EQ(fact.peeled_now, 1u);
+  const Fact fact = server.facts_of(transport::kAssociationPeeled).at(0);
+  EXPECT_GE(std::stoi(field(fact, "messages_per_second")), 50);
+  EXPECT_EQ(field(fact, "peeled_now"), "1");
   const auto status = server.transport->status(at_loud);
   EXPECT_EQ(status->reason, PeeloffReason::message_rate);
   EXPECT_GE(status->peeled_at_messages_per_second, 50);
   EXPECT_NE(status->peeled_at, Instant{});
-  EXPECT_EQ(server.counters.get(Counter::peels), 1u);
+  EXPECT_EQ(server.counters.get(transport::counter::peels), 1u);
   for (AssociationId id : quiet) EXPECT_FALSE(server.is_peeled(id));
 }
 
@@ -96,7 +100,8 @@ TEST_F(PeelPolicy, TheCapOnPeeledSocketsHolds) {
       peers.join(peers.endpoint(), capped, Placement::never_peeled).second;
   capped.bind(at_first, Placement::always_peeled);
   capped.bind(at_second, Placement::always_peeled);
-  ASSERT_TRUE(small.run_until([&] { return !capped.facts_of<fact::PeeloffStarved>().empty(); }));
+  ASSERT_TRUE(
+      small.run_until([&] { return !capped.facts_of(transport::kPeeloffStarved).empty(); }));
   EXPECT_TRUE(capped.is_peeled(at_first));
   EXPECT_FALSE(capped.is_peeled(at_second));
   EXPECT_TRUE(capped.is_up(at_second));

@@ -13,6 +13,7 @@
 #include "tests/support/sctp_flow.h"
 #include "tests/support/seeds.h"
 #include "transport/sctp_security.h"
+#include "transport/transport_facts.h"
 
 namespace siglane::sctp_test {
 namespace {
@@ -23,10 +24,9 @@ constexpr std::uint32_t kEach = 150;
 // The policy has peeled it, because of what it did to its socket.
 bool was_pressed(const Node& node, AssociationId id) {
   return std::ranges::any_of(node.facts, [id](const auto& told) {
-    const auto* peeled = std::get_if<fact::AssociationPeeled>(&told.second);
-    return told.first == id && peeled != nullptr &&
-           (peeled->reason == PeeloffReason::clogged ||
-            peeled->reason == PeeloffReason::receive_wedge);
+    const std::string reason = field(told.second, "reason");
+    return told.first == id && is(told.second, transport::kAssociationPeeled) &&
+           (reason == "clogged" || reason == "receive_wedge");
   });
 }
 

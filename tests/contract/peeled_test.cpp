@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/sctp_node.h"
+#include "transport/counters.h"
 
 namespace siglane::sctp_test {
 namespace {
@@ -123,7 +124,7 @@ TEST_F(Peeled, ADroppedCargoAbortsItsAssociationAndIsCounted) {
   server.transport->detach(theirs);
   ASSERT_TRUE(world.run_until([&] { return client.is_down(ours); }));
   EXPECT_EQ(client.down_cause(ours), DownCause::peer_abort);
-  EXPECT_EQ(server.counters.get(Counter::cargoes_dropped), 1u);
+  EXPECT_EQ(server.counters.get(transport::counter::cargoes_dropped), 1u);
   EXPECT_FALSE(server.is_down(theirs)) << "who has the cargo has the association";
 }
 

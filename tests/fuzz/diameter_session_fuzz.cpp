@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "core/protocol.h"
+#include "core/session.h"
 #include "protocols/diameter/answers.h"
 #include "protocols/diameter/capabilities.h"
 #include "protocols/diameter/module.h"

@@ -52,7 +52,7 @@ class WireEnd final : public Association {
     if (closed || refusing) return SendOutcome::refused;
     const auto view = MessageView::parse(message.payload.bytes());
     require(view.has_value());
-    require(message.protocol == PayloadProtocol::m3ua);
+    require(message.protocol == m3ua::kPayloadProtocol);
     require(static_cast<std::uint16_t>(message.stream) < streams);
     if (view->type() == MessageType::err) ++errors;
     if (view->find(Tag::affected_point_code) && view->type() != MessageType::err) check_ssnm(*view);
@@ -93,7 +93,7 @@ class Wire final : public Transport {
 
 class NoFacts final : public FactSink {
  public:
-  void on_fact(ShardId, AssociationId, const Fact&, Instant) override {}
+  void on_fact(const FactSource&, const Fact&, Instant) override {}
 };
 
 M3uaConfig gateway_config() {
@@ -167,7 +167,7 @@ class Node {
     const auto at = wire.ends.find(ids[who]);
     if (at == wire.ends.end() || at->second.closed) return;
     const std::size_t errors = at->second.errors;
-    Message message{StreamId{stream}, PayloadProtocol::m3ua, false, now, Buffer::copy_of(bytes)};
+    Message message{StreamId{stream}, m3ua::kPayloadProtocol, false, now, Buffer::copy_of(bytes)};
     shard.on_event(ids[who], AssociationReceived{std::move(message)}, now);
     const bool err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
     require(!err || at->second.errors == errors);

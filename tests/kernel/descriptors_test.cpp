@@ -10,6 +10,7 @@
 
 #include "tests/support/busy_node.h"
 #include "tests/support/raw_peer.h"
+#include "transport/counters.h"
 
 namespace siglane::test {
 namespace {
@@ -86,16 +87,16 @@ TEST(Descriptors, RunOutWithoutAnAssociationLostAndServiceGoesOn) {
   {
     LoweredLimit limit(32 + 6);  // the margin that is kept free, and a few
     ASSERT_TRUE(peers.talk_until(
-        [&] { return server.said("peeloff_starved") && count(Counter::peels) > 0; }));
+        [&] { return server.said("peeloff_starved") && count(transport::counter::peels) > 0; }));
     EXPECT_TRUE(peers.all_are_served(50));
-    EXPECT_LT(count(Counter::peels), kPeers);
-    EXPECT_GT(count(Counter::peels_starved), 0u);
+    EXPECT_LT(count(transport::counter::peels), kPeers);
+    EXPECT_GT(count(transport::counter::peels_starved), 0u);
   }
   // With room again, all of them get what they have earned.
-  EXPECT_TRUE(peers.talk_until([&] { return count(Counter::peels) == kPeers; }));
+  EXPECT_TRUE(peers.talk_until([&] { return count(transport::counter::peels) == kPeers; }));
   EXPECT_TRUE(peers.all_are_served(10));
-  EXPECT_EQ(count(Counter::peels_lost), 0u);
-  EXPECT_EQ(count(Counter::associations_closed), 0u);
+  EXPECT_EQ(count(transport::counter::peels_lost), 0u);
+  EXPECT_EQ(count(counter::associations_closed), 0u);
 }
 
 }  // namespace

@@ -355,8 +355,8 @@ TEST(PrimaryPath, TrafficTakesTheOneOfTheConfigAndStaysThereAfterAPeel) {
     EXPECT_GT(spread.right[0], 2 * spread.right[1]) << (peeled ? "peeled" : "shared");
   }
   ASSERT_TRUE(association.finish_talking());
-  for (const auto& notice : association.server.facts_of<fact::Notice>()) {
-    ADD_FAILURE() << notice.text;
+  for (const Fact& notice : association.server.facts_of(kNotice)) {
+    ADD_FAILURE() << field(notice, "text");
   }
 }
 
@@ -366,12 +366,12 @@ TEST(PrimaryPath, OneThatThePeerDoesNotHaveIsAWarning) {
   client.name = "client";
   client.primary_address = "203.0.113.9";
   association.server.transport->bind(association.theirs, client);
-  ASSERT_TRUE(association.world.run_until(
-      [&] { return !association.server.facts_of<fact::Notice>().empty(); }));
-  const auto notice = association.server.facts_of<fact::Notice>().front();
-  EXPECT_THAT(notice.text, HasSubstr("client"));
-  EXPECT_THAT(notice.text, HasSubstr("203.0.113.9"));
-  EXPECT_TRUE(notice.warning);
+  ASSERT_TRUE(
+      association.world.run_until([&] { return !association.server.facts_of(kNotice).empty(); }));
+  const Fact notice = association.server.facts_of(kNotice).front();
+  EXPECT_THAT(field(notice, "text"), HasSubstr("client"));
+  EXPECT_THAT(field(notice, "text"), HasSubstr("203.0.113.9"));
+  EXPECT_EQ(notice.severity, Severity::warning);
 }
 
 }  // namespace

@@ -11,6 +11,8 @@
 #include <sys/resource.h>
 
 #include "tests/kernel/harness.h"
+#include "transport/counters.h"
+#include "transport/transport_facts.h"
 
 namespace siglane::kernel_test {
 namespace {
@@ -40,17 +42,19 @@ TEST_F(KernelPeelPolicy, NearTheLimitOfDescriptorsNothingIsPeeledAndNoAssociatio
   std::tie(ours, theirs) = client.join(client.endpoint(), server);
   {
     LoweredLimit limit(24);  // under the 32 that are kept free
-    ASSERT_TRUE(talk_until(ours, [&] { return !server.facts_of<fact::PeeloffStarved>().empty(); }));
-    EXPECT_THAT(server.facts_of<fact::PeeloffStarved>().at(0).why, HasSubstr("RLIMIT_NOFILE"));
+    ASSERT_TRUE(
+        talk_until(ours, [&] { return !server.facts_of(transport::kPeeloffStarved).empty(); }));
+    EXPECT_THAT(field(server.facts_of(transport::kPeeloffStarved).at(0), "why"),
+                HasSubstr("RLIMIT_NOFILE"));
     EXPECT_FALSE(server.is_peeled(theirs));
     EXPECT_TRUE(server.is_up(theirs));
-    EXPECT_GE(server.counters.get(Counter::peels_starved), 1u);
+    EXPECT_GE(server.counters.get(transport::counter::peels_starved), 1u);
     EXPECT_TRUE(std::holds_alternative<Starved>(server.transport->detach(theirs)));
     ASSERT_TRUE(server.send(theirs, "still here"));
     ASSERT_TRUE(talk_until(ours, [&] { return !client.of(ours).received.empty(); }));
   }
   // Said once, however often it was tried; and once there is room, it goes.
-  EXPECT_EQ(server.facts_of<fact::PeeloffStarved>().size(), 1u);
+  EXPECT_EQ(server.facts_of(transport::kPeeloffStarved).size(), 1u);
   ASSERT_TRUE(talk_until(ours, [&] { return server.is_peeled(theirs); }));
 }
 
@@ -77,8 +81,9 @@ TEST_F(KernelPeelPolicy, AmongPeersThatClogTheSendBufferTheOneThatHoldsMostIsPee
     }
   }
   ASSERT_TRUE(world.run_until([&] { return sender.peeled_count() > 0; }));
-  EXPECT_EQ(sender.facts_of<fact::AssociationPeeled>().at(0).reason, PeeloffReason::clogged);
-  EXPECT_GT(sender.facts_of<fact::AssociationPeeled>().at(0).bytes_held, 0u);
+  const Fact peeled = sender.facts_of(transport::kAssociationPeeled).at(0);
+  EXPECT_EQ(field(peeled, "reason"), "clogged");
+  EXPECT_GT(std::stoi(field(peeled, "bytes_held")), 0);
 }
 
 TEST_F(KernelPeelPolicy, PeersThatClogTheSendBufferTogetherArePeeledOffThoughNoneHoldsMuch) {
@@ -113,8 +118,7 @@ TEST_F(KernelPeelPolicy, PeersThatClogTheSendBufferTogetherArePeeledOffThoughNon
   }
   ASSERT_TRUE(sender.peeled_count() > 0 || std::ranges::any_of(asleep, waits));
   ASSERT_TRUE(world.run_until([&] { return sender.peeled_count() > 0; }));
-  const auto peeled = sender.facts_of<fact::AssociationPeeled>().at(0);
-  EXPECT_EQ(peeled.reason, PeeloffReason::clogged);
+  EXPECT_EQ(field(sender.facts_of(transport::kAssociationPeeled).at(0), "reason"), "clogged");
   EXPECT_GE(sender.peeled_count(), kSleepers / 4) << "one by one takes too long";
   ASSERT_TRUE(sender.send(to_reader, "room again"));
   ASSERT_TRUE(world.run_until([&] { return !reader.of(from_reader).received.empty(); }));
@@ -151,7 +155,7 @@ TEST_F(KernelPeelPolicy, AnOvercommittedReceiveBufferDeliversEverythingAllTheSam
       },
       60s))
       << got << " of " << ids.size() * kEach << ", stalls "
-      << server.counters.get(Counter::receive_stalls);
+      << server.counters.get(transport::counter::receive_stalls);
   for (AssociationId id : server.opened) EXPECT_TRUE(server.is_up(id));
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/kernel/harness.h"
+#include "transport/counters.h"
 #include "transport/transport_set.h"
 
 namespace siglane::kernel_test {
@@ -22,6 +23,11 @@ using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::ResultOf;
+
+auto Text(const ::testing::Matcher<std::string>& matches) {
+  return ResultOf([](const Fact& fact) { return field(fact, "text"); }, matches);
+}
 
 struct SctpTuning : ::testing::Test {
   World world;
@@ -107,7 +113,7 @@ TEST_F(SctpTuning, APeersOwnLimitsHoldFromWhenItIsKnownAndAfterAPeel) {
   ASSERT_TRUE(world.run_until([&] { return server.is_down(own); }));
   EXPECT_EQ(server.down_cause(own), DownCause::lost);
   EXPECT_TRUE(server.is_up(other));
-  EXPECT_THAT(server.facts_of<fact::Notice>(), IsEmpty());
+  EXPECT_THAT(server.facts_of(kNotice), IsEmpty());
 }
 
 TEST_F(SctpTuning, APeersOwnAttemptsDecideWhenAConnectIsGivenUp) {
@@ -131,23 +137,20 @@ TEST_F(SctpTuning, OptionsThatDoNotFitThePathsOfThePeerAreAWarning) {
   PeerConfig twofold = peer("twofold");
   twofold.sctp.emplace().association_retransmissions_max = 9;  // and 4 for each of its two paths
   server.transport->bind(theirs, twofold);
-  ASSERT_TRUE(world.run_until([&] { return !server.facts_of<fact::Notice>().empty(); }));
-  EXPECT_THAT(server.facts_of<fact::Notice>(),
-              ElementsAre(AllOf(Field(&fact::Notice::text, HasSubstr("twofold")),
-                                Field(&fact::Notice::text, HasSubstr("SCTP_ASSOCINFO")),
-                                Field(&fact::Notice::warning, true))));
+  ASSERT_TRUE(world.run_until([&] { return !server.facts_of(kNotice).empty(); }));
+  EXPECT_THAT(server.facts_of(kNotice),
+              ElementsAre(AllOf(Text(HasSubstr("twofold")), Text(HasSubstr("SCTP_ASSOCINFO")),
+                                Field(&Fact::severity, Severity::warning))));
 }
 
 TEST_F(SctpTuning, AClippedBufferIsAWarningThatNamesTheSysctl) {
   const WithoutNetAdmin plain;
   server.listen();
-  EXPECT_THAT(
-      server.facts_of<fact::Notice>(),
-      ElementsAre(
-          AllOf(Field(&fact::Notice::text, HasSubstr("sysctl -w net.core.rmem_max=4194304")),
-                Field(&fact::Notice::warning, true)),
-          AllOf(Field(&fact::Notice::text, HasSubstr("sysctl -w net.core.wmem_max=2097152")),
-                Field(&fact::Notice::warning, true))));
+  EXPECT_THAT(server.facts_of(kNotice),
+              ElementsAre(AllOf(Text(HasSubstr("sysctl -w net.core.rmem_max=4194304")),
+                                Field(&Fact::severity, Severity::warning)),
+                          AllOf(Text(HasSubstr("sysctl -w net.core.wmem_max=2097152")),
+                                Field(&Fact::severity, Severity::warning))));
 }
 
 // What counts is what the kernel gave.
@@ -165,7 +168,7 @@ TEST_F(SctpTuning, AClippedSendBufferBoundsWhatOnePeerMayHoldOfIt) {
   ASSERT_TRUE(elsewhere.run_until([&] { return sleeper.opened.size() == 1; }));
   ASSERT_TRUE(world.run_until([&] { return client.is_up(to_slow); }));
   while (client.send(to_slow, std::string(1000, 's'))) world.loop().run_once(false);
-  EXPECT_EQ(client.counters.get(Counter::send_blocked), 0u);
+  EXPECT_EQ(client.counters.get(transport::counter::send_blocked), 0u);
 
   config.addresses = {"127.0.0.9"};
   config.listening = true;
@@ -179,7 +182,7 @@ TEST_F(SctpTuning, AClippedSendBufferBoundsWhatOnePeerMayHoldOfIt) {
 
 TEST_F(SctpTuning, WhoMayExceedTheSysctlsGetsTheBuffersAskedFor) {
   server.listen();
-  EXPECT_THAT(server.facts_of<fact::Notice>(), IsEmpty());
+  EXPECT_THAT(server.facts_of(kNotice), IsEmpty());
 }
 
 // The sockets of the associations in our network namespace.
@@ -224,13 +227,12 @@ TEST_F(SctpTuning, AUdpPortThatTheKernelDoesNotHaveIsToldOnceWithItsSysctl) {
   config.udp_encapsulation_port = 9899;
   server.open(config);
   server.open(config);
-  EXPECT_THAT(
-      server.facts_of<fact::Notice>(),
-      ElementsAre(AllOf(Field(&fact::Notice::text, HasSubstr("sysctl -w net.sctp.udp_port=9899")),
-                        Field(&fact::Notice::warning, true))));
+  EXPECT_THAT(server.facts_of(kNotice),
+              ElementsAre(AllOf(Text(HasSubstr("sysctl -w net.sctp.udp_port=9899")),
+                                Field(&Fact::severity, Severity::warning))));
   std::ofstream("/proc/sys/net/sctp/udp_port") << 9899 << std::flush;
   client.open(config);
-  EXPECT_THAT(client.facts_of<fact::Notice>(), IsEmpty());
+  EXPECT_THAT(client.facts_of(kNotice), IsEmpty());
   std::ofstream("/proc/sys/net/sctp/udp_port") << 0 << std::flush;
 }
 

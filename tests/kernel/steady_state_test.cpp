@@ -17,9 +17,10 @@
 #include <unistd.h>
 
 #include "apps/runtime/node.h"
-#include "core/protocol.h"
+#include "core/module.h"
 #include "tests/support/counting_new.h"
 #include "tests/support/raw_peer.h"
+#include "transport/counters.h"
 #include "transport/loop.h"
 
 namespace siglane::test {
@@ -205,13 +206,13 @@ TEST_F(SteadyState, TakesNothingForOneAssociation) {
 TEST_F(SteadyState, TakesNothingForTwentyAssociations) {
   serve(20);
   expect_nothing_is_taken();
-  EXPECT_EQ(node_->count(Counter::peels), 0u);
+  EXPECT_EQ(node_->count(transport::counter::peels), 0u);
 }
 
 TEST_F(SteadyState, TakesNothingForPeeledAssociations) {
   serve(2, 1);
   const Instant give_up = transport::Loop::fresh_now() + 60s;
-  while (node_->count(Counter::peels) < peers_.size()) {
+  while (node_->count(transport::counter::peels) < peers_.size()) {
     ASSERT_TRUE(transport::Loop::fresh_now() < give_up) << "nobody was peeled off";
     taken_for(100, 1);
   }

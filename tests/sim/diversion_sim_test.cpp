@@ -1,14 +1,16 @@
 // The diversion rule (core/diversion.h) against every interleaving that a seed thinks of: shards in
-// one thread take turns letter by letter while associations move and end, a group of sinks comes
-// and goes, pauses and resumes, and mailboxes are far too small. Whatever happens, no flow is
-// reordered, doubled, or short of a message that was not counted as lost.
+// one thread take turns letter by letter while associations move and end, sinks come to and leave
+// two groups (the real FlowGroup), which pause and resume, often both in one diversion, and
+// mailboxes are far too small. Whatever happens, no flow is reordered, doubled, or short of a
+// message that was not counted as lost.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,6 +18,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/flow_group.h"
 #include "core/random.h"
 #include "core/shard.h"
 #include "tests/support/seeds.h"
@@ -23,42 +26,43 @@
 namespace siglane {
 namespace {
 
-constexpr std::size_t kSources = 3, kSinks = 3;
-constexpr unsigned kLabels = 4;  // of the flows to the group, as an SLS is
+constexpr std::size_t kSources = 3, kSinks = 3, kGroups = 2;
+constexpr unsigned kLabels = 4;  // of the flows to a group: its selectors
 
-// To sink 0..kSinks-1 directly, or to the group under a label.
+// To sink 0..kSinks-1 directly, or to the group target - kSinks under a label.
 struct FlowKey {
   unsigned source = 0, target = 0, label = 0;
   auto operator<=>(const FlowKey&) const = default;
 };
-constexpr unsigned kGroup = kSinks;  // as a target
 
 class Item final : public Parcel {
  public:
   Carriage carriage() const override { return Carriage::ordered; }
+  bool to_group() const { return flow.target >= kSinks; }
+  unsigned group() const { return flow.target - static_cast<unsigned>(kSinks); }
   FlowKey flow;
   unsigned number = 0;
-  bool through_group = false;
 };
 
 // A sink says that it joins or leaves the group; or the group says that it has joined.
 class Membership final : public Parcel {
  public:
-  Membership(bool joins_, unsigned epoch_) : joins(joins_), epoch(epoch_) {}
+  Membership(unsigned group_, bool joins_, unsigned epoch_)
+      : group(group_), joins(joins_), epoch(epoch_) {}
   Carriage carriage() const override { return Carriage::control; }
+  unsigned group;
   bool joins;
   unsigned epoch;  // which of its joins
 };
 
-// The group as routing sees it.
+// A group as routing sees it.
 struct GroupView {
   bool through_coordinator = true;
-  std::vector<AssociationId> members;
-
-  AssociationId of(unsigned label) const { return members[label % members.size()]; }
+  Carriers carriers{};
 };
 class GroupChange final : public Parcel {
  public:
+  unsigned group = 0;
   GroupView view;
 };
 
@@ -70,12 +74,12 @@ std::unique_ptr<P> cast(ParcelPtr parcel) {
 // What every part of one run shares. Relaxed, so that on several threads it orders nothing that the
 // shards themselves leave unordered, and hides none of their races.
 struct Ledger {
-  static constexpr std::size_t kFlows = kSources * (kSinks + 1) * kLabels;
+  static constexpr std::size_t kFlows = kSources * (kSinks + kGroups) * kLabels;
   static constexpr auto kRelaxed = std::memory_order_relaxed;
   using Count = std::atomic<unsigned>;
 
   static std::size_t index_of(const FlowKey& flow) {
-    return (flow.source * (kSinks + 1) + flow.target) * kLabels + flow.label;
+    return (flow.source * (kSinks + kGroups) + flow.target) * kLabels + flow.label;
   }
   unsigned next(const FlowKey& flow) {
     sent.fetch_add(1, kRelaxed);
@@ -102,71 +106,88 @@ struct Ledger {
   Count trouble_flow = 0, trouble_number = 0, trouble_before = 0;
 };
 
-// Holds what is for nobody, and while its flow is rerouted; drains a few at a time, so that it
-// relays for a while before the shards may send straight to the members.
+// A FlowGroup with as little around it as will do. It drains a few at a time, so that it relays for
+// a while before the shards may send straight to the members.
 class Group final : public Session {
  public:
+  explicit Group(unsigned index) : index_(index) { flows_.enter(FlowGroup::State::pending); }
+
   void step(SessionInput input, Instant now, Outbox& out) override {
     if (auto* submitted = std::get_if<Submitted>(&input)) {
       if (submitted->parcel->carriage() == Carriage::control) {
-        change(submitted->from, static_cast<Membership&>(*submitted->parcel));
-        begin(out);
-      } else {
-        auto item = cast<Item>(std::move(submitted->parcel));
-        // What comes back was here before all that is held.
-        const bool returned = !item->tried().empty();
-        (returned ? returned_ : held_).push_back(std::move(item));
-        if (!rerouting_ && !drain_at_) drain(now, out);
+        on_membership(submitted->from, cast<Membership>(std::move(submitted->parcel)), out);
+      } else if (flows_.take(submitted->parcel) == FlowGroup::Taken::to_send) {
+        send(std::move(submitted->parcel), out);
       }
     } else if (std::holds_alternative<Rerouting>(input)) {
-      rerouting_ = false;
-      // Only now: a sink that came back earlier would take what overtakes its returned items.
-      for (const auto& [member, epoch] : joined_) {
-        out.forward(member, std::make_unique<Membership>(true, epoch));
+      flows_.rerouted();
+      for (const auto& [who, membership] : std::exchange(waiting_, {})) {
+        change(who, *membership, out);
       }
-      joined_.clear();
-      held_.insert(held_.begin(), std::make_move_iterator(returned_.begin()),
-                   std::make_move_iterator(returned_.end()));
-      returned_.clear();
-      drain(now, out);
-      auto change = std::make_unique<GroupChange>();
-      change->view = {members_.empty() || !held_.empty(), members_};
-      out.publish(std::move(change));
-    } else if (std::holds_alternative<Woken>(input) && drain_at_ && *drain_at_ <= now) {
-      drain(now, out);
-      if (held_.empty()) begin(out);
+      send_held(now, out);
+      publish(out);
+    } else if (const auto due = deadline(); std::holds_alternative<Woken>(input) && due) {
+      if (*due > now) return;
+      send_held(now, out);
+      if (flows_.may_go_straight() && flows_.reroute()) out.reroute();
     }
   }
-  std::optional<Instant> deadline() const override { return drain_at_; }
+  std::optional<Instant> deadline() const override { return flows_.deadline(); }
   SessionStatus status() const override { return {}; }
 
  private:
-  void begin(Outbox& out) {
-    if (!std::exchange(rerouting_, true)) out.reroute();
-    drain_at_.reset();
-  }
-  void change(AssociationId who, const Membership& membership) {
-    std::erase(members_, who);
-    joined_.erase(who);
-    if (!membership.joins) return;
-    members_.push_back(who);
-    joined_[who] = membership.epoch;
-  }
-  void drain(Instant now, Outbox& out) {
-    drain_at_.reset();
-    for (int n = 0; n < 3 && !held_.empty() && !members_.empty(); ++n) {
-      const AssociationId to = GroupView{false, members_}.of(held_.front()->flow.label);
-      out.forward(to, std::move(held_.front()));
-      held_.pop_front();
+  void on_membership(AssociationId who, std::unique_ptr<Membership> membership, Outbox& out) {
+    if (flows_.rerouting() || changes_path(who, *membership)) {
+      waiting_.emplace_back(who, std::move(membership));
+      if (flows_.reroute()) out.reroute();
+      return;
     }
-    if (!held_.empty() && !members_.empty()) drain_at_ = now + 1ms;
+    change(who, *membership, out);
+  }
+  static std::string name_of(AssociationId who) {
+    return std::to_string(static_cast<std::uint64_t>(who));
+  }
+  static FlowGroup::State state_with(std::size_t members) {
+    return members == 0 ? FlowGroup::State::pending : FlowGroup::State::open;
+  }
+  bool changes_path(AssociationId who, const Membership& membership) const {
+    const std::size_t members = flows_.members().size();
+    if (membership.joins) {
+      return flows_.changes_if_joined(name_of(who), who, FlowGroup::State::open);
+    }
+    const bool is_member = std::ranges::count(flows_.members(), who) > 0;
+    return is_member && flows_.changes_if_left(who, state_with(members - 1));
+  }
+  // Joined is told here only: a sink that served again earlier would take what overtakes its
+  // returned items.
+  void change(AssociationId who, const Membership& membership, Outbox& out) {
+    flows_.leave(who);
+    if (membership.joins) {
+      flows_.join(name_of(who), who);
+      out.forward(who, std::make_unique<Membership>(index_, true, membership.epoch));
+    }
+    flows_.enter(state_with(flows_.members().size()));
+  }
+  void send(ParcelPtr item, Outbox& out) {
+    const auto label = static_cast<Selector>(static_cast<Item&>(*item).flow.label);
+    out.forward(flows_.carriers()[label], std::move(item));
+  }
+  void send_held(Instant now, Outbox& out) {
+    for (ParcelPtr& item : flows_.drain(now)) send(std::move(item), out);
+  }
+  void publish(Outbox& out) {
+    auto change = std::make_unique<GroupChange>();
+    change->group = index_;
+    change->view = {flows_.through_coordinator(), flows_.carriers()};
+    out.publish(std::move(change));
   }
 
-  std::vector<AssociationId> members_;
-  std::map<AssociationId, unsigned> joined_;  // and not told yet
-  std::deque<std::unique_ptr<Item>> held_, returned_;
-  bool rerouting_ = false;
-  std::optional<Instant> drain_at_;
+  unsigned index_;
+  FlowGroup flows_{FlowGroup::Spread::by_selector,
+                   {.held_messages_max = 1'000'000,
+                    .held_bytes_max = std::size_t{1} << 30,
+                    .drained_per_ms_max = 3}};
+  std::vector<std::pair<AssociationId, std::unique_ptr<Membership>>> waiting_;
 };
 
 class TestModule final : public ProtocolModule {
@@ -184,47 +205,53 @@ class TestModule final : public ProtocolModule {
 
   void route(ShardId shard, AssociationId, ParcelPtr parcel, Instant, Outbox& out) const override {
     auto item = cast<Item>(std::move(parcel));
-    if (item->flow.target != kGroup) {
+    if (!item->to_group()) {
       const AssociationId to = sinks[item->flow.target];
       return out.forward(to, std::move(item));
     }
-    item->through_group = true;
-    const GroupView& view = views_[static_cast<std::size_t>(shard)];
-    const AssociationId to = view.through_coordinator ? group : view.of(item->flow.label);
+    const GroupView& view = views_[static_cast<std::size_t>(shard)][item->group()];
+    const AssociationId to =
+        view.through_coordinator ? groups[item->group()] : view.carriers[item->flow.label];
     out.forward(to, std::move(item));
   }
   void undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, Instant,
                    Outbox& out) const override {
     if (parcel->carriage() == Carriage::control) return;
     auto item = cast<Item>(std::move(parcel));
-    if (!item->through_group || why == Why::exhausted) {
+    if (!item->to_group() || why == Why::exhausted) {
       ledger.lost.fetch_add(1, Ledger::kRelaxed);
       return;
     }
+    const AssociationId group = groups[item->group()];
     out.forward(group, std::move(item));
   }
   void publish(ShardId, AssociationId, ParcelPtr change) override {
-    published_ = cast<GroupChange>(std::move(change))->view;
+    const auto news = cast<GroupChange>(std::move(change));
+    published_[news->group] = news->view;
   }
-  void hold(ShardId shard, AssociationId) override {
-    views_[static_cast<std::size_t>(shard)].through_coordinator = true;
+  void hold(ShardId shard, AssociationId group) override {
+    views_[static_cast<std::size_t>(shard)][index_of(group)].through_coordinator = true;
   }
-  void follow(ShardId shard, AssociationId) override {
-    views_[static_cast<std::size_t>(shard)] = published_;
+  void follow(ShardId shard, AssociationId group) override {
+    views_[static_cast<std::size_t>(shard)][index_of(group)] = published_[index_of(group)];
   }
 
   Ledger& ledger;
-  AssociationId group{};
+  std::array<AssociationId, kGroups> groups{};
   std::array<AssociationId, kSinks> sinks{};
   std::map<AssociationId, unsigned> sources;
 
  private:
-  GroupView published_;
-  std::vector<GroupView> views_;
+  std::size_t index_of(AssociationId group) const {
+    return static_cast<std::size_t>(std::ranges::find(groups, group) - groups.begin());
+  }
+
+  std::array<GroupView, kGroups> published_;
+  std::vector<std::array<GroupView, kGroups>> views_;
 };
 
 // A source turns what it receives into an Item; a sink transmits every Item, or gives back those of
-// the group while it is no member.
+// a group while it is no member.
 class End final : public Session {
  public:
   End(const TestModule& module, AssociationId id) : module_(module), id_(id) {}
@@ -233,7 +260,10 @@ class End final : public Session {
     if (auto* received = std::get_if<AssociationReceived>(&input)) {
       ByteReader bytes(received->message.payload.bytes());
       const auto kind = *bytes.u32();
-      if (kind == 0) return join_or_leave(*bytes.u32() != 0, out);
+      if (kind == 0) {
+        const std::uint32_t group = *bytes.u32();
+        return join_or_leave(group, *bytes.u32() != 0, out);
+      }
       auto item = std::make_unique<Item>();
       item->flow.source = module_.sources.at(id_);
       item->flow.target = *bytes.u32();
@@ -241,31 +271,42 @@ class End final : public Session {
       item->number = *bytes.u32();
       return out.accept(std::move(item));
     }
-    if (std::holds_alternative<AssociationDown>(input)) return join_or_leave(false, out);
+    if (std::holds_alternative<AssociationDown>(input)) {
+      for (unsigned group = 0; group < kGroups; ++group) join_or_leave(group, false, out);
+      return;
+    }
     auto* submitted = std::get_if<Submitted>(&input);
     if (submitted == nullptr) return;
     if (submitted->parcel->carriage() == Carriage::control) {
-      member_ = wants_ && static_cast<Membership&>(*submitted->parcel).epoch == epoch_;
+      const auto& told = static_cast<const Membership&>(*submitted->parcel);
+      Place& place = places_[told.group];
+      place.member = place.wants && told.epoch == place.epoch;
       return;
     }
     auto item = cast<Item>(std::move(submitted->parcel));
-    if (item->through_group && !member_) return out.undelivered(std::move(item), Why::not_open);
+    if (item->to_group() && !places_[item->group()].member) {
+      return out.undelivered(std::move(item), Why::not_open);
+    }
     module_.ledger.arrive(item->flow, item->number);
   }
   std::optional<Instant> deadline() const override { return std::nullopt; }
   SessionStatus status() const override { return {}; }
 
  private:
-  void join_or_leave(bool joins, Outbox& out) {
-    if (joins == wants_) return;
-    wants_ = joins;
-    member_ = false;
-    out.forward(module_.group, std::make_unique<Membership>(joins, ++epoch_));
+  struct Place {
+    bool wants = false, member = false;
+    unsigned epoch = 0;
+  };
+  void join_or_leave(unsigned group, bool joins, Outbox& out) {
+    Place& place = places_[group];
+    if (joins == place.wants) return;
+    place.wants = joins;
+    place.member = false;
+    out.forward(module_.groups[group], std::make_unique<Membership>(group, joins, ++place.epoch));
   }
   const TestModule& module_;
   AssociationId id_;
-  bool wants_ = false, member_ = false;
-  unsigned epoch_ = 0;
+  std::array<Place, kGroups> places_;
 };
 
 std::unique_ptr<Session> TestModule::open_session(AssociationId id, const AssociationUp&,
@@ -334,7 +375,7 @@ class Wire final : public Transport {
 };
 
 struct Facts final : FactSink {
-  void on_fact(ShardId, AssociationId, const Fact&, Instant) override {}
+  void on_fact(const FactSource&, const Fact&, Instant) override {}
 };
 
 // The shards, their sources and sinks, and what may happen to them.
@@ -357,7 +398,9 @@ class Schedule {
       (void)node->shard->open({}, module_);
       nodes_.push_back(std::move(node));
     }
-    module_.group = any().shard->add_coordinator(std::make_unique<Group>(), module_, now_);
+    for (unsigned i = 0; i < kGroups; ++i) {
+      module_.groups[i] = any().shard->add_coordinator(std::make_unique<Group>(i), module_, now_);
+    }
     for (auto& sink : module_.sinks) sink = add();
     for (unsigned i = 0; i < kSources; ++i) {
       sources_[i] = add();
@@ -374,7 +417,8 @@ class Schedule {
       } else if (what < 85) {
         any().shard->run_mailbox(now_, 1 + random_.below(3));
       } else if (what < 90) {
-        toggle(module_.sinks[random_.below(kSinks)], random_.below(3) != 0);
+        const AssociationId sink = module_.sinks[random_.below(kSinks)];
+        toggle(sink, static_cast<unsigned>(random_.below(kGroups)), random_.below(3) != 0);
       } else if (what < 94) {
         move_one();
       } else if (what < 95) {
@@ -387,12 +431,14 @@ class Schedule {
     }
   }
 
-  // Lets everything come to rest, with every sink in the group.
+  // Lets everything come to rest, with every sink in both groups.
   void settle() {
     // Until all has arrived; and where something never does, for as long as it takes to be sure.
     for (unsigned quiet = 0; quiet < 1000 && (unaccounted() > 0 || directory_.diverting());) {
       now_ += 1ms;
-      for (const AssociationId sink : module_.sinks) toggle(sink, true);  // once none is on its way
+      for (const AssociationId sink : module_.sinks) {  // once none is on its way
+        for (unsigned group = 0; group < kGroups; ++group) toggle(sink, group, true);
+      }
       const unsigned before = ledger_.arrived;
       for (auto& node : nodes_) {
         node->shard->run_due(now_);
@@ -429,12 +475,12 @@ class Schedule {
   }
   std::uint64_t pauses() const {
     std::uint64_t n = 0;
-    for (const auto& node : nodes_) n += node->counters.get(Counter::inputs_paused);
+    for (const auto& node : nodes_) n += node->counters.get(counter::inputs_paused);
     return n;
   }
   std::uint64_t moves() const {
     std::uint64_t n = 0;
-    for (const auto& node : nodes_) n += node->counters.get(Counter::moves);
+    for (const auto& node : nodes_) n += node->counters.get(counter::moves);
     return n;
   }
   unsigned lost() const { return ledger_.lost; }
@@ -471,7 +517,8 @@ class Schedule {
       } else if (what < 90) {
         const AssociationId sink = pick(module_.sinks);
         if (sink != AssociationId::none) {
-          receive_at(node, sink, {0, random.below(3) != 0 ? 1u : 0u}, now);
+          const auto group = static_cast<std::uint32_t>(random.below(kGroups));
+          receive_at(node, sink, {0, group, random.below(3) != 0 ? 1u : 0u}, now);
         }
       } else if (what < 94) {
         const AssociationId id = random.below(2) == 0 ? pick(module_.sinks) : pick(sources_);
@@ -486,7 +533,9 @@ class Schedule {
       if (std::chrono::steady_clock::now() > give_up) return;
       now += 1ms;
       for (const AssociationId sink : module_.sinks) {
-        if (node.wire.lines.contains(sink)) receive_at(node, sink, {0, 1}, now);
+        for (std::uint32_t group = 0; group < kGroups; ++group) {
+          if (node.wire.lines.contains(sink)) receive_at(node, sink, {0, group, 1}, now);
+        }
       }
       node.shard->run_due(now);
       node.shard->run_mailbox(now);
@@ -540,9 +589,9 @@ class Schedule {
     Node& node = home_of(sources_[source]);
     const auto line = node.wire.lines.find(sources_[source]);
     if (line == node.wire.lines.end()) return;
-    const std::uint64_t full = node.counters.get(Counter::mailbox_full);
+    const std::uint64_t full = node.counters.get(counter::mailbox_full);
     const bool to_a_sink = send_from(node, source, random_, now_);
-    const bool found_no_room = to_a_sink && node.counters.get(Counter::mailbox_full) > full;
+    const bool found_no_room = to_a_sink && node.counters.get(counter::mailbox_full) > full;
     if (found_no_room && line->second->own && !line->second->paused) ++unpaused_;
   }
   void peel(AssociationId id) {
@@ -551,13 +600,15 @@ class Schedule {
   }
   // true: to a sink; not to the group, which may send on what it gets from anybody.
   bool send_from(Node& node, unsigned source, Random& random, Instant now) {
-    const auto target = static_cast<unsigned>(random.below(kSinks + 2));  // the group more often
-    const FlowKey flow{source, target < kSinks ? target : kGroup,
+    const auto target = static_cast<unsigned>(random.below(kSinks + kGroups));
+    const FlowKey flow{source, target,
                        target < kSinks ? 0 : static_cast<unsigned>(random.below(kLabels))};
     receive_at(node, sources_[source], {1, flow.target, flow.label, ledger_.next(flow)}, now);
-    return flow.target != kGroup;
+    return target < kSinks;
   }
-  void toggle(AssociationId sink, bool joins) { receive(sink, {0, joins ? 1u : 0u}); }
+  void toggle(AssociationId sink, unsigned group, bool joins) {
+    receive(sink, {0, group, joins ? 1u : 0u});
+  }
   void move_one() {
     const bool sink = random_.below(2) == 0;
     const AssociationId id =
@@ -566,7 +617,7 @@ class Schedule {
   }
   std::uint64_t unaccounted() const {
     std::uint64_t counted = ledger_.arrived + ledger_.lost;
-    for (const auto& node : nodes_) counted += node->counters.get(Counter::parcels_lost);
+    for (const auto& node : nodes_) counted += node->counters.get(counter::parcels_lost);
     return ledger_.sent - counted;
   }
 

@@ -16,6 +16,7 @@
 
 #include "core/random.h"
 #include "core/shard.h"
+#include "protocols/m3ua/counters.h"
 #include "protocols/m3ua/module.h"
 #include "tests/support/seeds.h"
 
@@ -138,7 +139,7 @@ class Wire final : public Transport {
 };
 
 struct Facts final : FactSink {
-  void on_fact(ShardId, AssociationId, const Fact&, Instant) override {}
+  void on_fact(const FactSource&, const Fact&, Instant) override {}
 };
 
 class Schedule {
@@ -358,8 +359,8 @@ class Schedule {
     return false;
   }
   std::uint64_t unaccounted() const {
-    return ledger_.sent - ledger_.arrived - count(Counter::m3ua_data_discarded) -
-           count(Counter::m3ua_data_unroutable) - count(Counter::parcels_lost);
+    return ledger_.sent - ledger_.arrived - count(counter::data_discarded) -
+           count(counter::data_unroutable) - count(siglane::counter::parcels_lost);
   }
   bool settled() {
     return unaccounted() == 0 && !directory_.diverting() && all_have_their_way() &&
@@ -389,8 +390,8 @@ TEST(M3uaShards, KeepEveryFlowInOrderAndServeEveryAspWhateverItAsksFor) {
     run.settle();
     run.check();
     if (HasFatalFailure()) FAIL() << "seed " << seed;
-    moves += run.count(Counter::moves);
-    pauses += run.count(Counter::inputs_paused);
+    moves += run.count(siglane::counter::moves);
+    pauses += run.count(siglane::counter::inputs_paused);
     sent += run.ledger().sent;
     arrived += run.ledger().arrived;
   }

@@ -13,7 +13,7 @@
 
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
-#include "core/protocol.h"
+#include "core/module.h"
 #include "transport/loop.h"
 
 namespace siglane::test {
@@ -134,12 +134,12 @@ class BusyNode {
   std::uint16_t port() const { return port_; }
   runtime::Node& node() { return *node_; }
   bool said(std::string_view kind) const {
-    return said_that([&](const auto& text) { return text.kind == kind; });
+    return said_that([&](const Fact& fact) { return fact.kind.name == kind; });
   }
   // With a field that contains `what`.
   bool said(std::string_view kind, std::string_view what) const {
-    return said_that([&](const auto& text) {
-      return text.kind == kind && std::ranges::any_of(text.fields, [&](const auto& field) {
+    return said_that([&](const Fact& fact) {
+      return fact.kind.name == kind && std::ranges::any_of(fact.fields, [&](const auto& field) {
                return field.value.find(what) != std::string::npos;
              });
     });
@@ -149,7 +149,7 @@ class BusyNode {
   template <class Is>
   bool said_that(Is is) const {
     return std::ranges::any_of(node_->facts().after(0, 10'000),
-                               [&](const auto& fact) { return is(fact.text); });
+                               [&](const auto& kept) { return is(kept.fact); });
   }
   static std::unique_ptr<runtime::Node> build(const BusyNodeOptions& options) {
     runtime::NodeConfig config;
@@ -182,9 +182,9 @@ class BusyNode {
     return std::move(*node);
   }
   static std::uint16_t port_of(const runtime::Node& node) {
-    for (const auto& fact : node.facts().after(0, 100)) {
-      if (fact.text.kind != "endpoint_opened") continue;
-      for (const auto& field : fact.text.fields) {
+    for (const auto& kept : node.facts().after(0, 100)) {
+      if (kept.fact.kind.name != "endpoint_opened") continue;
+      for (const auto& field : kept.fact.fields) {
         if (field.key == "port") return static_cast<std::uint16_t>(std::stoi(field.value));
       }
     }

@@ -13,6 +13,7 @@
 #include "tests/support/gap_peer.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/udp_encapsulation.h"
+#include "transport/counters.h"
 #include "transport/sctp_socket.h"
 
 namespace siglane::test {
@@ -374,7 +375,7 @@ SctpOptions bare_with_little_memory() {
 }
 
 WedgeCare care_of(BusyNode& node) {
-  return {node.node().count(Counter::receive_stalls),
+  return {node.node().count(transport::counter::receive_stalls),
           node.said("association_peeled", "receive_wedge"), node.said("notice", "doubled to")};
 }
 

@@ -65,10 +65,10 @@ class LoadedStp {
     std::uint64_t seen = 0;
     const auto shards = node_->config().runtime.shards;
     while (load.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
-      for (const runtime::KeptFact& fact : node_->facts().after(seen, 1000)) {
-        seen = fact.number;
-        if (fact.text.kind == movable_from_) open.push_back(fact.about);
-        if (fact.text.kind == "association_closed") std::erase(open, fact.about);
+      for (const runtime::KeptFact& kept : node_->facts().after(seen, 1000)) {
+        seen = kept.number;
+        if (kept.fact.kind.name == movable_from_) open.push_back(kept.about);
+        if (kept.fact.kind.name == "association_closed") std::erase(open, kept.about);
       }
       if (!open.empty()) {
         node_->move(open[random.below(open.size())], static_cast<ShardId>(random.below(shards)));

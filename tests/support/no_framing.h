@@ -1,7 +1,7 @@
 #pragma once
 #include <optional>
 
-#include "core/protocol.h"
+#include "core/framing.h"
 
 namespace siglane {
 

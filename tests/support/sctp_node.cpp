@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "tests/support/payload_protocols.h"
+#include "transport/transport_facts.h"
 #include "transport/usrsctp_transport.h"
 
 namespace siglane::sctp_test {
@@ -55,9 +57,12 @@ class OneUsrsctp final : public TransportSink {
       for (Node* node : std::vector(nodes)) node->on_event(id, *down, now);
     }
   }
+  void on_stranger(const std::string& address, std::string why, Instant now) override {
+    for (Node* node : std::vector(nodes)) node->on_stranger(address, why, now);
+  }
   void on_fact(AssociationId about, Fact fact, Instant now) override {
     const auto owner = owners.find(about);
-    const bool opened = std::holds_alternative<fact::EndpointOpened>(fact);
+    const bool opened = is(fact, transport::kEndpointOpened);
     for (Node* node : std::vector(nodes)) {
       if (opened ? node == opening : owner == owners.end() || owner->second == node) {
         node->on_fact(about, fact, now);
@@ -152,7 +157,7 @@ EndpointId Node::open(EndpointConfig config) {
   if (tls) config.tls = tls;
   config.transport = kernel_ ? TransportKind::kernel_sctp : TransportKind::usrsctp;
   if (!kernel_) config.udp_encapsulation_port = udp_port;
-  const std::size_t before = facts_of<fact::EndpointOpened>().size();
+  const std::size_t before = facts_of(transport::kEndpointOpened).size();
   auto id = quietly([&] { return transport->open(config, framing_); });
   if (!id) {
     ADD_FAILURE() << id.error().what;
@@ -162,8 +167,10 @@ EndpointId Node::open(EndpointConfig config) {
     world.usrsctp_->endpoints[*id] = this;
     world.usrsctp_->opening = this;
   }
-  EXPECT_TRUE(world.run_until([&] { return facts_of<fact::EndpointOpened>().size() > before; }));
-  port = facts_of<fact::EndpointOpened>().back().port;
+  EXPECT_TRUE(
+      world.run_until([&] { return facts_of(transport::kEndpointOpened).size() > before; }));
+  port = static_cast<std::uint16_t>(
+      std::stoi(field(facts_of(transport::kEndpointOpened).back(), "port")));
   return *id;
 }
 EndpointId Node::listen(std::string at, std::uint16_t on) {
@@ -206,7 +213,7 @@ std::pair<AssociationId, AssociationId> Node::join(EndpointId from, Node& to, Pl
 bool Node::send(AssociationId id, std::string_view text, int stream) {
   Message message;
   message.stream = StreamId{static_cast<std::uint16_t>(stream)};
-  message.protocol = PayloadProtocol::diameter;
+  message.protocol = test::kDiameter;
   message.payload = Buffer::copy_of(as_bytes(text));
   return send(id, std::move(message)) == SendOutcome::accepted;
 }
@@ -300,6 +307,11 @@ void Node::on_event(AssociationId id, AssociationEvent event, Instant) {
                  [&](AssociationDown& down) { mine.down = std::move(down); },
              },
              event);
+}
+
+void Node::on_stranger(const std::string&, std::string why, Instant) {
+  EXPECT_FALSE(world.in_call_) << "a call to the transport called its sink";
+  strangers.push_back(std::move(why));
 }
 
 void Node::on_fact(AssociationId about, Fact fact, Instant) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/facts.h"
 #include "tests/support/no_framing.h"
 #include "transport/sctp_transport.h"
 
@@ -100,16 +101,16 @@ class Node final : public TransportSink {
   // Of the associations that told Up, the newest.
   AssociationId newest() const { return opened.back(); }
 
-  template <class F>
-  std::vector<F> facts_of() const {
-    std::vector<F> found;
+  std::vector<Fact> facts_of(const FactKind& kind) const {
+    std::vector<Fact> found;
     for (const auto& [about, fact] : facts) {
-      if (const F* one = std::get_if<F>(&fact)) found.push_back(*one);
+      if (is(fact, kind)) found.push_back(fact);
     }
     return found;
   }
 
   void on_event(AssociationId id, AssociationEvent event, Instant now) override;
+  void on_stranger(const std::string& address, std::string why, Instant now) override;
   void on_fact(AssociationId about, Fact fact, Instant now) override;
 
  private:
@@ -126,6 +127,7 @@ class Node final : public TransportSink {
   std::uint16_t udp_port = 0;  // RFC 6951
   std::vector<AssociationId> opened;
   std::vector<AssociationDown> refused;  // who came and never was up; not if we ended it
+  std::vector<std::string> strangers;    // whom the transport has turned away: why
   std::vector<std::pair<AssociationId, Fact>> facts;
   // If set, messages go here and are not kept.
   std::function<void(AssociationId, const Message&)> on_message;

@@ -211,6 +211,10 @@ void SimTransport::bind(AssociationId, const PeerConfig&) {}
 DetachOutcome SimTransport::detach(AssociationId id) {
   auto it = associations_.find(id);
   if (it == associations_.end() || it->second->closing) return Gone{};
+  if (auto fails = std::exchange(detach_fails_, std::nullopt)) {
+    if (std::holds_alternative<Lost>(*fails)) cut(id);
+    return std::visit([](auto& one) { return DetachOutcome(std::move(one)); }, *fails);
+  }
   auto cargo = std::make_unique<Cargo>();
   cargo->association = std::move(it->second);
   associations_.erase(it);

@@ -3,15 +3,19 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "core/random.h"
 #include "core/shard.h"
 #include "core/transport.h"
+#include "tests/support/facts.h"
 
 namespace siglane::sim {
 
@@ -77,7 +81,7 @@ class SimTransport final : public Transport {
   void bind(AssociationId id, const PeerConfig& peer) override;
   DetachOutcome detach(AssociationId id) override;
   void adopt(std::unique_ptr<DetachedAssociation> cargo) override;
-  Seat seat(AssociationId) const override { return Seat::own; }
+  Seat seat(AssociationId) const override { return seat_; }
   // What was asked for last; all is delivered, whatever that was.
   void pause_input(AssociationId id) override { paused_.insert(id); }
   void resume_input(AssociationId id) override { paused_.erase(id); }
@@ -90,6 +94,9 @@ class SimTransport final : public Transport {
   // Reports Congestion; the association goes on taking messages.
   void congest(AssociationId id, bool congested);
   void refuse_sends(AssociationId id, bool refuse);
+  // Where all of its associations sit, and what the next detach() fails with.
+  void seat_all(Seat seat) { seat_ = seat; }
+  void fail_detach(std::variant<Gone, Lost, Starved> outcome) { detach_fails_ = outcome; }
 
   // As if over TLS: whom it connects to finds these names in its certificate.
   void show_certificate(std::vector<std::string> names) { certificate_names_ = std::move(names); }
@@ -111,6 +118,8 @@ class SimTransport final : public Transport {
   std::optional<std::vector<std::string>> certificate_names_;
   std::unordered_map<AssociationId, std::unique_ptr<SimAssociation>> associations_;
   std::set<AssociationId> paused_;
+  Seat seat_ = Seat::own;
+  std::optional<std::variant<Gone, Lost, Starved>> detach_fails_;
 };
 
 // Every fact a node announced, with whom it was about.
@@ -118,25 +127,25 @@ class FactLog final : public FactSink {
  public:
   struct Entry {
     AssociationId about;
+    std::string peer;  // of the association, as operators read it
     Fact fact;
     Instant at;
   };
-  void on_fact(ShardId, AssociationId about, const Fact& fact, Instant now) override {
-    entries_.push_back({about, fact, now});
+  void on_fact(const FactSource& source, const Fact& fact, Instant now) override {
+    entries_.push_back({source.association, std::string(source.peer), fact, now});
   }
   const std::vector<Entry>& entries() const { return entries_; }
-  template <class F>
-  std::size_t count() const {
+  std::size_t count(const FactKind& kind) const {
     std::size_t n = 0;
-    for (const Entry& entry : entries_) n += std::holds_alternative<F>(entry.fact) ? 1 : 0;
+    for (const Entry& entry : entries_) n += is(entry.fact, kind) ? 1 : 0;
     return n;
   }
-  template <class F>
-  const F* last() const {
+  // A field of the last one of that kind; empty: there is none.
+  std::string last(const FactKind& kind, std::string_view key) const {
     for (auto it = entries_.rbegin(); it != entries_.rend(); ++it) {
-      if (const F* fact = std::get_if<F>(&it->fact)) return fact;
+      if (is(it->fact, kind)) return field(it->fact, key);
     }
-    return nullptr;
+    return {};
   }
 
  private:

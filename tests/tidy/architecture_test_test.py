@@ -16,6 +16,8 @@ BROKEN = {
     "a thread in a protocol": ("protocols/diameter/a.cpp", "#include <thread>\n"),
     "a random source in core": ("core/a.cpp", "std::random_device chance;\n"),
     "logging in a protocol": ("protocols/m3ua/a.cpp", 'std::cerr << "hello";\n'),
+    "a protocol's name in core": ("core/a.h", "int diameter_requests;\n"),
+    "an application's name in a comment of core": ("core/a.h", "// An HSS has one.\n"),
     "an include of tests": ("apps/stp/a.cpp", '#include "tests/support/sim_world.h"\n'),
 }
 

@@ -6,6 +6,10 @@
 
 using namespace siglane;
 
+// siglanectl shows them beside Siglane's own counters.
+const Counter calls_granted{"charging.calls_granted", "calls that were granted time"};
+const Counter seconds_granted{"charging.seconds_granted", "time that was granted, in seconds"};
+
 class Charging final : public diameter::Application {
  public:
   Charging(const diameter::DiameterModule& module, std::uint64_t seed, std::uint32_t seconds)
@@ -22,7 +26,9 @@ class Charging final : public diameter::Application {
         .add(avp::cc_request_type, *message.get(avp::cc_request_type))
         .add(avp::cc_request_number, *message.get(avp::cc_request_number))
         .group(avp::granted_service_unit, [&] { answer.add(avp::cc_time, seconds_); });
-    reply(*request, std::move(answer), out);
+    out.count(calls_granted);
+    out.count(seconds_granted, seconds_);
+    reply(std::move(request), std::move(answer), out);
   }
 
   const std::uint32_t seconds_;

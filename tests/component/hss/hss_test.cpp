@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "apps/hss/counters.h"
 #include "tests/component/hss/hss_world.h"
 
 namespace siglane::hss {
@@ -106,8 +107,8 @@ TEST_F(HssTest, AirGetsAVectorThatTheUsimAccepts) {
   const auto vectors = vectors_of(answer);
   ASSERT_EQ(vectors.size(), 1u);
   EXPECT_TRUE(usim_.sqn_of(vectors[0]));
-  EXPECT_EQ(hss_.count(Counter::hss_air_received), 1u);
-  EXPECT_EQ(hss_.count(Counter::hss_vectors_sent), 1u);
+  EXPECT_EQ(hss_.count(counter::air_received), 1u);
+  EXPECT_EQ(hss_.count(counter::vectors_sent), 1u);
 }
 
 TEST_F(HssTest, AirGetsSeveralVectorsNumberedInTheOrderOfTheirUseAndNoMoreThanTheLimit) {
@@ -143,7 +144,7 @@ TEST_F(HssTest, AirWithAutsMovesSqnPastTheUsims) {
   const auto sqn = usim_.sqn_of(vectors_of(answer).at(0));
   ASSERT_TRUE(sqn);
   EXPECT_GT(sqn->seq(), ms.seq());
-  EXPECT_EQ(hss_.count(Counter::hss_resynchronisations), 1u);
+  EXPECT_EQ(hss_.count(counter::resynchronisations), 1u);
 
   info.back() ^= std::byte{1};
   expect_experimental(hss_.ask(mme1_, air(mme1_, imsi_, 1, info)),
@@ -170,7 +171,7 @@ TEST_F(HssTest, AirWithAutsForBothAccessesChecksNeitherAndWithOneUsesThatOne) {
   const MessageView both = hss_.ask(mme1_, with_utran(info));
   expect_result(both, result::unable_to_comply);
   EXPECT_FALSE(both.find(avp::authentication_info));
-  EXPECT_EQ(hss_.count(Counter::hss_resynchronisations), 0u);
+  EXPECT_EQ(hss_.count(counter::resynchronisations), 0u);
 
   const MessageView one = hss_.ask(mme1_, with_utran({}));
   expect_success(one);
@@ -196,7 +197,7 @@ TEST(HssServingRealmTest, ARealmGetsVectorsForItsNetworksAlone) {
   const MessageView refused = hss.ask(mme, std::move(elsewhere));
   EXPECT_EQ(refused.result_code(), result::authorization_rejected);
   EXPECT_FALSE(check_command(refused, diameter::dictionary()));
-  EXPECT_EQ(hss.count(Counter::hss_vectors_sent), 1u);
+  EXPECT_EQ(hss.count(counter::vectors_sent), 1u);
 }
 
 TEST(HssServingRealmTest, ARealmThatIsNotListedGetsNoVectors) {
@@ -235,7 +236,7 @@ TEST(HssServingRealmTest, ARealmIsServedAsItselfWhateverItsMessagesSay) {
     EXPECT_EQ(answer.result_code(), result::unable_to_comply);
     EXPECT_FALSE(check_command(answer, diameter::dictionary()));
   }
-  EXPECT_EQ(hss.count(Counter::hss_vectors_sent), 0u);
+  EXPECT_EQ(hss.count(counter::vectors_sent), 0u);
   EXPECT_TRUE(home.requests().empty()) << "its subscriber is where it was";
 }
 
@@ -255,7 +256,7 @@ TEST_F(HssTest, AnMmeThatWritesAnothersOriginHostGetsNoVectorsAndMovesNoSubscrib
     EXPECT_NE(text->find(mme1_.host()), text->npos);
     EXPECT_NE(text->find(mme2_.host()), text->npos);
   }
-  EXPECT_EQ(hss_.count(Counter::hss_vectors_sent), 0u);
+  EXPECT_EQ(hss_.count(counter::vectors_sent), 0u);
   // It was not purged: who comes next cancels it.
   expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
   EXPECT_TRUE(hss_.world.run_until([&] { return !mme1_.requests().empty(); }, 5s));
@@ -351,8 +352,8 @@ TEST_F(HssTest, UlrFromAnotherMmeCancelsTheLocationAtThePrevious) {
       .add(avp::origin_realm, mme1_.realm());
   mme1_.send(std::move(cla).finish());
   hss_.world.run_for(20s);  // past the request's deadline
-  EXPECT_EQ(hss_.count(Counter::hss_clr_sent), 1u);
-  EXPECT_EQ(hss_.count(Counter::hss_clr_failed), 0u);
+  EXPECT_EQ(hss_.count(counter::clr_sent), 1u);
+  EXPECT_EQ(hss_.count(counter::clr_failed), 0u);
 }
 
 TEST_F(HssTest, ACancelLocationThatNobodyAnswersIsCountedAndTheUpdateStands) {
@@ -360,7 +361,7 @@ TEST_F(HssTest, ACancelLocationThatNobodyAnswersIsCountedAndTheUpdateStands) {
   expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
   expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
   hss_.world.run_for(20s);
-  EXPECT_EQ(hss_.count(Counter::hss_clr_failed), 1u);
+  EXPECT_EQ(hss_.count(counter::clr_failed), 1u);
 }
 
 TEST_F(HssTest, ACancelLocationForAnMmeThatIsGoneIsCountedAndTheUpdateStands) {
@@ -370,7 +371,7 @@ TEST_F(HssTest, ACancelLocationForAnMmeThatIsGoneIsCountedAndTheUpdateStands) {
   hss_.world.run_for(1s);
   expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
   hss_.world.run_for(20s);
-  EXPECT_EQ(hss_.count(Counter::hss_clr_failed), 1u);
+  EXPECT_EQ(hss_.count(counter::clr_failed), 1u);
   EXPECT_EQ(hss_.ask(mme2_, pur(mme2_, imsi_)).get(avp::pua_flags), 1u);
 }
 
@@ -378,7 +379,7 @@ TEST_F(HssTest, UlrAgainFromTheSameMmeCancelsNothing) {
   import(test_subscriber(1));
   expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
   expect_success(hss_.ask(mme1_, ulr(mme1_, imsi_)));
-  EXPECT_EQ(hss_.count(Counter::hss_clr_sent), 0u);
+  EXPECT_EQ(hss_.count(counter::clr_sent), 0u);
 }
 
 TEST_F(HssTest, PurOfTheServingMmeFreezesTheMTmsi) {
@@ -396,14 +397,14 @@ TEST_F(HssTest, PurOfTheServingMmeFreezesTheMTmsi) {
   expect_success(serving);
   EXPECT_EQ(serving.get(avp::pua_flags), 1u);
   expect_success(hss_.ask(mme2_, ulr(mme2_, imsi_)));
-  EXPECT_EQ(hss_.count(Counter::hss_clr_sent), 0u) << "a purged UE has nobody to cancel";
+  EXPECT_EQ(hss_.count(counter::clr_sent), 0u) << "a purged UE has nobody to cancel";
 }
 
 TEST_F(HssTest, AnUnknownUserIsExperimentalResult5001) {
   expect_experimental(hss_.ask(mme1_, air(mme1_, imsi_)), ResultCode{5001});
   expect_experimental(hss_.ask(mme1_, ulr(mme1_, imsi_)), ResultCode{5001});
   expect_experimental(hss_.ask(mme1_, pur(mme1_, imsi_)), ResultCode{5001});
-  EXPECT_EQ(hss_.count(Counter::hss_unknown_users), 3u);
+  EXPECT_EQ(hss_.count(counter::unknown_users), 3u);
 }
 
 TEST_F(HssTest, AUserWithoutEpsSubscriptionIsExperimentalResult5420) {
@@ -515,7 +516,7 @@ TEST_F(HssTest, AStoreWithAFullQueueIsTooBusy) {
   import(test_subscriber(1));
   hss_.asks.refuse(true);
   expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::too_busy);
-  EXPECT_EQ(hss_.count(Counter::hss_too_busy), 1u);
+  EXPECT_EQ(hss_.count(counter::too_busy), 1u);
   hss_.asks.refuse(false);
   expect_success(hss_.ask(mme1_, air(mme1_, imsi_)));
 }
@@ -551,12 +552,11 @@ TEST_F(HssTest, WhoIsTooBusyIsNamedWithItsPeerOnceAMinute) {
   for (int i = 0; i < 3; ++i) {
     expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::too_busy);
   }
-  EXPECT_EQ(hss_.node.facts.count<fact::MessagesDropped>(), 1u);
-  const auto* dropped = hss_.node.facts.last<fact::MessagesDropped>();
-  ASSERT_NE(dropped, nullptr);
-  EXPECT_EQ(dropped->peer, "mme01");
-  EXPECT_EQ(dropped->reason, "hss.store_full");
-  EXPECT_EQ(dropped->example, "Authentication-Information for 001010000000001");
+  EXPECT_EQ(hss_.node.facts.count(kMessagesDropped), 1u);
+  EXPECT_EQ(hss_.node.facts.last(kMessagesDropped, "peer"), "mme01");
+  EXPECT_EQ(hss_.node.facts.last(kMessagesDropped, "reason"), "hss.store_full");
+  EXPECT_EQ(hss_.node.facts.last(kMessagesDropped, "example"),
+            "Authentication-Information for 001010000000001");
 }
 
 TEST(HssShareTest, WhatAResetConnectionAskedLeavesTheQueueAndCountsForItsPeerUntilThen) {
@@ -569,7 +569,7 @@ TEST(HssShareTest, WhatAResetConnectionAskedLeavesTheQueueAndCountsForItsPeerUnt
   for (int round = 0; round < 20; ++round) {
     for (int i = 0; i < 10; ++i) hss.mme1->send(air(*hss.mme1, subscriber.imsi).finish());
     ASSERT_TRUE(hss.world.run_until(
-        [&] { return hss.count(Counter::hss_air_received) == 10u * (round + 1u); }));
+        [&] { return hss.count(counter::air_received) == 10u * (round + 1u); }));
     EXPECT_EQ(hss.asks.outstanding().parcels, 10u) << "its share, over all its connections";
     hss.reconnect(*hss.mme1);
   }
@@ -621,11 +621,10 @@ TEST_F(HssTest, ACommitThatFailsIsNeverASuccessAndItsPeerIsNamed) {
     disk_.fail_next_flush();
     expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::unable_to_comply);
   }
-  EXPECT_EQ(hss_.count(Counter::hss_store_failures), 2u);
-  EXPECT_EQ(hss_.node.facts.count<fact::MessagesDropped>(), 1u) << "once a minute";
-  const auto* dropped = hss_.node.facts.last<fact::MessagesDropped>();
-  EXPECT_EQ(dropped->reason, "hss.store_fails");
-  EXPECT_EQ(dropped->peer, "mme01");
+  EXPECT_EQ(hss_.count(counter::store_failures), 2u);
+  EXPECT_EQ(hss_.node.facts.count(kMessagesDropped), 1u) << "once a minute";
+  EXPECT_EQ(hss_.node.facts.last(kMessagesDropped, "reason"), "hss.store_fails");
+  EXPECT_EQ(hss_.node.facts.last(kMessagesDropped, "peer"), "mme01");
   expect_success(hss_.ask(mme1_, air(mme1_, imsi_)));
 }
 
@@ -637,7 +636,7 @@ TEST_F(HssTest, AFullDiskIsNeverASuccessAndSpendsNoSqn) {
     expect_result(hss_.ask(mme1_, air(mme1_, imsi_)), result::unable_to_comply);
     expect_result(hss_.ask(mme2_, ulr(mme2_, imsi_)), result::unable_to_comply);
   }
-  EXPECT_EQ(hss_.count(Counter::hss_vectors_sent), 1u);
+  EXPECT_EQ(hss_.count(counter::vectors_sent), 1u);
   disk_.fill_up(false);
   EXPECT_EQ(usim_.sqn_of(vectors_of(hss_.ask(mme1_, air(mme1_, imsi_))).at(0)),
             next_batch(*before, 1)->first);

@@ -85,7 +85,7 @@ class RawMme {
    private:
     static void transmit(Buffer payload, Outbox& out) {
       Message message;
-      message.protocol = PayloadProtocol::diameter;
+      message.protocol = diameter::kPayloadProtocol;
       message.payload = std::move(payload);
       out.transmit(std::move(message));
     }
@@ -97,11 +97,11 @@ class RawMme {
     explicit RawModule(RawMme& mme) : mme_(mme) {}
     std::string_view name() const override { return "raw"; }
     std::span<const PayloadProtocol> payload_protocols() const override {
-      static constexpr PayloadProtocol kProtocols[] = {PayloadProtocol::diameter};
+      static constexpr PayloadProtocol kProtocols[] = {diameter::kPayloadProtocol};
       return kProtocols;
     }
     Result<std::optional<std::size_t>> frame_length(Bytes) const override { return std::nullopt; }
-    PayloadProtocol stream_protocol() const override { return PayloadProtocol::diameter; }
+    PayloadProtocol stream_protocol() const override { return diameter::kPayloadProtocol; }
     std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp&, const PeerTable&,
                                           std::uint64_t) const override {
       return std::make_unique<RawSession>(mme_, id);

@@ -47,7 +47,7 @@ def check_headers(prefix, directory):
     expect(len(headers) > 20, f"only {len(headers)} headers are installed")
     for header in headers:
         expect(header.startswith("siglane/"), f"{header} is not in siglane/")
-        expect(not re.search(r"sctp_|usrsctp_|stream_|session|_parts|admin_|/proto/", header),
+        expect(not re.search(r"sctp_|usrsctp_|stream_|(asp|peer|client)_session|_parts|admin_|/proto/", header),
                f"{header} is nobody else's business, and installed")
         for included in re.findall(r'#include "([^"]+)"', (include / header).read_text()):
             expect(included in headers, f"{header}: {included} is not installed")
@@ -162,6 +162,18 @@ def connect(address):
         return None
 
 
+def check_counters(siglanectl, admin_socket):
+    """What the example counts stands beside what Siglane counts."""
+    table = run([siglanectl, "--socket", admin_socket, "stats"])
+    for name, value in ("charging.calls_granted", 1), ("charging.seconds_granted", 60):
+        expect(re.search(rf"^{re.escape(name)} +{value}$", table, re.M), f"no {name} in\n{table}")
+    table = run([siglanectl, "--socket", admin_socket, "stats", "--labels"])
+    expect(re.search(r"^diameter\.answers\.sent +application=Credit-Control command=Credit-Control "
+                     r"result=DIAMETER_SUCCESS +1$", table, re.M), f"no answer in\n{table}")
+    table = run([siglanectl, "--socket", admin_socket, "stats", "--peer", "gateway01"])
+    expect(re.search(r"^gateway01 +messages\.received +1$", table, re.M), f"no request in\n{table}")
+
+
 def test(directory):
     prefix, build = directory / "prefix", directory / "build"
     run([CMAKE, "--install", BUILD_TREE, "--prefix", prefix])
@@ -183,7 +195,8 @@ def test(directory):
     config = directory / "charging.json"
     config.write_text(text)
     with Processes(directory) as programs:
-        charging = programs.start("charging", [build / "charging", "--config", config])
+        charging = programs.start("charging", [build / "charging", "--config", config,
+                                               "--admin-socket", directory / "charging.sock"])
         with wait_until(lambda: connect(address), 20, "the node listens") as node:
             identity = avp(264, HOST) + avp(296, REALM)
             capabilities = ask(node, request(
@@ -196,6 +209,7 @@ def test(directory):
             expect(number(answer[RESULT_CODE]) == SUCCESS, f"an answer like {answer}")
             granted = members(answer[GRANTED_SERVICE_UNIT])
             expect(number(granted[CC_TIME]) == 60, f"granted {granted}")
+            check_counters(prefix / "bin" / "siglanectl", directory / "charging.sock")
         expect(charging.stop(20) == 0, "the node does not stop gracefully")
 
 

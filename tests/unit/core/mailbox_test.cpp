@@ -169,8 +169,15 @@ struct IdleModule final : ProtocolModule {
   void publish(ShardId, AssociationId, ParcelPtr) override {}
 };
 
-// However often one of them asks, the others have their turn between.
-TEST(Directory, ServesReroutesThatWaitInTurnAndEachFlowOnce) {
+std::vector<std::uint64_t> flows_of(const Diversion& reroute) {
+  std::vector<std::uint64_t> flows;
+  for (const Diversion::Flow& flow : *reroute.rerouted) {
+    flows.push_back(static_cast<std::uint64_t>(flow.coordinator));
+  }
+  return flows;
+}
+
+TEST(Directory, ServesAllReroutesThatWaitWithOneDiversionAndEachFlowOnce) {
   Directory directory;
   Mailbox mailbox;
   directory.add_shard(ShardId{0}, mailbox);
@@ -178,21 +185,61 @@ TEST(Directory, ServesReroutesThatWaitInTurnAndEachFlowOnce) {
   const auto ask = [&](std::uint64_t flow) {
     return directory.begin_reroute(module, AssociationId{flow});
   };
-  auto under_way = ask(1);
-  ASSERT_TRUE(under_way);
-  for (int i = 0; i < 100; ++i) EXPECT_FALSE(ask(1));
+  const auto first = ask(1);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(flows_of(*first), (std::vector<std::uint64_t>{1}));
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(ask(3));
   EXPECT_FALSE(ask(2));
-  EXPECT_FALSE(ask(3));
+  EXPECT_FALSE(ask(1));
+  const auto second = directory.end(*first);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(flows_of(*second), (std::vector<std::uint64_t>{1, 2, 3}));
+  EXPECT_FALSE(second->is_move());
+  EXPECT_TRUE(second->concerns(AssociationId{3}));
+  EXPECT_FALSE(second->concerns(AssociationId{4}));
+  EXPECT_FALSE(directory.end(*second));
+  EXPECT_FALSE(directory.diverting());
+  EXPECT_EQ(directory.diversions(), 2u);
+}
+
+// However often one of them asks, the others have their turn between.
+TEST(Directory, ServesThoseFirstThatHaveWaitedLongestWhereTheyAreTooManyForOneDiversion) {
+  Directory directory;
+  Mailbox mailbox;
+  directory.add_shard(ShardId{0}, mailbox);
+  IdleModule module;
+  auto under_way = directory.begin_reroute(module, AssociationId{1000});
+  for (std::uint64_t flow = 999; flow > 0; --flow) {
+    EXPECT_FALSE(directory.begin_reroute(module, AssociationId{flow}));
+  }
   std::vector<std::uint64_t> served;
-  while (under_way && served.size() < 10) {
-    served.push_back(static_cast<std::uint64_t>(under_way->flow));
-    if (served.size() < 3) {
-      EXPECT_FALSE(ask(1));  // it storms on
+  std::size_t diversions = 0;
+  for (; under_way && diversions < 10; ++diversions) {
+    auto flows = flows_of(*under_way);
+    if (served.size() < 999 - flows.size()) {
+      EXPECT_FALSE(directory.begin_reroute(module, AssociationId{1000}));  // it storms on
     }
+    std::erase(flows, 1000);
+    served.insert(served.end(), flows.rbegin(), flows.rend());
     under_way = directory.end(*under_way);
   }
-  EXPECT_EQ(served, (std::vector<std::uint64_t>{1, 1, 2, 3, 1}));
-  EXPECT_FALSE(directory.diverting());
+  EXPECT_LE(diversions, 6u);
+  ASSERT_EQ(served.size(), 999u);
+  for (std::size_t i = 0; i < served.size(); ++i) EXPECT_EQ(served[i], 999 - i);
+}
+
+// A reroute has two steps in which it waits for every shard.
+TEST(Directory, CountsTheShardsOfADiversionAnewForEachStep) {
+  Directory directory;
+  Mailbox first, second;
+  directory.add_shard(ShardId{0}, first);
+  directory.add_shard(ShardId{1}, second);
+  IdleModule module;
+  const auto reroute = directory.begin_reroute(module, AssociationId{1});
+  for (int step = 0; step < 2; ++step) {
+    EXPECT_FALSE(directory.followed(*reroute));
+    EXPECT_TRUE(directory.followed(*reroute));
+  }
 }
 
 TEST(Directory, BindsAPeerToOneAssociationAtATime) {

@@ -60,7 +60,7 @@ TEST_F(OutboundTest, GivesBackWhatMayNotWaitBecauseTooMuchDoes) {
   Delivery delivery{{}, {}, std::make_unique<Ordered>(), nullptr};
   EXPECT_EQ(outbound.post(ShardId{1}, delivery), Outbound::Outcome::lost);
   EXPECT_NE(delivery.parcel, nullptr);
-  EXPECT_EQ(counters.get(Counter::parcels_lost), 1u);
+  EXPECT_EQ(counters.get(counter::parcels_lost), 1u);
 }
 
 TEST_F(OutboundTest, LosesNoControlAndSaysWhenItsSenderShouldNotBringMore) {

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "core/shard.h"
+#include "core/shard_facts.h"
 #include "tests/support/sim_world.h"
 
 namespace siglane {
@@ -26,7 +27,7 @@ class NameSession final : public Session {
     if (auto* received = std::get_if<AssociationReceived>(&input)) {
       name_ = std::string(as_text(received->message.payload.bytes()));
       if (name_ == "garbage") {
-        out.announce(fact::ProtocolViolation{"10.0.9.1", "not a name"});
+        out.violation("not a name");
         out.close(CloseMode::abort);
       } else {
         out.identify(name_);
@@ -103,6 +104,7 @@ class Caller final : private TransportSink {
       if (comes_again) transport_.connect(local_, server_);
     }
   }
+  void on_stranger(const std::string&, std::string, Instant) override {}
   void on_fact(AssociationId, Fact, Instant) override {}
 
   SimTransport transport_;
@@ -151,8 +153,8 @@ TEST_F(ShardNewcomersTest, AStrangerWithManyConnectionsLosesHisOwn) {
   world.run_for(1s);
   EXPECT_EQ(waiting(), (std::map<std::string, int>{{"10.0.9.1", 3}, {"10.0.9.2", 1}}));
   EXPECT_EQ(other.times_down, 0u);
-  EXPECT_EQ(count(Counter::associations_gave_way), 17u);
-  EXPECT_EQ(count(Counter::associations_refused_limit), 0u);
+  EXPECT_EQ(count(counter::associations_gave_way), 17u);
+  EXPECT_EQ(count(counter::associations_refused_limit), 0u);
 }
 
 TEST_F(ShardNewcomersTest, APeerGetsInWhileStrangersAtItsOwnAddressComeAgainAndAgain) {
@@ -163,7 +165,7 @@ TEST_F(ShardNewcomersTest, APeerGetsInWhileStrangersAtItsOwnAddressComeAgainAndA
   stranger.comes_again = true;
   stranger.connect(600, "10.0.0.5");
   world.run_for(100ms);
-  EXPECT_GT(large.counters.get(Counter::associations_gave_way), 1000u);
+  EXPECT_GT(large.counters.get(counter::associations_gave_way), 1000u);
   Caller alice(world, module, "10.0.9.1");
   alice.says = "alice";
   alice.connect(1, "10.0.0.5");
@@ -193,40 +195,39 @@ TEST_F(ShardNewcomersTest, WhoIsStillInAHandshakeHasAPlaceToo) {
   EXPECT_EQ(server.directory.newcomers().count(), 1u);
   server.shard.on_event(first, AssociationDown{DownCause::tls_failed, "no handshake"}, world.now());
   EXPECT_EQ(server.directory.newcomers().count(), 0u);
-  ASSERT_NE(server.facts.last<fact::StrangersSeen>(), nullptr);
-  EXPECT_EQ(server.facts.last<fact::StrangersSeen>()->why, "no handshake");
-  EXPECT_EQ(server.facts.last<fact::StrangersSeen>()->refused, 1u);
+  EXPECT_EQ(server.facts.last(kStrangersSeen, "why"), "no handshake");
+  EXPECT_EQ(server.facts.last(kStrangersSeen, "refused"), "1");
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(comes(next_association_id()));
   stranger.connect();
   world.run_for(100ms);
-  EXPECT_EQ(count(Counter::associations_gave_way), 1u);
+  EXPECT_EQ(count(counter::associations_gave_way), 1u);
 }
 
 TEST_F(ShardNewcomersTest, AnAddressThatNoPeerHasIsTurnedAwayBeforeAHandshake) {
   SimNode strict(world, PeerTable({peer("bob", {"10.0.0.3"})}));
   EXPECT_FALSE(strict.shard.on_newcomer(next_association_id(), {"10.0.9.1"}, world.now()).admitted);
   EXPECT_TRUE(strict.shard.on_newcomer(next_association_id(), {"10.0.0.3"}, world.now()).admitted);
-  EXPECT_EQ(strict.counters.get(Counter::associations_refused_address), 1u);
+  EXPECT_EQ(strict.counters.get(counter::associations_refused_address), 1u);
 }
 
 TEST_F(ShardNewcomersTest, AreToldOfTogetherAndOnceAMinute) {
   stranger.comes_again = true;
   stranger.connect(5);
   world.run_for(59s);
-  EXPECT_EQ(server.facts.count<fact::StrangersSeen>(), 1u);
+  EXPECT_EQ(server.facts.count(kStrangersSeen), 1u);
   EXPECT_EQ(server.facts.entries().size(), 1u) << "nothing else is told of them";
   stranger.comes_again = false;
   world.run_for(80s);
-  EXPECT_EQ(server.facts.count<fact::StrangersSeen>(), 3u);
+  EXPECT_EQ(server.facts.count(kStrangersSeen), 3u);
   EXPECT_EQ(server.facts.entries().size(), 3u);
   EXPECT_FALSE(server.shard.next_deadline());
   std::uint64_t told = 0;
   for (const auto& entry : server.facts.entries()) {
-    told += std::get<fact::StrangersSeen>(entry.fact).refused;
+    told += std::stoull(field(entry.fact, "refused"));
   }
-  EXPECT_EQ(told, count(Counter::associations_gave_way) +
-                      count(Counter::associations_unidentified_timeout));
-  EXPECT_EQ(count(Counter::associations_opened), told);
+  EXPECT_EQ(told, count(counter::associations_gave_way) +
+                      count(counter::associations_unidentified_timeout));
+  EXPECT_EQ(count(counter::associations_opened), told);
 }
 
 TEST_F(ShardNewcomersTest, WhoGoesByItselfIsNotRefused) {
@@ -238,9 +239,8 @@ TEST_F(ShardNewcomersTest, WhoGoesByItselfIsNotRefused) {
     server.shard.visit_sessions([&](const SessionView& view) { server.transport.cut(view.id); });
     world.run_for(100ms);
   }
-  ASSERT_NE(server.facts.last<fact::StrangersSeen>(), nullptr);
-  EXPECT_EQ(server.facts.last<fact::StrangersSeen>()->left, 1u);
-  EXPECT_EQ(server.facts.last<fact::StrangersSeen>()->refused, 0u);
+  EXPECT_EQ(server.facts.last(kStrangersSeen, "left"), "1");
+  EXPECT_EQ(server.facts.last(kStrangersSeen, "refused"), "0");
 }
 
 TEST_F(ShardNewcomersTest, APeerThatIsRefusedByNameHasALineOfItsOwn) {
@@ -248,10 +248,10 @@ TEST_F(ShardNewcomersTest, APeerThatIsRefusedByNameHasALineOfItsOwn) {
   bob.says = "bob";
   bob.connect(3);
   world.run_for(1s);
-  ASSERT_EQ(server.facts.count<fact::PeerRefused>(), 1u);
-  EXPECT_EQ(server.facts.last<fact::PeerRefused>()->who, "bob");
-  ASSERT_EQ(server.facts.count<fact::StrangersSeen>(), 1u);
-  EXPECT_EQ(server.facts.last<fact::StrangersSeen>()->why,
+  ASSERT_EQ(server.facts.count(kPeerRefused), 1u);
+  EXPECT_EQ(server.facts.last(kPeerRefused, "who"), "bob");
+  ASSERT_EQ(server.facts.count(kStrangersSeen), 1u);
+  EXPECT_EQ(server.facts.last(kStrangersSeen, "why"),
             "bob: comes from an address that is not configured for it");
 }
 
@@ -260,8 +260,17 @@ TEST_F(ShardNewcomersTest, WhatASessionHasAgainstAStrangerIsToldWithTheOthers) {
   stranger.connect(3);
   world.run_for(1s);
   EXPECT_EQ(server.facts.entries().size(), 1u);
-  ASSERT_NE(server.facts.last<fact::StrangersSeen>(), nullptr);
-  EXPECT_EQ(server.facts.last<fact::StrangersSeen>()->why, "not a name");
+  EXPECT_EQ(server.facts.last(kStrangersSeen, "why"), "not a name");
+}
+
+TEST_F(ShardNewcomersTest, WhomTheTransportTurnsAwayIsAStrangerLikeOthers) {
+  server.shard.on_stranger("10.0.9.1", "endpoint main has its associations_max", world.now());
+  ASSERT_EQ(server.facts.entries().size(), 1u);
+  const auto& told = server.facts.entries().front();
+  ASSERT_TRUE(is(told.fact, kStrangersSeen));
+  EXPECT_EQ(told.fact.severity, Severity::warning);
+  EXPECT_EQ(field(told.fact, "last"), "10.0.9.1");
+  EXPECT_EQ(field(told.fact, "why"), "endpoint main has its associations_max");
 }
 
 // The other shard has no loop of its own here: the test drives it.

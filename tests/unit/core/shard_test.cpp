@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/shard_facts.h"
 #include "tests/support/sim_world.h"
 
 namespace siglane {
@@ -60,8 +61,7 @@ class TextSession final : public Session {
         parcel->ordered = text.ends_with("in order");
         out.accept(std::move(parcel));
       } else if (text.starts_with("bye ")) {  // and no connect for so many milliseconds
-        out.announce(fact::PeerClosed{peer_, "said bye"});
-        out.hold_off(now + std::chrono::milliseconds(std::stoi(text.substr(4))));
+        out.peer_closed("said bye", std::chrono::milliseconds(std::stoi(text.substr(4))));
       } else if (text == "leave") {
         leaving_ = true;
       } else if (text == "owe") {
@@ -171,17 +171,20 @@ struct TextModule final : ProtocolModule {
 class EchoApplication final : public Session {
  public:
   void step(SessionInput input, Instant, Outbox& out) override {
-    auto* submitted = std::get_if<Submitted>(&input);
-    if (submitted == nullptr) return;
-    auto& parcel = static_cast<TextParcel&>(*submitted->parcel);
-    if (parcel.text == "store") {
-      parcel.text = "asked";
-      out.ask(std::move(submitted->parcel));
-      return;
+    if (auto* submitted = std::get_if<Submitted>(&input)) {
+      if (static_cast<TextParcel&>(*submitted->parcel).text == "store") {
+        return out.ask(std::move(submitted->parcel));
+      }
+      echo(std::move(submitted->parcel), "echo ", out);
+    } else if (auto* completed = std::get_if<Completed>(&input)) {
+      echo(std::move(completed->parcel), completed->ran ? "done " : "not run ", out);
     }
-    parcel.text = "echo " + parcel.text;
-    const AssociationId to = parcel.origin;
-    out.forward(to, std::move(submitted->parcel));
+  }
+  static void echo(ParcelPtr parcel, const std::string& how, Outbox& out) {
+    auto& text = static_cast<TextParcel&>(*parcel);
+    text.text = how + text.text;
+    const AssociationId to = text.origin;
+    out.forward(to, std::move(parcel));
   }
   std::optional<Instant> deadline() const override { return std::nullopt; }
   SessionStatus status() const override { return {"", "text", "running", 0, {}}; }
@@ -238,7 +241,7 @@ TEST_F(ShardTest, IdentifiesAPeerAndTellsItsSession) {
   connect_and_wait();
   EXPECT_THAT(server_module.log, ElementsAre("identified alice"));
   EXPECT_THAT(client_module.log, ElementsAre("identified server"));
-  EXPECT_EQ(server.facts.count<fact::AssociationOpened>(), 1u);
+  EXPECT_EQ(server.facts.count(kAssociationOpened), 1u);
 }
 
 TEST_F(ShardTest, RoutesARequestToTheApplicationAndItsAnswerBack) {
@@ -246,8 +249,8 @@ TEST_F(ShardTest, RoutesARequestToTheApplicationAndItsAnswerBack) {
   client_says("to 0 hello");
   ASSERT_TRUE(world.run_until([&] { return client_module.log.size() == 2; }));
   EXPECT_EQ(client_module.log.back(), "echo hello");
-  EXPECT_EQ(server.counters.get(Counter::messages_received), 2u);
-  EXPECT_EQ(server.counters.get(Counter::messages_sent), 1u);
+  EXPECT_EQ(server.counters.get(counter::messages_received), 2u);
+  EXPECT_EQ(server.counters.get(counter::messages_sent), 1u);
 }
 
 TEST_F(ShardTest, AParcelForNobodyComesBackToItsModule) {
@@ -266,14 +269,25 @@ TEST_F(ShardTest, AParcelThatIsRetriedForEverIsExhaustedAfterFourTries) {
            server_module.failures.back().starts_with("exhausted");
   }));
   EXPECT_EQ(server_module.failures.size(), 5u);
-  EXPECT_EQ(server.counters.get(Counter::parcels_exhausted), 1u);
+  EXPECT_EQ(server.counters.get(counter::parcels_exhausted), 1u);
 }
 
 TEST_F(ShardTest, WithoutAStoreEveryAskComesBackToTheAsker) {
   connect_and_wait();
   client_says("to 0 store");
   ASSERT_TRUE(world.run_until([&] { return client_module.log.size() == 2; }));
-  EXPECT_EQ(client_module.log.back(), "echo asked");
+  EXPECT_EQ(client_module.log.back(), "not run store");
+}
+
+TEST_F(ShardTest, WhatAStoreHasDoneComesBackToTheAsker) {
+  connect_and_wait();
+  auto parcel = std::make_unique<TextParcel>();
+  parcel->text = "store";
+  parcel->origin = server_module.opened.at(0);
+  server.shard.mailbox().post_control(Completion{server_module.application, std::move(parcel)});
+  server.shard.run_mailbox(world.now());
+  ASSERT_TRUE(world.run_until([&] { return client_module.log.size() == 2; }));
+  EXPECT_EQ(client_module.log.back(), "done store");
 }
 
 TEST_F(ShardTest, RefusesAnAddressThatNoPeerHas) {
@@ -281,7 +295,7 @@ TEST_F(ShardTest, RefusesAnAddressThatNoPeerHas) {
   auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
   stranger.shard.keep_connected(local, peer("server", "10.0.0.1"));
   ASSERT_TRUE(world.run_until(
-      [&] { return server.counters.get(Counter::associations_refused_address) == 1; }));
+      [&] { return server.counters.get(counter::associations_refused_address) == 1; }));
   EXPECT_TRUE(server_module.opened.empty());
   ASSERT_TRUE(world.run_until([&] { return !client_module.log.empty(); }));
 }
@@ -294,7 +308,7 @@ TEST_F(ShardTest, RefusesAnIdentityThatIsNotConfiguredAndLetsTheSessionSaySo) {
            client_module.log.end();
   }));
   EXPECT_EQ(server_module.log.front(), "refused not a configured peer");
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
 }
 
 TEST_F(ShardTest, RefusesAPeerThatCallsFromAnothersAddress) {
@@ -316,14 +330,14 @@ TEST_F(ShardTest, RefusesAPeerWhoseCertificateNamesAnother) {
   client.transport.show_certificate({"bob"});
   connect_and_wait();
   EXPECT_EQ(server_module.log.front(), "refused its certificate does not name alice");
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
 }
 
 TEST_F(ShardTest, RefusesACertificateThatNamesNobodyConfiguredBeforeThereIsASession) {
   client.transport.show_certificate({"mallory", "*.carol.example"});
   connect();
   ASSERT_TRUE(world.run_until(
-      [&] { return server.counters.get(Counter::associations_refused_identity) == 1; }));
+      [&] { return server.counters.get(counter::associations_refused_identity) == 1; }));
   EXPECT_TRUE(server_module.opened.empty());
 }
 
@@ -470,7 +484,7 @@ TEST_F(ReturnTest, WaitsUntilTheOtherShardHasReadThatThePeerWasGone) {
   turn();
   turn();
   EXPECT_THAT(server_module.log, ElementsAre("down lost", "identified alice", "hello"));
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 0u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 0u);
   EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
 }
 
@@ -489,7 +503,7 @@ TEST_F(ReturnTest, TakesThePlaceOfAnAssociationThatOnlyWaitsForItsEnd) {
   many_turns();
   EXPECT_THAT(server_module.log, ElementsAre("down local_close", "identified alice"));
   EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 0u);
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 0u);
 }
 
 TEST_F(ReturnTest, WaitsForAnAssociationThatIsStillOwedSomething) {
@@ -525,9 +539,8 @@ TEST_F(ReturnTest, IsFoundWhereTheOldOneHasMoved) {
 
 TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
   for (int i = 0; i < 1000; ++i) says("hello");
-  EXPECT_EQ(server.counters.get(Counter::associations_refused_identity), 1u);
-  ASSERT_NE(server.facts.last<fact::PeerRefused>(), nullptr);
-  EXPECT_EQ(server.facts.last<fact::PeerRefused>()->why,
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
+  EXPECT_EQ(server.facts.last(kPeerRefused, "why"),
             "sent more before its admission than a newcomer may");
   EXPECT_TRUE(transport.is_paused(again));
   the_first_reads_the_end();
@@ -539,6 +552,7 @@ TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
 TEST_F(ShardTest, ClosesAnAssociationThatDoesNotIdentifyItselfInTime) {
   struct Silent final : TransportSink {
     void on_event(AssociationId, AssociationEvent, Instant) override {}
+    void on_stranger(const std::string&, std::string, Instant) override {}
     void on_fact(AssociationId, Fact, Instant) override {}
   } silent;
   SimTransport mute(world);
@@ -546,9 +560,9 @@ TEST_F(ShardTest, ClosesAnAssociationThatDoesNotIdentifyItselfInTime) {
   auto local = mute.open(endpoint("out", "10.0.0.2", false), client_module).value();
   mute.connect(local, peer("server", "10.0.0.1"));
   world.run_for(9s);
-  EXPECT_EQ(server.counters.get(Counter::associations_unidentified_timeout), 0u);
+  EXPECT_EQ(server.counters.get(counter::associations_unidentified_timeout), 0u);
   world.run_for(2s);
-  EXPECT_EQ(server.counters.get(Counter::associations_unidentified_timeout), 1u);
+  EXPECT_EQ(server.counters.get(counter::associations_unidentified_timeout), 1u);
   EXPECT_EQ(server.transport.association_count(), 0u);
 }
 
@@ -567,7 +581,7 @@ TEST_F(ShardTest, TellsASessionWhatItsAssociationRefused) {
   client_says("to 0 hello");
   ASSERT_TRUE(world.run_until([&] { return server_module.log.size() == 2; }));
   EXPECT_EQ(server_module.log.back(), "unsent echo hello");
-  EXPECT_EQ(server.counters.get(Counter::messages_refused), 1u);
+  EXPECT_EQ(server.counters.get(counter::messages_refused), 1u);
 }
 
 TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
@@ -575,7 +589,7 @@ TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
   auto local = late_client.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
   late_client.shard.keep_connected(local, peer("later", "10.0.0.9"));
   world.run_for(20s);
-  const auto failed = late_client.counters.get(Counter::connects_failed);
+  const auto failed = late_client.counters.get(counter::connects_failed);
   EXPECT_GE(failed, 5u);
   EXPECT_LE(failed, 12u);  // 250 ms, doubled each time: not a storm
   SimNode later(world, PeerTable({peer("alice", "10.0.0.2")}));
@@ -590,8 +604,8 @@ TEST_F(ShardTest, BacksOffFromAPeerThatAcceptsAndCloses) {
   auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
   stranger.shard.keep_connected(local, peer("server", "10.0.0.1"));
   world.run_for(30s);
-  EXPECT_GE(server.counters.get(Counter::associations_refused_address), 5u);
-  EXPECT_LE(server.counters.get(Counter::associations_refused_address), 10u);
+  EXPECT_GE(server.counters.get(counter::associations_refused_address), 5u);
+  EXPECT_LE(server.counters.get(counter::associations_refused_address), 10u);
 }
 
 TEST_F(ShardTest, BacksOffFromAPeerThatIsIdentifiedAndCloses) {
@@ -608,8 +622,8 @@ TEST_F(ShardTest, BacksOffFromAPeerThatRefusesWhoWeAre) {
   client_module.own_name = "mallory";
   connect();
   world.run_for(30s);
-  EXPECT_GE(server.counters.get(Counter::associations_refused_identity), 5u);
-  EXPECT_LE(server.counters.get(Counter::associations_refused_identity), 10u);
+  EXPECT_GE(server.counters.get(counter::associations_refused_identity), 5u);
+  EXPECT_LE(server.counters.get(counter::associations_refused_identity), 10u);
 }
 
 TEST_F(ShardTest, ForgetsItsBackOffOnceAConnectionHasLasted) {
@@ -640,13 +654,13 @@ TEST_F(ShardTest, ALinkRestsWhileItsPeerIsConnectedByTheOtherSideAndResumesWhenT
   connect_and_wait();
   server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));
   world.run_for(60s);
-  EXPECT_EQ(server.counters.get(Counter::connects_failed), 0u);
-  EXPECT_EQ(server.counters.get(Counter::associations_opened), 1u);
+  EXPECT_EQ(server.counters.get(counter::connects_failed), 0u);
+  EXPECT_EQ(server.counters.get(counter::associations_opened), 1u);
   client.shard.stop(world.now());
   ASSERT_TRUE(world.run_until([&] { return server.shard.idle(); }));
   // Nobody listens there.
   EXPECT_TRUE(
-      world.run_until([&] { return server.counters.get(Counter::connects_failed) == 1; }, 1s));
+      world.run_until([&] { return server.counters.get(counter::connects_failed) == 1; }, 1s));
 }
 
 TEST_F(ShardTest, ALinkIsGivenUpWhenItsPeerIsIdentifiedOnAnotherAssociation) {
@@ -670,7 +684,7 @@ class RestTest : public TwoShardTest {
  protected:
   void keep_connected() { server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2")); }
   // All fail: nobody listens there.
-  std::uint64_t connects() const { return server.counters.get(Counter::connects_failed); }
+  std::uint64_t connects() const { return server.counters.get(counter::connects_failed); }
   void expect_rest_for(Duration span) {
     world.run_for(span);
     EXPECT_EQ(connects(), 0u);
@@ -840,13 +854,11 @@ TEST_F(ShardTest, WhatIsDroppedIsCountedForThePeerThatSentItAndToldOnceAMinute) 
   const Instant begin = world.now();
   client_says("to 0 one");
   client_says("to 0 two");
-  ASSERT_TRUE(
-      world.run_until([&] { return server.facts.count<fact::MessagesDropped>() == 2; }, 120s));
-  const auto* dropped = server.facts.last<fact::MessagesDropped>();
-  EXPECT_EQ(dropped->peer, "alice");
-  EXPECT_EQ(dropped->reason, "text.dropped");
-  EXPECT_EQ(dropped->example, "two");
-  EXPECT_EQ(dropped->count, 1u);
+  ASSERT_TRUE(world.run_until([&] { return server.facts.count(kMessagesDropped) == 2; }, 120s));
+  EXPECT_EQ(server.facts.last(kMessagesDropped, "peer"), "alice");
+  EXPECT_EQ(server.facts.last(kMessagesDropped, "reason"), "text.dropped");
+  EXPECT_EQ(server.facts.last(kMessagesDropped, "example"), "two");
+  EXPECT_EQ(server.facts.last(kMessagesDropped, "count"), "1");
   EXPECT_GE(world.now() - begin, 60s);
 }
 
@@ -877,10 +889,26 @@ TEST_F(ShardTest, AnnouncesWhatBecomesOfAPath) {
                         world.now());
   const auto& entry = client.facts.entries().back();
   EXPECT_EQ(entry.about, id);
-  const auto* changed = std::get_if<fact::PathChanged>(&entry.fact);
-  ASSERT_NE(changed, nullptr);
-  EXPECT_EQ(changed->address, "10.0.0.1");
-  EXPECT_EQ(changed->state, PathState::potentially_failed);
+  EXPECT_EQ(entry.peer, "server");
+  ASSERT_TRUE(is(entry.fact, kPathChanged));
+  EXPECT_EQ(entry.fact.severity, Severity::warning);
+  EXPECT_EQ(field(entry.fact, "address"), "10.0.0.1");
+  EXPECT_EQ(field(entry.fact, "state"), "potentially_failed");
+  client.shard.on_event(id, AssociationPathChange{"10.0.0.1", PathState::reachable}, world.now());
+  EXPECT_EQ(client.facts.entries().back().fact.severity, Severity::info);
+}
+
+TEST_F(ShardTest, TellsFactsWithTheAddressOfAnAssociationUntilItsPeerIsKnown) {
+  connect_and_wait();
+  client_says("bye 5000");
+  ASSERT_TRUE(world.run_until([&] { return server.facts.count(kPeerClosed) == 1; }));
+  const auto& told = server.facts.entries();
+  EXPECT_TRUE(is(told.front().fact, kAssociationOpened));
+  EXPECT_EQ(told.front().peer, field(told.front().fact, "remote"));
+  EXPECT_EQ(told.back().peer, "alice");
+  EXPECT_EQ(server.facts.last(kPeerClosed, "peer"), "alice");
+  EXPECT_EQ(server.facts.last(kPeerClosed, "why"), "said bye");
+  EXPECT_EQ(server.facts.last(kPeerClosed, "hold_off_ms"), "5000");
 }
 
 TEST_F(ShardTest, StopsWhenEverySessionHasSaidGoodbye) {

@@ -133,6 +133,46 @@ TEST(Views, StatsShowWhatIsNotZeroAndRatesBetweenFrames) {
             "messages.received   1100\n");
 }
 
+admin::Response stats_of_peers(const char* rows, std::int64_t time_unix_ms) {
+  admin::Response node = response(rows);
+  node.set_node("n");
+  node.set_time_unix_ms(time_unix_ms);
+  return node;
+}
+
+TEST(Views, StatsOfPeersKeepTheirRatesWhenRowsComeBetween) {
+  const admin::Response first =
+      stats_of_peers(R"(stats { counter { name: "messages.sent" value: 100 peer: "bob" } })", 1000);
+  const admin::Response second = stats_of_peers(
+      R"(stats { counter { name: "messages.sent" value: 4 peer: "alice" }
+                 counter { name: "messages.sent" value: 300 peer: "bob" } })",
+      3000);
+  EXPECT_EQ(stats_view({second}, false, {first}),
+            "PEER   COUNTER        VALUE  PER SECOND\n"
+            "alice  messages.sent      4         2.0\n"
+            "bob    messages.sent    300         100\n");
+}
+
+TEST(Views, StatsWithLabelsShowThemBesideTheirSum) {
+  const char* const rows = R"(stats {
+      counter { name: "diameter.requests.sent" value: %TOTAL% }
+      counter { name: "diameter.requests.sent" value: 6 label { name: "application" value: "S6a" }
+                label { name: "command" value: "Update-Location" } }
+      counter { name: "diameter.requests.sent" value: 0 label { name: "application" value: "4" } }
+      counter { name: "x.sent" value: 1 label { name: "type" value: "ASPUP ACK" } } })";
+  const auto with_total = [&](const std::string& total, std::int64_t time_unix_ms) {
+    std::string text = rows;
+    text.replace(text.find("%TOTAL%"), 7, total);
+    return stats_of_peers(text.c_str(), time_unix_ms);
+  };
+  EXPECT_EQ(
+      stats_view({with_total("10", 2000)}, false, {with_total("6", 1000)}),
+      "COUNTER                 LABELS                                   VALUE  PER SECOND\n"
+      "diameter.requests.sent                                              10         4.0\n"
+      "diameter.requests.sent  application=S6a command=Update-Location      6           0\n"
+      "x.sent                  type=\"ASPUP ACK\"                             1           0\n");
+}
+
 TEST(Views, DropsShowTheMostRecentFirstWithItsReasonPeerAndExample) {
   const admin::Response node = response(R"(
     node: "stp-1" time_unix_ms: 100000

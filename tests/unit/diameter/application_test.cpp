@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/ask_parcel.h"
+#include "tests/support/facts.h"
 #include "tests/unit/diameter/host.h"
 
 namespace siglane::diameter {
@@ -20,7 +21,7 @@ class Hss final : public Application {
 
   void on_request(RequestPtr request, const MessageView& message, Instant, Outbox& out) override {
     if (!message.is(command::update_location)) {
-      return reject(*request, result::command_unsupported, out);
+      return reject(std::move(request), result::command_unsupported, out);
     }
     users.emplace_back(*message.get(avp::user_name));
     keep_for_answer(*request, {&avp::ulr_flags}, out);
@@ -28,13 +29,14 @@ class Hss final : public Application {
     ask->cause = std::move(request);
     out.ask(std::move(ask));
   }
-  void on_store_completion(ParcelPtr completion, Instant, Outbox& out) override {
-    const auto request =
-        parcel_cast<RequestParcel>(std::move(static_cast<StoreParcel&>(*completion).cause));
+  void on_completed(Completed completed, Instant, Outbox& out) override {
+    auto request =
+        parcel_cast<RequestParcel>(std::move(static_cast<StoreParcel&>(*completed.parcel).cause));
+    if (!completed.ran) return reject(std::move(request), result::too_busy, out);
     auto answer = begin_answer(out.buffers(), request->view(), config(), result::success);
     answer.add(avp::auth_session_state, AuthSessionState::no_state_maintained)
         .add(avp::ula_flags, 1u);
-    reply(*request, std::move(answer), out);
+    reply(std::move(request), std::move(answer), out);
   }
   void add_application_avps(MessageBuilder& answer) const override {
     answer.add(avp::auth_session_state, AuthSessionState::no_state_maintained);
@@ -58,6 +60,21 @@ class Hss final : public Application {
   std::vector<std::pair<std::uint64_t, ResultCode>> answers;
   AssociationId to = AssociationId::none;
   std::uint64_t tag = 0;
+};
+
+constexpr FactKind kCreditExhausted{"charging.credit_exhausted", Severity::warning,
+                                    "a subscriber has used up all credit"};
+
+// Has an event of its own to tell.
+class Charging final : public Application {
+ public:
+  using Application::Application;
+
+  void on_request(RequestPtr request, const MessageView& message, Instant, Outbox& out) override {
+    out.announce(
+        {kCreditExhausted, {{"subscriber", *message.get(avp::user_name)}, {"seconds_used", 180}}});
+    reject(std::move(request), result::unable_to_comply, out);
+  }
 };
 
 class ApplicationTest : public testing::Test {
@@ -86,7 +103,7 @@ TEST_F(ApplicationTest, AnswersARequestWhenItsStoreHasDoneItsPart) {
   EXPECT_TRUE(ask(std::move(request).finish()).empty());
   EXPECT_EQ(hss_->users, std::vector<std::string>{"001010000000001"});
   ASSERT_EQ(host_.asked.size(), 1u);
-  host_.submit(kApplication, std::move(host_.asked[0]), AssociationId::none);
+  host_.give(kApplication, Completed{std::move(host_.asked[0])});
   const Buffer answer = host_.sent_one(kPeer);
   const MessageView message = parsed(answer);
   EXPECT_EQ(message.result_code(), result::success);
@@ -95,6 +112,14 @@ TEST_F(ApplicationTest, AnswersARequestWhenItsStoreHasDoneItsPart) {
   EXPECT_EQ(as_text(*message.get(avp::proxy_info)->get(avp::proxy_state)), "state");
   EXPECT_FALSE(validate(message, dictionary()));
   EXPECT_FALSE(check_command(message, dictionary()));
+}
+
+TEST_F(ApplicationTest, HearsThatItsStoreDidNotTakeARequest) {
+  EXPECT_TRUE(
+      ask(ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish()).empty());
+  ASSERT_EQ(host_.asked.size(), 1u);
+  host_.give(kApplication, Completed{std::move(host_.asked[0]), false});
+  EXPECT_EQ(parsed(host_.sent_one(kPeer)).result_code(), result::too_busy);
 }
 
 TEST_F(ApplicationTest, WhatItKeepsForAnAnswerHoldsOnToNothingElse) {
@@ -125,6 +150,20 @@ TEST_F(ApplicationTest, WhatItAsksCountsForThePeerAndIsWantedAsLongAsItsConnecti
   const StoreParcel ours;
   EXPECT_TRUE(ours.wanted()) << "made here";
   EXPECT_EQ(ours.asked_by(), "");
+}
+
+TEST(ApplicationFactTest, AnApplicationAnnouncesFactsOfItsOwn) {
+  Host host(node_config("us"));
+  host.add(kApplication, std::make_unique<Charging>(host.module, 1));
+  host.module.add_application(ShardId{}, application::s6a, kApplication);
+  open_peer(host, kPeer, node_config("peer"));
+  host.receive(kPeer, ulr(host.pool, "peer.example", "us.example", "realm.us.example").finish());
+  ASSERT_EQ(host.facts.size(), 1u);
+  const Fact& told = host.facts.front();
+  EXPECT_TRUE(is(told, kCreditExhausted));
+  EXPECT_EQ(told.severity, Severity::warning);
+  EXPECT_EQ(field(told, "subscriber"), "001010000000001");
+  EXPECT_EQ(field(told, "seconds_used"), "180");
 }
 
 TEST_F(ApplicationTest, SeesNoRequestThatItsGrammarForbids) {

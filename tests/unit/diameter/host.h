@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/protocol.h"
+#include "core/session.h"
 #include "protocols/diameter/answers.h"
 #include "protocols/diameter/module.h"
 #include "protocols/diameter/peer_session.h"
@@ -60,7 +60,7 @@ class Host {
   }
   void receive(AssociationId id, Buffer payload) {
     Message message;
-    message.protocol = PayloadProtocol::diameter;
+    message.protocol = diameter::kPayloadProtocol;
     message.caused_at = now;
     message.payload = std::move(payload);
     give(id, AssociationReceived{std::move(message)});
@@ -106,13 +106,6 @@ class Host {
     return all.size() == 1 ? all.front() : Buffer();
   }
 
-  template <class F>
-  std::size_t count_facts() const {
-    std::size_t count = 0;
-    for (const Fact& fact : facts) count += std::holds_alternative<F>(fact) ? 1 : 0;
-    return count;
-  }
-
   BufferPool pool;
   Counters counters;
   DiameterModule module;
@@ -122,7 +115,9 @@ class Host {
   std::map<AssociationId, std::vector<Message>> wire;
   std::map<AssociationId, std::vector<CloseMode>> closes;
   std::map<AssociationId, std::size_t> lingers;
-  std::vector<Instant> hold_offs;
+  std::size_t peers_opened = 0;
+  std::vector<PeerClosed> peers_closed;
+  std::vector<PeerRefused> peers_refused;
   std::vector<Fact> facts;
   std::vector<Drop> drops;
   std::vector<std::string> identified;
@@ -166,8 +161,12 @@ class Host {
         closes[id].push_back(close->mode);
       } else if (std::holds_alternative<Linger>(action)) {
         ++lingers[id];
-      } else if (auto* hold_off = std::get_if<HoldOff>(&action)) {
-        hold_offs.push_back(hold_off->until);
+      } else if (std::holds_alternative<PeerOpened>(action)) {
+        ++peers_opened;
+      } else if (auto* closed = std::get_if<PeerClosed>(&action)) {
+        peers_closed.push_back(std::move(*closed));
+      } else if (auto* refused = std::get_if<PeerRefused>(&action)) {
+        peers_refused.push_back(std::move(*refused));
       } else if (auto* identify = std::get_if<Identify>(&action)) {
         identified.push_back(identify->peer);
         const auto bound =

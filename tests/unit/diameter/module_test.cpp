@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "protocols/diameter/counters.h"
 #include "tests/unit/diameter/host.h"
 
 namespace siglane::diameter {
@@ -107,7 +108,7 @@ TEST_F(ModuleTest, AnswersAnUnknownApplicationWith3007) {
     EXPECT_EQ(parsed(answer).get(avp::error_message),
               "dra.example does not support application 4 (Credit-Control)");
   }
-  EXPECT_EQ(host_.counters.get(Counter::diameter_requests_unroutable), 2u);
+  EXPECT_EQ(host_.counters.get(counter::requests_unroutable), 2u);
 }
 
 TEST_F(ModuleTest, AnswersARealmThatNobodyLeadsToWith3003) {

@@ -224,7 +224,7 @@ const std::vector<Stimulus>& stimuli() {
 }
 
 // Not all that could be given may be: a connection comes up once, and between Identify and its
-// answer nothing else arrives (core/protocol.h).
+// answer nothing else arrives (core/session.h).
 bool may_happen(PeerState state, PeerEvent event) {
   const bool connects = event == PeerEvent::i_connected || event == PeerEvent::r_connected;
   // Only who is identified has a place to give up.

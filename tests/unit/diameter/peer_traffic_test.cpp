@@ -83,7 +83,7 @@ TEST_F(PeerTrafficTest, EveryMalformedMessageIsDroppedAndToldWhatItIs) {
     host_.receive(kPeer, Buffer::copy_of(as_bytes(bytes)));
     expect_drop("diameter.protocol_violation", "Update-Location request of ");
   }
-  EXPECT_EQ(host_.counters.get(Counter::protocol_violations), 2u);
+  EXPECT_EQ(host_.counters.get(siglane::counter::protocol_violations), 2u);
 }
 
 }  // namespace

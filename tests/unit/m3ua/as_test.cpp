@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "protocols/m3ua/counters.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -26,10 +27,11 @@ class AsHarness {
   explicit AsHarness(TrafficMode mode, std::size_t asps = 3, std::size_t active_min = 1)
       : gateway_(config(mode, asps, active_min)), as_(gateway_, 0) {}
 
-  void event(Event event, std::uint64_t asp) {
-    auto parcel =
-        std::make_unique<AspEventParcel>(event, asp_name(asp), static_cast<std::uint32_t>(asp));
-    step(Submitted{AssociationId{asp}, std::move(parcel)});
+  void event(Event event, std::uint64_t asp) { event_of(asp_name(asp), event, asp); }
+  void event_of(std::string_view name, Event event, std::uint64_t association) {
+    step(Submitted{
+        AssociationId{association},
+        std::make_unique<AspEventParcel>(event, name, static_cast<std::uint32_t>(association))});
   }
   void data(std::uint8_t sls, std::string_view text) {
     step(Submitted{AssociationId{99},
@@ -78,7 +80,7 @@ class AsHarness {
   AsState state() const { return view_ ? view_->state : AsState::down; }
   const AsView& view() const { return *view_; }
   std::string status_detail() const { return as_.status().detail; }
-  std::uint64_t discarded() const { return counters_.get(Counter::m3ua_data_discarded); }
+  std::uint64_t discarded() const { return counters_.get(counter::data_discarded); }
   std::size_t held() const { return as_.status().pending; }
 
   // "2:AS-PENDING of 1", "1:activated", ...
@@ -254,6 +256,18 @@ TEST(ApplicationServer, LoadshareWaitsForAsManyAsItNeedsAndWarnsWhenTheyAreFewer
   as.event(Event::deactivate, 1);
   EXPECT_EQ(as.state(), AsState::active);
   EXPECT_THAT(as.orders, ElementsAre("1:deactivated", "1:insufficient", "3:insufficient"));
+}
+
+// A thousand ASPs that are lost at once would make half a million of them.
+TEST(ApplicationServer, TellsNothingToAnAspWhoseOwnLossWaitsForTheReroute) {
+  AsHarness as(TrafficMode::loadshare);
+  for (std::uint64_t asp : {1, 2, 3}) as.event(Event::up, asp);
+  for (std::uint64_t asp : {1, 2}) as.event(Event::activate, asp);
+  as.forget();
+  as.answer_reroutes_later();
+  for (std::uint64_t asp : {1, 2}) as.event(Event::lost, asp);
+  as.answer_reroute();
+  EXPECT_THAT(as.orders, ElementsAre("3:failure of 1", "3:failure of 2", "3:AS-PENDING of 2"));
 }
 
 TEST(ApplicationServer, APendingThatNoFailureCausedNamesNobody) {
@@ -434,6 +448,43 @@ TEST(ApplicationServer, TheFirstOfEachBroadcastFlowAfterAnActivationHasACorrelat
   as.event(Event::activate, 2);
   for (const char* text : {"d", "e"}) as.data(1, text);
   EXPECT_THAT(as.delivered, testing::UnorderedElementsAre("1:d#3", "2:d#3", "1:e", "2:e"));
+}
+
+// All of it passes through the AS, whoever is active.
+TEST(ApplicationServer, BroadcastNeedsARerouteOnlyToOpenAndToClose) {
+  AsHarness as(TrafficMode::broadcast);
+  for (std::uint64_t asp : {1, 2}) as.event(Event::up, asp);
+  as.event(Event::activate, 1);
+  EXPECT_EQ(as.reroutes, 1u);
+  as.event(Event::activate, 2);
+  as.event(Event::lost, 1);
+  as.event(Event::deactivate, 2);
+  EXPECT_EQ(as.state(), AsState::pending);
+  for (const char* text : {"a", "b", "c"}) as.data(1, text);
+  as.event(Event::activate, 2);
+  EXPECT_THAT(as.delivered, ElementsAre("2:a#1", "2:b"));
+  as.data(1, "d");
+  as.advance(1ms);
+  EXPECT_THAT(as.delivered, ElementsAre("2:a#1", "2:b", "2:c", "2:d"));
+  EXPECT_EQ(as.reroutes, 1u);
+  as.event(Event::lost, 2);
+  as.advance(2s);
+  EXPECT_EQ(as.state(), AsState::down);
+  EXPECT_EQ(as.reroutes, 2u);
+}
+
+TEST(ApplicationServer, GivesAnAspThatReturnsOnAnotherAssociationTheSlssThatItHad) {
+  AsHarness as(TrafficMode::loadshare);
+  for (std::uint64_t asp : {1, 2, 3}) as.event(Event::up, asp);
+  for (std::uint64_t asp : {1, 2, 3}) as.event(Event::activate, asp);
+  const Carriers before = as.view().carriers;
+  as.event(Event::lost, 2);
+  as.event_of("asp2", Event::up, 7);
+  as.event_of("asp2", Event::activate, 7);
+  for (std::size_t sls = 0; sls < kSelectors; ++sls) {
+    const AssociationId had = before[sls] == AssociationId{2} ? AssociationId{7} : before[sls];
+    EXPECT_EQ(as.view().carriers[sls], had) << sls;
+  }
 }
 
 TEST(ApplicationServer, AnAspUpAgainIsInactiveAgain) {

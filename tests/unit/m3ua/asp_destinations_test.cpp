@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "protocols/m3ua/counters.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -275,7 +276,7 @@ TEST_F(DestinationsTest, NoPointCodeHasMoreThan24BitsAndNobodyElseIsUnavailableT
   const auto heard = data(one, 1001, 0x0100'0000 + 1002);
   ASSERT_THAT(types(heard), ElementsAre(MessageType::err));
   EXPECT_TRUE(has_error(heard, ErrorCode::invalid_parameter_value));
-  EXPECT_EQ(gateway->count(Counter::m3ua_data_unroutable), 0u);
+  EXPECT_EQ(gateway->count(counter::data_unroutable), 0u);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "protocols/m3ua/counters.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -216,7 +217,7 @@ TEST_F(AspSessionTest, DataBeforeAspActiveIsUnexpected) {
   EXPECT_TRUE(has_error(heard, ErrorCode::unexpected_message));
   EXPECT_EQ(heard.front().contexts, std::vector<std::uint32_t>{101});
   EXPECT_TRUE(has_error(peer.data({}, kToAs1, "x"), ErrorCode::unexpected_message));
-  EXPECT_EQ(gateway.count(Counter::m3ua_data_sent), 0u);
+  EXPECT_EQ(gateway.count(counter::data_sent), 0u);
 }
 
 TEST_F(AspSessionTest, DataOfAnAspOfSeveralServersMustSayItsContext) {
@@ -321,17 +322,18 @@ TEST_F(AspSessionTest, MalformedMessagesAreAnsweredCountedAndToldOnceAMinute) {
     EXPECT_TRUE(has_error(peer.say(Buffer::copy_of(as_bytes("\x02 nonsense"))),
                           ErrorCode::invalid_version));
   }
-  EXPECT_EQ(gateway.count(Counter::m3ua_malformed), 5u);
-  EXPECT_EQ(gateway.count(Counter::m3ua_errors_sent), 5u);
-  ASSERT_EQ(gateway.node.facts.count<fact::MessagesDropped>(), 1u);
-  const auto* told = gateway.node.facts.last<fact::MessagesDropped>();
-  EXPECT_EQ(told->peer, "asp1");
-  EXPECT_EQ(told->reason, "m3ua.invalid_version");
-  EXPECT_THAT(told->example, testing::HasSubstr("10 octets: 02 20 6e"));
-  EXPECT_THAT(told->example, testing::HasSubstr("Invalid Version at offset 0"));
+  EXPECT_EQ(gateway.count(counter::malformed), 5u);
+  EXPECT_EQ(gateway.count(counter::errors_sent), 5u);
+  const sim::FactLog& facts = gateway.node.facts;
+  ASSERT_EQ(facts.count(kMessagesDropped), 1u);
+  EXPECT_EQ(facts.last(kMessagesDropped, "peer"), "asp1");
+  EXPECT_EQ(facts.last(kMessagesDropped, "reason"), "m3ua.invalid_version");
+  EXPECT_THAT(facts.last(kMessagesDropped, "example"), testing::HasSubstr("10 octets: 02 20 6e"));
+  EXPECT_THAT(facts.last(kMessagesDropped, "example"),
+              testing::HasSubstr("Invalid Version at offset 0"));
   world.run_for(61s);
-  EXPECT_EQ(gateway.node.facts.count<fact::MessagesDropped>(), 2u);
-  EXPECT_EQ(gateway.node.facts.last<fact::MessagesDropped>()->count, 4u);
+  EXPECT_EQ(facts.count(kMessagesDropped), 2u);
+  EXPECT_EQ(facts.last(kMessagesDropped, "count"), "4");
   EXPECT_FALSE(peer.down());
 }
 
@@ -345,7 +347,7 @@ TEST_F(AspSessionTest, AnErrNeverAnswersAnErr) {
   MessageBuilder elsewhere = peer.build(MessageType::err);
   elsewhere.u32(Tag::error_code, 7);
   EXPECT_THAT(peer.say(std::move(elsewhere).finish(), StreamId{4}), IsEmpty());
-  EXPECT_EQ(gateway.count(Counter::m3ua_errors_received), 1u);
+  EXPECT_EQ(gateway.count(counter::errors_received), 1u);
 }
 
 TEST_F(AspSessionTest, WhatOnlyAGatewaySaysIsUnexpectedFromAnAsp) {
@@ -492,7 +494,7 @@ class LostAssociationTest : public testing::Test {
   void receive(AssociationId from, MessageBuilder message, StreamId stream = StreamId{0}) {
     shard_.on_event(from,
                     AssociationReceived{
-                        {stream, PayloadProtocol::m3ua, false, {}, std::move(message).finish()}},
+                        {stream, m3ua::kPayloadProtocol, false, {}, std::move(message).finish()}},
                     now_);
   }
   MessageBuilder build(MessageType type) { return MessageBuilder(buffers_, type); }
@@ -503,7 +505,7 @@ class LostAssociationTest : public testing::Test {
   }
   void unsent(std::string_view text, bool unacknowledged = false) {
     shard_.on_event(first_,
-                    AssociationUnsent{{StreamId{1}, PayloadProtocol::m3ua, false, {}, data(text)},
+                    AssociationUnsent{{StreamId{1}, m3ua::kPayloadProtocol, false, {}, data(text)},
                                       unacknowledged},
                     now_);
   }
@@ -514,7 +516,7 @@ class LostAssociationTest : public testing::Test {
     receive(id, std::move(aspup));
     if (active) receive(id, build(MessageType::aspac));
   }
-  std::uint64_t discarded() const { return counters_.get(Counter::m3ua_data_discarded); }
+  std::uint64_t discarded() const { return counters_.get(counter::data_discarded); }
   std::uint64_t dropped(std::string_view reason) const {
     std::uint64_t count = 0;
     shard_.drops().visit([&](std::string_view why, const std::string&, const Drops::Row& row) {

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/shard_facts.h"
+#include "protocols/m3ua/counters.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -95,7 +97,7 @@ TEST_F(GatewayDropsTest, WhatAPendingAsCannotHoldOrLosesIsOfEachSender) {
   EXPECT_EQ(row("m3ua.recovery_expired", "asp1").first, 1u);
   EXPECT_EQ(row("m3ua.recovery_expired", "asp2"),
             Row(2, "DATA 1002 -> 1003 NI 2 SI 3 SLS 5 RC 102"));
-  EXPECT_EQ(gateway->count(Counter::m3ua_data_discarded), 4u);
+  EXPECT_EQ(gateway->count(counter::data_discarded), 4u);
 }
 
 TEST_F(GatewayDropsTest, DataInAStateContextOrNetworkThatIsNotRightIsRefusedByReason) {
@@ -162,9 +164,9 @@ TEST_F(GatewayDropsTest, ARefusedStrangerIsToldOnceAsAPeer) {
   start(gateway_config(TrafficMode::loadshare, {1}));
   RawPeer one(world, 1);
   one.aspup(77);
-  EXPECT_EQ(gateway->node.facts.count<fact::PeerRefused>(), 1u);
-  EXPECT_EQ(gateway->node.facts.count<fact::ProtocolViolation>(), 0u);
-  EXPECT_EQ(gateway->node.facts.count<fact::MessagesDropped>(), 0u);
+  EXPECT_EQ(gateway->node.facts.count(kPeerRefused), 1u);
+  EXPECT_EQ(gateway->node.facts.count(kProtocolViolation), 0u);
+  EXPECT_EQ(gateway->node.facts.count(kMessagesDropped), 0u);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "protocols/m3ua/counters.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -35,8 +36,8 @@ TEST_F(GatewayTest, AnAspBecomesActiveAndDataPassesFromServerToServer) {
   ASSERT_TRUE(wait_until([&] { return !b.log.data.empty(); }));
   EXPECT_EQ(b.log.data.front().text, "hello");
   EXPECT_EQ(b.log.data.front().label, label(1001, 1002, 7));
-  EXPECT_EQ(gateway.count(Counter::m3ua_data_received), 1u);
-  EXPECT_EQ(gateway.count(Counter::m3ua_data_sent), 1u);
+  EXPECT_EQ(gateway.count(counter::data_received), 1u);
+  EXPECT_EQ(gateway.count(counter::data_sent), 1u);
   EXPECT_THAT(a.log.data, IsEmpty());
 }
 
@@ -127,7 +128,7 @@ TEST_F(GatewayTest, AStandbyTakesOverWhenTheActiveAspIsLostAndNothingIsLostOrReo
   for (int n = 0; n < 1050; ++n) {
     ASSERT_EQ(second.log.data[static_cast<std::size_t>(n)].text, std::to_string(n + 50));
   }
-  EXPECT_EQ(gateway.count(Counter::m3ua_data_discarded), 0u);
+  EXPECT_EQ(gateway.count(counter::data_discarded), 0u);
 }
 
 TEST_F(GatewayTest, AnOverrideSwitchesTheTrafficAndTellsTheOneBefore) {
@@ -168,7 +169,7 @@ TEST_F(GatewayTest, NoRouteIsAnsweredByOneDunaForAnInterval) {
   Asp a(world, 1, client_config(1, {101}));
   ASSERT_TRUE(wait_until([&] { return a.active(); }));
   for (int n = 0; n < 100; ++n) a.send(label(1001, 4711, 3), "x");
-  ASSERT_TRUE(wait_until([&] { return gateway.count(Counter::m3ua_data_unroutable) == 100; }));
+  ASSERT_TRUE(wait_until([&] { return gateway.count(counter::data_unroutable) == 100; }));
   world.run_for(5ms);
   ASSERT_EQ(a.log.network.size(), 1u);
   EXPECT_EQ(a.log.network.front(), std::pair(MessageType::duna, 4711u));
@@ -235,9 +236,9 @@ TEST_F(GatewayTest, DataThatMeetsNobodyAfterRecoveryIsUnroutable) {
   }
   for (int n = 0; n < 10; ++n) a.send(label(1001, 1002, 1), "held");
   ASSERT_TRUE(wait_until([&] { return gateway.as_state(1) == AsState::down; }));
-  EXPECT_EQ(gateway.count(Counter::m3ua_data_discarded), 10u);
+  EXPECT_EQ(gateway.count(counter::data_discarded), 10u);
   a.send(label(1001, 1002, 1), "late");
-  ASSERT_TRUE(wait_until([&] { return gateway.count(Counter::m3ua_data_unroutable) == 1; }));
+  ASSERT_TRUE(wait_until([&] { return gateway.count(counter::data_unroutable) == 1; }));
 }
 
 TEST_F(GatewayTest, AClientComesBackAfterItsAssociationIsLost) {
@@ -274,7 +275,7 @@ TEST_F(GatewayTest, DataThatATargetsTransportRefusesIsCountedAsDiscarded) {
   ASSERT_TRUE(wait_until([&] { return a.active() && b.active(); }));
   gateway.node.transport.refuse_sends(gateway.association_of("asp2"), true);
   for (int n = 0; n < 3; ++n) a.send(label(1001, 1002, 3), "x");
-  ASSERT_TRUE(wait_until([&] { return gateway.count(Counter::m3ua_data_discarded) == 3; }));
+  ASSERT_TRUE(wait_until([&] { return gateway.count(counter::data_discarded) == 3; }));
 }
 
 // Asks the client's session alone, with a gateway that is a script.
@@ -287,7 +288,7 @@ class ScriptedGateway {
   std::size_t heard(MessageType type) const { return count_of(module.heard, type); }
   void say(sim::SimWorld& world, MessageBuilder builder, StreamId stream = StreamId{0}) {
     auto parcel = std::make_unique<RawParcel>();
-    parcel->message = {stream, PayloadProtocol::m3ua, false, {}, std::move(builder).finish()};
+    parcel->message = {stream, m3ua::kPayloadProtocol, false, {}, std::move(builder).finish()};
     node.shard.submit(AssociationId::none, module.association, std::move(parcel), world.now());
   }
   RawModule module;
@@ -423,7 +424,7 @@ TEST(M3uaModule, WhatABroadcastCannotDeliverIsDiscardedAndNotSentToTheOthersAgai
     const auto* drop = std::get_if<Drop>(&out.actions().front());
     EXPECT_EQ(drop != nullptr, broadcast);
     EXPECT_TRUE(drop == nullptr || drop->reason.name == "m3ua.broadcast_copy");
-    EXPECT_EQ(counters.get(Counter::m3ua_data_discarded), broadcast ? 1u : 0u);
+    EXPECT_EQ(counters.get(counter::data_discarded), broadcast ? 1u : 0u);
   }
 }
 

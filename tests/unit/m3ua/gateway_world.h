@@ -278,7 +278,7 @@ class RawModule final : public ProtocolModule {
   Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
     return frame_length_of(head);
   }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::m3ua; }
+  PayloadProtocol stream_protocol() const override { return m3ua::kPayloadProtocol; }
   std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up, const PeerTable&,
                                         std::uint64_t) const override {
     return std::make_unique<RawSession>(up.peer, id, heard, association, down);
@@ -304,7 +304,7 @@ class RawPeer {
   // Says it, waits until all is quiet, and gives what was heard since.
   std::deque<Heard> say(Buffer payload, StreamId stream = StreamId{0}) {
     auto parcel = std::make_unique<RawParcel>();
-    parcel->message = {stream, PayloadProtocol::m3ua, false, {}, std::move(payload)};
+    parcel->message = {stream, m3ua::kPayloadProtocol, false, {}, std::move(payload)};
     node.shard.submit(AssociationId::none, module.association, std::move(parcel), world_.now());
     return listen();
   }

@@ -1,6 +1,5 @@
 #include "protocols/m3ua/route_table.h"
 
-#include <map>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -141,67 +140,6 @@ TEST(M3uaConfig, MistakesAreNamed) {
               c.routes = {{16384, {}, {}, {}, "plain"}};
             }),
             "none");
-}
-
-TEST(LoadshareTable, SharesAreFairOverAllAndOverSixteenValues) {
-  LoadshareTable table;
-  EXPECT_EQ(table.of(0), AssociationId::none);
-  for (std::uint64_t n = 1; n <= 16; ++n) {
-    table.add(AssociationId{n});
-    for (std::uint64_t asp = 1; asp <= n; ++asp) {
-      EXPECT_NEAR(static_cast<double>(table.share_of(AssociationId{asp})),
-                  256.0 / static_cast<double>(n), 16.0)
-          << asp << " of " << n;
-    }
-    if (n > 4) continue;
-    for (int group = 0; group < 16; ++group) {
-      std::map<AssociationId, int> shares;
-      for (int i = 0; i < 16; ++i) ++shares[table.of(static_cast<std::uint8_t>(16 * group + i))];
-      EXPECT_EQ(shares.size(), n) << "group " << group;
-    }
-  }
-}
-
-TEST(LoadshareTable, OnlyTheFlowsThatMustMoveDo) {
-  Random random(7);
-  LoadshareTable table;
-  std::vector<AssociationId> present;
-  for (std::uint64_t n = 1; n <= 500; ++n) {
-    LoadshareTable before = table;
-    const bool leave = present.size() > 1 && (present.size() == 8 || random.below(2) == 0);
-    if (leave) {
-      const std::size_t who = random.below(present.size());
-      const AssociationId gone = present[who];
-      present.erase(present.begin() + static_cast<std::ptrdiff_t>(who));
-      table.remove(gone);
-      for (int sls = 0; sls < 256; ++sls) {
-        const auto value = static_cast<std::uint8_t>(sls);
-        if (before.of(value) != gone) {
-          EXPECT_EQ(table.of(value), before.of(value));
-        }
-        EXPECT_NE(table.of(value), gone);
-        EXPECT_NE(table.of(value), AssociationId::none);
-      }
-    } else {
-      present.push_back(AssociationId{n});
-      table.add(AssociationId{n});
-      for (int sls = 0; sls < 256; ++sls) {
-        const auto value = static_cast<std::uint8_t>(sls);
-        if (table.of(value) != AssociationId{n}) {
-          EXPECT_EQ(table.of(value), before.of(value));
-        }
-      }
-      EXPECT_GE(table.share_of(AssociationId{n}), 256 / present.size() - 1);
-    }
-    std::size_t total = 0;
-    for (const AssociationId asp : present) total += table.share_of(asp);
-    EXPECT_EQ(total, 256u);
-  }
-  while (!present.empty()) {
-    table.remove(present.back());
-    present.pop_back();
-  }
-  EXPECT_EQ(table.of(9), AssociationId::none);
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include "apps/runtime/store_counters.h"
+#include "tests/support/facts.h"
+
 namespace siglane::runtime {
 namespace {
 
@@ -63,7 +66,7 @@ class StoreThreadTest : public ::testing::Test {
 
   std::unique_ptr<StoreThread> start(StoreThreadConfig config = {}) {
     return std::make_unique<StoreThread>(config, std::make_unique<ScriptedStore>(script_),
-                                         directory_, [this](const fact::Notice& notice) {
+                                         directory_, [this](const Fact& notice) {
                                            told_.push_back(notice);
                                            telling_.release();
                                          });
@@ -78,10 +81,9 @@ class StoreThreadTest : public ::testing::Test {
     mailbox_.drain(letters_);
     std::vector<const Note*> notes;
     for (Letter& letter : letters_) {
-      auto& delivery = std::get<Delivery>(letter);
-      EXPECT_EQ(delivery.from, AssociationId::none);
-      EXPECT_EQ(delivery.to, kAsker);
-      notes.push_back(static_cast<const Note*>(delivery.parcel.get()));
+      auto& completion = std::get<Completion>(letter);
+      EXPECT_EQ(completion.to, kAsker);
+      notes.push_back(static_cast<const Note*>(completion.parcel.get()));
     }
     return notes;
   }
@@ -90,7 +92,7 @@ class StoreThreadTest : public ::testing::Test {
   Mailbox mailbox_;
   Directory directory_;
   std::vector<Letter> letters_;
-  std::vector<fact::Notice> told_;  // by the store's thread: read after stop() or telling_
+  std::vector<Fact> told_;  // by the store's thread: read after stop() or telling_
   std::counting_semaphore<1024> telling_{0};
 };
 
@@ -105,7 +107,7 @@ TEST_F(StoreThreadTest, CompletesEveryRequestInOrderThroughTheAskersMailbox) {
     EXPECT_TRUE(notes[static_cast<std::size_t>(i)]->done);
   }
   EXPECT_EQ(thread->outstanding(), 0u);
-  EXPECT_EQ(thread->counters().get(Counter::store_requests), 1000u);
+  EXPECT_EQ(thread->counters().get(counter::store_requests), 1000u);
 }
 
 TEST_F(StoreThreadTest, RequestsThatWaitWhileAGroupRunsShareTheNextOne) {
@@ -123,7 +125,7 @@ TEST_F(StoreThreadTest, RequestsThatWaitWhileAGroupRunsShareTheNextOne) {
   EXPECT_EQ(script_.groups[1].size(), 10u);
   EXPECT_EQ(script_.groups[2].size(), 10u);
   EXPECT_EQ(script_.groups[3].size(), 5u);
-  EXPECT_EQ(thread->counters().get(Counter::store_commits), 4u);
+  EXPECT_EQ(thread->counters().get(counter::store_commits), 4u);
 }
 
 TEST_F(StoreThreadTest, NothingIsCompletedBeforeItsGroupIs) {
@@ -162,8 +164,8 @@ TEST_F(StoreThreadTest, AFailedGroupIsCompletedAsFailedAndCounted) {
   const auto notes = completed();
   ASSERT_EQ(notes.size(), 1u);
   EXPECT_TRUE(notes[0]->failed);
-  EXPECT_EQ(thread->counters().get(Counter::store_failures), 1u);
-  EXPECT_EQ(thread->counters().get(Counter::store_commits), 0u);
+  EXPECT_EQ(thread->counters().get(counter::store_failures), 1u);
+  EXPECT_EQ(thread->counters().get(counter::store_commits), 0u);
 }
 
 TEST_F(StoreThreadTest, WhatNobodyWantsBeforeItBeginsIsDroppedAndWhatHasBegunIsNot) {
@@ -187,9 +189,9 @@ TEST_F(StoreThreadTest, WhatNobodyWantsBeforeItBeginsIsDroppedAndWhatHasBegunIsN
   EXPECT_EQ(script_.groups[1], std::vector<int>{2});
   EXPECT_EQ(completed().size(), 2u);
   EXPECT_EQ(thread->outstanding(), 0u);
-  EXPECT_EQ(thread->counters().get(Counter::store_abandoned), 2u);
-  EXPECT_EQ(thread->counters().get(Counter::store_requests), 2u);
-  EXPECT_EQ(thread->counters().get(Counter::store_refused_full), 1u);
+  EXPECT_EQ(thread->counters().get(counter::store_abandoned), 2u);
+  EXPECT_EQ(thread->counters().get(counter::store_requests), 2u);
+  EXPECT_EQ(thread->counters().get(counter::store_refused_full), 1u);
 }
 
 TEST_F(StoreThreadTest, AStoreThatFailsIsToldOnceUntilItIsTimeToTellAgainAndThenItsEnd) {
@@ -202,10 +204,10 @@ TEST_F(StoreThreadTest, AStoreThatFailsIsToldOnceUntilItIsTimeToTellAgainAndThen
   ASSERT_TRUE(ask(*thread, 10));
   thread->stop();
   ASSERT_EQ(told_.size(), 2u);
-  EXPECT_EQ(told_[0].text, "the store fails: the disk is full");
-  EXPECT_TRUE(told_[0].warning);
-  EXPECT_EQ(told_[1].text, "the store works again");
-  EXPECT_FALSE(told_[1].warning);
+  EXPECT_EQ(field(told_[0], "text"), "the store fails: the disk is full");
+  EXPECT_EQ(told_[0].severity, Severity::warning);
+  EXPECT_EQ(field(told_[1], "text"), "the store works again");
+  EXPECT_EQ(told_[1].severity, Severity::info);
 }
 
 TEST_F(StoreThreadTest, TroubleThatComesAndGoesIsToldNoMoreOftenThanTroubleThatStays) {
@@ -226,8 +228,8 @@ TEST_F(StoreThreadTest, LooksAlsoWhenNobodyAsksAndTellsAgainWhileItLasts) {
   telling_.acquire();
   script_.shaky = false;
   thread->stop();
-  EXPECT_EQ(told_[0].text, "the store is in danger: the disk hums");
-  EXPECT_EQ(told_[1].text, told_[0].text);
+  EXPECT_EQ(field(told_[0], "text"), "the store is in danger: the disk hums");
+  EXPECT_EQ(field(told_[1], "text"), field(told_[0], "text"));
 }
 
 TEST_F(StoreThreadTest, EachCompletionGoesToTheShardThatAsked) {
@@ -241,7 +243,7 @@ TEST_F(StoreThreadTest, EachCompletionGoesToTheShardThatAsked) {
   EXPECT_EQ(completed().size(), 1u);
   second.drain(letters_);
   ASSERT_EQ(letters_.size(), 1u);
-  EXPECT_EQ(static_cast<Note&>(*std::get<Delivery>(letters_[0]).parcel).number, 1);
+  EXPECT_EQ(static_cast<Note&>(*std::get<Completion>(letters_[0]).parcel).number, 1);
 }
 
 TEST_F(StoreThreadTest, ManyThreadsMayAskAtOnceAndEachKeepsItsOrder) {

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/payload_protocols.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -15,8 +17,8 @@ struct ReassemblyTest : ::testing::Test {
   Message out;
 
   Outcome add(int stream, std::string_view text, bool ends, bool unordered = false) {
-    return reassembly.add({StreamId{static_cast<std::uint16_t>(stream)}, PayloadProtocol::m3ua,
-                           unordered, ends, as_bytes(text)},
+    return reassembly.add({StreamId{static_cast<std::uint16_t>(stream)}, test::kM3ua, unordered,
+                           ends, as_bytes(text)},
                           pool, out);
   }
   std::string text() const { return std::string(as_text(out.payload.bytes())); }
@@ -29,7 +31,7 @@ TEST_F(ReassemblyTest, PiecesBecomeTheWholeMessageWithItsStreamAndProtocol) {
   EXPECT_EQ(add(3, "e", true), Outcome::whole);
   EXPECT_EQ(text(), "abcde");
   EXPECT_EQ(out.stream, StreamId{3});
-  EXPECT_EQ(out.protocol, PayloadProtocol::m3ua);
+  EXPECT_EQ(out.protocol, test::kM3ua);
   EXPECT_TRUE(reassembly.empty());
 }
 

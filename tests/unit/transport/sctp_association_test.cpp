@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/payload_protocols.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -75,7 +77,7 @@ TEST(SctpAssociation, ItsPathsAreSeenToOnceWhenTheyMustHaveBeenConfirmed) {
 
 notification::SendFailed piece(std::uint16_t stream, std::string_view text, bool begins,
                                bool ends) {
-  return {1, StreamId{stream}, PayloadProtocol::m3ua, false, begins, begins, ends, as_bytes(text)};
+  return {1, StreamId{stream}, test::kM3ua, false, begins, begins, ends, as_bytes(text)};
 }
 
 TEST(SctpAssociation, PutsEachStreamsReturnedMessageTogetherWhateverComesBetween) {

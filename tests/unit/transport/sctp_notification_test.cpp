@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <netinet/sctp.h>
 
+#include "tests/support/payload_protocols.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -82,7 +84,7 @@ TEST(SctpNotification, AFailedSendCarriesTheChunkThatWasReturned) {
   const auto parsed = parse_as<notification::SendFailed>(bytes);
   EXPECT_EQ(parsed.id, 9);
   EXPECT_EQ(parsed.stream, StreamId{5});
-  EXPECT_EQ(parsed.protocol, PayloadProtocol::diameter);
+  EXPECT_EQ(parsed.protocol, test::kDiameter);
   EXPECT_TRUE(parsed.sent);
   EXPECT_TRUE(parsed.begins);
   EXPECT_FALSE(parsed.ends);

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/certificates.h"
+#include "tests/support/payload_protocols.h"
 
 namespace siglane::transport {
 namespace {
@@ -102,7 +103,7 @@ class SctpSecurityTest : public ::testing::Test {
     return TlsContext::load(authority_.issue_files_for(host, directory_, host), TlsMode::messages)
         .value();
   }
-  void begin(SctpSecurity::Options options = {PayloadProtocol::diameter}) {
+  void begin(SctpSecurity::Options options = {test::kDiameter}) {
     client_.security = std::make_unique<SctpSecurity>(client_, context("mme.example"),
                                                       Role::connecting, "hss.example", options);
     server_.security = std::make_unique<SctpSecurity>(server_, context("hss.example"),
@@ -141,7 +142,7 @@ class SctpSecurityTest : public ::testing::Test {
     while (carry(client_, server_) || carry(server_, client_)) {
     }
   }
-  void open(SctpSecurity::Options options = {PayloadProtocol::diameter}) {
+  void open(SctpSecurity::Options options = {test::kDiameter}) {
     begin(options);
     exchange();
     ASSERT_THAT(client_.events, ElementsAre(Event::opened)) << client_.security->problem();
@@ -163,23 +164,23 @@ TEST_F(SctpSecurityTest, opens_at_both_ends_and_says_who_is_there) {
 
 TEST_F(SctpSecurityTest, gives_every_message_back_as_it_was) {
   open();
-  client_.post("a", 3, PayloadProtocol::diameter);
-  client_.post("b", 65535, PayloadProtocol::m3ua, true);
+  client_.post("a", 3, test::kDiameter);
+  client_.post("b", 65535, test::kM3ua, true);
   client_.flush();
   ASSERT_EQ(client_.sent.size(), 2u);
-  EXPECT_EQ(client_.sent[0].info.protocol, PayloadProtocol::diameter_dtls);
+  EXPECT_EQ(client_.sent[0].info.protocol, test::kDiameterDtls);
   EXPECT_EQ(client_.sent[0].info.stream, StreamId{3});
-  EXPECT_EQ(client_.sent[1].info.protocol, PayloadProtocol::m3ua);
+  EXPECT_EQ(client_.sent[1].info.protocol, test::kM3ua);
   EXPECT_TRUE(client_.sent[1].info.unordered);
   exchange();
   ASSERT_EQ(server_.received.size(), 2u);
   EXPECT_EQ(as_text(server_.received[0].payload.bytes()), "a");
   EXPECT_EQ(server_.received[0].stream, StreamId{3});
-  EXPECT_EQ(server_.received[0].protocol, PayloadProtocol::diameter);
+  EXPECT_EQ(server_.received[0].protocol, test::kDiameter);
   EXPECT_FALSE(server_.received[0].unordered);
   EXPECT_EQ(as_text(server_.received[1].payload.bytes()), "b");
   EXPECT_EQ(server_.received[1].stream, StreamId{65535});
-  EXPECT_EQ(server_.received[1].protocol, PayloadProtocol::m3ua);
+  EXPECT_EQ(server_.received[1].protocol, test::kM3ua);
   EXPECT_TRUE(server_.received[1].unordered);
 }
 
@@ -191,7 +192,7 @@ TEST_F(SctpSecurityTest, sends_all_but_messages_on_stream_0_in_order) {
     for (const Sent& sent : end.sent) {
       types.insert(sent.type());
       EXPECT_EQ(sent.info.stream, StreamId{0});
-      EXPECT_EQ(sent.info.protocol, PayloadProtocol::diameter_dtls);
+      EXPECT_EQ(sent.info.protocol, test::kDiameterDtls);
       EXPECT_FALSE(sent.info.unordered);
     }
   };
@@ -252,7 +253,7 @@ TEST_F(SctpSecurityTest, needs_no_keys_where_the_peer_has_none) {
 
 TEST_F(SctpSecurityTest, refuses_a_peer_without_authentication_where_it_is_required) {
   client_.auth = false;
-  begin({PayloadProtocol::diameter, true});
+  begin({test::kDiameter, true});
   EXPECT_THAT(client_.security->problem(), HasSubstr("SCTP-AUTH"));
   client_.flush();
   EXPECT_THAT(client_.sent, IsEmpty());
@@ -262,7 +263,7 @@ TEST_F(SctpSecurityTest, refuses_a_peer_without_authentication_where_it_is_requi
 TEST_F(SctpSecurityTest, begins_with_the_first_key_again_after_a_restart) {
   server_.keys = {{std::uint16_t{1}, {std::byte{1}}}};
   server_.active = 1;
-  open({.protocol = PayloadProtocol::diameter, .restarted = true});
+  open({.protocol = test::kDiameter, .restarted = true});
   EXPECT_EQ(client_.keys.at(1), server_.keys.at(1));
   EXPECT_EQ(server_.keys.size(), 1u);
 }
@@ -278,9 +279,9 @@ TEST_F(SctpSecurityTest, fails_if_a_key_cannot_be_set) {
 TEST_F(SctpSecurityTest, keeps_a_sealed_message_until_the_stack_takes_it) {
   open();
   client_.send_error = EAGAIN;
-  client_.post("one", 1, PayloadProtocol::diameter);
+  client_.post("one", 1, test::kDiameter);
   client_.flush();
-  client_.post("two", 2, PayloadProtocol::diameter);
+  client_.post("two", 2, test::kDiameter);
   client_.flush();
   EXPECT_EQ(client_.queue.messages(), 2u);
   client_.send_error = 0;
@@ -292,7 +293,7 @@ TEST_F(SctpSecurityTest, keeps_a_sealed_message_until_the_stack_takes_it) {
 
 TEST_F(SctpSecurityTest, says_goodbye_after_everything_was_acknowledged) {
   open();
-  client_.post("last words", 1, PayloadProtocol::diameter);
+  client_.post("last words", 1, test::kDiameter);
   client_.flush();
   EXPECT_FALSE(client_.security->say_goodbye());
   EXPECT_TRUE(client_.security->waits_for_dry());
@@ -352,9 +353,9 @@ TEST_F(SctpSecurityTest, agrees_on_who_is_the_server_when_both_connect) {
   int client_won = 0;
   for (int i = 0; i < 20; ++i) {
     begin();
-    server_.security = std::make_unique<SctpSecurity>(
-        server_, context("hss.example"), Role::connecting, "mme.example",
-        SctpSecurity::Options{PayloadProtocol::diameter});
+    server_.security =
+        std::make_unique<SctpSecurity>(server_, context("hss.example"), Role::connecting,
+                                       "mme.example", SctpSecurity::Options{test::kDiameter});
     client_.flush();
     server_.flush();
     const bool client_is_greater = as_text(*client_random_of(client_.sent.front().bytes)) >
@@ -404,7 +405,7 @@ TEST_F(SctpSecurityTest, says_so_when_the_peer_speaks_in_clear) {
 
 TEST_F(SctpSecurityTest, makes_a_message_again_of_what_the_stack_gives_back) {
   open();
-  client_.post("came back", 5, PayloadProtocol::diameter);
+  client_.post("came back", 5, test::kDiameter);
   client_.flush();
   Message returned;
   returned.stream = StreamId{5};
@@ -412,7 +413,7 @@ TEST_F(SctpSecurityTest, makes_a_message_again_of_what_the_stack_gives_back) {
   returned.payload = Buffer::copy_of(client_.sent.front().bytes);
   ASSERT_TRUE(client_.security->unseal(returned));
   EXPECT_EQ(as_text(returned.payload.bytes()), "came back");
-  EXPECT_EQ(returned.protocol, PayloadProtocol::diameter);
+  EXPECT_EQ(returned.protocol, test::kDiameter);
   returned.payload = Buffer::copy_of(as_bytes("nothing of ours"));
   EXPECT_FALSE(client_.security->unseal(returned));
 }

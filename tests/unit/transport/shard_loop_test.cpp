@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/facts.h"
 #include "transport/stream_transport.h"
+#include "transport/transport_facts.h"
 
 namespace siglane::transport {
 namespace {
@@ -57,8 +59,9 @@ class Module final : public ProtocolModule {
 
 class NoFacts final : public FactSink {
  public:
-  void on_fact(ShardId, AssociationId, const Fact& fact, Instant) override {
-    if (const auto* opened = std::get_if<fact::EndpointOpened>(&fact)) port = opened->port;
+  void on_fact(const FactSource&, const Fact& fact, Instant) override {
+    if (is(fact, kEndpointOpened))
+      port = static_cast<std::uint16_t>(std::stoi(field(fact, "port")));
   }
   std::uint16_t port = 0;
 };

@@ -11,7 +11,10 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/facts.h"
+#include "tests/support/payload_protocols.h"
 #include "transport/stream_transport.h"
+#include "transport/transport_facts.h"
 
 namespace siglane::transport {
 
@@ -28,7 +31,7 @@ class ShortFraming final : public Framing {
     if (length < 2) return failure("length " + std::to_string(length) + " is less than the header");
     return std::optional<std::size_t>{length};
   }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::diameter; }
+  PayloadProtocol stream_protocol() const override { return test::kDiameter; }
 };
 
 inline std::string framed(std::string_view text) {
@@ -45,7 +48,7 @@ inline std::string framed(std::string_view text) {
 
 inline Message message_of(std::string_view text, Instant caused_at = {}) {
   Message message;
-  message.protocol = PayloadProtocol::diameter;
+  message.protocol = test::kDiameter;
   message.caused_at = caused_at;
   message.payload = Buffer::copy_of(as_bytes(framed(text)));
   return message;
@@ -92,7 +95,7 @@ class Recorder final : public TransportSink {
       log.up = std::move(*up);
     } else if (auto* received = std::get_if<AssociationReceived>(&event)) {
       EXPECT_FALSE(log.ending) << "a message after Ending";
-      EXPECT_EQ(received->message.protocol, PayloadProtocol::diameter);
+      EXPECT_EQ(received->message.protocol, test::kDiameter);
       EXPECT_EQ(received->message.caused_at, now);
       log.received.push_back(text_of(received->message));
       if (on_received) on_received(id, received->message);
@@ -108,17 +111,24 @@ class Recorder final : public TransportSink {
       log.down = std::move(*down);
     }
   }
+  void on_stranger(const std::string&, std::string why, Instant) override {
+    EXPECT_FALSE(in_call) << "a call on the transport called its sink";
+    strangers.push_back(std::move(why));
+  }
   void on_fact(AssociationId, Fact fact, Instant) override {
     EXPECT_FALSE(in_call) << "a call on the transport called its sink";
     facts.push_back(std::move(fact));
   }
 
-  template <class T>
-  const T* fact() const {
-    for (const Fact& one : facts) {
-      if (const T* found = std::get_if<T>(&one)) return found;
-    }
-    return nullptr;
+  // The first of that kind.
+  const Fact* fact(const FactKind& kind) const {
+    const auto found = std::ranges::find_if(facts, [&](const Fact& one) { return is(one, kind); });
+    return found == facts.end() ? nullptr : &*found;
+  }
+  // Port of the endpoint that was opened first; 0: none yet.
+  std::uint16_t port() const {
+    const Fact* opened = fact(kEndpointOpened);
+    return static_cast<std::uint16_t>(opened == nullptr ? 0 : std::stoi(field(*opened, "port")));
   }
   // The first association that is not one of `known`.
   AssociationId other_than(std::vector<AssociationId> known) const {
@@ -131,6 +141,7 @@ class Recorder final : public TransportSink {
   std::map<AssociationId, Log> logs;
   std::vector<AssociationId> newcomers;
   std::vector<AssociationDown> refused;  // newcomers that never were up
+  std::vector<std::string> strangers;    // whom the transport has turned away: why
   std::vector<Fact> facts;
   std::function<Welcome(Instant now)> on_arrival;  // if set, says whether it may come in
   std::function<void(AssociationId, const Message&)> on_received;

@@ -8,6 +8,7 @@
 
 #include "tests/support/certificates.h"
 #include "tests/unit/transport/stream_side.h"
+#include "transport/counters.h"
 
 namespace siglane::transport {
 namespace {
@@ -58,9 +59,9 @@ class StreamTlsTest : public ::testing::Test {
   }
   void listen(Side& side) {
     server_ = side.quietly([&] { return side.transport.open(endpoint(true), framing_); }).value();
-    ASSERT_TRUE(side.until([&] { return side.sink.fact<fact::EndpointOpened>() != nullptr; }));
-    EXPECT_EQ(side.sink.fact<fact::EndpointOpened>()->transport, TransportKind::tls);
-    port_ = side.sink.fact<fact::EndpointOpened>()->port;
+    ASSERT_TRUE(side.until([&] { return side.sink.port() != 0; }));
+    EXPECT_EQ(field(*side.sink.fact(kEndpointOpened), "transport"), "tls");
+    port_ = side.sink.port();
   }
   PeerConfig peer() {
     PeerConfig config;
@@ -101,7 +102,7 @@ class StreamTlsTest : public ::testing::Test {
   }
   // Until the socket takes no more: the other side stands still.
   [[nodiscard]] static bool write_until_blocked(Side& side) {
-    return side.spin_until([&] { return side.counters.get(Counter::send_blocked) > 0; });
+    return side.spin_until([&] { return side.counters.get(counter::send_blocked) > 0; });
   }
   std::string refusal(Side& side) {
     EXPECT_TRUE(side.until([&] { return !side.sink.refused.empty(); }));
@@ -270,7 +271,7 @@ TEST_F(StreamTlsTest, refuses_a_client_of_another_authority_before_anybody_hears
   EXPECT_EQ(side.log(near_).down->cause, DownCause::tls_failed);
   EXPECT_THAT(side.log(near_).down->detail, HasSubstr("it does not trust who issued"));
   EXPECT_EQ(side.sink.logs.size(), 1u);
-  EXPECT_EQ(side.counters.get(Counter::tls_handshakes_failed), 1u);
+  EXPECT_EQ(side.counters.get(counter::tls_handshakes_failed), 1u);
 }
 
 TEST_F(StreamTlsTest, refuses_a_peer_that_speaks_in_clear) {
@@ -493,8 +494,8 @@ TEST_F(StreamTlsTest, keeps_its_certificate_when_the_new_one_cannot_be_loaded) {
     side.transport.reload_credentials();
     return 0;
   });
-  ASSERT_TRUE(side.until([&] { return side.sink.fact<fact::Notice>() != nullptr; }));
-  EXPECT_THAT(side.sink.fact<fact::Notice>()->text,
+  ASSERT_TRUE(side.until([&] { return side.sink.fact(kNotice) != nullptr; }));
+  EXPECT_THAT(field(*side.sink.fact(kNotice), "text"),
               HasSubstr("endpoint server: kept the certificate it had: key file " +
                         directory_.path("server.key")));
   client_ = side.transport.open(endpoint(false), framing_).value();

@@ -1,0 +1,156 @@
+#include "apps/runtime/admin_stats.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/runtime/node.h"
+#include "apps/runtime/printable.h"
+#include "apps/runtime/program.h"
+
+namespace siglane::runtime {
+namespace {
+
+constexpr std::string_view kOthers = "(others)";
+
+std::vector<const CounterInfo*> counters_by_name() {
+  std::vector<const CounterInfo*> counters;
+  for (const CounterInfo& counter : counter_catalogue()) counters.push_back(&counter);
+  std::ranges::sort(counters, {}, &CounterInfo::name);
+  return counters;
+}
+
+admin::Counter& add(const CounterInfo& counter, std::uint64_t value, admin::Stats& into) {
+  admin::Counter& row = *into.add_counter();
+  row.set_name(counter.name);
+  row.set_value(value);
+  return row;
+}
+
+// --- By peer
+// --------------------------------------------------------------------------------------
+
+using PeerRows = std::map<std::string, SparseCounts, std::less<>>;
+
+void add_up(const SparseCounts& counts, SparseCounts& into) {
+  for (const auto& [index, count] : counts.entries()) into.add(index, count);
+}
+
+void collect_peers(const Shard& shard, const std::string& only, PeerRows& into) {
+  if (only.empty()) {
+    shard.peer_counts().visit([&into](const std::string& peer, const SparseCounts& counts) {
+      add_up(counts, into[peer]);
+    });
+  } else if (const SparseCounts* counts = shard.peer_counts().find(only)) {
+    add_up(*counts, into[only]);
+  }
+}
+
+void add_peers(const PeerRows& peers, admin::Stats& into) {
+  const auto counters = counters_by_name();
+  for (const auto& [peer, counts] : peers) {
+    for (const CounterInfo* counter : counters) {
+      const std::uint64_t value = counts.get(counter->counter.index());
+      if (value != 0) add(*counter, value, into).set_peer(printable(peer));
+    }
+  }
+}
+
+void add_peer(const std::string& peer, const SparseCounts& counts, admin::Stats& into) {
+  for (const CounterInfo* counter : counters_by_name()) {
+    admin::Counter& row = add(*counter, counts.get(counter->counter.index()), into);
+    row.set_peer(printable(peer));
+    row.set_help(counter->help);
+  }
+}
+
+// --- By label
+// -------------------------------------------------------------------------------------
+
+using LabelValues = std::vector<std::uint32_t>;  // empty: the others
+using LabelRows = std::vector<std::pair<std::pair<std::size_t, LabelValues>, std::uint64_t>>;
+using LabelSums = std::map<std::pair<std::size_t, LabelValues>, std::uint64_t>;
+
+// Between two messages of the shard: only copies.
+void collect_labels(const Shard& shard, LabelRows& into) {
+  shard.counters().labelled().visit([&into](const CounterInfo& counter,
+                                            std::span<const std::uint32_t> values,
+                                            std::uint64_t count) {
+    into.push_back({{counter.counter.index(), {values.begin(), values.end()}}, count});
+  });
+}
+
+void add_labels(const CounterInfo& counter, const LabelSums& sums, admin::Stats& into) {
+  const std::size_t index = counter.counter.index();
+  for (auto it = sums.lower_bound({index, {}}); it != sums.end() && it->first.first == index;
+       ++it) {
+    const LabelValues& values = it->first.second;
+    admin::Counter& row = add(counter, it->second, into);
+    for (std::size_t i = 0; i < counter.labels.size(); ++i) {
+      const Label& label = counter.labels[i];
+      admin::Counter::Label& shown = *row.add_label();
+      shown.set_name(std::string(label.name));
+      shown.set_value(values.empty()          ? std::string(kOthers)
+                      : label.text == nullptr ? std::to_string(values[i])
+                                              : label.text(values[i]));
+    }
+  }
+}
+
+void add_node(const Node& node, const LabelRows& labelled, admin::Stats& into) {
+  LabelSums sums;
+  for (const auto& [key, count] : labelled) sums[key] += count;
+  for (const CounterInfo* counter : counters_by_name()) {
+    add(*counter, node.count(counter->counter), into).set_help(counter->help);
+    add_labels(*counter, sums, into);
+  }
+}
+
+bool is_configured(const Node& node, const std::string& peer) {
+  return std::ranges::any_of(node.config().peers,
+                             [&](const NodePeer& one) { return one.peer.name == peer; });
+}
+
+void refuse(const std::string& peer, admin::Response& response) {
+  response.mutable_error()->set_code(admin::Error::NOT_FOUND);
+  response.mutable_error()->set_text("no peer is called \"" + printable(peer) +
+                                     "\"; `siglanectl peers` lists the names");
+}
+
+}  // namespace
+
+void answer_stats(Node& node, const admin::StatsRequest& request,
+                  std::shared_ptr<admin::Response> response,
+                  std::function<void(admin::Response)> reply) {
+  admin::Stats& stats = *response->mutable_stats();
+  stats.set_started_unix_ms(node.started_unix_ms());
+  stats.set_version(version());
+  const std::string peer = request.peer();
+  if (request.by_peer() || !peer.empty()) {
+    auto rows = std::make_shared<PeerRows>();
+    return node.on_each_shard(
+        [rows, peer](const Shard& shard, const Transport&) { collect_peers(shard, peer, *rows); },
+        [&node, rows, peer, response, reply = std::move(reply)] {
+          if (peer.empty()) {
+            add_peers(*rows, *response->mutable_stats());
+          } else if (rows->contains(peer) || is_configured(node, peer)) {
+            add_peer(peer, (*rows)[peer], *response->mutable_stats());
+          } else {
+            refuse(peer, *response);
+          }
+          reply(std::move(*response));
+        });
+  }
+  auto rows = std::make_shared<LabelRows>();
+  auto done = [&node, rows, response, reply = std::move(reply)] {
+    add_node(node, *rows, *response->mutable_stats());
+    reply(std::move(*response));
+  };
+  if (!request.labels()) return done();
+  node.on_each_shard([rows](const Shard& shard, const Transport&) { collect_labels(shard, *rows); },
+                     std::move(done));
+}
+
+}  // namespace siglane::runtime

@@ -1,0 +1,237 @@
+#include "core/dialer.h"
+
+#include <algorithm>
+
+namespace siglane {
+namespace {
+
+using Link = Dialer::Link;
+
+// Its association, whether up or not.
+AssociationId association_of(const Link& link) {
+  if (const auto* connecting = std::get_if<Link::Connecting>(&link.state)) {
+    return connecting->association;
+  }
+  const auto* connected = std::get_if<Link::Connected>(&link.state);
+  return connected != nullptr ? connected->association : AssociationId::none;
+}
+
+}  // namespace
+
+std::string_view name_of(LinkState state) {
+  switch (state) {
+    case LinkState::resting:
+      return "resting";
+    case LinkState::waiting:
+      return "waiting";
+    case LinkState::connecting:
+      return "connecting";
+    case LinkState::connected:
+      return "connected";
+    case LinkState::disabled:
+      return "disabled";
+  }
+  return "unknown";
+}
+
+LinkState Dialer::state_of(LinkId id) const {
+  struct {
+    LinkState operator()(const Link::Resting&) const { return LinkState::resting; }
+    LinkState operator()(const Link::Waiting&) const { return LinkState::waiting; }
+    LinkState operator()(const Link::Connecting&) const { return LinkState::connecting; }
+    LinkState operator()(const Link::Connected&) const { return LinkState::connected; }
+    LinkState operator()(const Link::Disabled&) const { return LinkState::disabled; }
+  } constexpr kName{};
+  return std::visit(kName, at(id).state);
+}
+
+LinkId Dialer::add(const ProtocolModule* module, EndpointId local, const PeerConfig& peer) {
+  const LinkId id{++last_id_};
+  const Link& link = links_.emplace(id, Link{module, local, peer, Backoff(config_)}).first->second;
+  by_peer_.emplace(link.key(), id);
+  return id;
+}
+
+const Link* Dialer::link_of(AssociationId association) const {
+  auto it = by_association_.find(association);
+  return it == by_association_.end() ? nullptr : &links_.at(it->second);
+}
+
+// --- To connect ---------------------------------------------------------------------------------
+
+std::optional<LinkId> Dialer::pop_due(Instant now) {
+  while (const auto due = due_.pop_due(now)) {
+    auto it = links_.find(due->key);
+    if (it == links_.end() || it->second.armed != due->at) continue;  // it moved, or waits on
+    Link& link = it->second;
+    link.armed.reset();
+    const auto* waiting = std::get_if<Link::Waiting>(&link.state);
+    if (waiting == nullptr) continue;
+    if (waiting->until <= now) return due->key;
+    due_.want(due->key, link.armed, waiting->until);
+  }
+  return std::nullopt;
+}
+
+bool Dialer::begin(LinkId id, const PeerPresence& peer, Instant now) {
+  Link& link = links_.at(id);
+  if (stopped_ || !link.enabled) return false;
+  if (peer.association != AssociationId::none) {
+    rest(link, now);
+    return false;
+  }
+  if (peer.held_off_until && *peer.held_off_until > now) {
+    wait(id, link, *peer.held_off_until);
+    return false;
+  }
+  return true;
+}
+
+void Dialer::connecting(LinkId id, AssociationId association) {
+  links_.at(id).state = Link::Connecting{association};
+  by_association_[association] = id;
+}
+
+void Dialer::wait(LinkId id, Link& link, Instant until) {
+  link.state = Link::Waiting{until};
+  due_.want(id, link.armed, until);
+}
+
+void Dialer::back_off(LinkId id, Link& link, const PeerPresence& peer, Instant now) {
+  const Instant by_back_off = now + link.backoff.next(random_);
+  wait(id, link, std::max(by_back_off, peer.held_off_until.value_or(by_back_off)));
+}
+
+void Dialer::rest(Link& link, Instant now) {
+  link.state = Link::Resting{};
+  link.peer_here_since = now;
+}
+
+void Dialer::peer_gone(Link& link, Instant now) const {
+  if (link.peer_here_since && now - *link.peer_here_since >= config_.lasting) link.backoff.reset();
+  link.peer_here_since.reset();
+}
+
+// --- What came of it ----------------------------------------------------------------------------
+
+void Dialer::up(AssociationId association, const PeerKey& peer, EndpointId local) {
+  if (auto it = by_association_.find(association); it != by_association_.end()) {
+    links_.at(it->second).state = Link::Connected{association};
+    return;
+  }
+  bool taken = false;
+  each_to(peer, [&](LinkId id, Link& link) {
+    if (taken || link.local != local || association_of(link) != AssociationId::none) return;
+    taken = true;
+    link.state = Link::Connected{association};
+    by_association_[association] = id;
+  });
+}
+
+std::optional<Duration> Dialer::down(AssociationId association, const PeerPresence& peer,
+                                     Instant now) {
+  auto it = by_association_.find(association);
+  if (it == by_association_.end()) return std::nullopt;
+  const LinkId id = it->second;
+  by_association_.erase(it);
+  Link& link = links_.at(id);
+  const bool failed = std::holds_alternative<Link::Connecting>(link.state);
+  link.state = Link::Resting{};
+  if (stopped_) return std::nullopt;
+  if (!link.enabled) {
+    link.state = Link::Disabled{};
+    return std::nullopt;
+  }
+  if (peer.association != AssociationId::none && peer.association != association) {
+    rest(link, now);
+    return std::nullopt;
+  }
+  peer_gone(link, now);
+  back_off(id, link, peer, now);
+  if (!failed) return std::nullopt;
+  return std::get<Link::Waiting>(link.state).until - now;
+}
+
+std::vector<AssociationId> Dialer::identified(const PeerKey& peer, AssociationId association,
+                                              Instant now) {
+  std::vector<AssociationId> others;
+  each_to(peer, [&](LinkId, Link& link) {
+    const AssociationId its = association_of(link);
+    if (its == association) {
+      link.peer_here_since = now;
+    } else if (its != AssociationId::none) {
+      others.push_back(its);
+    }
+  });
+  return others;
+}
+
+void Dialer::wake(const PeerKey& key, const PeerPresence& peer, Instant now) {
+  if (stopped_) return;
+  each_to(key, [&](LinkId id, Link& link) {
+    if (!std::holds_alternative<Link::Resting>(link.state)) return;
+    peer_gone(link, now);
+    back_off(id, link, peer, now);
+  });
+}
+
+// --- Where links go -----------------------------------------------------------------------------
+
+std::optional<Link> Dialer::leave(AssociationId association) {
+  auto it = by_association_.find(association);
+  if (it == by_association_.end()) return std::nullopt;
+  const LinkId id = it->second;
+  by_association_.erase(it);
+  Link link = std::move(links_.extract(id).mapped());
+  link.armed.reset();
+  std::erase_if(by_peer_, [id](const auto& one) { return one.second == id; });
+  return link;
+}
+
+void Dialer::arrive(AssociationId association, Link link) {
+  const LinkId id{++last_id_};
+  by_peer_.emplace(link.key(), id);
+  by_association_[association] = id;
+  links_.emplace(id, std::move(link));
+}
+
+// --- What an operator wants ---------------------------------------------------------------------
+
+std::vector<AssociationId> Dialer::disable(const PeerKey& peer) {
+  std::vector<AssociationId> not_up;
+  each_to(peer, [&](LinkId, Link& link) {
+    link.enabled = false;
+    if (const auto* connecting = std::get_if<Link::Connecting>(&link.state)) {
+      not_up.push_back(connecting->association);
+    } else if (!std::holds_alternative<Link::Connected>(link.state)) {
+      link.state = Link::Disabled{};
+      link.peer_here_since.reset();
+    }
+  });
+  return not_up;
+}
+
+void Dialer::enable(const PeerKey& peer, Instant now) {
+  each_to(peer, [&](LinkId id, Link& link) {
+    if (link.enabled) return;
+    link.enabled = true;
+    link.backoff.reset();
+    if (!stopped_ && std::holds_alternative<Link::Disabled>(link.state)) wait(id, link, now);
+  });
+}
+
+std::vector<AssociationId> Dialer::stop() {
+  stopped_ = true;
+  due_ = {};
+  std::vector<AssociationId> not_up;
+  for (auto& [id, link] : links_) {
+    if (const auto* connecting = std::get_if<Link::Connecting>(&link.state)) {
+      not_up.push_back(connecting->association);
+    } else if (std::holds_alternative<Link::Waiting>(link.state)) {
+      link.state = Link::Resting{};
+    }
+  }
+  return not_up;
+}
+
+}  // namespace siglane
