@@ -13,6 +13,7 @@
 #include "apps/ctl/node_link.h"
 #include "apps/ctl/table.h"
 #include "apps/ctl/views.h"
+#include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
 
 namespace siglane::ctl {
@@ -138,6 +139,32 @@ void add_stats(CLI::App& app, Options& options) {
   by_peer->excludes(peer);
 }
 
+// In place of CLI11's own checks, which name neither an unknown subcommand nor those that there
+// are.
+void check_command(const CLI::App& app, const Options& options) {
+  std::string known;
+  for (const CLI::App* one : app.get_subcommands({})) {
+    known += (known.empty() ? "" : ", ") + one->get_name();
+  }
+  const std::vector<std::string> unknown = app.remaining(true);
+  const bool chosen = !app.get_subcommands().empty();
+  if (!unknown.empty()) {
+    const std::string word = runtime::in_quotes(unknown.front());
+    throw CLI::ExtrasError(
+        chosen ? word + " was not expected with " + app.get_subcommands().front()->get_name()
+               : word + " is no subcommand; expected one of " + known,
+        CLI::ExitCodes::ExtrasError);
+  }
+  if (!chosen)
+    throw CLI::RequiredError("missing subcommand; expected one of " + known,
+                             CLI::ExitCodes::RequiredError);
+  if (options.sockets.empty()) {
+    throw CLI::RequiredError(
+        "which node? Expected --socket PATH or SIGLANE_ADMIN_SOCKET, with the node's admin.socket",
+        CLI::ExitCodes::RequiredError);
+  }
+}
+
 int parse_and_run(int argc, char** argv) {
   Options options;
   CLI::App app("What Siglane nodes are doing, and why", "siglanectl");
@@ -149,7 +176,6 @@ int parse_and_run(int argc, char** argv) {
   app.add_option("-s,--socket", options.sockets,
                  "A node's admin socket (admin.socket in its config); repeat it for several nodes")
       ->envname("SIGLANE_ADMIN_SOCKET")
-      ->required()
       ->take_all()
       ->allow_extra_args(false)
       ->type_name("PATH");
@@ -169,7 +195,8 @@ int parse_and_run(int argc, char** argv) {
       ->check(CLI::Range(0.01, 3600.0))
       ->type_name("SECONDS");
   app.fallthrough();
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // check_command() says which are there
+  app.allow_extras();
   app.add_subcommand("peers", "The peers there are, and how they fare");
   app.add_subcommand("associations", "One line for each association: where it sits, why, how fast");
   add_stats(app, options);
@@ -180,6 +207,7 @@ int parse_and_run(int argc, char** argv) {
       ->type_name("N");
   try {
     app.parse(argc, argv);
+    check_command(app, options);
     options.what = app.get_subcommands().front()->get_name();
     options.json = format == "json";
     if (watching->count() > 0) {
