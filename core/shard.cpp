@@ -114,8 +114,9 @@ void Shard::on_fact(AssociationId about, Fact fact, Instant now) {
 
 void Shard::report(AssociationId about, const Fact& fact, Instant now) {
   const Entry* entry = find(about);
+  const bool association = entry == nullptr || !entry->coordinator;
   const std::string_view peer = entry != nullptr ? entry->shown() : std::string_view();
-  facts_.on_fact({config_.id, about, peer}, fact, now);
+  facts_.on_fact({config_.id, association ? about : AssociationId::none, peer}, fact, now);
 }
 
 void Shard::open_association(AssociationId id, const AssociationUp& up, Instant now) {
@@ -348,8 +349,8 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   if (!entry->identified()) {
     const auto newcomer = std::move(entry->newcomer);
     (void)directory_.newcomers().leave(id);
-    if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
     entry->peer = peer;
+    if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
     give_up(dialer_.identified({entry->module, peer}, id, now));
     entry->counts = &counts_of(peer);
     // It came up before it was known whose it is.

@@ -6,7 +6,7 @@ namespace siglane {
 
 inline constexpr FactKind kAssociationOpened{
     "association_opened", Severity::debug,
-    "an association is up. One that the peer has made is told once the peer is identified"};
+    "the association is up. If the peer connected, this is reported once the peer is identified"};
 inline constexpr FactKind kAssociationClosed{"association_closed", Severity::info,
                                              "the association has ended"};
 inline constexpr FactKind kAssociationMoved{
@@ -29,7 +29,7 @@ inline constexpr FactKind kPeerClosed{
     "`hold_off_ms`, if the peer has asked for that"};
 inline constexpr FactKind kPeerRefused{
     "peer_refused", Severity::warning,
-    "an association was turned away, and it is known whose it is or claims to be"};
+    "an association was refused. `who` is the peer that it is, or claims to be"};
 inline constexpr FactKind kProtocolViolation{
     "protocol_violation", Severity::warning,
     "something is wrong with the peer itself, and not with one of its messages. Its association "

@@ -232,21 +232,28 @@ std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
   Table table({{"NODE", false, 8},
                {"PEER", false, 12},
                {"COUNTER"},
-               {"LABELS", false, 20},
+               {"LABELS"},
                {"VALUE", true},
                {"PER SECOND", true}});
-  bool rates = false, peers = false, labels = false;
+  bool any = false, rates = false, peers = false, labels = false;
+  std::string empty_peer;
   for (const admin::Response& node : nodes) {
     const EarlierValues before(node, earlier);
     rates = rates || before.known();
     for (const admin::Counter& counter : node.stats().counter()) {
-      if (counter.value() == 0 && !all) continue;
+      if (counter.value() == 0 && !counter.peer().empty()) empty_peer = counter.peer();
+      // What a peer has no count of may be a counter of the node alone.
+      if (counter.value() == 0 && (!all || !counter.peer().empty())) continue;
+      any = true;
       peers = peers || !counter.peer().empty();
       labels = labels || counter.label_size() > 0;
       table.add({node.node(), counter.peer(), counter.name(), labels_text(counter),
                  fmt::format("{}", counter.value()),
                  before.known() ? rate_text(before.rate_of(counter)) : "-"});
     }
+  }
+  if (!any && !empty_peer.empty()) {
+    return "nothing has been counted for " + shown(empty_peer) + " yet\n";
   }
   if (!rates) table.drop("PER SECOND");
   if (!peers) table.drop("PEER");

@@ -29,8 +29,7 @@ admin::Counter& add(const CounterInfo& counter, std::uint64_t value, admin::Stat
   return row;
 }
 
-// --- By peer
-// --------------------------------------------------------------------------------------
+// --- By peer ----------------------------------------------------------------------------------
 
 using PeerRows = std::map<std::string, SparseCounts, std::less<>>;
 
@@ -66,8 +65,7 @@ void add_peer(const std::string& peer, const SparseCounts& counts, admin::Stats&
   }
 }
 
-// --- By label
-// -------------------------------------------------------------------------------------
+// --- By label ---------------------------------------------------------------------------------
 
 using LabelValues = std::vector<std::uint32_t>;  // empty: the others
 using LabelRows = std::vector<std::pair<std::pair<std::size_t, LabelValues>, std::uint64_t>>;
@@ -94,7 +92,7 @@ void add_labels(const CounterInfo& counter, const LabelSums& sums, admin::Stats&
       shown.set_name(std::string(label.name));
       shown.set_value(values.empty()          ? std::string(kOthers)
                       : label.text == nullptr ? std::to_string(values[i])
-                                              : label.text(values[i]));
+                                              : printable(label.text(values[i])));
     }
   }
 }

@@ -9,30 +9,32 @@ namespace {
 // A label is one number: this bit says that it is an Experimental-Result-Code.
 constexpr std::uint32_t kExperimental = 0x8000'0000;
 
-// No command has this code.
-constexpr std::uint32_t kOtherCommand = 0;
-
-// The messages of the base protocol are of application 0 ("Diameter common message", RFC 6733
-// §11.3), whatever a stranger has put into its CER.
-std::uint32_t application_of(const Header& header) {
-  const bool base = header.command == command::capabilities_exchange.code ||
-                    header.command == command::device_watchdog.code ||
-                    header.command == command::disconnect_peer.code;
-  return base ? 0 : static_cast<std::uint32_t>(header.application);
-}
+// What the dictionary does not know: one value for all of it, since a peer could fill the table of
+// labels with numbers of its choice.
+constexpr std::uint32_t kOther = 0x7fff'ffff;
 
 // Result-Code or Experimental-Result-Code; 0: neither.
 std::uint32_t result_of(const MessageView& answer) {
-  if (const auto code = answer.get(avp::result_code)) return *code & ~kExperimental;
-  const auto experimental = answer.get(avp::experimental_result);
-  const auto code = experimental ? experimental->get(avp::experimental_result_code) : std::nullopt;
-  return code ? *code | kExperimental : 0;
+  std::optional<std::uint32_t> code = answer.get(avp::result_code);
+  const bool experimental = !code;
+  if (const auto group = answer.get(avp::experimental_result); experimental && group) {
+    code = group->get(avp::experimental_result_code);
+  }
+  if (!code) return 0;
+  const std::uint32_t kind = experimental ? kExperimental : 0;
+  return (dictionary().find(ResultCode{*code}, experimental) != nullptr ? *code : kOther) | kind;
 }
 
 void count(const MessageView& message, const LabelledCounter<2>& requests,
            const LabelledCounter<3>& answers, Outbox& out) {
-  const std::uint32_t application = application_of(message.header());
-  const auto command = static_cast<std::uint32_t>(message.command());
+  // A command belongs to one application. Those of the base protocol are of application 0 (RFC 6733
+  // §11.3), whatever their header says.
+  const CommandEntry* entry = dictionary().find(message.command());
+  const bool known = entry != nullptr && (entry->def.application == message.application() ||
+                                          entry->def.application == ApplicationId{0});
+  const std::uint32_t command = known ? static_cast<std::uint32_t>(message.command()) : kOther;
+  const std::uint32_t application =
+      known ? static_cast<std::uint32_t>(entry->def.application) : kOther;
   if (message.is_request()) {
     out.count(requests, {application, command});
   } else {
@@ -40,15 +42,22 @@ void count(const MessageView& message, const LabelledCounter<2>& requests,
   }
 }
 
+// RFC 6733 §7.1: 2xxx.
+bool is_success(const MessageView& answer) {
+  const std::uint32_t code = result_of(answer) & ~kExperimental;
+  return code >= 2000 && code < 3000;
+}
+
 }  // namespace
 
 std::string application_label(std::uint32_t application) {
+  if (application == kOther) return "(other)";
   const ApplicationEntry* entry = dictionary().find(ApplicationId{application});
   return entry != nullptr ? std::string(entry->name) : std::to_string(application);
 }
 
 std::string command_label(std::uint32_t command) {
-  if (command == kOtherCommand) return "(other)";
+  if (command == kOther) return "(other)";
   const CommandEntry* entry = dictionary().find(CommandCode{command});
   return entry != nullptr ? std::string(entry->def.name) : std::to_string(command);
 }
@@ -57,27 +66,23 @@ std::string result_label(std::uint32_t result) {
   if (result == 0) return "none";
   const bool experimental = (result & kExperimental) != 0;
   const std::uint32_t code = result & ~kExperimental;
+  if (code == kOther) return experimental ? "experimental:(other)" : "(other)";
   const ResultEntry* entry = dictionary().find(ResultCode{code}, experimental);
   const std::string name = entry != nullptr ? std::string(entry->name) : std::to_string(code);
   if (experimental) return "experimental:" + name;
   return entry != nullptr ? "DIAMETER_" + name : name;
 }
 
-void count_received(const MessageView& message, bool expected, Outbox& out) {
-  if (expected) {
-    count(message, counter::requests_received, counter::answers_received, out);
-  } else if (message.is_request()) {
-    out.count(counter::requests_received, {0, kOtherCommand});
-  } else {
-    out.count(counter::answers_received, {0, kOtherCommand, 0});
-  }
+void count_received(const MessageView& message, Outbox& out) {
+  count(message, counter::requests_received, counter::answers_received, out);
 }
 
 // Our own messages are whole, so nothing needs to be checked again.
 void count_sent(Bytes message, Outbox& out) {
-  if (const auto view = MessageView::salvage(message)) {
-    count(*view, counter::requests_sent, counter::answers_sent, out);
-  }
+  const auto view = MessageView::salvage(message);
+  if (!view) return;
+  count(*view, counter::requests_sent, counter::answers_sent, out);
+  if (!view->is_request() && !is_success(*view)) out.count(counter::answers_error);
 }
 
 }  // namespace siglane::diameter

@@ -9,9 +9,8 @@
 // What Diameter counts.
 namespace siglane::diameter {
 
-// The values of labels as the dictionary names them, or as numbers: "S6a", "Update-Location",
-// "DIAMETER_SUCCESS", "experimental:USER_UNKNOWN", "experimental:5999"; no result: "none"; what a
-// stranger says: "(other)".
+// The values of labels as the dictionary names them: "S6a", "Update-Location", "DIAMETER_SUCCESS",
+// "experimental:USER_UNKNOWN"; no result: "none"; what the dictionary does not know: "(other)".
 std::string application_label(std::uint32_t application);
 std::string command_label(std::uint32_t command);
 std::string result_label(std::uint32_t result);
@@ -35,7 +34,7 @@ inline const LabelledCounter answers_sent{
     "answers sent, by application, command and result",
     {{"application", application_label}, {"command", command_label}, {"result", result_label}}};
 inline const Counter answers_error{"diameter.answers.error",
-                                   "answers sent with another Result-Code than success"};
+                                   "answers sent that report no success (no 2xxx)"};
 inline const Counter answers_unmatched{"diameter.answers.unmatched",
                                        "received answers that no request waited for"};
 inline const Counter answers_orphaned{"diameter.answers.orphaned",
@@ -52,9 +51,8 @@ inline const Counter malformed{"diameter.malformed",
 
 }  // namespace counter
 
-// `expected`: not from a stranger, who could fill the table of labels with numbers of its choice.
-void count_received(const MessageView& message, bool expected, Outbox& out);
-// `message`: whole, as it goes to the association.
+void count_received(const MessageView& message, Outbox& out);
+// `message`: whole, as it is handed to the association, which may refuse it (messages.refused).
 void count_sent(Bytes message, Outbox& out);
 
 }  // namespace siglane::diameter

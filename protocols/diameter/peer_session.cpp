@@ -383,7 +383,6 @@ void PeerSession::open(bool initiator, Instant now, Outbox& out) {
 
 void PeerSession::answer_cer(const Header& cer, ResultCode result, std::string_view why,
                              Instant caused_at, const Violation* violation, Outbox& out) {
-  if (result != result::success) out.count(counter::answers_error);
   transmit(make_cea(out.buffers(), config_, local_addresses_, cer, result, why, violation),
            caused_at, 0, out);
 }

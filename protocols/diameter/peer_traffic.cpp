@@ -23,7 +23,7 @@ constexpr DropReason kAnswerRefused{"diameter.answer_unsent",
 constexpr DropReason kNotSent{"diameter.send_refused",
                               "the peer's connection refused the message or was lost"};
 constexpr DropReason kDisconnecting{"diameter.disconnecting",
-                                    "the request came after our Disconnect-Peer (3002)"};
+                                    "the request came on a connection that is being closed (3002)"};
 constexpr DropReason kNotOpen{"diameter.not_open",
                               "the message came on a connection that is not open"};
 constexpr DropReason kNoSuchCommand{"diameter.command_unsupported",
@@ -83,7 +83,7 @@ PeerEvent PeerSession::on(AssociationReceived& received, Instant now, Outbox& ou
       std::holds_alternative<WaitCer>(state_) || std::holds_alternative<WaitCea>(state_);
   const bool expected = event == PeerEvent::rcv_cer ||
                         (event == PeerEvent::rcv_cea && std::holds_alternative<WaitCea>(state_));
-  count_received(*view, !waits || expected, out);
+  count_received(*view, out);
   if (waits && !expected) {
     violated("a message before the capabilities exchange", out);
     close(CloseMode::abort, now, out);
@@ -386,8 +386,6 @@ void PeerSession::send_answer(AnswerPtr answer, Outbox& out) {
   }
   if (unanswered_ > 0) --unanswered_;
   set_identifiers(answer->message, answer->hop_by_hop, answer->end_to_end, 0, out.buffers());
-  const auto header = Header::read(answer->message.bytes());
-  if (header && header->is_error()) out.count(counter::answers_error);
   transmit(std::move(answer->message), answer->caused_at, stream_for(answer->hop_by_hop), out);
 }
 
@@ -408,7 +406,6 @@ PeerEvent PeerSession::on(AssociationUnsent& unsent, Instant, Outbox& out) {
 
 void PeerSession::answer_here(const MessageView& request, ResultCode result, std::string_view why,
                               Instant caused_at, const Violation* violation, Outbox& out) {
-  out.count(counter::answers_error);
   transmit(
       error_answer(out.buffers(), request, config_, result, why, violation), caused_at,
       is_between_neighbours(request) ? std::uint16_t{0} : stream_for(request.header().hop_by_hop),
