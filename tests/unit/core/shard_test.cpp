@@ -902,9 +902,12 @@ TEST_F(ShardTest, TellsFactsWithTheAddressOfAnAssociationUntilItsPeerIsKnown) {
   connect_and_wait();
   client_says("bye 5000");
   ASSERT_TRUE(world.run_until([&] { return server.facts.count(kPeerClosed) == 1; }));
-  const auto& told = server.facts.entries();
+  const auto& ours = client.facts.entries().front();  // told before anybody has said a name
+  EXPECT_TRUE(is(ours.fact, kAssociationOpened));
+  EXPECT_EQ(ours.peer, field(ours.fact, "remote"));
+  const auto& told = server.facts.entries();  // of one that came to us: told once it is known
   EXPECT_TRUE(is(told.front().fact, kAssociationOpened));
-  EXPECT_EQ(told.front().peer, field(told.front().fact, "remote"));
+  EXPECT_EQ(told.front().peer, "alice");
   EXPECT_EQ(told.back().peer, "alice");
   EXPECT_EQ(server.facts.last(kPeerClosed, "peer"), "alice");
   EXPECT_EQ(server.facts.last(kPeerClosed, "why"), "said bye");
