@@ -6,8 +6,10 @@ namespace siglane {
 namespace {
 
 constexpr std::size_t kEndedMax = 10'000;
-// A shard steps the coordinators of a reroute in one turn, which must not take long.
-constexpr std::size_t kFlowsMax = 256;
+// A shard steps the coordinators of a reroute in one turn, and each of them may drain what it holds
+// (FlowGroup::Limits::drained_per_ms_max): together that must find room between two shards
+// (ShardConfig::outbound), and in the send queue of a member of all of them.
+constexpr std::size_t kFlowsMax = 16;
 
 }  // namespace
 

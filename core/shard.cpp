@@ -247,6 +247,8 @@ void Shard::drain_work(Instant now) {
     } else if (auto* submitted = std::get_if<Submitted>(&input)) {
       fail(submitted->from, work.id, std::move(submitted->parcel), Why::no_such_association,
            work.module);
+    } else if (std::holds_alternative<Completed>(input)) {
+      counters_.add(counter::parcels_undelivered);  // nobody waits for it any more
     }
   }
   work_.clear();

@@ -191,12 +191,13 @@ void Shard::begin(const Diversion& diversion) {
   }
 }
 
-// What was sent before, and comes back as Undelivered from where it could not be delivered, is
-// older than what is held, and passes by.
+// What was sent before, and comes back from where it could not be delivered (Undelivered, or by the
+// session of an association that is lost), is older than what is held, and passes by.
 bool Shard::is_held(const Delivery& delivery, Fresh fresh) const {
   if (!diversion_->holding || !diversion_->what.concerns(delivery.to)) return false;
   if (diversion_->what.is_move()) return true;
-  return fresh == Fresh::yes && delivery.parcel->carriage() == Carriage::ordered;
+  return fresh == Fresh::yes && delivery.parcel->carriage() == Carriage::ordered &&
+         delivery.parcel->tried().empty();
 }
 
 void Shard::hold(Delivery delivery) {
@@ -299,13 +300,13 @@ tl::expected<void, MoveRefusal> Shard::move(AssociationId id, ShardId to, Instan
   DetachOutcome outcome = transport_.detach(id);
   if (auto* peeled = std::get_if<Peeled>(&outcome)) {
     count(find(id), counter::moves);
-    send_off(*diversion, std::move(peeled->cargo));
     report(id,
            {kAssociationMoved,
             {{"from_shard", static_cast<unsigned>(config_.id)},
              {"to_shard", static_cast<unsigned>(to)},
              {"why", why}}},
            now);
+    send_off(*diversion, std::move(peeled->cargo));
     followed(*diversion);
     return {};
   }

@@ -77,6 +77,10 @@ void NodeBuilder::on_shard(std::function<Result<void>(const ShardSetUp&)> set_up
 }
 
 Result<std::unique_ptr<Node>> NodeBuilder::build() && {
+  if (config_.runtime.shards < 1 || config_.runtime.shards > kShardsMax) {
+    return failure(
+        fmt::format("runtime.shards is {}; expected 1 to {}", config_.runtime.shards, kShardsMax));
+  }
   std::unique_ptr<Node> node(new Node(std::move(config_)));
   if (auto started = node->start(*this); !started) return tl::unexpected(started.error());
   return node;

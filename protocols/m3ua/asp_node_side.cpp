@@ -154,6 +154,8 @@ void AspSession::on_down(Instant now, Outbox& out) {
     }
     rescued.push_back(DataParcel::received(*view, std::move(message), {}));
     rescued.back()->server = m->as;
+    // It was sent before, so it is older than what shards and AS hold.
+    (void)rescued.back()->mark_tried(AssociationId::none);
   }
   leave_all(AspEvent::association_lost, Event::lost, now, out);
   phase_ = Phase::closing;

@@ -214,7 +214,7 @@ TEST(Directory, ServesThoseFirstThatHaveWaitedLongestWhereTheyAreTooManyForOneDi
   }
   std::vector<std::uint64_t> served;
   std::size_t diversions = 0;
-  for (; under_way && diversions < 10; ++diversions) {
+  for (; under_way && diversions < 1000; ++diversions) {
     auto flows = flows_of(*under_way);
     if (served.size() < 999 - flows.size()) {
       EXPECT_FALSE(directory.begin_reroute(module, AssociationId{1000}));  // it storms on
@@ -223,7 +223,7 @@ TEST(Directory, ServesThoseFirstThatHaveWaitedLongestWhereTheyAreTooManyForOneDi
     served.insert(served.end(), flows.rbegin(), flows.rend());
     under_way = directory.end(*under_way);
   }
-  EXPECT_LE(diversions, 6u);
+  EXPECT_LE(diversions, 999u / 8) << "many at a time, though not all at once";
   ASSERT_EQ(served.size(), 999u);
   for (std::size_t i = 0; i < served.size(); ++i) EXPECT_EQ(served[i], 999 - i);
 }

@@ -57,6 +57,13 @@ class AspRequests : public testing::Test {
     message.payload = std::move(builder).finish();
     step(AssociationReceived{std::move(message)});
   }
+  void return_unsent(std::string_view text) {
+    MessageBuilder builder(buffers_, data);
+    builder.u32(Tag::routing_context, 101)
+        .protocol_data(MtpLabel{1002, 1001, 3, 2, 0, 5}, as_bytes(text));
+    step(AssociationUnsent{{StreamId{1}, kPayloadProtocol, false, {}, std::move(builder).finish()},
+                           false});
+  }
   // The answer of an AS to what it was told last.
   void answer(std::size_t as) {
     ASSERT_TRUE(asked_[as]) << "nothing to answer";
@@ -92,7 +99,12 @@ class AspRequests : public testing::Test {
     bool identified = false;
     for (Action& action : out.actions()) {
       if (auto* forward = std::get_if<Forward>(&action)) {
-        note(static_cast<const M3uaParcel&>(*forward->parcel));
+        const auto& parcel = static_cast<const M3uaParcel&>(*forward->parcel);
+        if (parcel.kind() == ParcelKind::data) {
+          came_back.push_back(!parcel.tried().empty());
+        } else {
+          note(parcel);
+        }
       } else if (auto* transmit = std::get_if<Transmit>(&action)) {
         heard.push_back(MessageView::parse(transmit->message.payload.bytes())->type());
       } else if (auto* pause = std::get_if<PauseInput>(&action)) {
@@ -110,6 +122,7 @@ class AspRequests : public testing::Test {
   std::vector<MessageType> heard;  // by the ASP
   bool paused = false;
   unsigned dropped = 0;
+  std::vector<bool> came_back;  // DATA for an AS: marked as sent before
 
  private:
   static M3uaConfig config() {
@@ -283,6 +296,16 @@ TEST_F(AspRequests, LeaveALostAssociationNothingToWaitFor) {
   forget();
   step(AssociationDown{DownCause::lost, {}});
   EXPECT_THAT(told, ElementsAre("as1 lost", "as2 lost"));
+}
+
+// An AS, and a shard that holds its flow, put what was sent before in front of what they hold.
+TEST_F(AspRequests, MarkWhatALostAssociationReturnsAsSentBefore) {
+  come_up_and_active();
+  return_unsent("one");
+  return_unsent("two");
+  step(AssociationDown{DownCause::lost, {}});
+  EXPECT_THAT(told, ElementsAre("as1 lost", "as2 lost"));
+  EXPECT_THAT(came_back, ElementsAre(true, true));
 }
 
 }  // namespace
