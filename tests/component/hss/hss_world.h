@@ -59,8 +59,7 @@ class StoreInWorld final : public AskSink {
       queue_.release(abandoned);
       abandoned_ += abandoned.requests.size();
       for (std::size_t i = 0; i < group.requests.size(); ++i) {
-        mailbox_->post_control(
-            Delivery{AssociationId::none, group.askers[i].id, std::move(group.requests[i])});
+        mailbox_->post_control(Completion{group.askers[i].id, std::move(group.requests[i])});
       }
     }
   }
