@@ -77,9 +77,9 @@ Buffer request_to(std::size_t peer, BufferPool& pool) {
 template <class Routes, class Home>
 void route(benchmark::State& state, Routes&& routes, Home&& home) {
   BufferPool pool;
-  const Buffer bytes = request_to(static_cast<std::size_t>(state.thread_index()) + 1, pool);
-  const MessageView message = *MessageView::parse(bytes.bytes());
-  const RouteQuery query{message, host(0), "example.net", AssociationId::none, nullptr};
+  RequestParcel request;
+  request.message = request_to(static_cast<std::size_t>(state.thread_index()) + 1, pool);
+  const RouteQuery query = RouteQuery::of(request.view(), request);
   for (auto _ : state) {
     const auto& table = routes();
     const OpenPeer* peer = choose_peer(*table, query);
