@@ -171,7 +171,8 @@ int parse_and_run(int argc, char** argv) {
   app.set_version_flag("--version", std::string("siglanectl ") + runtime::version());
   app.footer(
       "Latencies are the times that messages stay inside the node; rates are those of the last\n"
-      "second, and of stats those since the frame before. Exit status: 0; 1: a node did not answer\n"
+      "second, and of stats those since the frame before. Exit status: 0; 1: a node did not "
+      "answer\n"
       "(the others' answers are shown); 2: wrong command line.");
   app.add_option("-s,--socket", options.sockets,
                  "A node's admin socket (admin.socket in its config); repeat it for several nodes")
