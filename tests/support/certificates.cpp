@@ -75,22 +75,6 @@ X509* new_certificate(const CertificateOptions& options, EVP_PKEY* key) {
 
 }  // namespace
 
-TemporaryDirectory::TemporaryDirectory() {
-  std::string name = std::filesystem::temp_directory_path() / "siglane-XXXXXX";
-  if (mkdtemp(name.data()) == nullptr) give_up("no temporary directory");
-  path_ = name;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string TemporaryDirectory::write(const std::string& name, const std::string& text) const {
-  std::ofstream(path(name), std::ios::binary | std::ios::trunc) << text;
-  return path(name);
-}
-
 struct Authority::Keys {
   EVP_PKEY* key = nullptr;
   X509* certificate = nullptr;

@@ -5,24 +5,9 @@
 
 #include "core/config.h"
 #include "core/time.h"
+#include "tests/support/temporary_directory.h"
 
 namespace siglane::testing {
-
-// A directory that lives as long as this.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory();
-  ~TemporaryDirectory();
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
-  // Writes a file, and says where.
-  std::string write(const std::string& name, const std::string& text) const;
-
- private:
-  std::string path_;
-};
 
 struct CertificateOptions {
   std::vector<std::string> dns_names = {};  // none: no subjectAltName

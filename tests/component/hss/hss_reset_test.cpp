@@ -11,6 +11,7 @@
 #include "tests/component/hss/hss_process.h"
 #include "tests/component/hss/s6a_requests.h"
 #include "tests/component/hss/tcp_mme.h"
+#include "tests/support/temporary_directory.h"
 
 namespace siglane::hss {
 namespace {
@@ -25,8 +26,6 @@ constexpr const char* kTestRealm = "epc.mnc001.mcc001.3gppnetwork.org";
 class HssResetTest : public ::testing::Test {
  protected:
   HssResetTest() {
-    std::string name = ::testing::TempDir() + "siglane-reset-XXXXXX";
-    directory_ = mkdtemp(name.data());
     std::ofstream(directory_ / "subscribers.json")
         << R"({"subscribers": [{"imsi": ")" << imsi_.text()
         << R"(", "k": "465b5ce8b199b49faa5f0a2ee238a6bc",
@@ -44,7 +43,6 @@ class HssResetTest : public ::testing::Test {
         << R"("}]}, "hss": {"subscribers": "subscribers.json",
         "store": {"busy_timeout_ms": 60000}}})";
   }
-  ~HssResetTest() override { std::filesystem::remove_all(directory_); }
 
   void connect(TcpMme& mme, HssProcess& hss) {
     bool open = false;
@@ -64,7 +62,8 @@ class HssResetTest : public ::testing::Test {
   }
 
   const Imsi imsi_ = imsi_number(1);
-  std::filesystem::path directory_;
+  testing::TemporaryDirectory temporary_;
+  std::filesystem::path directory_ = temporary_.path();
   const std::uint16_t port_ = free_port();
   TcpMme loud_{std::string("mme01.") + kTestRealm, kTestRealm};
   TcpMme quiet_{std::string("mme02.") + kTestRealm, kTestRealm};

@@ -8,6 +8,7 @@
 #include "apps/hss/daemon.h"
 #include "apps/hss/subscriber_file.h"
 #include "tests/support/paths.h"
+#include "tests/support/temporary_directory.h"
 #include "tests/unit/hss/store_fixture.h"
 
 namespace siglane::hss {
@@ -128,8 +129,8 @@ TEST(HssConfigTest, APathBeginsBesideTheConfigUnlessItIsAbsolute) {
 }
 
 TEST(HssConfigTest, FilesWithKeysThatEverybodyMayReadAreNamedWithWhatToDo) {
-  std::string name = ::testing::TempDir() + "siglane-hss-XXXXXX";
-  const std::filesystem::path directory = mkdtemp(name.data());
+  const testing::TemporaryDirectory temporary;
+  const std::filesystem::path directory = temporary.path();
   const auto write = [&](const char* file, const std::string& text) {
     std::ofstream(directory / file) << text;
     std::filesystem::permissions(directory / file, std::filesystem::perms(0644));
@@ -152,7 +153,6 @@ TEST(HssConfigTest, FilesWithKeysThatEverybodyMayReadAreNamedWithWhatToDo) {
   ASSERT_EQ(daemon.warnings().size(), 2u);
   EXPECT_NE(daemon.warnings()[1].find("mode 0602, so that every user can change it"),
             std::string::npos);
-  std::filesystem::remove_all(directory);
 }
 
 TEST(HssConfigTest, ReadsHowTheQueueIsShared) {

@@ -1,12 +1,13 @@
 #include "apps/runtime/file_lock.h"
 
-#include <cstdlib>
-#include <filesystem>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "tests/support/temporary_directory.h"
 
 namespace siglane::runtime {
 namespace {
@@ -16,11 +17,8 @@ using ::testing::HasSubstr;
 
 class FileLockTest : public ::testing::Test {
  protected:
-  FileLockTest() : directory_(mkdtemp(name_)), file_(directory_ + "/a.db") {}
-  ~FileLockTest() override { std::filesystem::remove_all(directory_); }
-
-  char name_[32] = "/tmp/siglane-lock-XXXXXX";
-  std::string directory_, file_;
+  testing::TemporaryDirectory directory_;
+  std::string file_ = directory_.path("a.db");
 };
 
 TEST_F(FileLockTest, IsHeldByOneUntilItIsGone) {
@@ -43,8 +41,8 @@ TEST_F(FileLockTest, MakesAFileThatOnlyItsOwnerReads) {
 }
 
 TEST_F(FileLockTest, SaysWhatIsWrongWithItsPath) {
-  EXPECT_EQ(FileLock::take(directory_ + "/none/a.db").error().what,
-            directory_ + "/none/a.db: No such file or directory");
+  EXPECT_EQ(FileLock::take(directory_.path("none/a.db")).error().what,
+            directory_.path("none/a.db") + ": No such file or directory");
 }
 
 }  // namespace
