@@ -14,18 +14,28 @@ constexpr std::uint32_t kExperimental = 0x8000'0000;
 constexpr std::uint32_t kOther = 0x7fff'ffff;
 
 // Result-Code or Experimental-Result-Code; 0: neither.
-std::uint32_t result_of(const MessageView& answer) {
-  std::optional<std::uint32_t> code = answer.get(avp::result_code);
-  const bool experimental = !code;
-  if (const auto group = answer.get(avp::experimental_result); experimental && group) {
-    code = group->get(avp::experimental_result_code);
+struct Result {
+  std::uint32_t code = 0;
+  bool experimental = false;
+
+  // RFC 6733 §7.1: 2xxx.
+  bool is_success() const { return code >= 2000 && code < 3000; }
+  std::uint32_t label() const {
+    if (code == 0) return 0;
+    const bool known = dictionary().find(ResultCode{code}, experimental) != nullptr;
+    return (known ? code : kOther) | (experimental ? kExperimental : 0);
   }
-  if (!code) return 0;
-  const std::uint32_t kind = experimental ? kExperimental : 0;
-  return (dictionary().find(ResultCode{*code}, experimental) != nullptr ? *code : kOther) | kind;
+};
+
+Result result_of(const MessageView& message) {
+  if (message.is_request()) return {};
+  if (const auto code = message.get(avp::result_code)) return {*code, false};
+  const auto group = message.get(avp::experimental_result);
+  const auto code = group ? group->get(avp::experimental_result_code) : std::nullopt;
+  return {code.value_or(0), true};
 }
 
-void count(const MessageView& message, const LabelledCounter<2>& requests,
+void count(const MessageView& message, const Result& result, const LabelledCounter<2>& requests,
            const LabelledCounter<3>& answers, Outbox& out) {
   // A command belongs to one application. Those of the base protocol are of application 0 (RFC 6733
   // §11.3), whatever their header says.
@@ -38,14 +48,8 @@ void count(const MessageView& message, const LabelledCounter<2>& requests,
   if (message.is_request()) {
     out.count(requests, {application, command});
   } else {
-    out.count(answers, {application, command, result_of(message)});
+    out.count(answers, {application, command, result.label()});
   }
-}
-
-// RFC 6733 §7.1: 2xxx.
-bool is_success(const MessageView& answer) {
-  const std::uint32_t code = result_of(answer) & ~kExperimental;
-  return code >= 2000 && code < 3000;
 }
 
 }  // namespace
@@ -74,15 +78,16 @@ std::string result_label(std::uint32_t result) {
 }
 
 void count_received(const MessageView& message, Outbox& out) {
-  count(message, counter::requests_received, counter::answers_received, out);
+  count(message, result_of(message), counter::requests_received, counter::answers_received, out);
 }
 
 // Our own messages are whole, so nothing needs to be checked again.
 void count_sent(Bytes message, Outbox& out) {
   const auto view = MessageView::salvage(message);
   if (!view) return;
-  count(*view, counter::requests_sent, counter::answers_sent, out);
-  if (!view->is_request() && !is_success(*view)) out.count(counter::answers_error);
+  const Result result = result_of(*view);
+  count(*view, result, counter::requests_sent, counter::answers_sent, out);
+  if (!view->is_request() && !result.is_success()) out.count(counter::answers_error);
 }
 
 }  // namespace siglane::diameter

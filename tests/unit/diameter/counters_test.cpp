@@ -71,7 +71,7 @@ TEST_F(DiameterCountersTest, CountAnswersByTheirResultToo) {
     expected[std::string("diameter.answers.sent S6a Update-Location ") + result] = 1;
   }
   EXPECT_EQ(labelled(host_.counters), expected);
-  EXPECT_EQ(host_.counters.get(counter::answers_error), 4u) << "all but DIAMETER_SUCCESS";
+  EXPECT_EQ(host_.counters.get(counter::answers_error), 3u) << "2999 is a success too";
 }
 
 // A peer could fill the table with numbers of its choice, and hide what others do in its last row.
