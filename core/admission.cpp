@@ -31,7 +31,7 @@ bool Unidentified::hold(SessionInput&& input) {
 
 std::optional<Objection> Admission::to_newcomer(const std::vector<std::string>& addresses) const {
   if (stopping_) return stopping();
-  if (!peers_.admits_any(addresses)) {
+  if (!peers_->admits_any(addresses)) {
     return Objection{counter::associations_refused_address, "no configured peer has this address"};
   }
   return std::nullopt;
@@ -41,7 +41,7 @@ std::optional<Objection> Admission::to_association(const AssociationUp& up) cons
   if (stopping_) return stopping();
   if (up.initiator) return std::nullopt;  // we chose whom to connect to
   if (auto objection = to_newcomer(up.remote_addresses)) return objection;
-  if (up.certificate_names && !peers_.admits_certificate(*up.certificate_names)) {
+  if (up.certificate_names && !peers_->admits_certificate(*up.certificate_names)) {
     return Objection{counter::associations_refused_identity,
                      "no configured peer is named in its certificate"};
   }
@@ -49,7 +49,7 @@ std::optional<Objection> Admission::to_association(const AssociationUp& up) cons
 }
 
 std::unique_ptr<Unidentified> Admission::unidentified(const AssociationUp& up, Instant now) const {
-  return std::make_unique<Unidentified>(now + peers_.admission().identification_timeout,
+  return std::make_unique<Unidentified>(now + peers_->admission().identification_timeout,
                                         up.remote_addresses, up.certificate_names);
 }
 
@@ -58,8 +58,8 @@ Verdict Admission::judge(const Unidentified& who, const std::string& connected_t
   if (!connected_to.empty() && connected_to != peer) {
     return Refuse{"we connected to " + connected_to};
   }
-  const PeerConfig* config = peers_.find(peer);
-  if (config == nullptr && !peers_.admission().accept_unknown_peers) {
+  const PeerConfig* config = peers_->find(peer);
+  if (config == nullptr && !peers_->admission().accept_unknown_peers) {
     return Refuse{"not a configured peer"};
   }
   if (config != nullptr && !PeerTable::at_home(*config, who.remote_addresses)) {

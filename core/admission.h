@@ -66,7 +66,9 @@ class Unidentified {
 // nothing. Which peers have an association already stands in the Directory.
 class Admission {
  public:
-  explicit Admission(const PeerTable& peers) : peers_(peers) {}
+  explicit Admission(const PeerTable& peers) : peers_(&peers) {}
+  // Judges by these from now on.
+  void use(const PeerTable& peers) { peers_ = &peers; }
   // From now on everybody is turned away.
   void stop() { stopping_ = true; }
 
@@ -84,7 +86,7 @@ class Admission {
   static Verdict judge_again(const std::string& identified, const std::string& peer);
 
  private:
-  const PeerTable& peers_;
+  const PeerTable* peers_;
   bool stopping_ = false;
 };
 

@@ -27,6 +27,10 @@ class Backoff {
                            random.below(static_cast<std::uint64_t>(whole.count()) / 2 + 1)));
   }
   void reset() { whole_ = config_.first; }
+  void use(const BackoffConfig& config) {
+    whole_ = std::clamp(whole_, config.first, std::max(config.first, config.longest));
+    config_ = config;
+  }
 
  private:
   BackoffConfig config_;

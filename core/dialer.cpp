@@ -220,6 +220,26 @@ void Dialer::enable(const PeerKey& peer, Instant now) {
   });
 }
 
+std::vector<AssociationId> Dialer::remove(const PeerKey& peer) {
+  std::vector<AssociationId> not_up;
+  const auto [first, end] = by_peer_.equal_range(peer);
+  for (auto it = first; it != end; ++it) {
+    const Link& link = links_.at(it->second);
+    if (const auto* connecting = std::get_if<Link::Connecting>(&link.state)) {
+      not_up.push_back(connecting->association);
+    }
+    by_association_.erase(association_of(link));
+    links_.erase(it->second);
+  }
+  by_peer_.erase(first, end);
+  return not_up;
+}
+
+void Dialer::use(const BackoffConfig& config) {
+  config_ = config;
+  for (auto& [id, link] : links_) link.backoff.use(config);
+}
+
 std::vector<AssociationId> Dialer::stop() {
   stopped_ = true;
   due_ = {};

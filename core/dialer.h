@@ -113,6 +113,10 @@ class Dialer {
   // enabled link without an association is due at once, with a fresh back-off.
   [[nodiscard]] std::vector<AssociationId> disable(const PeerKey& peer);
   void enable(const PeerKey& peer, Instant now);
+  // Its links are no more. Returns the associations that are not up yet: give them up.
+  [[nodiscard]] std::vector<AssociationId> remove(const PeerKey& peer);
+  // The back-off of links from their next one on, and of those to come.
+  void use(const BackoffConfig& config);
   // No link connects any more. Returns the associations that are not up yet: give them up.
   [[nodiscard]] std::vector<AssociationId> stop();
 

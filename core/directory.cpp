@@ -85,6 +85,24 @@ PeerPast Directory::past_of(const ProtocolModule* module, const std::string& pee
   return it == pasts_.end() ? PeerPast() : it->second;
 }
 
+void Directory::order(const ProtocolModule* module, const std::string& peer,
+                      const StandingOrders& orders) {
+  std::unique_lock lock(mutex_);
+  orders_[{module, peer}] = orders;
+}
+
+StandingOrders Directory::orders_of(const ProtocolModule* module, const std::string& peer) const {
+  std::shared_lock lock(mutex_);
+  auto it = orders_.find({module, peer});
+  return it == orders_.end() ? StandingOrders() : it->second;
+}
+
+void Directory::forget_peer(const ProtocolModule* module, const std::string& peer) {
+  std::unique_lock lock(mutex_);
+  pasts_.erase({module, peer});
+  orders_.erase({module, peer});
+}
+
 void Directory::report_load(ShardId shard, const ShardLoad& load) {
   std::unique_lock lock(mutex_);
   loads_[static_cast<std::size_t>(shard)] = load;

@@ -27,6 +27,13 @@ struct PeerPast {
   std::optional<Instant> held_off_until = std::nullopt;  // we do not connect to it before
 };
 
+// What the operator has asked of a peer, and stands until it is taken back.
+struct StandingOrders {
+  bool blocked = false;           // it gets no traffic
+  bool disconnected = false;      // we do not connect to it
+  std::uint32_t disconnects = 0;  // how often its associations have been told goodbye
+};
+
 // What the shards of one node have in common: which session lives where, which peer has an
 // association, and the one change of a path that may be under way. A shard looks at its own
 // sessions first, so on the data path this is asked only for what lives elsewhere. Any thread.
@@ -59,6 +66,10 @@ class Directory {
                 Instant now);
   void hold_off(const ProtocolModule* module, const std::string& peer, Instant until);
   PeerPast past_of(const ProtocolModule* module, const std::string& peer) const;
+  void order(const ProtocolModule* module, const std::string& peer, const StandingOrders& orders);
+  StandingOrders orders_of(const ProtocolModule* module, const std::string& peer) const;
+  // It is no peer any more: neither its past nor its orders are kept.
+  void forget_peer(const ProtocolModule* module, const std::string& peer);
   // Who has come to us and has not said who it is, on all shards.
   Newcomers& newcomers() { return newcomers_; }
   Strangers& strangers() { return strangers_; }
@@ -107,6 +118,7 @@ class Directory {
   std::deque<AssociationId> ended_;
   std::map<Peer, AssociationId> peers_;
   std::map<Peer, PeerPast> pasts_;
+  std::map<Peer, StandingOrders> orders_;
   std::vector<ShardLoad> loads_;  // by shard
 
   std::optional<Diversion> under_way_;

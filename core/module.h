@@ -34,6 +34,9 @@ class ProtocolModule : public Framing {
   // Control plane: a session's state changed (its Publish). Builds and publishes a new snapshot for
   // route(). Called on the shard's thread under no lock: the module serialises.
   virtual void publish(ShardId shard, AssociationId from, ParcelPtr change) = 0;
+  // This shard follows the config that the module was given last. Called on the shard's thread;
+  // Reconfigured follows for each of its sessions there.
+  virtual void adopt(ShardId) {}
   // The steps of a Reroute on each shard (core/diversion.h), for modules whose flows have an order:
   // until follow(), route() on this shard keeps to the path that it followed last, and between
   // hold() and follow() it forwards the flow to its coordinator, where the shard holds it.

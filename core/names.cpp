@@ -4,6 +4,7 @@
 #include "core/facts.h"
 #include "core/move_refusal.h"
 #include "core/parcel.h"
+#include "core/revision.h"
 #include "core/transport.h"
 
 namespace siglane {
@@ -16,6 +17,22 @@ AssociationId next_association_id() {
 EndpointId next_endpoint_id() {
   static std::atomic<std::uint32_t> last{0};
   return EndpointId{last.fetch_add(1, std::memory_order_relaxed) + 1};
+}
+
+std::string_view name_of(PeerOrder order) {
+  switch (order) {
+    case PeerOrder::disconnect:
+      return "disconnect";
+    case PeerOrder::connect:
+      return "connect";
+    case PeerOrder::block:
+      return "block";
+    case PeerOrder::unblock:
+      return "unblock";
+    case PeerOrder::peel:
+      return "peel";
+  }
+  return "unknown";
 }
 
 std::string_view name_of(TransportKind kind) {

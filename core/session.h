@@ -42,13 +42,27 @@ struct Stopping {};                // the node stops: say goodbye and Close
 // of this one. Close: it may, once this one is down. Linger: this one will Close in a while. If
 // neither is said, this one stays and the other is refused.
 struct Superseded {};
+// An operator's word about the peer of this session, or what a new config makes of it.
+struct Operate {
+  enum class Verb : std::uint8_t {
+    disconnect,  // say goodbye and Close
+    block,       // stay, and give the peer no more traffic, until unblock
+    unblock,
+  };
+  Verb verb{};
+  std::string why;  // in words, for the log and for what is told to the peer
+};
+// The module has a new config, and this shard follows it from now on (ProtocolModule::adopt()).
+// Given to all sessions of the module; most find nothing in it that concerns them.
+struct Reconfigured {};
 // The answer to Reroute: all that is under way in this coordinator's flow has been delivered, or is
 // here. Publish the new path and forward what is held: the shards follow right after.
 struct Rerouting {};
 using SessionInput =
     std::variant<AssociationUp, AssociationReceived, AssociationEnding, AssociationCongestion,
                  AssociationPathChange, AssociationUnsent, AssociationDown, Submitted, Completed,
-                 Woken, Identified, IdentityRefused, Stopping, Superseded, Rerouting>;
+                 Woken, Identified, IdentityRefused, Stopping, Superseded, Operate, Reconfigured,
+                 Rerouting>;
 
 // Out: everything a step may want done, in order.
 struct Transmit {
@@ -56,7 +70,7 @@ struct Transmit {
 };  // on this association
 struct Close {
   CloseMode mode{};
-};
+};  // an association's session: Down follows. A coordinator: it ends with this step
 // In a step with AssociationEnding or Superseded: something is owed to the peer first. The session
 // Closes once that is sent, and after some time in any case. Without it, the shard closes an
 // association that is ending.

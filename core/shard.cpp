@@ -23,7 +23,7 @@ Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, D
              FactSink& facts, AskSink* asks, BufferPool& buffers, Counters& counters)
     : config_(config),
       transport_(transport),
-      peers_(peers),
+      peers_(&peers),
       directory_(directory),
       facts_(facts),
       asks_(asks),
@@ -47,14 +47,13 @@ Result<EndpointId> Shard::open(const EndpointConfig& endpoint, ProtocolModule& m
 }
 
 AssociationId Shard::add_coordinator(std::unique_ptr<Session> session, ProtocolModule& module,
-                                     Instant now) {
+                                     Instant now, AssociationId id) {
   auto entry = std::make_unique<Entry>();
-  entry->id = next_association_id();
+  entry->id = id;
   entry->module = &module;
   entry->session = std::move(session);
   entry->coordinator = true;
   entry->since = now;
-  const AssociationId id = entry->id;
   directory_.settle(id, config_.id);
   arm(*entries_.emplace(id, std::move(entry)).first->second);
   return id;
@@ -143,7 +142,7 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
     return refuse(entry, objection->counter, std::move(objection->why), now);
   }
   if (up.initiator) dialer_.up(id, {entry.module, up.peer}, up.local);
-  entry.session = entry.module->open_session(id, up, peers_, random_.next());
+  entry.session = entry.module->open_session(id, up, *peers_, random_.next());
   push(id, up);
 }
 
@@ -171,7 +170,7 @@ void Shard::count(const Entry* entry, Counter counter, std::uint64_t n) {
 }
 
 SparseCounts& Shard::counts_of(const std::string& peer) {
-  return peer_counts_.of(peer, peers_.find(peer) != nullptr);
+  return peer_counts_.of(peer, peers_->find(peer) != nullptr);
 }
 
 SparseCounts* Shard::counts_for(AssociationId id) {
@@ -271,8 +270,8 @@ void Shard::step(AssociationId id, SessionInput input, Instant now) {
     if (const auto answer = std::move(entry->identity)) next = std::move(*answer);
   }
   if (rerouting && directory_.shards() == 1) find(id)->module->follow(config_.id, id);
-  if (last) return forget(id, now);
   Entry& entry = *find(id);
+  if (last || (entry.coordinator && entry.closing)) return forget(id, now);
   if (ending && !entry.lingers && !entry.closing) close_transport(id, CloseMode::graceful);
   if (superseded && !entry.lingers && !entry.closing) answer_claimants(entry);
   arm(entry);
@@ -358,8 +357,9 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
     // It came up before it was known whose it is.
     entry->counts->add(counter::associations_opened.index(), 1);
   }
-  if (const PeerConfig* config = peers_.find(peer)) transport_.bind(id, *config);
+  if (const PeerConfig* config = peers_->find(peer)) transport_.bind(id, *config);
   entry->identity = std::make_unique<SessionInput>(Identified{});
+  begin_to_obey(*entry);
 }
 
 // Bind: the directory has it as that peer already.

@@ -23,6 +23,7 @@
 #include "core/move_refusal.h"
 #include "core/outbound.h"
 #include "core/peer_counts.h"
+#include "core/revision.h"
 #include "core/transport.h"
 
 namespace siglane {
@@ -70,8 +71,17 @@ class Shard final : public TransportSink {
   // the other is Down. `local` is one of this shard's.
   void keep_connected(EndpointId local, const PeerConfig& peer);
   // A session without an association. Its module answers for what it fails to forward.
+  // Also while the node runs: what is forwarded to it from elsewhere needs its id, which is why one
+  // that others know already is told here. It ends when it says Close.
   AssociationId add_coordinator(std::unique_ptr<Session> session, ProtocolModule& module,
-                                Instant now);
+                                Instant now, AssociationId id = next_association_id());
+
+  // A new revision. Revisions come one after another: the next one once every shard of the node has
+  // followed this one.
+  void follow(Revised revised, Instant now);
+  // What the operator asks of a peer; as far as its links and associations on this shard go. Where
+  // an order stands (StandingOrders), the directory has it already. Returns how many there are.
+  std::size_t order(const PeerKey& peer, PeerOrder order, const std::string& why, Instant now);
 
   // What the driver calls.
   Welcome on_newcomer(AssociationId id, const std::vector<std::string>& addresses,
@@ -215,6 +225,12 @@ class Shard final : public TransportSink {
   void peer_refused(AssociationId id, const std::string& who, const std::string& why, Instant now);
   void violation(AssociationId id, const std::string& what, Instant now);
 
+  // shard_revision.cpp
+  void follow(Entry& entry, const RevisionChange& change, Instant now);
+  void begin_to_obey(Entry& entry);
+  void obey(Entry& entry, const std::string& why);
+  void catch_up(std::uint64_t followed, Entry& entry, Instant now);
+
   // shard_links.cpp
   void connect(LinkId link, Instant now);
   PeerPresence presence_of(const PeerKey& peer) const;
@@ -224,7 +240,8 @@ class Shard final : public TransportSink {
 
   ShardConfig config_;
   Transport& transport_;
-  const PeerTable& peers_;
+  const PeerTable* peers_;  // of revised_, once there is one
+  Revised revised_;         // the last one followed
   Directory& directory_;
   FactSink& facts_;
   AskSink* asks_;

@@ -40,7 +40,7 @@ void Shard::give_up(const std::vector<AssociationId>& associations) {
 // Only configured peers have a past: the number of other names has no bound.
 void Shard::note_past(Entry& entry, const std::string& why, Instant now) {
   entry.end_noted = true;
-  if (peers_.find(entry.peer) == nullptr) return;
+  if (peers_->find(entry.peer) == nullptr) return;
   directory_.note_end(entry.module, entry.peer, why, now);
 }
 

@@ -15,8 +15,8 @@ Welcome Shard::on_newcomer(AssociationId id, const std::vector<std::string>& add
   if (auto objection = admission_.to_newcomer(addresses)) {
     return turn_away(objection->counter, std::move(objection->why), now);
   }
-  const auto entered = directory_.newcomers().enter({id, config_.id, address}, peers_.has(address),
-                                                    peers_.places(), now);
+  const auto entered = directory_.newcomers().enter({id, config_.id, address}, peers_->has(address),
+                                                    peers_->places(), now);
   if (!entered.admitted) {
     return turn_away(counter::associations_refused_limit,
                      "too many refused associations are still closing", entered.next);
@@ -116,7 +116,7 @@ void Shard::peer_closed(AssociationId id, const PeerClosed& closed, Instant now)
   std::string hold_off_ms;
   if (closed.hold_off > Duration{}) {
     hold_off_ms = std::to_string(whole_milliseconds(closed.hold_off));
-    if (peers_.find(entry->peer) != nullptr) {
+    if (peers_->find(entry->peer) != nullptr) {
       directory_.hold_off(entry->module, entry->peer, now + closed.hold_off);
     }
   }

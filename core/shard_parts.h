@@ -19,6 +19,8 @@ struct Overloaded : Cases... {
 template <class... Cases>
 Overloaded(Cases...) -> Overloaded<Cases...>;
 
+inline constexpr std::string_view kByOrder = "the operator asks for it";
+
 inline const std::string& first_of(const std::vector<std::string>& addresses) {
   static const std::string unknown = "unknown";
   return addresses.empty() ? unknown : addresses.front();
@@ -45,6 +47,7 @@ struct Shard::Entry {
   SparseCounts* counts = nullptr;          // its peer's, on this shard; nullptr: not identified
   std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step
   bool lingers = false;                    // its session has something to send before it closes
+  StandingOrders obeyed;                   // what its session has been told
   bool end_noted = false;                  // its session has said why it closes
   std::vector<Inquiry> claimants;          // they wait for its end, which is near
   Instant since{};
@@ -98,6 +101,7 @@ struct Shard::Traveller final : MovingUnit {
   std::unique_ptr<DetachedAssociation> cargo;
   std::optional<Dialer::Link> link;  // of a peer that we keep connected; none: it came to us
   bool paused = false;               // its session asked for that
+  std::uint64_t revision = 0;        // that it has followed
 };
 
 }  // namespace siglane

@@ -238,6 +238,16 @@ PeerEvent PeerSession::on(AssociationPathChange&, Instant, Outbox&) {
   return PeerEvent::other;
 }
 
+PeerEvent PeerSession::on(Operate& operate, Instant now, Outbox& out) {
+  if (operate.verb != Operate::Verb::disconnect) return PeerEvent::other;
+  Stopping stopping;
+  return on(stopping, now, out);
+}
+
+PeerEvent PeerSession::on(Reconfigured&, Instant, Outbox&) {
+  return PeerEvent::other;
+}
+
 PeerEvent PeerSession::on(Rerouting&, Instant, Outbox&) {
   return PeerEvent::other;  // for coordinators
 }

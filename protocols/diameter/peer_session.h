@@ -100,6 +100,8 @@ class PeerSession final : public Session {
   PeerEvent on(Superseded& superseded, Instant now, Outbox& out);
   PeerEvent on(AssociationCongestion& congestion, Instant now, Outbox& out);
   PeerEvent on(AssociationPathChange& path, Instant now, Outbox& out);
+  PeerEvent on(Operate& operate, Instant now, Outbox& out);
+  PeerEvent on(Reconfigured& reconfigured, Instant now, Outbox& out);
   PeerEvent on(Rerouting& rerouting, Instant now, Outbox& out);
   PeerEvent on(Completed& completed, Instant now, Outbox& out);
 
