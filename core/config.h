@@ -71,6 +71,7 @@ struct SctpPeerOptions {
   std::optional<std::uint16_t> path_mtu_bytes;
 
   SctpAssociationOptions over(SctpAssociationOptions endpoint) const;
+  friend bool operator==(const SctpPeerOptions&, const SctpPeerOptions&) = default;
 };
 
 // How TCP connections are made and ended.
@@ -145,6 +146,7 @@ struct PeerConfig {
   std::optional<SctpPeerOptions> sctp = std::nullopt;
 
   const std::string& identity() const { return tls_identity.empty() ? name : tls_identity; }
+  friend bool operator==(const PeerConfig&, const PeerConfig&) = default;
 };
 
 // Whom a node talks to, and how long it bears with strangers.

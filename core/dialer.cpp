@@ -235,6 +235,10 @@ std::vector<AssociationId> Dialer::remove(const PeerKey& peer) {
   return not_up;
 }
 
+void Dialer::use(const PeerKey& key, const PeerConfig& peer) {
+  each_to(key, [&](LinkId, Link& link) { link.peer = peer; });
+}
+
 void Dialer::use(const BackoffConfig& config) {
   config_ = config;
   for (auto& [id, link] : links_) link.backoff.use(config);

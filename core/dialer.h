@@ -115,6 +115,8 @@ class Dialer {
   void enable(const PeerKey& peer, Instant now);
   // Its links are no more. Returns the associations that are not up yet: give them up.
   [[nodiscard]] std::vector<AssociationId> remove(const PeerKey& peer);
+  // Its links connect by this config from now on.
+  void use(const PeerKey& key, const PeerConfig& peer);
   // The back-off of links from their next one on, and of those to come.
   void use(const BackoffConfig& config);
   // No link connects any more. Returns the associations that are not up yet: give them up.

@@ -52,8 +52,11 @@ class Newcomers {
     Instant next{};
   };
 
-  // No more places for anybody than that, whatever enter() is told. Before any thread runs.
-  void limit(std::size_t anybody_max) { anybody_max_ = anybody_max; }
+  // No more places for anybody than that, whatever enter() is told, from now on.
+  void limit(std::size_t anybody_max) {
+    std::lock_guard lock(mutex_);
+    anybody_max_ = anybody_max;
+  }
 
   Entered enter(Newcomer newcomer, bool kept, const Places& places, Instant now);
   // It has a place, or has lost it and is being closed.

@@ -16,7 +16,10 @@ void Shard::follow(Revised revised, Instant now) {
   const RevisionChange& change = *revised_.change;
   for (ProtocolModule* module : change.modules) module->adopt(config_.id);
   for (const auto& [peer, what] : change.peers) {
-    if (what == PeerChange::rebound) continue;
+    if (what == PeerChange::rebound) {
+      if (const PeerConfig* config = peers_->find(peer.second)) dialer_.use(peer, *config);
+      continue;
+    }
     give_up(dialer_.remove(peer));
     if (what == PeerChange::removed) directory_.forget_peer(peer.first, peer.second);
   }

@@ -1,7 +1,10 @@
 // siglanectl: what nodes are doing, and why.
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -24,14 +27,41 @@ struct Options {
   std::string what;
   bool json = false;
   bool all = false;
-  std::string peer;  // of `stats`; empty: none
+  std::string peer;  // of `stats` and of orders; empty: none
   bool by_peer = false;
   bool labels = false;
+  bool dry_run = false;
+  std::string level;
   std::uint32_t facts_max = 100;
   double watch_seconds = 0;  // 0: once
   std::size_t frames_max = 0;
   double timeout_seconds = 3;
 };
+
+struct Order {
+  const char* name;
+  admin::OrderRequest::Verb verb;
+  const char* help;
+};
+constexpr std::array kOrders = {
+    Order{"disconnect", admin::OrderRequest::DISCONNECT,
+          "End a peer's associations with a goodbye, and do not connect to it, until connect"},
+    Order{"connect", admin::OrderRequest::CONNECT, "Connect to a peer again, now"},
+    Order{"block", admin::OrderRequest::BLOCK,
+          "Give a peer no traffic, until unblock; its association stays"},
+    Order{"unblock", admin::OrderRequest::UNBLOCK, "Give a peer traffic again"},
+    Order{"peel", admin::OrderRequest::PEEL, "Give a peer's associations sockets of their own"},
+};
+
+const Order* order_named(std::string_view name) {
+  const auto it = std::ranges::find(kOrders, name, &Order::name);
+  return it == kOrders.end() ? nullptr : &*it;
+}
+
+// A command is done once; what is only looked at may be looked at again and again.
+bool is_command(const std::string& what) {
+  return what == "reload" || what == "log-level" || order_named(what) != nullptr;
+}
 
 Duration as_duration(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
@@ -49,6 +79,13 @@ admin::Request request_for(const Options& options) {
     request.mutable_stats()->set_labels(options.labels);
   } else if (options.what == "drops") {
     request.mutable_drops();
+  } else if (options.what == "reload") {
+    request.mutable_reload()->set_dry_run(options.dry_run);
+  } else if (options.what == "log-level") {
+    request.mutable_log_level()->set_level(options.level);
+  } else if (const Order* order = order_named(options.what)) {
+    request.mutable_order()->set_peer(options.peer);
+    request.mutable_order()->set_verb(order->verb);
   } else {
     request.mutable_facts()->set_count_max(options.facts_max);
   }
@@ -62,6 +99,7 @@ std::string view(const Options& options, const std::vector<admin::Response>& nod
   if (options.what == "associations") return associations_view(nodes, width);
   if (options.what == "stats") return stats_view(nodes, options.all, earlier, width);
   if (options.what == "drops") return drops_view(nodes, width);
+  if (is_command(options.what)) return command_view(nodes);
   return facts_view(nodes);
 }
 
@@ -115,6 +153,11 @@ int run(const Options& options) {
     }
     earlier_errors = errors;
     if (std::fflush(stdout) != 0) return EXIT_FAILURE;
+    if (std::ranges::any_of(nodes, [](const auto& node) {
+          return node.has_reloaded() && !node.reloaded().good();
+        })) {
+      return EXIT_FAILURE;
+    }
     if (!watching || frame == options.frames_max) return errors.empty() ? 0 : EXIT_FAILURE;
     earlier = std::move(nodes);
     std::this_thread::sleep_for(as_duration(options.watch_seconds));
@@ -137,6 +180,22 @@ void add_stats(CLI::App& app, Options& options) {
       ->excludes(peer)
       ->excludes(by_peer);
   by_peer->excludes(peer);
+}
+
+void add_commands(CLI::App& app, Options& options) {
+  app.add_subcommand("reload", "Read the config again and follow what has changed, as on SIGHUP")
+      ->add_flag("--dry-run", options.dry_run, "Only say what would change");
+  for (const Order& order : kOrders) {
+    app.add_subcommand(order.name, order.help)
+        ->add_option("peer", options.peer, "The peer's name in the config")
+        ->required()
+        ->type_name("PEER");
+  }
+  app.add_subcommand("log-level", "Log what is of this level or worse, until the node stops")
+      ->add_option("level", options.level)
+      ->required()
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}))
+      ->type_name("LEVEL");
 }
 
 // In place of CLI11's own checks, which name neither an unknown subcommand nor those that there
@@ -167,13 +226,13 @@ void check_command(const CLI::App& app, const Options& options) {
 
 int parse_and_run(int argc, char** argv) {
   Options options;
-  CLI::App app("What Siglane nodes are doing, and why", "siglanectl");
+  CLI::App app("What Siglane nodes are doing, and why, and what they shall do", "siglanectl");
   app.set_version_flag("--version", std::string("siglanectl ") + runtime::version());
   app.footer(
       "Latencies are the times that messages stay inside the node; rates are those of the last\n"
       "second, and of stats those since the frame before. Exit status: 0; 1: a node did not "
       "answer\n"
-      "(the others' answers are shown); 2: wrong command line.");
+      "(the others' answers are shown) or has not done what was asked; 2: wrong command line.");
   app.add_option("-s,--socket", options.sockets,
                  "A node's admin socket (admin.socket in its config); repeat it for several nodes")
       ->envname("SIGLANE_ADMIN_SOCKET")
@@ -206,11 +265,15 @@ int parse_and_run(int argc, char** argv) {
       ->add_option("--max", options.facts_max,
                    "How many, the latest ones (100); 0: all that are kept")
       ->type_name("N");
+  add_commands(app, options);
   try {
     app.parse(argc, argv);
     check_command(app, options);
     options.what = app.get_subcommands().front()->get_name();
     options.json = format == "json";
+    if (watching->count() > 0 && is_command(options.what)) {
+      throw CLI::ValidationError("--watch", options.what + " is done once");
+    }
     if (watching->count() > 0) {
       options.watch_seconds = watch.empty() ? 1 : std::strtod(watch.c_str(), nullptr);
       if (!(options.watch_seconds >= 0.05 && options.watch_seconds <= 86400)) {

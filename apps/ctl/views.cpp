@@ -318,6 +318,27 @@ std::string facts_view(const std::vector<admin::Response>& nodes) {
   return text;
 }
 
+std::string command_view(const std::vector<admin::Response>& nodes) {
+  std::string text;
+  for (const admin::Response& node : nodes) {
+    if (nodes.size() > 1) text += node.node() + ":\n";
+    switch (node.what_case()) {
+      case admin::Response::kReloaded:
+        text += node.reloaded().text();
+        if (!text.ends_with('\n')) text += '\n';
+        break;
+      case admin::Response::kOrdered:
+        text += fmt::format("done; the peer has {} association{}\n", node.ordered().associations(),
+                            node.ordered().associations() == 1 ? "" : "s");
+        break;
+      default:
+        text += "done\n";
+        break;
+    }
+  }
+  return text;
+}
+
 std::string json_view(const std::vector<admin::Response>& nodes) {
   google::protobuf::util::JsonPrintOptions options;
   options.always_print_primitive_fields = true;

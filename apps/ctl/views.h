@@ -25,6 +25,8 @@ std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
 std::string drops_view(const std::vector<admin::Response>& nodes,
                        std::size_t width_max = Table::kWidth);
 std::string facts_view(const std::vector<admin::Response>& nodes);
+// What came of a command.
+std::string command_view(const std::vector<admin::Response>& nodes);
 
 // One JSON object a line, fields named as in the schema.
 std::string json_view(const std::vector<admin::Response>& nodes);

@@ -86,6 +86,16 @@ HssConfig read_hss_config(const runtime::ObjectReader& root) {
   return config;
 }
 
+FileStamp FileStamp::of(const std::string& file) {
+  std::error_code failed;
+  FileStamp stamp;
+  const auto written = std::filesystem::last_write_time(file, failed);
+  if (!failed) stamp.written = written.time_since_epoch().count();
+  const auto bytes = std::filesystem::file_size(file, failed);
+  if (!failed) stamp.bytes = bytes;
+  return stamp;
+}
+
 Result<OpenedStore> open_store(const HssConfig& config) {
   auto store = open_sqlite_store(config.database);
   if (!store) return tl::unexpected(store.error());

@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+#include <memory>
 #include <string>
 
 #include "apps/hss/hss_application.h"
@@ -22,6 +24,16 @@ HssConfig read_hss_config(const runtime::ObjectReader& root);
 // Serving realms that no peer can speak for.
 void check_serving_realms(const runtime::ObjectReader& root, const HssConfig& config,
                           const diameter::DiameterConfig& diameter);
+
+// What tells whether a file is still the one that was read.
+struct FileStamp {
+  std::int64_t written = 0;  // of its file system's clock
+  std::uint64_t bytes = 0;
+
+  // All zero: it cannot be read.
+  static FileStamp of(const std::string& file);
+  friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
 
 // The store, open, with the config's subscribers in it, but for those in `warning`.
 struct OpenedStore {

@@ -76,14 +76,54 @@ Result<void> HssDaemon::build(runtime::NodeBuilder& builder) {
   if (!opened) return tl::unexpected(opened.error());
   if (!opened->warning.empty()) builder.warn(std::move(opened->warning));
   builder.use_store(std::move(opened->store), config_.store);
+  imported_ = FileStamp::of(config_.subscribers);
+  application_->update([&](HssApplicationConfig& config) { config = config_.application; });
   auto& module = builder.add_module(std::make_unique<diameter::DiameterModule>(diameter_));
+  module_ = &module;
   builder.on_shard([this, &module](const runtime::ShardSetUp& at) -> Result<void> {
     const AssociationId id = at.shard.add_coordinator(
-        std::make_unique<HssApplication>(module, at.seed, config_.application), module, at.now);
+        std::make_unique<HssApplication>(module, at.seed, application_), module, at.now);
     module.add_application(at.shard.id(), diameter::application::s6a, id);
     return {};
   });
   return {};
+}
+
+// --- A reload -----------------------------------------------------------------------------------
+
+void HssDaemon::add_rules(runtime::PlanRules& rules) const {
+  runtime::add_diameter_rules(rules);
+  rules.rules.push_back({{"hss", "database"}, runtime::Effect::restart});
+  rules.rules.push_back({{"hss", "store"}, runtime::Effect::restart});
+}
+
+std::set<std::string> HssDaemon::to_reconnect(const runtime::Daemon& next) const {
+  return runtime::peers_to_reconnect(diameter_, static_cast<const HssDaemon&>(next).diameter_);
+}
+
+Result<std::string> HssDaemon::prepare(runtime::Daemon& next) {
+  const std::string& file = static_cast<HssDaemon&>(next).config_.subscribers;
+  if (file.empty()) return std::string();
+  const FileStamp stamp = FileStamp::of(file);
+  if (file == config_.subscribers && stamp == imported_) return std::string();
+  auto store = open_sqlite_store(config_.database);
+  if (!store) return tl::unexpected(store.error());
+  const auto imported = import_file(file, **store);
+  if (!imported) return tl::unexpected(imported.error());
+  imported_ = stamp;
+  const std::string failures = text_of_failures(file, *imported);
+  return file + ": " + std::to_string(imported->subscribers) + " subscribers imported" +
+         (failures.empty() ? "" : "\n" + failures);
+}
+
+void HssDaemon::follow(runtime::Daemon& next, runtime::Reconfiguration& reconfiguration) {
+  auto& other = static_cast<HssDaemon&>(next);
+  diameter_ = runtime::with_identity_of(diameter_, std::move(other.diameter_));
+  config_.application = std::move(other.config_.application);
+  config_.subscribers = std::move(other.config_.subscribers);
+  module_->prepare(diameter_);
+  application_->update([&](HssApplicationConfig& config) { config = config_.application; });
+  reconfiguration.modules.push_back(module_);
 }
 
 }  // namespace siglane::hss

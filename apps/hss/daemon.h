@@ -1,5 +1,7 @@
 #pragma once
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,11 @@ class HssDaemon final : public runtime::Daemon {
   // `--import FILE`, also beside a node that runs on the same database.
   std::optional<int> instead_of_running() override;
   Result<void> build(runtime::NodeBuilder& builder) override;
+  void add_rules(runtime::PlanRules& rules) const override;
+  std::set<std::string> to_reconnect(const runtime::Daemon& next) const override;
+  // Imports the subscribers' file again if it is another one, or has been written to.
+  Result<std::string> prepare(runtime::Daemon& next) override;
+  void follow(runtime::Daemon& next, runtime::Reconfiguration& reconfiguration) override;
 
   const HssConfig& config() const { return config_; }
 
@@ -31,6 +38,9 @@ class HssDaemon final : public runtime::Daemon {
   std::string database_, import_;  // from the command line; empty: not given
   diameter::DiameterConfig diameter_;
   HssConfig config_;
+  diameter::DiameterModule* module_ = nullptr;  // of the node that build() makes
+  std::shared_ptr<HssApplication::Config> application_ = std::make_shared<HssApplication::Config>();
+  FileStamp imported_;      // of the subscribers' file, when it was imported last
   runtime::FileLock lock_;  // of the database; outlives the node that build() makes
 };
 

@@ -133,10 +133,8 @@ struct HssApplication::Done {
 };
 
 HssApplication::HssApplication(const diameter::DiameterModule& module, std::uint64_t seed,
-                               HssApplicationConfig config)
-    : Application(module, seed), config_(std::move(config)), next_session_(random().next()) {
-  config_.vectors_max = std::clamp(config_.vectors_max, 1u, kVectorsMax);
-}
+                               std::shared_ptr<const Config> config)
+    : Application(module, seed), config_(std::move(config)), next_session_(random().next()) {}
 
 void HssApplication::on_request(RequestPtr request, const MessageView& message, Instant,
                                 Outbox& out) {
@@ -186,7 +184,8 @@ bool HssApplication::read(Incoming& in, GetVectors& operation, Outbox& out) {
   // to the network; this keeps one network from asking for what it would use in another's name.
   if (!may_serve(in, &operation.visited, out)) return false;
   const std::uint32_t count = wanted->get(avp::number_of_requested_vectors).value_or(1);
-  operation.count = std::clamp(count, 1u, config_.vectors_max);
+  const unsigned vectors_max = std::clamp(hss_config().vectors_max, 1u, kVectorsMax);
+  operation.count = std::clamp(count, 1u, vectors_max);
   return read_resynchronisation(in, operation, out);
 }
 
@@ -220,12 +219,13 @@ bool HssApplication::read_resynchronisation(Incoming& in, GetVectors& operation,
 
 // The Origin-Realm is one that the peer may speak for: its session has seen to that.
 bool HssApplication::may_serve(Incoming& in, const Plmn* visited, Outbox& out) {
-  if (config_.serving_realms.empty()) return true;
+  const auto& serving_realms = hss_config().serving_realms;
+  if (serving_realms.empty()) return true;
   const std::string_view realm = in.message.get(avp::origin_realm).value_or("");
   const auto serving = std::find_if(
-      config_.serving_realms.begin(), config_.serving_realms.end(),
+      serving_realms.begin(), serving_realms.end(),
       [&](const ServingRealm& one) { return diameter::same_identity(one.origin_realm, realm); });
-  const bool listed = serving != config_.serving_realms.end();
+  const bool listed = serving != serving_realms.end();
   if (listed && (visited == nullptr || std::ranges::count(serving->visited_plmns, *visited) != 0)) {
     return true;
   }

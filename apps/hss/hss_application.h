@@ -1,10 +1,12 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "apps/hss/subscriber_store.h"
+#include "core/snapshot.h"
 #include "protocols/diameter/application.h"
 
 namespace siglane::hss {
@@ -25,8 +27,10 @@ struct HssApplicationConfig {
 // itself: what a request needs travels with it to the store and back.
 class HssApplication final : public diameter::Application {
  public:
+  // `config` may be replaced while it runs; it holds for requests that come after.
+  using Config = Snapshot<HssApplicationConfig>;
   HssApplication(const diameter::DiameterModule& module, std::uint64_t seed,
-                 HssApplicationConfig config = {});
+                 std::shared_ptr<const Config> config);
 
  private:
   void on_request(diameter::RequestPtr request, const diameter::MessageView& message, Instant now,
@@ -64,7 +68,10 @@ class HssApplication final : public diameter::Application {
   void refuse_missing(Incoming& in, const diameter::AvpDef& missing, Outbox& out);
   void cancel_location(const Imsi& imsi, const ServingNode& mme, Outbox& out);
 
-  HssApplicationConfig config_;
+  const HssApplicationConfig& hss_config() { return reader_.get(*config_); }
+
+  std::shared_ptr<const Config> config_;
+  Config::Reader reader_;
   std::uint64_t next_session_;
 };
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "apps/runtime/admin_commands.h"
 #include "apps/runtime/admin_stats.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
@@ -217,6 +218,13 @@ void answer_admin(Node& node, const admin::Request& request, Instant now,
             reply(std::move(*response));
           });
     }
+    case admin::Request::kReload:
+      return answer_reload(node, request.reload(), std::move(response), std::move(reply));
+    case admin::Request::kOrder:
+      return answer_order(node, request.order(), std::move(response), std::move(reply));
+    case admin::Request::kLogLevel:
+      answer_log_level(node, request.log_level(), *response);
+      break;
     case admin::Request::WHAT_NOT_SET:
       response->mutable_error()->set_code(admin::Error::UNIMPLEMENTED);
       response->mutable_error()->set_text("this node does not have the requested view or command");

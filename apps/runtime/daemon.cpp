@@ -10,6 +10,7 @@
 #include "apps/runtime/key_files.h"
 #include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
+#include "apps/runtime/reload.h"
 #include "transport/tls_context.h"
 
 namespace siglane::runtime {
@@ -68,6 +69,13 @@ void CommandLine::apply_to(NodeConfig& config) const {
 
 Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
                                const CommandLine& command) {
+  auto loaded = read_config(file, daemon, command);
+  if (!loaded) return tl::unexpected(loaded.error());
+  return std::move(loaded->node);
+}
+
+Result<LoadedConfig> read_config(const std::string& file, Daemon& daemon,
+                                 const CommandLine& command) {
   auto document = JsonDocument::load(file);
   if (!document) return tl::unexpected(document.error());
   ConfigReader reader(*document);
@@ -85,7 +93,7 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
   if (auto good = credential_warnings(node); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));
   }
-  return node;
+  return LoadedConfig{std::move(node), reader.effective()};
 }
 
 Result<std::vector<std::string>> credential_warnings(const NodeConfig& node) {
@@ -116,7 +124,8 @@ std::vector<std::string> key_file_warnings(const NodeConfig& node) {
   return warnings;
 }
 
-int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
+int run_daemon(int argc, const char* const* argv, Daemon& daemon,
+               const std::function<std::unique_ptr<Daemon>()>& another) {
   const Daemon::Info info = daemon.info();
   CommandLine command;
   occupy_standard_descriptors();
@@ -126,8 +135,10 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   CLI::App app(info.description, info.name);
   app.footer(
       "SIGTERM and SIGINT stop the node: it says goodbye to its peers, for at most\n"
-      "runtime.stop_grace_ms; a second one ends it at once. SIGHUP makes it read its certificates\n"
-      "again; it never stops it. Exit status: 0; 1: the config is wrong or the node cannot start;\n"
+      "runtime.stop_grace_ms; a second one ends it at once. SIGHUP makes it read its config and "
+      "its\n"
+      "certificates again and follow what has changed; it never stops it. Exit status: 0; 1: the "
+      "config is wrong or the node cannot start;\n"
       "2: wrong command line; 3: peers did not answer the goodbye; 128 + N: a second signal N.");
   command.add_to(app);
   daemon.add_options(app);
@@ -137,8 +148,9 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;  // 0: --help
   }
 
-  auto config = load_config(command.config_file, daemon, command);
-  if (!config) return complain(config.error().what);
+  auto loaded = read_config(command.config_file, daemon, command);
+  if (!loaded) return complain(loaded.error().what);
+  NodeConfig* const config = &loaded->node;
   std::vector<std::string> to_mend = daemon.warnings();
   for (std::string& warning : key_file_warnings(*config)) to_mend.push_back(std::move(warning));
   if (command.check_config) {
@@ -152,13 +164,20 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon) {
   }
   if (const auto status = daemon.instead_of_running()) return *status;
 
+  Reloader reloader(daemon, another, {argv, argv + argc}, std::move(loaded->effective));
   NodeBuilder builder(std::move(*config));
+  if (another) {
+    builder.on_reload([&reloader](Node& node, bool dry_run, auto then) {
+      reloader.reload(node, dry_run, std::move(then));
+    });
+  }
   for (std::string& warning : to_mend) builder.warn(std::move(warning));
   if (auto built = daemon.build(builder); !built) return complain(built.error().what);
   auto node = std::move(builder).build();
   if (!node) return complain(node.error().what);
   daemon.on_started(**node);
   const NodeExit exit = (*node)->run();
+  reloader.finish();
   const int status = daemon.on_stopped(**node);
   return exit == NodeExit::graceful ? status : static_cast<int>(exit);
 }

@@ -1,10 +1,14 @@
 #pragma once
+#include <functional>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "apps/runtime/config.h"
 #include "apps/runtime/node.h"
+#include "apps/runtime/plan.h"
 #include "core/result.h"
 
 namespace CLI {
@@ -52,8 +56,7 @@ struct CommandLine {
 //     std::string greeting_;
 //   };
 //   int main(int argc, char** argv) {
-//     Greeter greeter;
-//     return siglane::runtime::run_daemon(argc, argv, greeter);
+//     return siglane::runtime::serve<Greeter>(argc, argv);
 //   }
 class Daemon {
  public:
@@ -83,6 +86,21 @@ class Daemon {
   virtual std::optional<int> instead_of_running() { return std::nullopt; }
   // Adds modules, store and applications. Not called by --check-config.
   virtual Result<void> build(NodeBuilder& builder) = 0;
+
+  // A reload (SIGHUP, `siglanectl reload`): `next` is another daemon of this kind, which has read
+  // and checked the config as it is now. In this order:
+  //
+  // What of this daemon's own keys takes effect only after a restart, or with a reconnect.
+  virtual void add_rules(PlanRules&) const {}
+  // Peers whose associations have to be made anew, for what their protocol knows of them.
+  virtual std::set<std::string> to_reconnect(const Daemon& /*next*/) const { return {}; }
+  // What takes long, beside the node, on a thread of its own. Not called for a dry run. An error
+  // ends the reload, and nothing has changed; what the operator should know otherwise is returned.
+  virtual Result<std::string> prepare(Daemon& /*next*/) { return std::string(); }
+  // Takes over what changes at run time, and gives it to its modules; says which of them have a new
+  // config, and what new coordinators they need. On the node's thread.
+  virtual void follow(Daemon& /*next*/, Reconfiguration&) {}
+
   // The node is up: endpoints are open, nothing has run yet.
   virtual void on_started(Node&) {}
   // The node has stopped and still exists. What it returns is the exit status if the stop was
@@ -93,9 +111,25 @@ class Daemon {
 // A daemon's exit status: 0 after a graceful stop (or what on_stopped() says), 1 if the config is
 // wrong or the node cannot start, 2 for a wrong command line, 3 if associations had to be aborted
 // at the end, 128 + N if a second signal N ended it at once.
-int run_daemon(int argc, const char* const* argv, Daemon& daemon);
+//
+// `another` makes a daemon of the same kind, for a config that is read while the node runs; none:
+// SIGHUP makes the node read its certificates again, and nothing else.
+int run_daemon(int argc, const char* const* argv, Daemon& daemon,
+               const std::function<std::unique_ptr<Daemon>()>& another = nullptr);
+// The same for a daemon that follows a new config: main() of one.
+template <class D>
+int serve(int argc, const char* const* argv) {
+  D daemon;
+  return run_daemon(argc, argv, daemon, [] { return std::make_unique<D>(); });
+}
 
 // Reads and checks `file`, with what the command line says instead. What --check-config does.
+struct LoadedConfig {
+  NodeConfig node;
+  JsonValue effective;  // ConfigReader::effective()
+};
+Result<LoadedConfig> read_config(const std::string& file, Daemon& daemon,
+                                 const CommandLine& command = {});
 Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
                                const CommandLine& command = {});
 

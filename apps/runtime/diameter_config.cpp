@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -121,6 +124,34 @@ diameter::DiameterConfig read_diameter_config(const ObjectReader& root, NodeConf
   }
   check_diameter(from, config, node);
   return config;
+}
+
+void add_diameter_rules(PlanRules& rules) {
+  rules.rules.push_back({{"diameter", "origin_host"}, Effect::restart});
+  rules.rules.push_back({{"diameter", "origin_realm"}, Effect::restart});
+}
+
+diameter::DiameterConfig with_identity_of(const diameter::DiameterConfig& now,
+                                          diameter::DiameterConfig next) {
+  next.origin_host = now.origin_host;
+  next.origin_realm = now.origin_realm;
+  next.origin_state_id = now.origin_state_id;
+  return next;
+}
+
+std::set<std::string> peers_to_reconnect(const diameter::DiameterConfig& now,
+                                         const diameter::DiameterConfig& next) {
+  std::unordered_map<std::string_view, const diameter::DiameterPeerConfig*> known;
+  for (const auto& peer : now.peers) known.emplace(peer.name, &peer);
+  std::set<std::string> names;
+  for (const auto& peer : next.peers) {
+    const auto was = known.find(peer.name);
+    if (was == known.end()) continue;
+    if (was->second->origin_host != peer.origin_host || was->second->realm != peer.realm) {
+      names.insert(peer.name);
+    }
+  }
+  return names;
 }
 
 }  // namespace siglane::runtime

@@ -100,6 +100,10 @@ FactLog::~FactLog() {
   if (logger_ != nullptr) logger_->flush();
 }
 
+void FactLog::set_level(LogLevel level) {
+  if (logger_ != nullptr) logger_->set_level(spdlog_level(level));
+}
+
 void FactLog::on_fact(const FactSource& source, const Fact& fact, Instant now) {
   std::lock_guard lock(mutex_);
   if (logger_ != nullptr && logger_->should_log(spdlog_level(fact.severity)) &&

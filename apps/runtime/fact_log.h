@@ -40,6 +40,9 @@ class FactLog final : public FactSink {
   FactLog(const LogConfig& config, std::size_t kept_max, std::shared_ptr<spdlog::logger> logger);
   ~FactLog();
 
+  // What is logged from now on. Any thread.
+  void set_level(LogLevel level);
+
   void on_fact(const FactSource& source, const Fact& fact, Instant now) override;
 
   // Facts with greater numbers than `after`, the oldest first, the latest `count_max` of them.

@@ -30,6 +30,8 @@ struct JsonMember {
 
 // How a value reads in a message to a human: `70000`, `"10.0.0"`, `an array`; long strings are cut.
 std::string describe(const JsonValue& value);
+// As JSON in one line.
+std::string compact_text(const JsonValue& value);
 
 struct JsonLimits {
   std::size_t file_bytes_max = std::size_t{64} << 20;

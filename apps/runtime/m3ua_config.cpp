@@ -1,6 +1,8 @@
 #include "apps/runtime/m3ua_config.h"
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -197,6 +199,19 @@ m3ua::M3uaConfig read_m3ua_config(const ObjectReader& root, NodeConfig& node) {
   read_field(from, "destination_report_interval_ms", config.destination_report_interval, {0ms, 1h});
   read_field(from, "drain_messages_per_ms_max", config.drain_messages_per_ms_max, {1, 1'000'000});
   return config;
+}
+
+std::set<std::string> asps_to_reconnect(const m3ua::M3uaConfig& now, const m3ua::M3uaConfig& next) {
+  std::unordered_map<std::string_view, const m3ua::AspConfig*> known;
+  for (const auto& asp : now.asps) known.emplace(asp.name, &asp);
+  std::set<std::string> names;
+  for (const auto& asp : next.asps) {
+    const auto was = known.find(asp.name);
+    if (was != known.end() && was->second->asp_identifier != asp.asp_identifier) {
+      names.insert(asp.name);
+    }
+  }
+  return names;
 }
 
 }  // namespace siglane::runtime

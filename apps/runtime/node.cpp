@@ -12,6 +12,7 @@
 #include "apps/runtime/admin_service.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/newcomer_budget.h"
+#include "apps/runtime/node_shard.h"
 #include "apps/runtime/program.h"
 #include "apps/runtime/signals.h"
 #include "apps/runtime/wall_time.h"
@@ -22,45 +23,30 @@
 
 namespace siglane::runtime {
 
-// One thread's worth of a node. Members are destroyed from below: the driver before what it drives.
-struct Node::ShardRuntime {
-  ShardRuntime(std::unique_ptr<transport::Loop> own_loop, const NodeConfig& config,
-               transport::TransportOptions options)
-      : loop(std::move(own_loop)),
-        buffers(config.runtime.cached_buffer_bytes_max),
-        transports(*loop, buffers, counters, std::move(options)) {}
-
-  std::unique_ptr<transport::Loop> loop;
-  BufferPool buffers;
-  Counters counters;
-  transport::TransportSet transports;
-  std::unique_ptr<Shard> shard;
-  std::unique_ptr<transport::ShardLoop> driver;
-};
-
 struct Node::Signals {
   std::vector<SignalWatch> watches;
 };
 
 namespace {
 
-PeerTable peer_table(const NodeConfig& config) {
-  std::vector<PeerConfig> peers;
-  for (const NodePeer& peer : config.peers) peers.push_back(peer.peer);
-  return PeerTable(std::move(peers), config.admission);
-}
-
 TransportKind resolved(const EndpointConfig& endpoint) {
   const auto carrier = transport::resolve_transport(endpoint);
   return carrier ? carrier->kind : endpoint.transport;
+}
+
+}  // namespace
+
+std::shared_ptr<const Revision> revision_of(const NodeConfig& config, std::uint64_t number) {
+  std::vector<PeerConfig> peers;
+  for (const NodePeer& peer : config.peers) peers.push_back(peer.peer);
+  return std::make_shared<const Revision>(
+      Revision{number, PeerTable(std::move(peers), config.admission), config.runtime.reconnect});
 }
 
 std::uint64_t random_seed() {
   std::random_device device;
   return std::uint64_t{device()} << 32 | device();
 }
-
-}  // namespace
 
 // ---- NodeBuilder -------------------------------------------------------------------------------
 
@@ -89,7 +75,9 @@ Result<std::unique_ptr<Node>> NodeBuilder::build() && {
 // ---- Node --------------------------------------------------------------------------------------
 
 Node::Node(NodeConfig config)
-    : config_(std::move(config)), peers_(peer_table(config_)), started_unix_ms_(unix_ms_now()) {}
+    : config_(std::move(config)),
+      revision_(revision_of(config_, 1)),
+      started_unix_ms_(unix_ms_now()) {}
 
 Node::~Node() {
   for (std::size_t i = 1; i < shards_.size(); ++i) {
@@ -116,6 +104,7 @@ Result<void> Node::start(NodeBuilder& builder) {
   };
   for (const std::string& text : builder.warnings_) tell(notice(text, Severity::warning));
   modules_ = std::move(builder.modules_);
+  reload_ = std::move(builder.reload_);
   if (builder.store_ != nullptr) {
     store_ = std::make_unique<StoreThread>(builder.store_config_, std::move(builder.store_),
                                            directory_, tell);
@@ -164,8 +153,8 @@ Result<void> Node::make_shard(ShardId id, std::uint64_t seed,
   of_shard.id = id;
   of_shard.seed = seed;
   of_shard.reconnect = config_.runtime.reconnect;
-  made->shard = std::make_unique<Shard>(of_shard, made->transports, peers_, directory_, *facts_,
-                                        store_.get(), made->buffers, made->counters);
+  made->shard = std::make_unique<Shard>(of_shard, made->transports, revision_->peers, directory_,
+                                        *facts_, store_.get(), made->buffers, made->counters);
   made->transports.set_sink(*made->shard);
   made->driver = std::make_unique<transport::ShardLoop>(*made->loop, *made->shard);
   shards_.push_back(std::move(made));
@@ -241,7 +230,6 @@ void Node::warn_of_a_crowd(const std::string& endpoint, std::size_t sockets) {
 }
 
 Result<void> Node::connect_peers() {
-  std::size_t next = 0;
   for (const NodePeer& peer : config_.peers) {
     if (peer.connect_from.empty()) continue;
     const auto from = endpoint(peer.connect_from);
@@ -250,7 +238,7 @@ Result<void> Node::connect_peers() {
                                  peer.peer.name, peer.connect_from));
     }
     const std::size_t shards = shards_of(config_.endpoint(peer.connect_from)->endpoint);
-    shards_[next++ % shards]->shard->keep_connected(*from, peer.peer);
+    shards_[next_link_++ % shards]->shard->keep_connected(*from, peer.peer);
   }
   return {};
 }
@@ -275,7 +263,7 @@ bool Node::has_certificates() const {
 // What is open now stays open.
 void Node::limit_newcomers() {
   const NewcomerBudget budget =
-      budget_newcomers(transport::descriptors_left(), config_, peers_.places());
+      budget_newcomers(transport::descriptors_left(), config_, revision_->peers.places());
   directory_.newcomers().limit(budget.places);
   if (!budget.complaint.empty()) say(budget.complaint, Severity::warning);
 }
@@ -285,7 +273,7 @@ Result<void> Node::watch_signals() {
   signals_ = std::make_unique<Signals>();
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
     // nohup(1): nothing to say, unless it is asked for new certificates.
-    if (signal == SIGHUP && !has_certificates() && is_ignored(SIGHUP)) continue;
+    if (signal == SIGHUP && !may_reload() && is_ignored(SIGHUP)) continue;
     auto watch = SignalWatch::create(loop().raw(), signal, [this, signal] {
       if (signal == SIGHUP) return reload();
       if (shards_.front()->driver->stopping()) std::_Exit(128 + signal);
@@ -358,17 +346,6 @@ void Node::begin_stop(std::string_view why) {
     } else {
       one->shard->mailbox().post_control(Call{std::move(stop)});
     }
-  }
-}
-
-void Node::reload() {
-  if (!has_certificates()) {
-    return say(
-        "nothing to read again: no endpoint has certificates, and the config is read at start");
-  }
-  for (const auto& one : shards_) {
-    one->shard->mailbox().post_control(
-        Call{[&transports = one->transports] { transports.reload_credentials(); }});
   }
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -19,6 +20,7 @@
 #include "core/move_refusal.h"
 #include "core/peer_table.h"
 #include "core/result.h"
+#include "core/revision.h"
 #include "core/shard.h"
 
 namespace siglane::transport {
@@ -38,6 +40,26 @@ struct ShardSetUp {
   std::size_t shards;  // of the node
   std::uint64_t seed;  // for the coordinators' own randomness
   Instant now;
+};
+
+// What a running node is to be from now on (Node::reconfigure).
+struct Reconfiguration {
+  NodeConfig config;
+  std::vector<ProtocolModule*> modules;  // whose config has changed; they have the new one
+  // Peers of `config` whose associations are to be made anew, for what their protocol knows of
+  // them. What Node sees itself (addresses, where we connect from) need not be named.
+  std::set<std::string> reconnected;
+  // On each shard's thread, before any shard follows the new config: new coordinators. May be
+  // empty.
+  std::function<void(const ShardSetUp&)> on_shard;
+};
+
+// What came of a reload, or would come of it.
+struct ReloadOutcome {
+  bool good = false;
+  bool dry_run = false;
+  std::uint64_t revision = 0;  // that holds from now on, or would
+  std::string text;            // what changes, or what is wrong: lines
 };
 
 // From a config, protocol modules and applications to a running node. A daemon's main is
@@ -74,6 +96,11 @@ class NodeBuilder {
   // Answers Ask, on a thread of its own. Without it every Ask is refused.
   void use_store(std::unique_ptr<Store> store, StoreThreadConfig config = {});
   void on_shard(std::function<Result<void>(const ShardSetUp&)> set_up);
+  // Reads the config again, tells the node to follow it (Node::reconfigure), and says what came of
+  // it; where it is a dry run, only what would. Called on the node's thread, one after another.
+  using Reload =
+      std::function<void(Node&, bool dry_run, std::function<void(const ReloadOutcome&)> then)>;
+  void on_reload(Reload reload) { reload_ = std::move(reload); }
   // A warning for the operator, when the node starts.
   void warn(std::string text) { warnings_.push_back(std::move(text)); }
   // Signals are left to the caller, and nothing is logged: for nodes within a test or a
@@ -96,6 +123,7 @@ class NodeBuilder {
   StoreThreadConfig store_config_;
   std::vector<std::function<Result<void>(const ShardSetUp&)>> set_ups_;
   std::vector<std::string> warnings_;
+  Reload reload_;
   bool embedded_ = false;
   bool signals_left_ = false;
 };
@@ -119,13 +147,31 @@ class Node {
   std::optional<NodeExit> turn(bool wait);
   // Begins the graceful stop. Any thread, also before run(); idempotent.
   void stop();
-  // Reads certificates and keys again, as on SIGHUP; connections that exist keep what they have. A
-  // Notice says of each endpoint what came of it, or that there is nothing to read. Any thread.
-  void reload();
+  // What SIGHUP and `siglanectl reload` do: the config is read again by whoever has said how
+  // (on_reload), and what has changed is followed; certificates and keys are read again in any
+  // case, for connections to come. Nothing changes where the config is wrong. Where nobody has said
+  // how, it is only the certificates. `then` hears what came of it, on the node's thread; the log
+  // says it too. Any thread.
+  void reload(bool dry_run = false, std::function<void(const ReloadOutcome&)> then = {});
+  // Follows a new config: peers, links, admission, peel-off limits, back-off, stop_grace, log
+  // level, and of the endpoints that exist their TLS, limits and options. Everything else stays as
+  // it is, whatever `next` says. What has not changed notices nothing. On the node's thread, while
+  // it runs, one after another: `then`, on that thread, once every shard follows.
+  void reconfigure(Reconfiguration next, std::function<void(std::uint64_t revision)> then);
+  // What the operator asks of a peer. Any thread. `then` hears how many associations that
+  // concerned; on the node's thread.
+  void order(const std::string& peer, PeerOrder order, std::function<void(std::size_t)> then = {});
+  void set_log_level(LogLevel level);
+  // Certificates and keys are read again, for connections to come. Any thread.
+  void reload_credentials();
+  // `what` soon, on the node's own thread. Any thread, as long as the node exists.
+  void call(std::function<void()> what);
 
   // On the node's own thread, or while it does not run:
   const NodeConfig& config() const { return config_; }
-  const PeerTable& peers() const { return peers_; }
+  const PeerTable& peers() const { return revision_->peers; }
+  std::uint64_t revision() const { return revision_->number; }
+  const std::vector<std::unique_ptr<ProtocolModule>>& modules() const { return modules_; }
   PeerPast past_of(const NodePeer& peer) const;
   // Shard 0's: for the application's own timers.
   transport::Loop& loop();
@@ -171,11 +217,20 @@ class Node {
   std::string what_runs() const;
   void visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
                    std::function<void()> then);
+  void each_shard_in_turn(std::function<void(ShardRuntime&)> what, std::function<void()> then,
+                          std::size_t index = 0);
+  Revised revise(const Reconfiguration& next);
+  void keep_what_is_fixed(NodeConfig& next) const;
+  bool may_reload() const;
+  void begin_reload(bool dry_run, std::function<void(const ReloadOutcome&)> then);
+  void serve_waiting_reloads();
+  void tell(const ReloadOutcome& outcome);
+  void carry_out(const std::string& peer, PeerOrder order, std::function<void(std::size_t)> then);
   void start_threads();
   NodeExit finish();
 
   NodeConfig config_;
-  PeerTable peers_;
+  std::shared_ptr<const Revision> revision_;  // what config_ makes of it
   Directory directory_;
   std::unique_ptr<FactLog> facts_;
   std::vector<std::unique_ptr<ProtocolModule>> modules_;
@@ -187,6 +242,14 @@ class Node {
   std::int64_t started_unix_ms_ = 0;
   std::vector<std::thread> threads_;  // of the shards but the first
   bool running_ = false;
+  struct WaitingReload {
+    bool dry_run = false;
+    std::function<void(ReloadOutcome)> answer;
+  };
+  NodeBuilder::Reload reload_;
+  bool reloading_ = false;
+  std::vector<WaitingReload> reloads_waiting_;
+  std::size_t next_link_ = 0;  // links are dealt out to the shards in turn
 };
 
 }  // namespace siglane::runtime

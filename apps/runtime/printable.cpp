@@ -79,6 +79,17 @@ std::string printable(std::string_view text, std::string_view also) {
   return shown;
 }
 
+std::string printable_lines(std::string_view text) {
+  std::string lines;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    lines += printable(text.substr(0, end), "");
+    if (end < text.size()) lines += '\n';
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
+
 std::string in_quotes(std::string_view text) {
   return fmt::format("\"{}\"", printable(text, "\\\""));
 }

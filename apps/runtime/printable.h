@@ -11,6 +11,9 @@ namespace siglane::runtime {
 // the same; without it, text that is printable already stays as it is.
 std::string printable(std::string_view text, std::string_view also = "\\");
 
+// The same for each line of several; the ends of the lines stay.
+std::string printable_lines(std::string_view text);
+
 // The same between double quotes.
 std::string in_quotes(std::string_view text);
 

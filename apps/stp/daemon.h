@@ -1,6 +1,9 @@
 #pragma once
+#include <set>
+#include <string>
+
 #include "apps/runtime/daemon.h"
-#include "protocols/m3ua/config.h"
+#include "protocols/m3ua/module.h"
 
 namespace siglane::stp {
 
@@ -16,10 +19,14 @@ class StpDaemon final : public runtime::Daemon {
   Result<void> check() override;
   Result<void> build(runtime::NodeBuilder& builder) override;
 
+  std::set<std::string> to_reconnect(const runtime::Daemon& next) const override;
+  void follow(runtime::Daemon& next, runtime::Reconfiguration& reconfiguration) override;
+
   const m3ua::M3uaConfig& config() const { return config_; }
 
  private:
   m3ua::M3uaConfig config_;
+  m3ua::M3uaModule* module_ = nullptr;  // of the node that build() makes
 };
 
 }  // namespace siglane::stp

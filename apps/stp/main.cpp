@@ -1,6 +1,5 @@
 #include "apps/stp/daemon.h"
 
 int main(int argc, char** argv) {
-  siglane::stp::StpDaemon daemon;
-  return siglane::runtime::run_daemon(argc, argv, daemon);
+  return siglane::runtime::serve<siglane::stp::StpDaemon>(argc, argv);
 }

@@ -57,6 +57,5 @@ class ChargingDaemon final : public runtime::Daemon {
 };
 
 int main(int argc, char** argv) {
-  ChargingDaemon daemon;
-  return runtime::run_daemon(argc, argv, daemon);
+  return runtime::serve<ChargingDaemon>(argc, argv);
 }

@@ -103,7 +103,9 @@ class HssWorld {
         node(world, PeerTable({anywhere("mme01"), anywhere("mme02")}), {}, &asks) {
     asks.complete_to(node.shard.mailbox());
     const AssociationId id = node.shard.add_coordinator(
-        std::make_unique<HssApplication>(module, seed, std::move(config)), module, world.now());
+        std::make_unique<HssApplication>(
+            module, seed, std::make_shared<HssApplication::Config>(std::move(config))),
+        module, world.now());
     module.add_application(node.shard.id(), diameter::application::s6a, id);
 
     EndpointConfig endpoint;

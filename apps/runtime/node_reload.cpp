@@ -1,0 +1,228 @@
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "apps/runtime/fact_log.h"
+#include "apps/runtime/node.h"
+#include "apps/runtime/node_shard.h"
+#include "apps/runtime/peer_changes.h"
+#include "apps/runtime/printable.h"
+
+// Node: a new config while it runs.
+//
+// Everything that a new revision needs is made first, on each shard in turn: then no shard that
+// follows it already meets one where something is missing. Then each shard follows, in its own turn
+// of its loop. The next revision waits until all have, so that of two shards never more than one
+// revision lies between them.
+namespace siglane::runtime {
+
+void Node::each_shard_in_turn(std::function<void(ShardRuntime&)> what, std::function<void()> then,
+                              std::size_t index) {
+  if (index == shards_.size()) {
+    return call(std::move(then));
+  }
+  shards_[index]->shard->mailbox().post_control(
+      Call{[this, index, what = std::move(what), then = std::move(then)] {
+        what(*shards_[index]);
+        each_shard_in_turn(what, then, index + 1);
+      }});
+}
+
+// What needs a restart: the rest of the node was made for it.
+void Node::keep_what_is_fixed(NodeConfig& next) const {
+  next.name = config_.name;
+  next.admin = config_.admin;
+  next.log.facts_per_second_max = config_.log.facts_per_second_max;
+  next.runtime.shards = config_.runtime.shards;
+  next.runtime.tune_kernel = config_.runtime.tune_kernel;
+  next.runtime.cached_buffer_bytes_max = config_.runtime.cached_buffer_bytes_max;
+  next.runtime.seed = config_.runtime.seed;
+  std::vector<NodeEndpoint> endpoints = config_.endpoints;
+  for (NodeEndpoint& kept : endpoints) {
+    const NodeEndpoint* wanted = next.endpoint(kept.endpoint.name);
+    if (wanted == nullptr) continue;
+    kept.endpoint.limits = wanted->endpoint.limits;
+    kept.endpoint.associations_max = wanted->endpoint.associations_max;
+    kept.endpoint.sctp = wanted->endpoint.sctp;
+    kept.endpoint.stream = wanted->endpoint.stream;
+    if (kept.endpoint.tls && wanted->endpoint.tls) kept.endpoint.tls = wanted->endpoint.tls;
+  }
+  next.endpoints = std::move(endpoints);
+  // An endpoint that a restart will open: until then the peer has to come to us.
+  for (NodePeer& peer : next.peers) {
+    if (!peer.connect_from.empty() && !endpoint(peer.connect_from)) peer.connect_from.clear();
+  }
+}
+
+Revised Node::revise(const Reconfiguration& next) {
+  auto change = std::make_shared<RevisionChange>();
+  change->modules = next.modules;
+  const PeerChanges peers = compare_peers(config_.peers, next.config.peers, next.reconnected);
+  for (const auto& [name, what] : peers.changed) {
+    change->peers.emplace(PeerKey{module(config_.peer(name)->module), name}, what);
+  }
+  for (const NodePeer* peer : peers.to_connect) {
+    const std::size_t shards = shards_of(config_.endpoint(peer->connect_from)->endpoint);
+    change->links.push_back({static_cast<ShardId>(next_link_++ % shards), module(peer->module),
+                             *endpoint(peer->connect_from), peer->peer});
+  }
+  return {revision_of(next.config, revision_->number + 1), std::move(change)};
+}
+
+void Node::reconfigure(Reconfiguration next, std::function<void(std::uint64_t)> then) {
+  keep_what_is_fixed(next.config);
+  const auto shared = std::make_shared<Reconfiguration>(std::move(next));
+  const auto prepare = [this, shared](ShardRuntime& at) {
+    at.transports.reload_credentials();
+    if (shared->on_shard) {
+      shared->on_shard({*at.shard, shards_.size(), random_seed(), at.loop->now()});
+    }
+  };
+  each_shard_in_turn(prepare, [this, shared, then = std::move(then)] {
+    const Revised revised = revise(*shared);
+    const auto follow = [revised](ShardRuntime& at) { at.shard->follow(revised, at.loop->now()); };
+    each_shard_in_turn(follow, [this, shared, revised, then] {
+      facts_->set_level(shared->config.log.level);
+      config_ = std::move(shared->config);
+      revision_ = revised.revision;
+      limit_newcomers();
+      then(revision_->number);
+    });
+  });
+}
+
+// --- Reload -------------------------------------------------------------------------------------
+
+bool Node::may_reload() const {
+  return reload_ != nullptr || has_certificates();
+}
+
+void Node::reload(bool dry_run, std::function<void(const ReloadOutcome&)> then) {
+  call([this, dry_run, then = std::move(then)] { begin_reload(dry_run, then); });
+}
+
+void Node::begin_reload(bool dry_run, std::function<void(const ReloadOutcome&)> then) {
+  const auto answer = [this, dry_run, then = std::move(then)](ReloadOutcome outcome) {
+    outcome.dry_run = dry_run;
+    tell(outcome);
+    if (then) then(outcome);
+  };
+  if (reload_ == nullptr) {
+    if (!has_certificates()) {
+      return answer({false, dry_run, revision(),
+                     "nothing to read again: no endpoint has certificates, and this program does "
+                     "not read its config again"});
+    }
+    if (!dry_run) reload_credentials();
+    return answer({true, dry_run, revision(), "certificates are read again"});
+  }
+  if (shards_.front()->driver->stopping()) {
+    return answer({false, dry_run, revision(), "this node is stopping"});
+  }
+  if (reloading_) {
+    // Who asks now may have changed the file since it was read.
+    reloads_waiting_.push_back({dry_run, answer});
+    return;
+  }
+  reloading_ = true;
+  reload_(*this, dry_run, [this, answer](const ReloadOutcome& outcome) {
+    reloading_ = false;
+    answer(outcome);
+    serve_waiting_reloads();
+  });
+}
+
+// The file is read once for all that have asked meanwhile for the same.
+void Node::serve_waiting_reloads() {
+  if (reloads_waiting_.empty()) return;
+  auto waiting = std::exchange(reloads_waiting_, {});
+  const bool dry_run = std::ranges::all_of(waiting, &WaitingReload::dry_run);
+  std::vector<WaitingReload> now, later;
+  for (WaitingReload& one : waiting) (one.dry_run == dry_run ? now : later).push_back(one);
+  reloads_waiting_ = std::move(later);
+  reloading_ = true;
+  reload_(*this, dry_run, [this, now = std::move(now)](const ReloadOutcome& outcome) {
+    reloading_ = false;
+    for (const WaitingReload& one : now) one.answer(outcome);
+    serve_waiting_reloads();
+  });
+}
+
+void Node::tell(const ReloadOutcome& outcome) {
+  if (outcome.dry_run) return;  // nothing has happened
+  std::string_view left = outcome.text;
+  constexpr std::size_t kLinesMax = 30;
+  const Severity severity = outcome.good ? Severity::info : Severity::error;
+  for (std::size_t line = 0; !left.empty(); ++line) {
+    const std::size_t end = std::min(left.find('\n'), left.size());
+    if (line == kLinesMax) return say("(more)", severity);
+    say(fmt::format("reload: {}", left.substr(0, end)), severity);
+    left.remove_prefix(std::min(end + 1, left.size()));
+  }
+}
+
+void Node::call(std::function<void()> what) {
+  shards_.front()->shard->mailbox().post_control(Call{std::move(what)});
+}
+
+void Node::reload_credentials() {
+  for (const auto& one : shards_) {
+    one->shard->mailbox().post_control(
+        Call{[&transports = one->transports] { transports.reload_credentials(); }});
+  }
+}
+
+// --- An operator's orders -----------------------------------------------------------------------
+
+void Node::set_log_level(LogLevel level) {
+  facts_->set_level(level);
+}
+
+void Node::order(const std::string& peer, PeerOrder order, std::function<void(std::size_t)> then) {
+  call([this, peer, order, then = std::move(then)] { carry_out(peer, order, then); });
+}
+
+// Of a peer that is not configured it is not known which module it is of: of any.
+void Node::carry_out(const std::string& peer, PeerOrder order,
+                     std::function<void(std::size_t)> then) {
+  std::vector<PeerKey> keys;
+  if (const NodePeer* configured = config_.peer(peer)) {
+    keys.push_back({module(configured->module), peer});
+  } else {
+    for (const auto& one : modules_) keys.push_back({one.get(), peer});
+  }
+  for (const auto& [module, name] : keys) {
+    StandingOrders orders = directory_.orders_of(module, name);
+    switch (order) {
+      case PeerOrder::disconnect:
+        orders.disconnected = true;
+        ++orders.disconnects;
+        break;
+      case PeerOrder::connect:
+        orders.disconnected = false;
+        break;
+      case PeerOrder::block:
+      case PeerOrder::unblock:
+        orders.blocked = order == PeerOrder::block;
+        break;
+      case PeerOrder::peel:
+        break;
+    }
+    directory_.order(module, name, orders);
+  }
+  say(fmt::format("the operator asks to {} {}", name_of(order), printable(peer)));
+  const auto concerned = std::make_shared<std::size_t>(0);
+  each_shard_in_turn(
+      [keys, order, concerned](ShardRuntime& at) {
+        for (const PeerKey& key : keys) {
+          *concerned += at.shard->order(key, order, "the operator asks for it", at.loop->now());
+        }
+      },
+      [concerned, then = std::move(then)] {
+        if (then) then(*concerned);
+      });
+}
+
+}  // namespace siglane::runtime

@@ -1,0 +1,56 @@
+#include "apps/runtime/peer_changes.h"
+
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+
+namespace siglane::runtime {
+namespace {
+
+// What an association took over when it was made.
+bool connects_alike(const NodePeer& a, const NodePeer& b) {
+  return a.module == b.module && a.connect_from == b.connect_from &&
+         a.peer.addresses == b.peer.addresses && a.peer.port == b.peer.port &&
+         a.peer.remote_udp_port == b.peer.remote_udp_port &&
+         a.peer.tls_identity == b.peer.tls_identity;
+}
+
+}  // namespace
+
+std::set<std::string> PeerChanges::reconnected() const {
+  std::set<std::string> names;
+  for (const auto& [name, change] : changed) {
+    if (change == PeerChange::reconnected) names.insert(name);
+  }
+  return names;
+}
+
+PeerChanges compare_peers(const std::vector<NodePeer>& before, const std::vector<NodePeer>& after,
+                          const std::set<std::string>& reconnected) {
+  PeerChanges changes;
+  std::unordered_map<std::string_view, const NodePeer*> known;
+  for (const NodePeer& peer : before) known.emplace(peer.peer.name, &peer);
+  for (const NodePeer& peer : after) {
+    const std::string& name = peer.peer.name;
+    const auto was = known.find(name);
+    bool connect = was == known.end();
+    if (was != known.end()) {
+      const NodePeer& old = *was->second;
+      known.erase(was);
+      if (old.module != peer.module) {
+        changes.changed[name] = PeerChange::removed;  // of the other module
+        connect = true;
+      } else if (reconnected.contains(name) || !connects_alike(old, peer)) {
+        changes.changed[name] = PeerChange::reconnected;
+        connect = true;
+      } else if (old.peer != peer.peer) {
+        changes.changed[name] = PeerChange::rebound;
+      }
+    }
+    if (connect && !peer.connect_from.empty()) changes.to_connect.push_back(&peer);
+  }
+  for (const auto& [name, peer] : known) changes.changed[std::string(name)] = PeerChange::removed;
+  return changes;
+}
+
+}  // namespace siglane::runtime
