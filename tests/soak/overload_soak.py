@@ -257,7 +257,7 @@ def judge_stp(ours, stp):
 def judge_hss(ours, hss):
     return judge_counters(
         ours, hss, ("diameter.requests.received", "messages.refused", "messages.unsent"),
-        ("diameter.answers.sent", "diameter.answers.orphaned"),
+        ("diameter.answers.sent", "diameter.answers.orphaned", "store.abandoned"),
         lambda count: count["diameter.requests.sent"])
 
 

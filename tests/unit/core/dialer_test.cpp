@@ -350,5 +350,41 @@ TEST(LinkState, HasANameForAnOperator) {
   EXPECT_EQ(name_of(LinkState::disabled), "disabled");
 }
 
+// --- A new config -------------------------------------------------------------------------------
+
+TEST_F(DialerTest, ALinkThatIsRemovedIsDueNoMoreAndItsConnectIsGivenUp) {
+  connect();
+  EXPECT_THAT(dialer.remove(to("alice")), ElementsAre(kOurs));
+  EXPECT_EQ(dialer.link_of(kOurs), nullptr);
+  EXPECT_FALSE(dialer.down(kOurs, nobody(), now));
+  EXPECT_FALSE(dialer.pop_due(now + 1h));
+}
+
+TEST_F(DialerTest, ALinkThatIsRemovedWhileItIsUpOrWaitsIsGoneAndOthersAreNot) {
+  come_up();
+  const LinkId other = add("bob");
+  EXPECT_THAT(dialer.remove(to("alice")), IsEmpty());
+  EXPECT_FALSE(dialer.down(kOurs, nobody(), now));
+  EXPECT_FALSE(dialer.pop_due(now + 1h));
+  EXPECT_TRUE(dialer.begin(other, nobody(), now));
+}
+
+TEST_F(DialerTest, ALinkConnectsByThePeersNewConfigAndTheNewBackOff) {
+  PeerConfig moved;
+  moved.name = "alice";
+  moved.port = 4711;
+  dialer.use(to("alice"), moved);
+  EXPECT_EQ(dialer.at(link).peer.port, 4711);
+  connect();
+  dialer.use(BackoffConfig{.first = 10ms, .longest = 20ms, .lasting = 10s});
+  for (int i = 0; i < 5; ++i) {
+    const auto retry_in = dialer.down(kOurs, nobody(), now);
+    ASSERT_TRUE(retry_in);
+    EXPECT_LE(*retry_in, 20ms);
+    wait_until_due();
+    connect();
+  }
+}
+
 }  // namespace
 }  // namespace siglane
