@@ -10,7 +10,6 @@ the memory of the STP grows by at most 16 MiB, and it acknowledges every ASPUP o
 import multiprocessing
 import pathlib
 import select
-import socket
 import struct
 import sys
 import time
@@ -19,8 +18,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support
 import network
 import siglane
 from processes import Failed, Processes, main, patience
+from raw_asp import ASPAC_ACK, ASPDN_ACK, ASPUP_ACK, BEAT_ACK, NTFY, Asp, aspup, message, word
 
-ADDRESS = ("127.0.0.1", 2905)
 GROWTH_MIB_MAX = 16
 ACK_SECONDS_MAX = 0.2
 TRIES = 20
@@ -28,20 +27,6 @@ STORM_SECONDS = 2
 ASPS = 6
 SERVERS = (1, 2)  # one on each shard; every ASP belongs to both
 
-
-def message(kind, subtype, parameters=b""):
-    return struct.pack("!BBBBI", 1, 0, kind, subtype, 8 + len(parameters)) + parameters
-
-
-def word(tag, *values):
-    return struct.pack("!HH", tag, 4 + 4 * len(values)) + struct.pack(f"!{len(values)}I", *values)
-
-
-def aspup(identifier):
-    return message(3, 1, word(0x11, identifier))
-
-
-ASPUP_ACK, ASPDN_ACK, BEAT_ACK, ASPAC_ACK, NTFY = (3, 4), (3, 5), (3, 6), (4, 3), (0, 1)
 ASPDN = message(3, 2)
 ASPAC, ASPIA = message(4, 1), message(4, 2)
 WRONG_MODE = message(4, 1, word(0x0B, 3))
@@ -73,50 +58,6 @@ def config():
          "asps": [asp["name"] for asp in m3ua["asps"]]} for n in SERVERS]
     m3ua["routes"] = [{"dpc": 1000 + n, "as": f"as{n}"} for n in SERVERS]
     return config
-
-
-class Asp:
-    def __init__(self, send_buffer_bytes=None):
-        self.connection = socket.socket()
-        if send_buffer_bytes is not None:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
-        self.connection.settimeout(20)
-        self.connection.connect(ADDRESS)
-        self._input, self._at = b"", 0
-
-    def say(self, what):
-        self.connection.sendall(what)
-
-    def ask(self, request, answer):
-        """Again after T(ack), which RFC 4666 expects: the STP may have had no room for an answer."""
-        for _ in range(10):
-            self.connection.settimeout(20)
-            self.say(request)
-            try:
-                return self.wait_for(answer, 2)
-            except Failed as late:
-                why = late
-        raise why
-
-    def wait_for(self, wanted, seconds=20):
-        """Until that message came."""
-        deadline = time.monotonic() + seconds * patience()
-        while True:
-            while len(self._input) >= self._at + 8:
-                kind, subtype, length = struct.unpack_from("!BBI", self._input, self._at + 2)
-                if len(self._input) < self._at + length:
-                    break
-                self._at += length
-                if (kind, subtype) == wanted:
-                    return
-            self.connection.settimeout(max(0.001, deadline - time.monotonic()))
-            try:
-                more = self.connection.recv(65536)
-            except TimeoutError:
-                raise Failed(f"no message {wanted} within {seconds} s") from None
-            if not more:
-                raise Failed(f"the STP closed the connection instead of saying {wanted}")
-            self._input, self._at = self._input[self._at:] + more, 0
 
 
 def storm(what, begun, ended, bytes_sent):

@@ -10,5 +10,12 @@ TEST(ShardsUnderLoad, KeepEveryM3uaFlowInOrderWhileAspsMoveBetweenThem) {
   EXPECT_GT(stp.count(counter::moves), 20u);
 }
 
+TEST(ShardsUnderLoad, NoticeNothingOfAHundredConfigsThatConcernOthers) {
+  test::LoadedStp stp(TransportKind::tcp, 2, Placement::automatic);
+  EXPECT_EQ(stp.run(6, 1, 100), 0) << stp.report();
+  EXPECT_EQ(stp.revision(), 101u);
+  EXPECT_GT(stp.count(counter::moves), 20u);
+}
+
 }  // namespace
 }  // namespace siglane

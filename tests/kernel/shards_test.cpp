@@ -19,5 +19,12 @@ TEST(KernelShards, PeelAndMoveInOneStepUnderLoadInOrder) {
   EXPECT_GT(stp.count(counter::moves), 20u);
 }
 
+TEST(KernelShards, NoticeNothingOfAHundredConfigsThatConcernOthers) {
+  test::LoadedStp stp(TransportKind::kernel_sctp, 2, Placement::always_peeled);
+  EXPECT_EQ(stp.run(20, 3, 100), 0) << stp.report();
+  EXPECT_EQ(stp.revision(), 101u);
+  EXPECT_EQ(stp.count(transport::counter::peels), 8u);
+}
+
 }  // namespace
 }  // namespace siglane

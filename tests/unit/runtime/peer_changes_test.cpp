@@ -1,0 +1,93 @@
+// What a new config makes of the peers of a node.
+#include "apps/runtime/peer_changes.h"
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace siglane::runtime {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+NodePeer peer(std::string name, std::string connect_from = "") {
+  NodePeer peer;
+  peer.peer.name = std::move(name);
+  peer.peer.addresses = {"10.0.0.2"};
+  peer.peer.port = 3868;
+  peer.module = "diameter";
+  peer.connect_from = std::move(connect_from);
+  return peer;
+}
+
+std::vector<std::string> names(const std::vector<const NodePeer*>& peers) {
+  std::vector<std::string> all;
+  for (const NodePeer* one : peers) all.push_back(one->peer.name);
+  return all;
+}
+
+TEST(PeerChanges, OfTheSamePeersAreNone) {
+  const std::vector<NodePeer> peers = {peer("a"), peer("b", "out")};
+  const PeerChanges changes = compare_peers(peers, peers, {});
+  EXPECT_THAT(changes.changed, IsEmpty());
+  EXPECT_THAT(changes.to_connect, IsEmpty());
+}
+
+TEST(PeerChanges, ToldApartByName) {
+  const std::vector<NodePeer> before = {peer("a"), peer("b", "out")};
+  const std::vector<NodePeer> after = {peer("c", "out"), peer("d"), peer("a")};
+  const PeerChanges changes = compare_peers(before, after, {});
+  EXPECT_THAT(changes.changed, ElementsAre(Pair("b", PeerChange::removed)));
+  EXPECT_THAT(names(changes.to_connect), ElementsAre("c"));
+}
+
+struct Case {
+  const char* what;
+  std::function<void(NodePeer&)> change;
+  PeerChange expected;
+};
+
+class EachField : public testing::TestWithParam<Case> {};
+
+TEST_P(EachField, DecidesWhetherAssociationsAreMadeAnew) {
+  const std::vector<NodePeer> before = {peer("a", "out")};
+  std::vector<NodePeer> after = before;
+  GetParam().change(after.front());
+  const PeerChanges changes = compare_peers(before, after, {});
+  EXPECT_THAT(changes.changed, ElementsAre(Pair("a", GetParam().expected))) << GetParam().what;
+  const bool connects =
+      GetParam().expected != PeerChange::rebound && !after.front().connect_from.empty();
+  EXPECT_EQ(changes.to_connect.size(), connects ? 1u : 0u);
+}
+
+const Case kCases[] = {
+    {"addresses", [](NodePeer& p) { p.peer.addresses = {"10.0.0.3"}; }, PeerChange::reconnected},
+    {"port", [](NodePeer& p) { ++p.peer.port; }, PeerChange::reconnected},
+    {"UDP port", [](NodePeer& p) { ++p.peer.remote_udp_port; }, PeerChange::reconnected},
+    {"certificate", [](NodePeer& p) { p.peer.tls_identity = "x"; }, PeerChange::reconnected},
+    {"another endpoint", [](NodePeer& p) { p.connect_from = "in"; }, PeerChange::reconnected},
+    {"no endpoint", [](NodePeer& p) { p.connect_from = ""; }, PeerChange::reconnected},
+    {"another module", [](NodePeer& p) { p.module = "m3ua"; }, PeerChange::removed},
+    {"pin", [](NodePeer& p) { p.peer.placement = Placement::always_peeled; }, PeerChange::rebound},
+    {"primary", [](NodePeer& p) { p.peer.primary_address = "10.0.0.2"; }, PeerChange::rebound},
+    {"SCTP", [](NodePeer& p) { p.peer.sctp.emplace().rto_min = 100ms; }, PeerChange::rebound},
+};
+INSTANTIATE_TEST_SUITE_P(PeerChanges, EachField, testing::ValuesIn(kCases));
+
+TEST(PeerChanges, TakesTheWordOfTheProtocol) {
+  const std::vector<NodePeer> peers = {peer("a"), peer("b", "out")};
+  const PeerChanges changes = compare_peers(peers, peers, {"a", "b", "gone"});
+  EXPECT_THAT(changes.changed,
+              ElementsAre(Pair("a", PeerChange::reconnected), Pair("b", PeerChange::reconnected)));
+  EXPECT_THAT(names(changes.to_connect), ElementsAre("b"));
+  EXPECT_THAT(changes.reconnected(), ElementsAre("a", "b"));
+}
+
+}  // namespace
+}  // namespace siglane::runtime
