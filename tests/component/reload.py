@@ -143,7 +143,7 @@ def asps_servers_and_routes_come_and_go(stp, steady, second):
 
 def a_hangup_reloads(stp, steady):
     stp.write(config_of([1, 2, 3]))
-    stp.node.signal(signal.SIGHUP)
+    stp.node.send_signal(signal.SIGHUP)
     stp.node.wait_for("now revision 4", 20 * patience())
     stp.config = config_of([1, 2, 3])
     up(2).connection.close()
