@@ -79,10 +79,10 @@ void Shard::on_event(AssociationId id, AssociationEvent event, Instant now) {
                    Entry* entry = find(id);
                    if (entry == nullptr) return;
                    const std::size_t bytes = received.message.payload.size();
-                   ++entry->messages_received;
-                   entry->bytes_received += bytes;
-                   count(entry, counter::messages_received);
-                   count(entry, counter::bytes_received, bytes);
+                   ++entry->traffic.messages_received;
+                   entry->traffic.bytes_received += bytes;
+                   counters_.add(counter::messages_received);
+                   counters_.add(counter::bytes_received, bytes);
                    push(id, std::move(received));
                  },
                  [&](AssociationEnding& ending) { push(id, ending); },
@@ -169,6 +169,26 @@ void Shard::count(const Entry* entry, Counter counter, std::uint64_t n) {
   if (entry != nullptr && entry->counts != nullptr) entry->counts->add(counter.index(), n);
 }
 
+// Each message would have to find its counters in its peer's row: so the association counts its
+// own, and the row gets them when it is looked at, or the association leaves.
+void Shard::settle_traffic(Entry& entry) {
+  if (entry.counts == nullptr) return;
+  const Traffic before = std::exchange(entry.settled, entry.traffic);
+  const auto add = [&](const Counter& counter, std::uint64_t Traffic::*which) {
+    const std::uint64_t more = entry.traffic.*which - before.*which;
+    if (more > 0) entry.counts->add(counter.index(), more);
+  };
+  add(counter::messages_received, &Traffic::messages_received);
+  add(counter::messages_sent, &Traffic::messages_sent);
+  add(counter::bytes_received, &Traffic::bytes_received);
+  add(counter::bytes_sent, &Traffic::bytes_sent);
+}
+
+const PeerCounts& Shard::peer_counts() const {
+  for (const auto& [id, entry] : entries_) settle_traffic(*entry);
+  return peer_counts_;
+}
+
 SparseCounts& Shard::counts_of(const std::string& peer) {
   return peer_counts_.of(peer, peers_->find(peer) != nullptr);
 }
@@ -197,6 +217,7 @@ void Shard::forget(AssociationId id, Instant now) {
     --associations_;
     if (directory_.remove_association() && stopping_) wake_all();
   }
+  settle_traffic(entry);
   if (!entry.identified()) (void)directory_.newcomers().leave(id);
   backpressure_.forget(id);
   if (!entry.peer.empty()) {
@@ -321,12 +342,11 @@ void Shard::transmit(AssociationId id, Message message) {
     push(id, AssociationUnsent{std::move(message), false});
     return;
   }
-  Entry* entry = find(id);
-  count(entry, counter::messages_sent);
-  count(entry, counter::bytes_sent, bytes);
-  if (entry != nullptr) {
-    ++entry->messages_sent;
-    entry->bytes_sent += bytes;
+  counters_.add(counter::messages_sent);
+  counters_.add(counter::bytes_sent, bytes);
+  if (Entry* entry = find(id)) {
+    ++entry->traffic.messages_sent;
+    entry->traffic.bytes_sent += bytes;
   }
 }
 
@@ -354,6 +374,7 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
     if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
     give_up(dialer_.identified({entry->module, peer}, id, now));
     entry->counts = &counts_of(peer);
+    entry->settled = entry->traffic;
     // It came up before it was known whose it is.
     entry->counts->add(counter::associations_opened.index(), 1);
   }
@@ -473,9 +494,10 @@ void Shard::abandon() {
 void Shard::visit_sessions(const std::function<void(const SessionView&)>& visit) const {
   for (const auto& [id, entry] : entries_) {
     if (entry->session == nullptr) continue;
+    const Traffic& traffic = entry->traffic;
     visit({id, entry->coordinator, entry->identified(), entry->session.get(), entry->since,
-           entry->messages_received, entry->messages_sent, entry->bytes_received,
-           entry->bytes_sent});
+           traffic.messages_received, traffic.messages_sent, traffic.bytes_received,
+           traffic.bytes_sent});
   }
 }
 

@@ -122,7 +122,7 @@ class Shard final : public TransportSink {
   Transport& transport() { return transport_; }
   const Drops& drops() const { return drops_; }
   // Of the sessions and of the shard itself, for each peer from its identification on.
-  const PeerCounts& peer_counts() const { return peer_counts_; }
+  const PeerCounts& peer_counts() const;
   const Counters& counters() const { return counters_; }
   void visit_sessions(const std::function<void(const SessionView&)>& visit) const;
 
@@ -147,6 +147,7 @@ class Shard final : public TransportSink {
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
   void close_association(AssociationId id, AssociationDown down, Instant now);
   void count(const Entry* entry, Counter counter, std::uint64_t n = 1);
+  static void settle_traffic(Entry& entry);
   SparseCounts& counts_of(const std::string& peer);
   SparseCounts* counts_for(AssociationId id);
   void refuse(Entry& entry, Counter counter, std::string why, Instant now);

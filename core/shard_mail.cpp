@@ -341,6 +341,7 @@ void Shard::send_off(const Diversion& move, std::unique_ptr<DetachedAssociation>
   auto at = entries_.find(move.mover);
   traveller->entry = std::move(at->second);
   traveller->entry->armed.reset();
+  settle_traffic(*traveller->entry);
   traveller->entry->counts = nullptr;
   entries_.erase(at);
   --associations_;
@@ -388,7 +389,7 @@ void Shard::balance(double busy, Instant now) {
   std::vector<MoveCandidate> candidates;
   for (auto& [id, entry] : entries_) {
     if (entry->coordinator) continue;
-    const std::uint64_t so_far = entry->messages_received + entry->messages_sent;
+    const std::uint64_t so_far = entry->traffic.messages_received + entry->traffic.messages_sent;
     const std::uint64_t messages = so_far - std::exchange(entry->messages_balanced, so_far);
     messages_all += messages;
     if (busy < kBusyEnoughToMove || messages == 0) continue;

@@ -26,6 +26,10 @@ inline const std::string& first_of(const std::vector<std::string>& addresses) {
   return addresses.empty() ? unknown : addresses.front();
 }
 
+struct Traffic {
+  std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
+};
+
 struct Shard::Entry {
   bool identified() const { return newcomer == nullptr; }
   // As operators read it; empty: they have not read of it yet.
@@ -51,7 +55,8 @@ struct Shard::Entry {
   bool end_noted = false;                  // its session has said why it closes
   std::vector<Inquiry> claimants;          // they wait for its end, which is near
   Instant since{};
-  std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
+  Traffic traffic;
+  Traffic settled;  // the part of it that `counts` has, or that was before it was known whose it is
   std::uint64_t messages_balanced = 0;  // received and sent by the last balance()
   Stay stay;                            // on this shard
 };
