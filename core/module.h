@@ -23,6 +23,9 @@ class ProtocolModule : public Framing {
   virtual std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up,
                                                 const PeerTable& peers,
                                                 std::uint64_t seed) const = 0;
+  // May its sessions be given such parcels by sessions of other modules? Its own parcels they are
+  // given in any case, others come back as Undelivered.
+  virtual bool takes(const ParcelDomain&) const { return false; }
   // Where an accepted parcel goes: Forward to an application or another association; excludes
   // parcel->tried(). `from` is the session that accepted it, `shard` where that lives.
   virtual void route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant now,

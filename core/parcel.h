@@ -18,9 +18,16 @@ enum class Carriage : std::uint8_t {
   control,    // rare and never refused: what states are made of
 };
 
-// A decoded message on its way between two sessions of one module. Only the module that packed it
-// opens it (it knows its own kinds, so a static_cast will do). Its memory comes from and returns to
-// a free list of the thread, so that a parcel costs no heap allocation in steady state.
+// What a parcel holds, where a session of another module than its sender's may open it: MSUs of
+// MTP3 go from one user part's module to another's. One object for each kind, compared by address.
+struct ParcelDomain {
+  std::string_view name;
+};
+inline constexpr ParcelDomain kOwnModuleOnly{"its own module's"};
+
+// A decoded message on its way between two sessions. Whoever may open it knows what its domain
+// holds, or, of one module, its own kinds: so a static_cast will do. Its memory comes from and
+// returns to a free list of the thread, so that a parcel costs no heap allocation in steady state.
 class Parcel {
  public:
   Parcel() = default;
@@ -29,6 +36,7 @@ class Parcel {
   virtual ~Parcel() = default;
 
   virtual Carriage carriage() const { return Carriage::unordered; }
+  virtual const ParcelDomain& domain() const { return kOwnModuleOnly; }
   // Bytes of messages that it keeps alive, for those who bound how much waits.
   virtual std::size_t bytes_held() const { return 0; }
   // The message in a line, for an operator who wants to know what was dropped.

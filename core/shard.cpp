@@ -262,7 +262,7 @@ void Shard::drain_work(Instant now) {
     Entry* entry = find(work.id);
     if (entry != nullptr && entry->claiming() && !std::holds_alternative<Submitted>(input)) {
       hold(*entry, std::move(input), now);
-    } else if (entry != nullptr && entry->session != nullptr) {
+    } else if (entry != nullptr && entry->session != nullptr && may_open(*entry, work, input)) {
       step(work.id, std::move(input), now);
     } else if (auto* submitted = std::get_if<Submitted>(&input)) {
       fail(submitted->from, work.id, std::move(submitted->parcel), Why::no_such_association,
@@ -273,6 +273,14 @@ void Shard::drain_work(Instant now) {
   }
   work_.clear();
   work_done_ = 0;
+}
+
+// A parcel of another module would be misread, unless its kind is common to both.
+bool Shard::may_open(const Entry& entry, const Work& work, const SessionInput& input) {
+  const auto* submitted = std::get_if<Submitted>(&input);
+  if (submitted == nullptr || work.module == nullptr || work.module == entry.module) return true;
+  const ParcelDomain& domain = submitted->parcel->domain();
+  return &domain != &kOwnModuleOnly && entry.module->takes(domain);
 }
 
 void Shard::step(AssociationId id, SessionInput input, Instant now) {

@@ -156,6 +156,7 @@ class Shard final : public TransportSink {
   // `module` answers for a parcel that finds nobody.
   void push(AssociationId id, SessionInput input, ProtocolModule* module = nullptr);
   void drain_work(Instant now);
+  static bool may_open(const Entry& entry, const Work& work, const SessionInput& input);
   void step(AssociationId id, SessionInput input, Instant now);
   void report(AssociationId about, const Fact& fact, Instant now);
   void carry_out(AssociationId from, ProtocolModule& module, Outbox& out, Instant now, Fresh fresh);
