@@ -1,6 +1,6 @@
 #include "apps/hss/config.h"
 
-#include <filesystem>
+#include <algorithm>
 
 #include "apps/hss/subscriber_file.h"
 #include "apps/runtime/config_fields.h"
@@ -8,11 +8,6 @@
 
 namespace siglane::hss {
 namespace {
-
-// A path in the file begins beside the file.
-std::string beside(const runtime::ObjectReader& root, const std::string& path) {
-  return (std::filesystem::path(root.file()).parent_path() / path).string();
-}
 
 ServingRealm read_serving_realm(const runtime::ObjectReader& from,
                                 const HssApplicationConfig& config) {
@@ -50,11 +45,9 @@ void check_serving_realms(const runtime::ObjectReader& root, const HssConfig& co
 HssConfig read_hss_config(const runtime::ObjectReader& root) {
   const runtime::ObjectReader hss = root.object("hss");
   HssConfig config;
-  config.database.path = hss.string("database", "hss.db");
+  config.database.path = hss.file_path("database", "hss.db");
   if (config.database.path.empty()) hss.refuse("database", "the path of a file");
-  config.database.path = beside(root, config.database.path);
-  config.subscribers = hss.string("subscribers", "");
-  if (!config.subscribers.empty()) config.subscribers = beside(root, config.subscribers);
+  config.subscribers = hss.file_path("subscribers", "");
   config.application.vectors_max =
       hss.number<unsigned>("vectors_max", kVectorsMax, {.min = 1, .max = kVectorsMax});
   for (const runtime::ObjectReader& serving : hss.objects("serving_realms", {0, 1000})) {

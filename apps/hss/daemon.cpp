@@ -24,7 +24,10 @@ void HssDaemon::read(const runtime::ObjectReader& root, runtime::NodeConfig& nod
   diameter_.applications = {{diameter::application::s6a, diameter::vendor::tgpp}};
   config_ = read_hss_config(root);
   if (!node.admission.accept_unknown_peers) check_serving_realms(root, config_, diameter_);
-  if (!database_.empty()) config_.database.path = database_;
+  if (!database_.empty()) {
+    config_.database.path = database_;
+    root.object("hss").show_instead("database", {runtime::absolute_path(database_)});
+  }
   if (config_.subscribers.empty()) return;
   // What a start would stumble over, before it is a start.
   if (auto subscribers = read_subscribers(config_.subscribers); !subscribers) {

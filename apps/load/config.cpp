@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "apps/runtime/config_fields.h"
-#include "apps/runtime/daemon.h"
 #include "apps/runtime/diameter_config.h"
 #include "core/host_name.h"
 #include "protocols/diameter/constants.h"
@@ -19,6 +18,7 @@ namespace {
 
 using runtime::ConfigReader;
 using runtime::JsonDocument;
+using runtime::JsonValue;
 using runtime::ObjectReader;
 using runtime::read_field;
 using runtime::required_name;
@@ -177,7 +177,7 @@ Result<void> set_target(std::string_view text, PeerConfig& target) {
 Result<void> apply(const Overrides& overrides, LoadConfig& config) {
   config.target = config.node.peers.front().peer;
   EndpointConfig& endpoint = config.node.endpoints.front().endpoint;
-  if (overrides.transport) endpoint.transport = *overrides.transport;
+  overrides.common.apply_to(config.node);
   if (auto good = runtime::check_endpoints(config.node); !good) return good;
   if (endpoint.transport == TransportKind::tcp ||
       endpoint.transport == TransportKind::kernel_sctp) {
@@ -190,6 +190,26 @@ Result<void> apply(const Overrides& overrides, LoadConfig& config) {
   if (overrides.tolerate_reconnect) config.run.tolerate_reconnect = *overrides.tolerate_reconnect;
   config.run.warm_up = std::min(config.run.warm_up, config.run.duration / 2);
   return overrides.target.empty() ? Result<void>{} : set_target(overrides.target, config.target);
+}
+
+// What the command line says, in what effective() shows.
+void show(const Overrides& overrides, const LoadConfig& config, const ObjectReader& root) {
+  overrides.common.show_in(root);
+  const ObjectReader load = root.object("load");
+  const auto show_ms = [&](std::string_view key, const std::optional<Duration>& value) {
+    if (value) load.show_instead(key, {static_cast<std::uint64_t>(*value / 1ms)});
+  };
+  show_ms("duration_ms", overrides.duration);
+  show_ms("connect_timeout_ms", overrides.connect_timeout);
+  if (overrides.seed) load.show_instead("seed", {*overrides.seed});
+  if (overrides.tolerate_reconnect) {
+    load.show_instead("tolerate_reconnect", {*overrides.tolerate_reconnect});
+  }
+  if (overrides.target.empty()) return;
+  const ObjectReader target =
+      load.has("target") ? load.object("target") : root.object("diameter").objects("peers").front();
+  target.show_instead("remote_addresses", {JsonValue::Array{{config.target.addresses.front()}}});
+  target.show_instead("port", {std::uint64_t{config.target.port}});
 }
 
 runtime::NodeConfig read_node(const ObjectReader& root, const std::string& module) {
@@ -344,6 +364,8 @@ Result<Config> load_file(const std::string& file, const Overrides& overrides,
   Config config = read(reader.root());
   if (auto good = reader.finish(); !good) return failure(good.error().what);
   if (auto good = apply(overrides, config.load); !good) return failure(good.error().what);
+  show(overrides, config.load, reader.root());
+  config.load.node.effective = reader.effective();
   if (auto good = runtime::credential_warnings(config.load.node); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));
   }

@@ -9,7 +9,7 @@
 #include "apps/load/pacer.h"
 #include "apps/load/run.h"
 #include "apps/load/s6a_client.h"
-#include "apps/runtime/config.h"
+#include "apps/runtime/daemon.h"
 #include "core/result.h"
 #include "protocols/diameter/config.h"
 #include "protocols/m3ua/config.h"
@@ -69,7 +69,7 @@ struct M3uaLoadConfig {
 
 // What the command line says over the file.
 struct Overrides {
-  std::optional<TransportKind> transport;
+  runtime::CommandLine common;
   std::string target;  // ADDRESS:PORT or [ADDRESS]:PORT, or the address alone; empty: the file's
   std::optional<Duration> duration, connect_timeout;
   std::optional<std::uint64_t> seed;

@@ -19,7 +19,6 @@ namespace siglane::load {
 namespace {
 
 struct Options {
-  runtime::CommandLine common;
   Overrides overrides;
   ToolOptions tool;
   std::string answers_file;
@@ -27,7 +26,7 @@ struct Options {
   bool tolerate_reconnect = false;
 
   void add_to(CLI::App& app) {
-    common.add_to(app);
+    overrides.common.add_to(app);
     app.add_option("--target", overrides.target, "Whom to load, instead of the config's target")
         ->type_name("ADDRESS[:PORT]");
     app.add_option("--duration", duration_s,
@@ -51,7 +50,6 @@ struct Options {
   }
   void complete() {
     auto duration = [](double s) { return Duration(static_cast<Duration::rep>(s * 1e9)); };
-    overrides.transport = common.transport;
     if (duration_s) overrides.duration = duration(*duration_s);
     if (connect_timeout_s) overrides.connect_timeout = duration(*connect_timeout_s);
     if (tolerate_reconnect) overrides.tolerate_reconnect = true;
@@ -69,9 +67,8 @@ int complain_of_config(const std::string& what) {
   return 1;
 }
 
-int say_good(const Options& options) {
-  const std::string good = fmt::format("{}: good\n", options.common.config_file);
-  return runtime::print(stdout, good) ? 0 : 1;
+int answer(const runtime::CommandLine& command, const runtime::NodeConfig& config) {
+  return runtime::print(stdout, command.answer(config)) ? 0 : 1;
 }
 
 // Tells this run's messages and Session-Ids from every other's, of the same seed too.
@@ -80,11 +77,11 @@ std::uint32_t new_run() {
 }
 
 int run_s6a(const Options& options) {
-  auto config = load_s6a_config(options.common.config_file, options.overrides);
+  const runtime::CommandLine& command = options.overrides.common;
+  auto config = load_s6a_config(command.config_file, options.overrides);
   if (!config) return complain_of_config(config.error().what);
-  if (options.common.check_config) return say_good(options);
+  if (command.asks_only()) return answer(command, config->load.node);
   config->requests.run = new_run();
-  options.common.apply_to(config->load.node);
   std::unique_ptr<AnswerLog> answers;
   if (!options.answers_file.empty()) {
     auto log = AnswerLog::create(options.answers_file);
@@ -96,11 +93,11 @@ int run_s6a(const Options& options) {
 }
 
 int run_m3ua(const Options& options) {
-  auto config = load_m3ua_config(options.common.config_file, options.overrides);
+  const runtime::CommandLine& command = options.overrides.common;
+  auto config = load_m3ua_config(command.config_file, options.overrides);
   if (!config) return complain_of_config(config.error().what);
-  if (options.common.check_config) return say_good(options);
+  if (command.asks_only()) return answer(command, config->load.node);
   config->traffic.run = new_run();
-  options.common.apply_to(config->load.node);
   M3uaLoad traffic(*config);
   return run_tool(config->load, options.tool, traffic);
 }

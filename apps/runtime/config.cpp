@@ -1,7 +1,6 @@
 #include "apps/runtime/config.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <thread>
 
 #include <fmt/format.h>
@@ -41,8 +40,7 @@ LogConfig read_log(const ObjectReader& log) {
 
 AdminConfig read_admin(const ObjectReader& admin) {
   AdminConfig config;
-  config.socket = admin.string("socket", config.socket);
-  if (!config.socket.empty()) config.socket = beside_config(admin, config.socket);
+  config.socket = admin.file_path("socket", config.socket);
   if (config.socket.size() > kSocketPathMax) {
     admin.complain("socket",
                    fmt::format("is {}, of {} bytes; expected a path of at most {}",
@@ -151,17 +149,12 @@ StreamOptions read_tcp(const ObjectReader& tcp) {
   return options;
 }
 
-std::string required_file(const ObjectReader& from, std::string_view key) {
-  const std::string name = from.required_string(key);
-  return name.empty() ? name : beside_config(from, name);
-}
-
 // The files are looked at when all of the config has been read (load_config).
 TlsConfig read_tls(const ObjectReader& tls, TransportKind transport) {
   TlsConfig config;
-  config.certificate = required_file(tls, "certificate");
-  config.key = required_file(tls, "key");
-  config.ca = required_file(tls, "ca");
+  config.certificate = tls.required_file_path("certificate");
+  config.key = tls.required_file_path("key");
+  config.ca = tls.required_file_path("ca");
   config.minimum_version = tls.choice("minimum_version", config.minimum_version,
                                       {{"1.2", TlsVersion::tls_1_2}, {"1.3", TlsVersion::tls_1_3}});
   read_field(tls, "ciphers", config.ciphers);
@@ -354,10 +347,6 @@ std::string required_host_name(const ObjectReader& from, std::string_view key) {
 
 std::optional<std::string> as_host_name(std::string_view text) {
   return is_host_name(text) ? std::optional(std::string(text)) : std::nullopt;
-}
-
-std::string beside_config(const ObjectReader& from, std::string_view name) {
-  return (std::filesystem::path(from.file()).parent_path() / name).string();
 }
 
 std::optional<std::string> as_name(std::string_view text) {

@@ -72,6 +72,8 @@ struct NodeConfig {
   transport::PeeloffLimits peeloff;
   AdmissionConfig admission;
   std::vector<NodePeer> peers;  // of all modules; a name stands for one peer
+  // What the file and the command line say, with all defaults (ConfigReader::effective()).
+  JsonValue effective;
 
   const NodeEndpoint* endpoint(std::string_view name) const;
   const NodePeer* peer(std::string_view name) const;

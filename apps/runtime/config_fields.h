@@ -48,7 +48,4 @@ inline constexpr std::string_view kHostName =
 std::optional<std::string> as_host_name(std::string_view text);
 std::string required_host_name(const ObjectReader& from, std::string_view key);
 
-// A file of this name as seen from the config's own directory.
-std::string beside_config(const ObjectReader& from, std::string_view name);
-
 }  // namespace siglane::runtime

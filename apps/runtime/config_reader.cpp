@@ -4,6 +4,8 @@
 #include <cassert>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <memory>
 
 #include <fmt/format.h>
 
@@ -11,12 +13,25 @@
 
 namespace siglane::runtime {
 
+// One that was asked for.
+struct ObjectReader::Key {
+  std::string name;
+  const JsonValue* found = nullptr;
+  std::unique_ptr<JsonValue> instead;  // of `found`, where effective() shows something else
+  bool shown = false;                  // by effective(): its value was asked for
+  bool secret = false;
+};
+
 struct ObjectReader::State {
   const JsonValue* value = nullptr;  // always an object
   std::string path;
-  int line = 1;
-  bool there = false;  // in the file, and an object: else what is missing in it was already said
-  std::set<std::string, std::less<>> known;
+  JsonPlace place;
+  bool there = false;     // in the file, and an object: else what is missing in it was already said
+  std::vector<Key> keys;  // in the order of asking; few, so that looking through them is fast
+
+  bool knows(std::string_view name) const {
+    return std::any_of(keys.begin(), keys.end(), [&](const Key& key) { return key.name == name; });
+  }
 };
 
 namespace {
@@ -47,18 +62,18 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-std::string_view nearest(std::string_view word,
-                         const std::set<std::string, std::less<>>& candidates) {
+template <class Keys>
+std::string_view nearest(std::string_view word, const Keys& candidates) {
   constexpr std::size_t kLengthMax = 64;
   std::string_view best;
   if (word.size() > kLengthMax) return best;
   std::size_t best_distance = word.size() / 3 + 2;  // farther away it is no misspelling
-  for (const std::string& candidate : candidates) {
-    if (candidate.size() > kLengthMax) continue;
-    const std::size_t d = distance(word, candidate);
+  for (const auto& candidate : candidates) {
+    if (candidate.name.size() > kLengthMax) continue;
+    const std::size_t d = distance(word, candidate.name);
     if (d < best_distance) {
       best_distance = d;
-      best = candidate;
+      best = candidate.name;
     }
   }
   return best;
@@ -87,11 +102,22 @@ std::string size_text(Range<std::size_t> size) {
 
 }  // namespace
 
+std::string absolute_path(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
+}
+
 // ---- ObjectReader ------------------------------------------------------------------------------
 
 bool ObjectReader::Integer::operator<(const Integer& other) const {
   if (negative != other.negative) return negative;
   return negative ? magnitude > other.magnitude : magnitude < other.magnitude;
+}
+
+JsonValue ObjectReader::Integer::json() const {
+  if (!negative) return {magnitude};
+  return {static_cast<std::int64_t>(std::uint64_t{0} - magnitude)};
 }
 
 std::string ObjectReader::Integer::text() const {
@@ -102,23 +128,57 @@ const std::string& ObjectReader::path() const {
   return state_->path;
 }
 int ObjectReader::line() const {
-  return state_->line;
+  return state_->place.line;
 }
 
 const std::string& ObjectReader::file() const {
-  return reader_->document_.file;
+  return reader_->document_.files[state_->place.file];
 }
 
 std::string ObjectReader::path_of(std::string_view key) const {
   return fmt::format("{}/{}", state_->path, key);
 }
 
-const JsonValue* ObjectReader::look(std::string_view key) const {
-  state_->known.emplace(key);
-  for (const JsonMember& member : members(*state_->value)) {
-    if (member.key == key) return &member.value;
+ObjectReader::Key& ObjectReader::key_of(std::string_view key) const {
+  for (Key& known : state_->keys) {
+    if (known.name == key) return known;
   }
-  return nullptr;
+  Key& added = state_->keys.emplace_back();
+  added.name = key;
+  for (const JsonMember& member : members(*state_->value)) {
+    if (member.key == key) added.found = &member.value;
+  }
+  return added;
+}
+
+const JsonValue* ObjectReader::look(std::string_view key) const {
+  return key_of(key).found;
+}
+
+const JsonValue* ObjectReader::take(std::string_view key) const {
+  Key& known = key_of(key);
+  known.shown = true;
+  return known.found;
+}
+
+const JsonValue* ObjectReader::require(std::string_view key, std::string_view expected) const {
+  (void)take(key);
+  return find(key, expected);
+}
+
+void ObjectReader::show(std::string_view key, JsonValue value) const {
+  Key& known = key_of(key);
+  known.shown = true;
+  if (known.instead == nullptr) known.instead = std::make_unique<JsonValue>(std::move(value));
+}
+
+void ObjectReader::show_instead(std::string_view key, JsonValue value) const {
+  key_of(key).instead = nullptr;
+  show(key, std::move(value));
+}
+
+void ObjectReader::leave_out(std::string_view key) const {
+  key_of(key).shown = false;
 }
 
 bool ObjectReader::has(std::string_view key) const {
@@ -128,20 +188,22 @@ bool ObjectReader::has(std::string_view key) const {
 bool ObjectReader::is_word(std::string_view key, std::string_view word) const {
   const JsonValue* value = look(key);
   const auto* text = value == nullptr ? nullptr : std::get_if<std::string>(&value->value);
-  return text != nullptr && *text == word;
+  if (text == nullptr || *text != word) return false;
+  (void)take(key);
+  return true;
 }
 
 const JsonValue* ObjectReader::find(std::string_view key, std::string_view expected) const {
   const JsonValue* value = look(key);
   if (value == nullptr && state_->there) {
-    reader_->add_error(state_->line, path_of(key), fmt::format("missing; expected {}", expected));
+    reader_->add_error(state_->place, path_of(key), fmt::format("missing; expected {}", expected));
   }
   return value;
 }
 
 void ObjectReader::found_is_not(const JsonValue& value, const std::string& path,
                                 std::string_view expected) const {
-  reader_->add_error(value.line, path, fmt::format("{} is not {}", describe(value), expected));
+  reader_->add_error(value.place(), path, fmt::format("{} is not {}", describe(value), expected));
 }
 
 const std::string* ObjectReader::text_of(const JsonValue* value, const std::string& path,
@@ -158,20 +220,45 @@ const std::string* ObjectReader::text_of(const JsonValue* value, const std::stri
 }
 
 std::string ObjectReader::required_string(std::string_view key) const {
-  const std::string* text = text_of(find(key, "a string"), path_of(key), "a string");
+  const std::string* text = text_of(require(key, "a string"), path_of(key), "a string");
   if (text != nullptr && text->empty()) refuse(key, "a string with something in it");
   return text == nullptr ? std::string() : *text;
 }
 
 std::string ObjectReader::string(std::string_view key, std::string fallback) const {
-  const JsonValue* value = look(key);
+  const JsonValue* value = take(key);
+  if (value == nullptr) show(key, {fallback});
   const std::string* text = text_of(value, path_of(key), "a string");
   return text == nullptr ? std::move(fallback) : *text;
 }
 
-bool ObjectReader::boolean(std::string_view key, bool fallback) const {
+std::string ObjectReader::beside(std::string_view key, const std::string& file,
+                                 const std::string& name) const {
+  if (name.empty()) return name;
+  std::string path = (std::filesystem::path(file).parent_path() / name).string();
   const JsonValue* value = look(key);
-  if (value == nullptr) return fallback;
+  show(key, {absolute_path(path), 1, 0, value != nullptr && value->secret});
+  return path;
+}
+
+std::string ObjectReader::required_file_path(std::string_view key) const {
+  const std::string name = required_string(key);
+  const JsonValue* value = look(key);
+  return beside(key, reader_->document_.files[value == nullptr ? 0 : value->file], name);
+}
+
+std::string ObjectReader::file_path(std::string_view key, std::string fallback) const {
+  const JsonValue* value = take(key);
+  if (value == nullptr) return beside(key, reader_->document_.files.front(), fallback);
+  return beside(key, reader_->document_.files[value->file], string(key, std::move(fallback)));
+}
+
+bool ObjectReader::boolean(std::string_view key, bool fallback) const {
+  const JsonValue* value = take(key);
+  if (value == nullptr) {
+    show(key, {fallback});
+    return fallback;
+  }
   if (const auto* flag = std::get_if<bool>(&value->value)) return *flag;
   found_is_not(*value, path_of(key), "true or false");
   return fallback;
@@ -191,20 +278,29 @@ ObjectReader::Integer ObjectReader::integer_of(const JsonValue& value, const std
 
 ObjectReader::Integer ObjectReader::integer(std::string_view key, std::optional<Integer> fallback,
                                             Integer min, Integer max) const {
-  const JsonValue* value = fallback ? look(key) : find(key, "a whole number");
-  if (value == nullptr) return fallback ? *fallback : min;
+  const JsonValue* value = fallback ? look(key) : require(key, "a whole number");
+  if (value == nullptr) {
+    if (fallback && !(*fallback < min) && !(max < *fallback)) show(key, fallback->json());
+    return fallback ? *fallback : min;
+  }
+  (void)take(key);
   return integer_of(*value, path_of(key), min, max);
 }
 
 double ObjectReader::decimal_or(std::string_view key, std::optional<double> fallback,
                                 Range<double> range) const {
-  const JsonValue* value = fallback ? look(key) : find(key, "a number");
-  if (value == nullptr) return fallback.value_or(0);
+  const auto allowed = [&](double number) { return number >= range.min && number <= range.max; };
+  const JsonValue* value = fallback ? look(key) : require(key, "a number");
+  if (value == nullptr) {
+    if (fallback && allowed(*fallback)) show(key, {*fallback});
+    return fallback.value_or(0);
+  }
+  (void)take(key);
   std::optional<double> number;
   if (const auto* d = std::get_if<double>(&value->value)) number = *d;
   if (const auto* i = std::get_if<std::int64_t>(&value->value)) number = static_cast<double>(*i);
   if (const auto* u = std::get_if<std::uint64_t>(&value->value)) number = static_cast<double>(*u);
-  if (number && *number >= range.min && *number <= range.max) return *number;
+  if (number && allowed(*number)) return *number;
 
   const bool bounded = range.max < std::numeric_limits<double>::max();
   const bool from = range.min > std::numeric_limits<double>::lowest();
@@ -225,12 +321,11 @@ double ObjectReader::decimal(std::string_view key, double fallback, Range<double
 Duration ObjectReader::milliseconds(std::string_view key, Duration fallback,
                                     Range<Duration> range) const {
   assert(key.ends_with("_ms"));
-  const JsonValue* value = look(key);
-  if (value == nullptr) return fallback;
   const auto ms = [](Duration d) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
   };
-  const Integer number = integer_of(*value, path_of(key), ms(range.min), ms(range.max));
+  const Integer number = integer(key, Integer{ms(fallback)}, ms(range.min), ms(range.max));
+  if (look(key) == nullptr) return fallback;
   return std::chrono::milliseconds(static_cast<std::int64_t>(number));
 }
 
@@ -244,7 +339,8 @@ std::string ObjectReader::one_of(const std::vector<std::string_view>& words) {
 
 std::vector<std::byte> ObjectReader::hex_bytes(std::string_view key, std::size_t count) const {
   const std::string expected = fmt::format("{} hexadecimal digits", 2 * count);
-  const JsonValue* value = find(key, expected);
+  const JsonValue* value = require(key, expected);
+  key_of(key).secret = true;
   if (value == nullptr) return {};
   const auto* text = std::get_if<std::string>(&value->value);
   std::vector<std::byte> bytes;
@@ -259,7 +355,7 @@ std::vector<std::byte> ObjectReader::hex_bytes(std::string_view key, std::size_t
     const std::string found = text == nullptr
                                   ? "the value (not shown)"
                                   : fmt::format("a string of {} characters", text->size());
-    reader_->add_error(value->line, path_of(key), fmt::format("{} is not {}", found, expected));
+    reader_->add_error(value->place(), path_of(key), fmt::format("{} is not {}", found, expected));
     return {};
   }
   return bytes;
@@ -267,15 +363,18 @@ std::vector<std::byte> ObjectReader::hex_bytes(std::string_view key, std::size_t
 
 std::vector<const JsonValue*> ObjectReader::elements(std::string_view key, Size size) const {
   const std::string expected = fmt::format("an array of {} elements", size_text(size));
-  const JsonValue* value = size.min > 0 ? find(key, expected) : look(key);
-  if (value == nullptr) return {};
+  const JsonValue* value = size.min > 0 ? require(key, expected) : take(key);
+  if (value == nullptr) {
+    if (size.min == 0) show(key, {JsonValue::Array{}});
+    return {};
+  }
   const auto* array = std::get_if<JsonValue::Array>(&value->value);
   if (array == nullptr) {
     found_is_not(*value, path_of(key), expected);
     return {};
   }
   if (array->size() < size.min || array->size() > size.max) {
-    reader_->add_error(value->line, path_of(key),
+    reader_->add_error(value->place(), path_of(key),
                        fmt::format("an array of {} is not {}", array->size(), expected));
   }
   std::vector<const JsonValue*> all;
@@ -312,13 +411,13 @@ std::vector<ObjectReader> ObjectReader::objects(std::string_view key, Size size)
 }
 
 ObjectReader ObjectReader::object(std::string_view key) const {
-  const JsonValue* value = look(key);
+  const JsonValue* value = take(key);
   if (value != nullptr && std::holds_alternative<JsonValue::Object>(value->value)) {
     return ObjectReader(*reader_, reader_->state_of(*value, path_of(key), true));
   }
   if (value != nullptr) found_is_not(*value, path_of(key), "an object");
   State& state = reader_->state_of(reader_->nothing_, path_of(key), value == nullptr);
-  state.line = value != nullptr ? value->line : state_->line;
+  state.place = value != nullptr ? value->place() : state_->place;
   state.there = state.there && state_->there;
   return ObjectReader(*reader_, state);
 }
@@ -342,7 +441,7 @@ void ObjectReader::refuse(std::string_view key, std::size_t index,
 
 void ObjectReader::complain(std::string_view key, std::string_view sentence) const {
   const JsonValue* value = look(key);
-  reader_->add_error(value != nullptr ? value->line : state_->line, path_of(key), sentence);
+  reader_->add_error(value != nullptr ? value->place() : state_->place, path_of(key), sentence);
 }
 
 // ---- ConfigReader ------------------------------------------------------------------------------
@@ -355,7 +454,7 @@ ConfigReader::~ConfigReader() = default;
 ObjectReader ConfigReader::root() {
   const bool object = std::holds_alternative<JsonValue::Object>(document_.root.value);
   if (!object && states_.empty()) {
-    add_error(document_.root.line, "/",
+    add_error(document_.root.place(), "/",
               fmt::format("{} is not an object", describe(document_.root)));
   }
   return ObjectReader(*this, state_of(object ? document_.root : nothing_, "", object));
@@ -367,13 +466,13 @@ ObjectReader::State& ConfigReader::state_of(const JsonValue& value, std::string 
     state = std::make_unique<ObjectReader::State>();
     state->value = &value;
     state->path = std::move(path);
-    state->line = value.line;
+    state->place = value.place();
     state->there = there;
   }
   return *state;
 }
 
-void ConfigReader::add_error(int line, const std::string& path, std::string_view what) {
+void ConfigReader::add_error(JsonPlace place, const std::string& path, std::string_view what) {
   // A little more is kept than shown, so that those nearest to the file's beginning are shown.
   constexpr std::size_t kKeptMax = 5 * kErrorsShownMax;
   if (errors_.size() == kKeptMax) {
@@ -381,19 +480,19 @@ void ConfigReader::add_error(int line, const std::string& path, std::string_view
     return;
   }
   // Keys come from the file: a control character in one must not reach a terminal.
-  std::string error = fmt::format("{}:{}: {}: {}", document_.file, line,
+  std::string error = fmt::format("{}:{}: {}: {}", document_.files[place.file], place.line,
                                   is_printable(path) ? path : in_quotes(path), what);
-  const auto [first, last] = errors_.equal_range(line);
+  const auto [first, last] = errors_.equal_range(place);
   const bool said = std::any_of(first, last, [&](const auto& e) { return e.second == error; });
-  if (!said) errors_.emplace(line, std::move(error));
+  if (!said) errors_.emplace(place, std::move(error));
 }
 
 void ConfigReader::find_unknown_keys() {
   for (const auto& [path, state] : states_) {
     for (const JsonMember& member : members(*state->value)) {
-      if (state->known.contains(member.key)) continue;
-      const std::string_view near = nearest(member.key, state->known);
-      add_error(member.line, fmt::format("{}/{}", path, member.key),
+      if (state->knows(member.key)) continue;
+      const std::string_view near = nearest(member.key, state->keys);
+      add_error({member.value.file, member.line}, fmt::format("{}/{}", path, member.key),
                 fmt::format("{} is not a known key{}", describe(JsonValue{member.key, 0}),
                             near.empty() ? "" : fmt::format(" (did you mean \"{}\"?)", near)));
     }
@@ -405,22 +504,63 @@ Result<void> ConfigReader::finish() {
   if (errors_.empty()) return {};
   std::string text;
   std::size_t shown = 0;
-  for (const auto& [line, error] : errors_) {
+  for (const auto& [place, error] : errors_) {
     if (shown == kErrorsShownMax) break;
     text += fmt::format("{}{}", shown == 0 ? "" : "\n", error);
     ++shown;
   }
   if (const std::size_t more = errors_.size() + errors_left_out_ - shown; more > 0) {
-    text += fmt::format("\n{}: and {} more", document_.file, more);
+    text += fmt::format("\n{}: and {} more", document_.files.front(), more);
   }
   return failure(std::move(text));
+}
+
+JsonValue ConfigReader::effective() const {
+  const auto root = states_.find("");
+  return root == states_.end() ? nothing_ : effective_of(*root->second);
+}
+
+JsonValue ConfigReader::effective_of(const ObjectReader::State& state) const {
+  JsonValue::Object object;
+  for (const ObjectReader::Key& key : state.keys) {
+    if (!key.shown) continue;
+    const JsonValue* value = key.instead != nullptr ? key.instead.get() : key.found;
+    const std::string path = fmt::format("{}/{}", state.path, key.name);
+    const auto absent = value == nullptr ? states_.find(path) : states_.end();
+    if (value == nullptr && absent == states_.end()) continue;
+    JsonMember member{
+        key.name, 1, value == nullptr ? effective_of(*absent->second) : effective_of(*value, path)};
+    if (value == nullptr && members(member.value).empty()) continue;
+    if (auto* text = std::get_if<std::string>(&member.value.value);
+        text != nullptr && key.secret && !value->secret) {
+      *text = masked(*text);
+    }
+    object.push_back(std::move(member));
+  }
+  return {std::move(object)};
+}
+
+JsonValue ConfigReader::effective_of(const JsonValue& found, const std::string& path) const {
+  if (std::holds_alternative<JsonValue::Object>(found.value)) {
+    const auto state = states_.find(path);
+    return state == states_.end() ? nothing_ : effective_of(*state->second);
+  }
+  if (const auto* array = std::get_if<JsonValue::Array>(&found.value)) {
+    JsonValue::Array elements;
+    for (std::size_t i = 0; i < array->size(); ++i) {
+      elements.push_back(effective_of((*array)[i], fmt::format("{}/{}", path, i)));
+    }
+    return {std::move(elements)};
+  }
+  if (found.secret) return {masked(std::get<std::string>(found.value))};
+  return {found.value};
 }
 
 std::set<std::string> ConfigReader::known_keys() const {
   std::set<std::string> keys;
   for (const auto& [path, state] : states_) {
-    for (const std::string& key : state->known) {
-      keys.insert(fmt::format("{}/{}", with_star_for_indices(path), key));
+    for (const ObjectReader::Key& key : state->keys) {
+      keys.insert(fmt::format("{}/{}", with_star_for_indices(path), key.name));
     }
   }
   return keys;

@@ -62,6 +62,9 @@ struct Range<Duration> {
   Duration max = 24h;
 };
 
+// As effective() shows a path. If the working directory is gone, the path as it is.
+std::string absolute_path(const std::string& path);
+
 class ConfigReader;
 
 // One JSON object of the file. A small value: copy it, keep it for a cross check later; good for as
@@ -70,8 +73,8 @@ class ObjectReader {
  public:
   // The whole key path, `/diameter/peers/2`; empty at the root.
   const std::string& path() const;
+  // Where the object begins: its line, and its file as the operator named it.
   int line() const;
-  // The file, as the operator named it.
   const std::string& file() const;
   // In the file? (Asking makes the key known.)
   bool has(std::string_view key) const;
@@ -79,6 +82,11 @@ class ObjectReader {
   // Strings without control characters.
   std::string required_string(std::string_view key) const;
   std::string string(std::string_view key, std::string fallback) const;
+
+  // The path of a file. A relative one begins in the directory of the config file where it stands,
+  // a default in that of the config itself. Empty stays empty.
+  std::string required_file_path(std::string_view key) const;
+  std::string file_path(std::string_view key, std::string fallback) const;
 
   bool boolean(std::string_view key, bool fallback) const;
 
@@ -122,18 +130,23 @@ class ObjectReader {
   template <class Parse>
   auto required_parsed(std::string_view key, std::string_view expected, Parse parse) const {
     typename decltype(parse(std::string_view{}))::value_type value{};
-    parse_text(find(key, expected), path_of(key), expected, value, parse);
+    parse_text(require(key, expected), path_of(key), expected, value, parse);
     return value;
   }
+  // effective() shows a default if it is a string, or has a name_of(), that `parse` understands.
   template <class T, class Parse>
   T parsed(std::string_view key, T fallback, std::string_view expected, Parse parse) const {
-    if (!has(key)) return fallback;
+    const JsonValue* found = take(key);
+    if (found == nullptr) {
+      show_default(key, fallback, parse);
+      return fallback;
+    }
     T value = fallback;
-    parse_text(find(key, expected), path_of(key), expected, value, parse);
+    parse_text(found, path_of(key), expected, value, parse);
     return value;
   }
-  // Exactly `count` bytes, written as twice as many hexadecimal digits; required. They may be a
-  // secret, so an error does not show what was found.
+  // Exactly `count` bytes, written as twice as many hexadecimal digits; required. They are a
+  // secret: neither an error nor effective() shows what was found.
   std::vector<std::byte> hex_bytes(std::string_view key, std::size_t count) const;
 
   // Arrays; an absent one is empty. `size` bounds the number of elements.
@@ -178,8 +191,15 @@ class ObjectReader {
   void refuse(std::string_view key, std::size_t index, std::string_view expected) const;
   void complain(std::string_view key, std::string_view sentence) const;
 
+  // For effective(): the command line says `value` instead of what the file says.
+  void show_instead(std::string_view key, JsonValue value) const;
+  // For effective(): `key` is left out, since what was read has no effect here, and would be
+  // refused if it stood in the file.
+  void leave_out(std::string_view key) const;
+
  private:
   friend class ConfigReader;
+  struct Key;
   struct State;
 
   // Wide enough for every integer type.
@@ -198,14 +218,31 @@ class ObjectReader {
     }
     bool operator<(const Integer& other) const;
     std::string text() const;
+    JsonValue json() const;
   };
 
   ObjectReader(ConfigReader& reader, State& state) : reader_(&reader), state_(&state) {}
 
   std::string path_of(std::string_view key) const;
+  // Makes the key known.
+  Key& key_of(std::string_view key) const;
   const JsonValue* look(std::string_view key) const;
   // Complains where it is missing.
   const JsonValue* find(std::string_view key, std::string_view expected) const;
+  // The same two, and effective() shows the key.
+  const JsonValue* take(std::string_view key) const;
+  const JsonValue* require(std::string_view key, std::string_view expected) const;
+  // What holds where nothing stands in the file.
+  void show(std::string_view key, JsonValue value) const;
+  template <class T, class Parse>
+  void show_default(std::string_view key, const T& fallback, Parse& parse) const {
+    if constexpr (std::convertible_to<const T&, std::string_view>) {
+      if (parse(std::string_view(fallback))) show(key, {std::string(fallback)});
+    } else if constexpr (requires { std::string(name_of(fallback)); }) {
+      if (parse(std::string_view(name_of(fallback)))) show(key, {std::string(name_of(fallback))});
+    }
+  }
+  std::string beside(std::string_view key, const std::string& file, const std::string& name) const;
   std::vector<const JsonValue*> elements(std::string_view key, Size size) const;
   Integer integer(std::string_view key, std::optional<Integer> fallback, Integer min,
                   Integer max) const;
@@ -238,7 +275,12 @@ class ObjectReader {
     std::vector<std::string_view> words;
     for (const auto& choice : choices) words.push_back(choice.first);
     E value = fallback ? *fallback : choices.begin()->second;
-    if (fallback && !has(key)) return value;
+    if (fallback && look(key) == nullptr) {
+      for (const auto& [word, meaning] : choices) {
+        if (meaning == value) show(key, {std::string(word)});
+      }
+      return value;
+    }
     auto parse = [&](std::string_view text) -> std::optional<E> {
       for (const auto& choice : choices) {
         if (choice.first == text) return choice.second;
@@ -246,7 +288,7 @@ class ObjectReader {
       return std::nullopt;
     };
     const std::string expected = one_of(words);
-    parse_text(find(key, expected), path_of(key), expected, value, parse);
+    parse_text(require(key, expected), path_of(key), expected, value, parse);
     return value;
   }
 
@@ -254,7 +296,7 @@ class ObjectReader {
   State* state_;
 };
 
-// The whole file. Owns what the ObjectReaders point to; `document` must outlive it.
+// The whole document. Owns what the ObjectReaders point to; `document` must outlive it.
 class ConfigReader {
  public:
   explicit ConfigReader(const JsonDocument& document);
@@ -269,6 +311,14 @@ class ConfigReader {
   Result<void> finish();
   static constexpr std::size_t kErrorsShownMax = 20;
 
+  // After finish() said that all is good: the config as it was understood. An object with every key
+  // that was asked for, in the order of asking, and the value found or the default that holds. A
+  // key that is absent and has no default is left out, and so is a default that the file could not
+  // say, since it is not within the bounds. Paths of files are absolute. A string stands in the
+  // place of a secret (masked()). Apart from secrets, a reader understands it in the same way
+  // again.
+  JsonValue effective() const;
+
   // Every key that was asked for, array indices as `*`: `/endpoints/*/port`. For the test that
   // holds the JSON Schema against the reader.
   std::set<std::string> known_keys() const;
@@ -277,13 +327,15 @@ class ConfigReader {
   friend class ObjectReader;
 
   ObjectReader::State& state_of(const JsonValue& value, std::string path, bool there);
-  void add_error(int line, const std::string& path, std::string_view what);
+  void add_error(JsonPlace place, const std::string& path, std::string_view what);
   void find_unknown_keys();
+  JsonValue effective_of(const ObjectReader::State& state) const;
+  JsonValue effective_of(const JsonValue& found, const std::string& path) const;
 
   const JsonDocument& document_;
   const JsonValue nothing_;  // an empty object, in place of absent ones
   std::map<std::string, std::unique_ptr<ObjectReader::State>, std::less<>> states_;  // by path
-  std::multimap<int, std::string> errors_;
+  std::multimap<JsonPlace, std::string> errors_;
   std::size_t errors_left_out_ = 0;
 };
 

@@ -34,6 +34,9 @@ void CommandLine::add_to(CLI::App& app) {
       ->type_name("FILE");
   app.add_flag("--check-config", check_config,
                "Say what is wrong with the config and these options, and stop");
+  app.add_flag("--dump-effective-config", dump_effective_config,
+               "Check the config in the same way, print all of it as JSON, with\n"
+               "defaults and these options, and stop; secrets are masked");
   const auto transport_named = [this](const std::string& name) {
     transport = transport_kind_of(name);
     return transport ? std::string() : name + " is not one of sctp, kernel-sctp, usrsctp, tcp, tls";
@@ -67,15 +70,27 @@ void CommandLine::apply_to(NodeConfig& config) const {
   if (log_level) config.log.level = *log_level;
 }
 
-Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
-                               const CommandLine& command) {
-  auto loaded = read_config(file, daemon, command);
-  if (!loaded) return tl::unexpected(loaded.error());
-  return std::move(loaded->node);
+void CommandLine::show_in(const ObjectReader& root) const {
+  if (admin_socket) {
+    root.object("admin").show_instead(
+        "socket", {admin_socket->empty() ? std::string() : absolute_path(*admin_socket)});
+  }
+  if (log_level) root.object("log").show_instead("level", {std::string(name_of(*log_level))});
+  if (!transport) return;
+  for (const ObjectReader& endpoint : root.objects("endpoints")) {
+    endpoint.show_instead("transport", {std::string(name_of(*transport))});
+    if (const auto tls = endpoint.optional_object("tls"); tls && !is_sctp(*transport)) {
+      tls->leave_out("require_sctp_auth");
+    }
+  }
 }
 
-Result<LoadedConfig> read_config(const std::string& file, Daemon& daemon,
-                                 const CommandLine& command) {
+std::string CommandLine::answer(const NodeConfig& config) const {
+  return dump_effective_config ? to_text(config.effective) + "\n" : config_file + ": good\n";
+}
+
+Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
+                               const CommandLine& command) {
   auto document = JsonDocument::load(file);
   if (!document) return tl::unexpected(document.error());
   ConfigReader reader(*document);
@@ -86,6 +101,8 @@ Result<LoadedConfig> read_config(const std::string& file, Daemon& daemon,
   check_endpoints_used(reader.root(), node);
   if (auto good = reader.finish(); !good) return tl::unexpected(good.error());
   command.apply_to(node);
+  command.show_in(reader.root());
+  node.effective = reader.effective();
   if (auto good = check_endpoints(node); !good) return tl::unexpected(good.error());
   if (auto good = daemon.check(); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));
@@ -93,7 +110,7 @@ Result<LoadedConfig> read_config(const std::string& file, Daemon& daemon,
   if (auto good = credential_warnings(node); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));
   }
-  return LoadedConfig{std::move(node), reader.effective()};
+  return node;
 }
 
 Result<std::vector<std::string>> credential_warnings(const NodeConfig& node) {
@@ -148,23 +165,22 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon,
     return app.exit(error) == 0 ? 0 : kWrongUsage;  // 0: --help
   }
 
-  auto loaded = read_config(command.config_file, daemon, command);
-  if (!loaded) return complain(loaded.error().what);
-  NodeConfig* const config = &loaded->node;
+  auto config = load_config(command.config_file, daemon, command);
+  if (!config) return complain(config.error().what);
   std::vector<std::string> to_mend = daemon.warnings();
   for (std::string& warning : key_file_warnings(*config)) to_mend.push_back(std::move(warning));
-  if (command.check_config) {
+  if (command.asks_only()) {
     const auto warnings = credential_warnings(*config);
     if (!warnings) return complain(warnings.error().what);
     to_mend.insert(to_mend.end(), warnings->begin(), warnings->end());
     for (const std::string& warning : to_mend) {
       (void)print(stderr, fmt::format("{}: warning: {}\n", command.config_file, warning));
     }
-    return print(stdout, fmt::format("{}: good\n", command.config_file)) ? 0 : kFailed;
+    return print(stdout, command.answer(*config)) ? 0 : kFailed;
   }
   if (const auto status = daemon.instead_of_running()) return *status;
 
-  Reloader reloader(daemon, another, {argv, argv + argc}, std::move(loaded->effective));
+  Reloader reloader(daemon, another, {argv, argv + argc});
   NodeBuilder builder(std::move(*config));
   if (another) {
     builder.on_reload([&reloader](Node& node, bool dry_run, auto then) {

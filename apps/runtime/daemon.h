@@ -21,14 +21,22 @@ namespace siglane::runtime {
 struct CommandLine {
   std::string config_file;
   bool check_config = false;
+  bool dump_effective_config = false;
   std::optional<TransportKind> transport;  // of all endpoints, instead of what the file says
   std::optional<std::string> admin_socket;
   std::optional<LogLevel> log_level;
 
-  // Adds --config, --check-config, --transport, --admin-socket and --log-level. `app` must not
-  // outlive this object.
+  // Adds --config, --check-config, --dump-effective-config, --transport, --admin-socket and
+  // --log-level. `app` must not outlive this object.
   void add_to(CLI::App& app);
   void apply_to(NodeConfig& config) const;
+  // The same for what ConfigReader::effective() shows.
+  void show_in(const ObjectReader& root) const;
+
+  // Asks about the config only, not for a node.
+  bool asks_only() const { return check_config || dump_effective_config; }
+  // What is printed then, of a config that is good.
+  std::string answer(const NodeConfig& config) const;
 };
 
 // A daemon of the usual kind: reads one config, builds one node from it, runs it until a signal.
@@ -124,12 +132,6 @@ int serve(int argc, const char* const* argv) {
 }
 
 // Reads and checks `file`, with what the command line says instead. What --check-config does.
-struct LoadedConfig {
-  NodeConfig node;
-  JsonValue effective;  // ConfigReader::effective()
-};
-Result<LoadedConfig> read_config(const std::string& file, Daemon& daemon,
-                                 const CommandLine& command = {});
 Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
                                const CommandLine& command = {});
 

@@ -64,7 +64,10 @@ void check_diameter(const ObjectReader& from, const diameter::DiameterConfig& co
   for (const auto& [endpoint, module] : node.endpoints) {
     const std::size_t max = config.limits.message_bytes_max;
     if (module != "diameter" || max <= endpoint.limits.message_bytes_max) continue;
-    if (!limits.has("message_bytes_max")) continue;
+    if (!limits.has("message_bytes_max")) {
+      limits.leave_out("message_bytes_max");
+      continue;
+    }
     limits.complain(
         "message_bytes_max",
         fmt::format("is {}, and endpoint \"{}\" closes an association at {} bytes: raise its "
@@ -72,7 +75,9 @@ void check_diameter(const ObjectReader& from, const diameter::DiameterConfig& co
                     max, endpoint.name, endpoint.limits.message_bytes_max));
   }
   const Duration identification = node.admission.identification_timeout;
-  if (from.has("capabilities_timeout_ms") && config.capabilities_timeout > identification) {
+  if (config.capabilities_timeout > identification && !from.has("capabilities_timeout_ms")) {
+    from.leave_out("capabilities_timeout_ms");
+  } else if (config.capabilities_timeout > identification) {
     from.complain(
         "capabilities_timeout_ms",
         fmt::format("has no effect: \"admission.identification_timeout_ms\" ends it after "

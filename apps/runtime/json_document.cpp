@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <openssl/sha.h>
 #include <unistd.h>
 
 #include "apps/runtime/printable.h"
@@ -228,9 +229,73 @@ class TreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
   std::string error_;
 };
 
+void write(const JsonValue& value, std::size_t depth, std::string& out);
+
+// Scalars stand on one line, whatever holds others on a line each.
+void write_elements(const JsonValue::Array& array, std::size_t depth, std::string& out) {
+  const bool flat = std::all_of(array.begin(), array.end(), [](const JsonValue& element) {
+    return !std::holds_alternative<JsonValue::Array>(element.value) &&
+           !std::holds_alternative<JsonValue::Object>(element.value);
+  });
+  const std::string indent = flat ? "" : "\n" + std::string(2 * depth + 2, ' ');
+  out += '[';
+  for (const JsonValue& element : array) {
+    if (&element != &array.front()) out += flat ? ", " : ",";
+    out += indent;
+    write(element, depth + 1, out);
+  }
+  if (!flat) out += "\n" + std::string(2 * depth, ' ');
+  out += ']';
+}
+
+void write_members(const JsonValue::Object& object, std::size_t depth, std::string& out) {
+  if (object.empty()) {
+    out += "{}";
+    return;
+  }
+  out += '{';
+  for (const JsonMember& member : object) {
+    out += &member == &object.front() ? "\n" : ",\n";
+    out.append(2 * depth + 2, ' ');
+    out += in_quotes(member.key) + ": ";
+    write(member.value, depth + 1, out);
+  }
+  out += "\n" + std::string(2 * depth, ' ') + "}";
+}
+
+void write(const JsonValue& value, std::size_t depth, std::string& out) {
+  struct Visitor {
+    const JsonValue& value;
+    std::size_t depth;
+    std::string& out;
+
+    void operator()(std::nullptr_t) const { out += "null"; }
+    void operator()(bool flag) const { out += flag ? "true" : "false"; }
+    void operator()(std::int64_t number) const { out += fmt::format("{}", number); }
+    void operator()(std::uint64_t number) const { out += fmt::format("{}", number); }
+    // -0.0 would come back as the integer 0.
+    void operator()(double number) const { out += fmt::format("{}", number == 0 ? 0 : number); }
+    void operator()(const std::string& text) const {
+      out += in_quotes(value.secret ? masked(text) : text);
+    }
+    void operator()(const JsonValue::Array& array) const { write_elements(array, depth, out); }
+    void operator()(const JsonValue::Object& object) const { write_members(object, depth, out); }
+  };
+  std::visit(Visitor{value, depth, out}, value.value);
+}
+
 }  // namespace
 
+bool operator==(const JsonValue& a, const JsonValue& b) {
+  return a.value == b.value;
+}
+
+bool operator==(const JsonMember& a, const JsonMember& b) {
+  return a.key == b.key && a.value == b.value;
+}
+
 std::string describe(const JsonValue& value) {
+  if (value.secret) return "the value (not shown)";
   struct Visitor {
     std::string operator()(std::nullptr_t) const { return "null"; }
     std::string operator()(bool flag) const { return flag ? "true" : "false"; }
@@ -246,6 +311,19 @@ std::string describe(const JsonValue& value) {
     std::string operator()(const JsonValue::Object&) const { return "an object"; }
   };
   return std::visit(Visitor{}, value.value);
+}
+
+std::string masked(std::string_view secret) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
+  SHA256(reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), digest.data());
+  return fmt::format("(secret, {:02x}{:02x}{:02x}{:02x})", digest[0], digest[1], digest[2],
+                     digest[3]);
+}
+
+std::string to_text(const JsonValue& value) {
+  std::string text;
+  write(value, 0, text);
+  return text;
 }
 
 Result<JsonDocument> JsonDocument::parse(std::string file, std::string_view text,
@@ -269,7 +347,7 @@ Result<JsonDocument> JsonDocument::parse(std::string file, std::string_view text
                                  kWithComments)) {
     return failure(fmt::format("{}:{}: {}", file, position.line, tree.error()));
   }
-  return JsonDocument{std::move(file), tree.take_root()};
+  return JsonDocument{{std::move(file)}, tree.take_root()};
 }
 
 Result<JsonDocument> JsonDocument::load(const std::filesystem::path& file,

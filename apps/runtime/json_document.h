@@ -1,4 +1,6 @@
 #pragma once
+#include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -12,7 +14,15 @@ namespace siglane::runtime {
 
 struct JsonMember;
 
-// One JSON value and the line where it stands (for an object or array: where it begins).
+// Where a value stands: which of JsonDocument::files, and its line.
+struct JsonPlace {
+  std::uint16_t file = 0;
+  int line = 1;
+
+  auto operator<=>(const JsonPlace&) const = default;
+};
+
+// One JSON value and the place where it stands (for an object or array: where it begins).
 struct JsonValue {
   using Array = std::vector<JsonValue>;
   using Object = std::vector<JsonMember>;  // in the file's order, no key twice
@@ -20,6 +30,10 @@ struct JsonValue {
                Object>
       value;
   int line = 1;
+  std::uint16_t file = 0;  // an index of JsonDocument::files
+  bool secret = false;     // a string that no message and no output may show
+
+  JsonPlace place() const { return {file, line}; }
 };
 
 struct JsonMember {
@@ -27,11 +41,24 @@ struct JsonMember {
   int line = 1;  // of the key
   JsonValue value;
 };
+bool operator==(const JsonMember& a, const JsonMember& b);
 
-// How a value reads in a message to a human: `70000`, `"10.0.0"`, `an array`; long strings are cut.
+// The same value, wherever it stands.
+bool operator==(const JsonValue& a, const JsonValue& b);
+
+// How a value reads in a message to a human: `70000`, `"10.0.0"`, `an array`; long strings are cut,
+// secret ones are not shown.
 std::string describe(const JsonValue& value);
 // As JSON in one line.
 std::string compact_text(const JsonValue& value);
+
+// As JSON, indented by two blanks, printable ASCII only, without a line break at the end. Parsing
+// it gives the same value again. A secret is shown as in masked().
+std::string to_text(const JsonValue& value);
+
+// What stands for a secret where values are shown: `(secret, 3f9a0c12)`. The digits are the first
+// of its SHA-256, so that a change shows and the secret does not.
+std::string masked(std::string_view secret);
 
 struct JsonLimits {
   std::size_t file_bytes_max = std::size_t{64} << 20;
@@ -43,7 +70,8 @@ struct JsonLimits {
 // Refuses what nlohmann_json would let pass silently: the same key twice in one object, and text
 // behind a NUL.
 struct JsonDocument {
-  std::string file;  // as the operator named it; stands at the head of every message
+  // The first one is the document's own, as the operator named it. Messages begin with its name.
+  std::vector<std::string> files;
   JsonValue root;
 
   // Errors read `config/hss.json:31: WHAT IS WRONG`.

@@ -13,19 +13,21 @@ namespace siglane::runtime {
 // A config that has been read, and what it changes.
 struct Reloader::Next {
   std::unique_ptr<Daemon> daemon;
-  LoadedConfig config;
+  NodeConfig config;
   std::set<std::string> reconnected;  // as the daemon says
   Plan plan;
   std::string file;
   std::string to_mend;  // lines; empty: nothing
 };
 
-Reloader::Reloader(Daemon& daemon, Another another, std::vector<std::string> arguments,
-                   JsonValue effective)
-    : daemon_(daemon),
-      another_(std::move(another)),
-      arguments_(std::move(arguments)),
-      effective_(std::move(effective)) {}
+// What the node follows now.
+struct Reloader::Present {
+  std::vector<NodePeer> peers;
+  JsonValue effective;
+};
+
+Reloader::Reloader(Daemon& daemon, Another another, std::vector<std::string> arguments)
+    : daemon_(daemon), another_(std::move(another)), arguments_(std::move(arguments)) {}
 
 void Reloader::finish() {
   if (thread_.joinable()) thread_.join();
@@ -33,22 +35,23 @@ void Reloader::finish() {
 
 void Reloader::reload(Node& node, bool dry_run, std::function<void(const ReloadOutcome&)> then) {
   finish();  // the one before: it has done all but return
-  thread_ = std::thread([this, &node, peers = node.config().peers, dry_run, then] {
-    const auto next = read(peers, dry_run);
-    node.call([this, &node, next, dry_run, then] {
-      if (!next) return then({false, dry_run, node.revision(), next.error().what});
-      if (!dry_run) return follow(node, *next, then);
-      const Plan& plan = (*next)->plan;
-      const std::uint64_t revision = node.revision() + (plan.steps.empty() ? 0 : 1);
-      then({true, dry_run, revision,
-            fmt::format("{}: would be revision {}, {}\n{}{}", (*next)->file, revision,
-                        plan.summary(), plan.text(), (*next)->to_mend)});
-    });
-  });
+  thread_ =
+      std::thread([this, &node, present = Present{node.config().peers, node.config().effective},
+                   dry_run, then] {
+        const auto next = read(present, dry_run);
+        node.call([this, &node, next, dry_run, then] {
+          if (!next) return then({false, dry_run, node.revision(), next.error().what});
+          if (!dry_run) return follow(node, *next, then);
+          const Plan& plan = (*next)->plan;
+          const std::uint64_t revision = node.revision() + (plan.steps.empty() ? 0 : 1);
+          then({true, dry_run, revision,
+                fmt::format("{}: would be revision {}, {}\n{}{}", (*next)->file, revision,
+                            plan.summary(), plan.text(), (*next)->to_mend)});
+        });
+      });
 }
 
-Result<std::shared_ptr<Reloader::Next>> Reloader::read(const std::vector<NodePeer>& peers,
-                                                       bool dry_run) const {
+Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Present& present, bool dry_run) const {
   auto next = std::make_shared<Next>();
   next->daemon = another_();
   CommandLine command;
@@ -58,7 +61,7 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const std::vector<NodePee
   // The node has been started by these, so they are good.
   app.parse(std::vector<std::string>(arguments_.rbegin(), arguments_.rend() - 1));
   next->file = command.config_file;
-  auto config = read_config(command.config_file, *next->daemon, command);
+  auto config = load_config(command.config_file, *next->daemon, command);
   if (!config) return tl::unexpected(config.error());
   next->config = std::move(*config);
   for (const std::string& warning : next->daemon->warnings()) {
@@ -68,8 +71,8 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const std::vector<NodePee
   PlanRules rules = PlanRules::of_every_node();
   daemon_.add_rules(rules);
   rules.reconnected =
-      compare_peers(peers, next->config.node.peers, next->reconnected).reconnected();
-  next->plan = make_plan(effective_, next->config.effective, rules);
+      compare_peers(present.peers, next->config.peers, next->reconnected).reconnected();
+  next->plan = make_plan(present.effective, next->config.effective, rules);
   if (dry_run) return next;
   auto prepared = daemon_.prepare(*next->daemon);
   if (!prepared) return tl::unexpected(prepared.error());
@@ -85,11 +88,10 @@ void Reloader::follow(Node& node, const std::shared_ptr<Next>& next,
                  fmt::format("{}: no changes; still revision {}\n{}", next->file, node.revision(),
                              next->to_mend)});
   }
-  Reconfiguration reconfiguration{
-      std::move(next->config.node), {}, std::move(next->reconnected), {}};
+  next->config.effective = std::move(next->plan.effective);
+  Reconfiguration reconfiguration{std::move(next->config), {}, std::move(next->reconnected), {}};
   daemon_.follow(*next->daemon, reconfiguration);
-  node.reconfigure(std::move(reconfiguration), [this, next, then](std::uint64_t revision) {
-    effective_ = std::move(next->plan.effective);
+  node.reconfigure(std::move(reconfiguration), [next, then](std::uint64_t revision) {
     then({true, false, revision,
           fmt::format("{}: now revision {}, {}\n{}{}", next->file, revision, next->plan.summary(),
                       next->plan.text(), next->to_mend)});

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "apps/runtime/daemon.h"
-#include "apps/runtime/json_document.h"
 #include "apps/runtime/node.h"
 
 namespace siglane::runtime {
@@ -17,10 +16,8 @@ class Reloader {
  public:
   using Another = std::function<std::unique_ptr<Daemon>()>;
 
-  // `arguments`: the command line, whose options hold for every config. `effective`: the config
-  // that the node starts with.
-  Reloader(Daemon& daemon, Another another, std::vector<std::string> arguments,
-           JsonValue effective);
+  // `arguments`: the command line, whose options hold for every config.
+  Reloader(Daemon& daemon, Another another, std::vector<std::string> arguments);
   ~Reloader() { finish(); }
   Reloader(const Reloader&) = delete;
   Reloader& operator=(const Reloader&) = delete;
@@ -32,14 +29,14 @@ class Reloader {
 
  private:
   struct Next;
-  Result<std::shared_ptr<Next>> read(const std::vector<NodePeer>& peers, bool dry_run) const;
+  struct Present;
+  Result<std::shared_ptr<Next>> read(const Present& present, bool dry_run) const;
   void follow(Node& node, const std::shared_ptr<Next>& next,
               std::function<void(const ReloadOutcome&)> then);
 
   Daemon& daemon_;
   Another another_;
   std::vector<std::string> arguments_;
-  JsonValue effective_;  // of the node's present config
   std::thread thread_;
 };
 

@@ -193,6 +193,33 @@ TEST_F(DaemonTest, ChecksItsConfigWithoutStarting) {
   EXPECT_FALSE(daemon_.built);
 }
 
+TEST_F(DaemonTest, PrintsItsEffectiveConfigWithoutStarting) {
+  const std::vector<std::string> dump{"--dump-effective-config", "--config"};
+  const auto with = [&](std::string file, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = dump;
+    arguments.push_back(std::move(file));
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  EXPECT_EQ(run(with(file_, {"--log-level", "debug", "--admin-socket", "/tmp/s"})), 0) << err_;
+  EXPECT_THAT(out_, HasSubstr("\"greeting\": \"hello\""));
+  EXPECT_THAT(out_, HasSubstr("\"level\": \"debug\""));
+  EXPECT_THAT(out_, HasSubstr("\"socket\": \"/tmp/s\""));
+  EXPECT_THAT(out_, ::testing::EndsWith("\n}\n"));
+  EXPECT_FALSE(daemon_.built);
+
+  const std::string first = out_;
+  write_file("again.json", first);
+  EXPECT_EQ(run({"--config", directory_ + "/again.json", "--check-config"}), 0) << err_;
+  EXPECT_EQ(run(with(directory_ + "/again.json")), 0) << err_;
+  EXPECT_EQ(out_, first);
+
+  write("{\"greeting\": \"rude\"}");
+  EXPECT_EQ(run(with(file_)), 1);
+  EXPECT_EQ(out_, "");
+  EXPECT_EQ(err_, file_ + ": the greeting is rude\n");
+}
+
 TEST_F(DaemonTest, SaysWhatIsWrongWithItsConfig) {
   write("{\"greeting\": 5}");
   EXPECT_EQ(run({"--config", file_, "--check-config"}), 1);
@@ -327,6 +354,7 @@ TEST_F(DaemonTest, SaysWhatIsWrongWithItsCommandLine) {
   EXPECT_THAT(out_, ::testing::StartsWith("echod "));
   EXPECT_EQ(run({"--help"}), 0);
   EXPECT_THAT(out_, HasSubstr("--admin-socket"));
+  EXPECT_THAT(out_, HasSubstr("--dump-effective-config"));
 }
 
 }  // namespace

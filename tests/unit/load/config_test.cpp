@@ -85,12 +85,14 @@ TEST(LoadConfig, ReadsTheM3uaExample) {
 }
 
 TEST(LoadConfig, TakesOverridesFromTheCommandLine) {
-  const Overrides overrides{.transport = TransportKind::tcp,
-                            .target = "127.0.0.9:4000",
-                            .duration = 3s,
-                            .connect_timeout = 700ms,
-                            .seed = 5,
-                            .tolerate_reconnect = true};
+  Overrides overrides;
+  overrides.common.transport = TransportKind::tcp;
+  overrides.common.log_level = runtime::LogLevel::off;
+  overrides.target = "127.0.0.9:4000";
+  overrides.duration = 3s;
+  overrides.connect_timeout = 700ms;
+  overrides.seed = 5;
+  overrides.tolerate_reconnect = true;
   const auto config = load_s6a_config(kS6a, overrides);
   ASSERT_TRUE(config.has_value()) << config.error().what;
   EXPECT_EQ(config->load.endpoint().transport, TransportKind::tcp);
@@ -103,6 +105,14 @@ TEST(LoadConfig, TakesOverridesFromTheCommandLine) {
   EXPECT_EQ(config->load.run.connect_timeout, 700ms);
   EXPECT_EQ(config->load.seed, 5u);
   EXPECT_TRUE(config->load.run.tolerate_reconnect);
+  EXPECT_EQ(config->load.node.log.level, runtime::LogLevel::off);
+  const std::string effective = runtime::to_text(config->load.node.effective);
+  for (const char* shown :
+       {"\"transport\": \"tcp\"", "\"level\": \"off\"", "\"remote_addresses\": [\"127.0.0.9\"]",
+        "\"port\": 4000", "\"duration_ms\": 3000", "\"connect_timeout_ms\": 700", "\"seed\": 5",
+        "\"tolerate_reconnect\": true"}) {
+    EXPECT_THAT(effective, HasSubstr(shown));
+  }
 }
 
 Overrides with_target(const std::string& text) {
@@ -221,17 +231,12 @@ TEST(LoadConfig, ARangeOfImsisStaysInItsNetwork) {
 TEST(LoadConfig, ChecksTheTransportOfTheCommandLine) {
   const std::string udp = "\"udp_encapsulation\": {\"local_port\": 9903}";
   Overrides overrides;
-  overrides.transport = TransportKind::usrsctp;
+  overrides.common.transport = TransportKind::usrsctp;
   EXPECT_THAT(error_of_s6a(udp, "\"listen\": false", overrides), HasSubstr("remote_udp_port"));
-  EXPECT_THAT(
-      error_of_s6a("[\"127.0.0.1\"],\n      " + udp, "[\"127.0.0.1\", \"::1\"],\n      " + udp,
-                   {.transport = TransportKind::tcp,
-                    .target = {},
-                    .duration = {},
-                    .connect_timeout = {},
-                    .seed = {},
-                    .tolerate_reconnect = {}}),
-      HasSubstr("endpoint \"mme\" over tcp can have a single address"));
+  overrides.common.transport = TransportKind::tcp;
+  EXPECT_THAT(error_of_s6a("[\"127.0.0.1\"],\n      " + udp,
+                           "[\"127.0.0.1\", \"::1\"],\n      " + udp, overrides),
+              HasSubstr("endpoint \"mme\" over tcp can have a single address"));
 }
 
 // Is one of the readers known to take this key, in place of the text?

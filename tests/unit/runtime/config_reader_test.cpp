@@ -240,6 +240,167 @@ TEST(ConfigReader, SaysTheSameOnlyOnceAndNotWithoutEnd) {
   EXPECT_THAT(error, testing::EndsWith("\nc.json: and 480 more"));
 }
 
+// What effective() shows of `text`, as it is printed.
+template <class Read>
+std::string effective(std::string_view text, Read read) {
+  auto document = JsonDocument::parse("/etc/c.json", text);
+  if (!document) return document.error().what;
+  ConfigReader reader(*document);
+  read(reader.root());
+  auto good = reader.finish();
+  return good ? to_text(reader.effective()) : good.error().what;
+}
+
+enum class Colour { red, blue };
+[[maybe_unused]] std::string_view name_of(Colour colour) {
+  return colour == Colour::red ? "red" : "blue";
+}
+std::optional<Colour> colour_of(std::string_view name) {
+  if (name == "red") return Colour::red;
+  return name == "blue" ? std::optional(Colour::blue) : std::nullopt;
+}
+
+void read_all_kinds(ObjectReader r) {
+  r.required_string("s");
+  r.string("s2", "y");
+  r.boolean("b", true);
+  r.number<int>("n", -7);
+  r.number<std::uint64_t>("n2", UINT64_MAX);
+  r.decimal("d", 2.5);
+  r.milliseconds("t_ms", 1s);
+  r.choice("c", 1, {{"one", 1}, {"two", 2}});
+  r.parsed("colour", Colour::blue, "a colour", colour_of);
+  r.parsed("a_word", std::string("abc"), "an a-word", word_starting_with_a);
+  r.strings("list");
+  r.numbers<int>("numbers");
+  r.parsed_list("words", "an a-word", word_starting_with_a);
+  r.file_path("file", "default.db");
+  r.object("o").number<int>("k", 9);
+  for (const ObjectReader& o : r.objects("os")) o.number<int>("k", 9);
+}
+
+TEST(ConfigReader, TheEffectiveConfigHasEveryDefaultInTheOrderOfAsking) {
+  EXPECT_EQ(effective(R"({"s": "x"})", read_all_kinds), R"({
+  "s": "x",
+  "s2": "y",
+  "b": true,
+  "n": -7,
+  "n2": 18446744073709551615,
+  "d": 2.5,
+  "t_ms": 1000,
+  "c": "one",
+  "colour": "blue",
+  "a_word": "abc",
+  "list": [],
+  "numbers": [],
+  "words": [],
+  "file": "/etc/default.db",
+  "o": {
+    "k": 9
+  },
+  "os": []
+})");
+}
+
+TEST(ConfigReader, TheEffectiveConfigHasWhatStandsInTheFile) {
+  const std::string text = R"({
+  "s": "a \"quoted\" \u00e9",
+  "s2": "",
+  "b": false,
+  "n": 0,
+  "n2": 1,
+  "d": 1.25,
+  "t_ms": 250,
+  "c": "two",
+  "colour": "red",
+  "a_word": "a",
+  "list": ["a", "b"],
+  "numbers": [1, -2],
+  "words": ["ab"],
+  "file": "/var/x.db",
+  "o": {
+    "k": 1
+  },
+  "os": [
+    {
+      "k": 2
+    },
+    {
+      "k": 9
+    }
+  ]
+})";
+  EXPECT_EQ(effective(text, read_all_kinds), text);
+  std::string shuffled = text;  // the order is that of asking
+  shuffled.replace(shuffled.find("\"t_ms\": 250,"), 12, "");
+  shuffled.replace(shuffled.find("{"), 1, "{\"t_ms\": 250,");
+  EXPECT_EQ(effective(shuffled, read_all_kinds), text);
+}
+
+TEST(ConfigReader, TheEffectiveConfigLeavesOutWhatIsAbsentAndWhatTheFileCouldNotSay) {
+  EXPECT_EQ(effective(R"({"there": {}})",
+                      [](ObjectReader r) {
+                        EXPECT_FALSE(r.has("asked"));
+                        EXPECT_FALSE(r.is_word("asked", "auto"));
+                        r.optional_number<int>("on");
+                        r.optional_object("oo");
+                        EXPECT_TRUE(r.optional_object("there"));
+                        r.object("nothing_asked").has("x");
+                        r.number<int>("bytes", 0, {.min = 512, .max = 65535});
+                        r.decimal("rate", 0, {.min = 1, .max = 2});
+                        r.milliseconds("t_ms", 0ms, {.min = 10ms, .max = 1s});
+                        r.parsed("none", std::string(), "an a-word", word_starting_with_a);
+                        r.parsed("other", 5, "a colour",
+                                 [](std::string_view) { return std::optional(1); });
+                        r.number<int>("no_effect", 3);
+                        r.leave_out("no_effect");
+                      }),
+            "{\n  \"there\": {}\n}");
+}
+
+TEST(ConfigReader, TheEffectiveConfigHasAWordInTheNumbersPlace) {
+  const auto read = [](ObjectReader r) {
+    if (!r.is_word("shards", "auto")) r.number<int>("shards", 1);
+  };
+  EXPECT_EQ(effective(R"({"shards": "auto"})", read), "{\n  \"shards\": \"auto\"\n}");
+  EXPECT_EQ(effective(R"({"shards": 4})", read), "{\n  \"shards\": 4\n}");
+}
+
+TEST(ConfigReader, TheEffectiveConfigHasWhatTheCommandLineSaysInstead) {
+  EXPECT_EQ(effective(R"({"level": "info"})",
+                      [](ObjectReader r) {
+                        r.string("level", "off");
+                        r.string("socket", "");
+                        r.show_instead("level", {std::string("debug")});
+                        r.show_instead("socket", {std::string("/tmp/s")});
+                      }),
+            "{\n  \"level\": \"debug\",\n  \"socket\": \"/tmp/s\"\n}");
+}
+
+TEST(ConfigReader, TheEffectiveConfigShowsOfASecretOnlyThatItChanged) {
+  const auto shown = [](const std::string& key) {
+    return effective("{\"k\": \"" + key + "\"}", [](ObjectReader r) { r.hex_bytes("k", 2); });
+  };
+  // The beginning of the SHA-256 of "00ff".
+  EXPECT_EQ(shown("00ff"), "{\n  \"k\": \"" + masked("00ff") + "\"\n}");
+  EXPECT_EQ(masked("abc"), "(secret, ba7816bf)");  // FIPS 180-2 B.1
+  EXPECT_NE(shown("00ff"), shown("00fe"));
+  EXPECT_THAT(shown("00ff"), testing::Not(testing::HasSubstr("00ff\"")));
+}
+
+TEST(ConfigReader, PathsBeginBesideTheConfigAndAreAbsoluteInTheEffectiveConfig) {
+  EXPECT_EQ(effective(R"({"a": "x/../y.db", "b": "/z", "c": ""})",
+                      [](ObjectReader r) {
+                        EXPECT_EQ(r.required_file_path("a"), "/etc/x/../y.db");
+                        EXPECT_EQ(r.required_file_path("b"), "/z");
+                        EXPECT_EQ(r.file_path("c", "d"), "");
+                        EXPECT_EQ(r.file_path("d", "d"), "/etc/d");
+                        EXPECT_EQ(r.file_path("e", ""), "");
+                      }),
+            "{\n  \"a\": \"/etc/y.db\",\n  \"b\": \"/z\",\n  \"c\": \"\",\n  \"d\": \"/etc/d\",\n"
+            "  \"e\": \"\"\n}");
+}
+
 TEST(ConfigReader, TellsWhichKeysItKnows) {
   auto document = JsonDocument::parse("c.json", R"({"peers": [{}, {}]})");
   ConfigReader reader(*document);

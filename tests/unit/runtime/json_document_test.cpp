@@ -190,7 +190,40 @@ TEST(JsonDocument, NamesTheFileThatCannotBeRead) {
   EXPECT_EQ(JsonDocument::load("/tmp").error().what, "/tmp: is a directory, not a JSON file");
 }
 
+TEST(JsonDocument, PrintsAValueSoThatItIsTheSameAgain) {
+  const std::string text = R"({
+  "none": null,
+  "flags": [true, false],
+  "numbers": [0, -9223372036854775808, 18446744073709551615, 0.1, 1e+300, -2.5],
+  "text": "\u001b \"\\ \u00e9 \ud83d\ude00 \u007f\n",
+  "empty": {},
+  "nothing": [],
+  "mixed": [
+    1,
+    {
+      "\u00fc": [
+        [1, 2],
+        []
+      ]
+    }
+  ]
+})";
+  const auto document = JsonDocument::parse("c.json", text);
+  ASSERT_TRUE(document) << document.error().what;
+  EXPECT_EQ(to_text(document->root), text);
+  EXPECT_EQ(to_text(JsonDocument::parse("c.json", "[-0.0]")->root), "[0]");
+  EXPECT_EQ(to_text({std::string("abc"), 1, 0, true}), "\"(secret, ba7816bf)\"");
+}
+
+TEST(JsonDocument, ValuesAreEqualWhereverTheyStand) {
+  const auto root = [](std::string_view text) { return JsonDocument::parse("c.json", text)->root; };
+  EXPECT_EQ(root("{\"a\": [1, {}]}"), root("{\n\"a\":\n[1,\n{}]}"));
+  EXPECT_FALSE(root("[1]") == root("[2]"));
+  EXPECT_FALSE(root("{\"a\": 1}") == root("{\"b\": 1}"));
+}
+
 TEST(JsonDocument, DescribesValuesBriefly) {
+  EXPECT_EQ(describe({std::string("abc"), 1, 0, true}), "the value (not shown)");
   auto say = [](std::string_view text) {
     return describe(JsonDocument::parse("c.json", text)->root);
   };
