@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/hss/subscriber_file.h"
-#include "apps/runtime/diameter_config.h"
 #include "apps/runtime/key_files.h"
 #include "protocols/diameter/constants.h"
 #include "protocols/diameter/module.h"
@@ -19,11 +18,13 @@ void HssDaemon::add_options(CLI::App& app) {
       ->type_name("FILE");
 }
 
-void HssDaemon::read(const runtime::ObjectReader& root, runtime::NodeConfig& node) {
-  diameter_ = runtime::read_diameter_config(root, node);
-  diameter_.applications = {{diameter::application::s6a, diameter::vendor::tgpp}};
+std::vector<diameter::SupportedApplication> HssDaemon::applications() const {
+  return {{diameter::application::s6a, diameter::vendor::tgpp}};
+}
+
+void HssDaemon::read_own(const runtime::ObjectReader& root, runtime::NodeConfig& node) {
   config_ = read_hss_config(root);
-  if (!node.admission.accept_unknown_peers) check_serving_realms(root, config_, diameter_);
+  if (!node.admission.accept_unknown_peers) check_serving_realms(root, config_, diameter());
   if (!database_.empty()) {
     config_.database.path = database_;
     root.object("hss").show_instead("database", {runtime::absolute_path(database_)});
@@ -33,10 +34,6 @@ void HssDaemon::read(const runtime::ObjectReader& root, runtime::NodeConfig& nod
   if (auto subscribers = read_subscribers(config_.subscribers); !subscribers) {
     root.object("hss").complain("subscribers", subscribers.error().what);
   }
-}
-
-Result<void> HssDaemon::check() {
-  return diameter::check(diameter_);
 }
 
 std::vector<std::string> HssDaemon::warnings() {
@@ -70,7 +67,7 @@ std::optional<int> HssDaemon::instead_of_running() {
   return 1;
 }
 
-Result<void> HssDaemon::build(runtime::NodeBuilder& builder) {
+Result<void> HssDaemon::set_up(runtime::NodeBuilder& builder) {
   // Two nodes on one database would each know half of the MMEs.
   auto lock = runtime::FileLock::take(config_.database.path);
   if (!lock) return tl::unexpected(lock.error());
@@ -81,27 +78,20 @@ Result<void> HssDaemon::build(runtime::NodeBuilder& builder) {
   builder.use_store(std::move(opened->store), config_.store);
   imported_ = FileStamp::of(config_.subscribers);
   application_->update([&](HssApplicationConfig& config) { config = config_.application; });
-  auto& module = builder.add_module(std::make_unique<diameter::DiameterModule>(diameter_));
-  module_ = &module;
-  builder.on_shard([this, &module](const runtime::ShardSetUp& at) -> Result<void> {
-    const AssociationId id = at.shard.add_coordinator(
-        std::make_unique<HssApplication>(module, at.seed, application_), module, at.now);
-    module.add_application(at.shard.id(), diameter::application::s6a, id);
-    return {};
-  });
   return {};
+}
+
+std::unique_ptr<diameter::Application> HssDaemon::make_application(
+    const diameter::DiameterModule& module, std::uint64_t seed) {
+  return std::make_unique<HssApplication>(module, seed, application_);
 }
 
 // --- A reload -----------------------------------------------------------------------------------
 
 void HssDaemon::add_rules(runtime::PlanRules& rules) const {
-  runtime::add_diameter_rules(rules);
+  DiameterDaemon::add_rules(rules);
   rules.rules.push_back({{"hss", "database"}, runtime::Effect::restart});
   rules.rules.push_back({{"hss", "store"}, runtime::Effect::restart});
-}
-
-std::set<std::string> HssDaemon::to_reconnect(const runtime::Daemon& next) const {
-  return runtime::peers_to_reconnect(diameter_, static_cast<const HssDaemon&>(next).diameter_);
 }
 
 Result<std::string> HssDaemon::prepare(runtime::Daemon& next) {
@@ -119,14 +109,11 @@ Result<std::string> HssDaemon::prepare(runtime::Daemon& next) {
          (failures.empty() ? "" : "\n" + failures);
 }
 
-void HssDaemon::follow(runtime::Daemon& next, runtime::Reconfiguration& reconfiguration) {
+void HssDaemon::follow_own(runtime::Daemon& next) {
   auto& other = static_cast<HssDaemon&>(next);
-  diameter_ = runtime::with_identity_of(diameter_, std::move(other.diameter_));
   config_.application = std::move(other.config_.application);
   config_.subscribers = std::move(other.config_.subscribers);
-  module_->prepare(diameter_);
   application_->update([&](HssApplicationConfig& config) { config = config_.application; });
-  reconfiguration.modules.push_back(module_);
 }
 
 }  // namespace siglane::hss

@@ -4,7 +4,6 @@
 #include <optional>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -129,19 +128,6 @@ diameter::DiameterConfig read_diameter_config(const ObjectReader& root, NodeConf
   }
   check_diameter(from, config, node);
   return config;
-}
-
-void add_diameter_rules(PlanRules& rules) {
-  rules.rules.push_back({{"diameter", "origin_host"}, Effect::restart});
-  rules.rules.push_back({{"diameter", "origin_realm"}, Effect::restart});
-}
-
-diameter::DiameterConfig with_identity_of(const diameter::DiameterConfig& now,
-                                          diameter::DiameterConfig next) {
-  next.origin_host = now.origin_host;
-  next.origin_realm = now.origin_realm;
-  next.origin_state_id = now.origin_state_id;
-  return next;
 }
 
 std::set<std::string> peers_to_reconnect(const diameter::DiameterConfig& now,

@@ -3,7 +3,6 @@
 #include <string>
 
 #include "apps/runtime/config.h"
-#include "apps/runtime/plan.h"
 #include "protocols/diameter/config.h"
 
 namespace siglane::runtime {
@@ -12,11 +11,7 @@ namespace siglane::runtime {
 // the file: the daemon fills in `applications`. origin_state_id is the second of this call.
 diameter::DiameterConfig read_diameter_config(const ObjectReader& root, NodeConfig& node);
 
-// A reload: what a node's identity is needs a restart. `peers_to_reconnect`: the peers that have
-// another identity in `next`.
-void add_diameter_rules(PlanRules& rules);
-diameter::DiameterConfig with_identity_of(const diameter::DiameterConfig& now,
-                                          diameter::DiameterConfig next);
+// A reload: the peers that have another identity in `next`.
 std::set<std::string> peers_to_reconnect(const diameter::DiameterConfig& now,
                                          const diameter::DiameterConfig& next);
 

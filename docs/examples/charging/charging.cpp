@@ -1,8 +1,10 @@
 // An online charging server (RFC 8506): grants every call some seconds. JSON in, node up.
+#include <atomic>
+#include <memory>
+
 #include <siglane/diameter/application.h>
 #include <siglane/diameter/constants.h>
-#include <siglane/runtime/daemon.h>
-#include <siglane/runtime/diameter_config.h>
+#include <siglane/runtime/diameter_daemon.h>
 
 using namespace siglane;
 
@@ -12,48 +14,48 @@ const Counter seconds_granted{"charging.seconds_granted", "time that was granted
 
 class Charging final : public diameter::Application {
  public:
-  Charging(const diameter::DiameterModule& module, std::uint64_t seed, std::uint32_t seconds)
+  Charging(const diameter::DiameterModule& module, std::uint64_t seed,
+           const std::atomic<std::uint32_t>& seconds)
       : Application(module, seed), seconds_(seconds) {}
 
  private:
   void on_request(diameter::RequestPtr request, const diameter::MessageView& message, Instant,
                   Outbox& out) override {
     namespace avp = diameter::avp;
+    const std::uint32_t seconds = seconds_;
     auto answer =
         diameter::begin_answer(out.buffers(), message, config(), diameter::result::success);
     // The dictionary has seen to it that they are there.
     answer.add(avp::auth_application_id, *message.get(avp::auth_application_id))
         .add(avp::cc_request_type, *message.get(avp::cc_request_type))
         .add(avp::cc_request_number, *message.get(avp::cc_request_number))
-        .group(avp::granted_service_unit, [&] { answer.add(avp::cc_time, seconds_); });
+        .group(avp::granted_service_unit, [&] { answer.add(avp::cc_time, seconds); });
     out.count(calls_granted);
-    out.count(seconds_granted, seconds_);
+    out.count(seconds_granted, seconds);
     reply(std::move(request), std::move(answer), out);
   }
 
-  const std::uint32_t seconds_;
+  const std::atomic<std::uint32_t>& seconds_;
 };
 
-class ChargingDaemon final : public runtime::Daemon {
+class ChargingDaemon final : public runtime::DiameterDaemon {
   Info info() const override { return {"charging", "Grants every call some time", {"diameter"}}; }
-  void read(const runtime::ObjectReader& root, runtime::NodeConfig& node) override {
-    diameter_ = runtime::read_diameter_config(root, node);
-    diameter_.applications = {{diameter::application::credit_control}};
+  std::vector<diameter::SupportedApplication> applications() const override {
+    return {{diameter::application::credit_control}};
+  }
+  void read_own(const runtime::ObjectReader& root, runtime::NodeConfig&) override {
     seconds_ = root.object("charging").number<std::uint32_t>("seconds_granted", 60);
   }
-  Result<void> build(runtime::NodeBuilder& builder) override {
-    auto& module = builder.add_module(std::make_unique<diameter::DiameterModule>(diameter_));
-    builder.on_shard([this, &module](const runtime::ShardSetUp& at) -> Result<void> {
-      const AssociationId id = at.shard.add_coordinator(
-          std::make_unique<Charging>(module, at.seed, seconds_), module, at.now);
-      module.add_application(at.shard.id(), diameter::application::credit_control, id);
-      return {};
-    });
-    return {};
+  std::unique_ptr<diameter::Application> make_application(const diameter::DiameterModule& module,
+                                                          std::uint64_t seed) override {
+    return std::make_unique<Charging>(module, seed, seconds_);
+  }
+  // A reload: calls from now on are granted what the config says now.
+  void follow_own(runtime::Daemon& next) override {
+    seconds_ = static_cast<ChargingDaemon&>(next).seconds_.load();
   }
 
-  diameter::DiameterConfig diameter_;
-  std::uint32_t seconds_ = 0;
+  std::atomic<std::uint32_t> seconds_ = 0;
 };
 
 int main(int argc, char** argv) {
