@@ -14,6 +14,7 @@ set(todo
   protocols/m3ua/asp_client.h protocols/m3ua/config.h protocols/m3ua/control.h
   protocols/m3ua/message.h protocols/m3ua/module.h
   apps/runtime/config.h apps/runtime/daemon.h apps/runtime/diameter_config.h
+  apps/runtime/diameter_daemon.h
   apps/runtime/fact_log.h apps/runtime/m3ua_config.h apps/runtime/node.h
 )
 set(public_headers)
