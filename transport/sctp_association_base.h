@@ -79,6 +79,10 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   Phase phase() const { return phase_; }
   bool can_move() const { return phase_ == Phase::up || phase_ == Phase::peer_closing; }
 
+  // Its endpoint was reconfigured: the new limits are its own from now on. `own_socket`: it does
+  // not share the endpoint's buffers.
+  void follow(std::shared_ptr<const SctpEndpoint> endpoint, bool own_socket);
+
   // Instead of up, at an endpoint that has certificates.
   void secure(bool connecting, bool restarted);
   SctpSecurity* security() const { return security_.get(); }
@@ -173,6 +177,7 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   bool was_up_ = false, several_paths_ = false;
   std::uint16_t streams_in_ = 0, streams_out_ = 0;
   std::shared_ptr<const SctpEndpoint> endpoint_;
+  std::size_t sent_bytes_max_;  // what its socket takes
   SctpHost* host_;
   std::unique_ptr<SctpSecurity> security_;  // null: in clear
   std::unique_ptr<AssociationDown> end_;    // why it ends, once it does

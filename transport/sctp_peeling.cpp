@@ -110,6 +110,7 @@ void SctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
     return;
   }
   association.sit_on(std::move(*socket));
+  follow(association);
   peeled_[fd] = &association;
   ++*options_.peeled;
   const bool secure = association.security() != nullptr;
@@ -139,6 +140,11 @@ void SctpTransport::leave_own(int fd) {
 }
 
 // --- Deciding -------------------------------------------------------------------------------
+
+void SctpTransport::reconfigure(const PeeloffLimits& limits) {
+  options_.peeloff = limits;
+  starved_ = false;  // by other limits
+}
 
 void SctpTransport::tick() {
   const Instant now = loop_.now();

@@ -330,6 +330,7 @@ void SctpTransport::on_restart(SctpAssociation& old, const notification::Associa
     begun.sit_on(std::move(*ended->own_socket()));
     begun.peel_record = std::move(ended->peel_record);
   }
+  begun.own_options = std::move(ended->own_options);  // the stack keeps them
   by_stack_id_[up.id] = &begun;
   ++begun.endpoint().config.pool->associations;
   associations_.emplace(begun.id(), std::move(fresh));

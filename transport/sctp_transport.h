@@ -54,7 +54,11 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
 
   std::optional<AssociationStatus> status(AssociationId id) const override;
 
-  void reload_credentials();
+  void reconfigure(EndpointId endpoint, const EndpointConfig& config) override;
+  void reconfigure(const PeeloffLimits& limits) override;
+  const EndpointConfig& config(EndpointId endpoint) const override {
+    return endpoints_.at(endpoint).shared->config;
+  }
   bool owns(EndpointId id) const { return endpoints_.contains(id); }
   bool owns(AssociationId id) const { return associations_.contains(id); }
   static bool made(const DetachedAssociation& cargo);
@@ -81,6 +85,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   struct Endpoint {
     std::shared_ptr<const SctpEndpoint> shared;
     std::vector<std::unique_ptr<Shared>> sockets;
+    bool speaks = false;  // for those of other shards: was opened first
   };
   // Where a piece was read.
   struct Source {
@@ -105,8 +110,8 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   Result<std::unique_ptr<Shared>> open_shared(const std::shared_ptr<SctpEndpoint>& endpoint,
                                               std::span<const SocketAddress> addresses, bool first);
   void end_soon(SctpAssociation& association, DownCause cause, std::string detail);
-  void tell(AssociationId about, Fact fact);  // soon
-  void tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices);
+  void tell(AssociationId about, Fact fact) override;
+  void tell_clipped(const SctpEndpoint& endpoint, const ClippedBuffer& clipped);
   void soon(std::function<void()> what);
   void end_of_turn();
   void flush_dirty();
@@ -116,6 +121,8 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   // sctp_tuning.cpp: what the config asks of the kernel
   static Duration connect_patience(const SctpAssociationOptions& options);
   static Duration paths_patience(const SctpAssociationOptions& options);
+  void follow(SctpAssociation& association);
+  void reconfigure_socket(Shared& shared, SctpEndpoint& next, bool speaks);
   void apply_options(SctpAssociation& association, const PeerConfig& peer);
   void choose_primary(const SctpAssociation& association, const PeerConfig& peer);
   void tell_encapsulation(const EndpointConfig& config);

@@ -1,8 +1,11 @@
 #include "transport/sctp_transport_base.h"
 
+#include <cstring>
 #include <string>
 
 #include "transport/counters.h"
+#include "transport/endpoint_config.h"
+#include "transport/transport_facts.h"
 
 namespace siglane::transport {
 
@@ -15,6 +18,38 @@ const Histogram* SctpTransportBase::residence(AssociationId id) const {
 std::size_t SctpTransportBase::partial_bytes(AssociationId id) const {
   const SctpAssociationBase* association = find_association(id);
   return association == nullptr ? 0 : association->reassembly.bytes();
+}
+
+// --- Endpoints --------------------------------------------------------------------------------
+
+void SctpTransportBase::tell_of(const SctpEndpoint& endpoint, const std::string& text,
+                                Severity severity) {
+  tell(AssociationId::none, notice("endpoint " + endpoint.config.name + ": " + text, severity));
+}
+
+void SctpTransportBase::tell_of(const SctpEndpoint& endpoint,
+                                const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) tell_of(endpoint, text);
+}
+
+void SctpTransportBase::tell_unset(const SctpEndpoint& endpoint, const OptionOutcome& outcome) {
+  if (outcome.error == 0) return;
+  tell_of(endpoint,
+          "not all of its new SCTP options could be set: " + std::string(outcome.which) + ": " +
+              std::strerror(outcome.error),
+          Severity::warning);
+}
+
+std::shared_ptr<SctpEndpoint> SctpTransportBase::renewed(const SctpEndpoint& open,
+                                                         const EndpointConfig& config,
+                                                         bool speaks) {
+  ReconfiguredEndpoint next = reconfigured(open.config, open.tls, config);
+  if (!next.problem.empty()) {
+    tell_of(open, next.problem);
+  } else if (speaks && next.tls != open.tls) {
+    tell_of(open, next.tls->notices("from now on the "));
+  }
+  return open.with(std::move(next.config), std::move(next.tls));
 }
 
 // --- What was received ------------------------------------------------------------------------

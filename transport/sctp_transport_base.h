@@ -1,14 +1,19 @@
 #pragma once
+#include <memory>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "transport/carrier.h"
 #include "transport/loop.h"
 #include "transport/sctp_association_base.h"
+#include "transport/socket_option.h"
 
 namespace siglane::transport {
 
 // A transport on either SCTP stack, as far as they are alike: what it tells of what its
 // associations have received, and of their end.
-class SctpTransportBase : public Transport {
+class SctpTransportBase : public Carrier {
  public:
   // Before the loop runs; must outlive the transport.
   void set_sink(TransportSink& sink) { sink_ = &sink; }
@@ -24,6 +29,16 @@ class SctpTransportBase : public Transport {
   void emit(AssociationId id, AssociationEvent event) {
     sink_->on_event(id, std::move(event), loop_.now());
   }
+  // Soon.
+  virtual void tell(AssociationId about, Fact fact) = 0;
+  void tell_of(const SctpEndpoint& endpoint, const std::string& text,
+               Severity severity = Severity::info);
+  void tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& texts);
+  void tell_unset(const SctpEndpoint& endpoint, const OptionOutcome& outcome);
+  // An open endpoint with what may change of it. What comes of its certificates is told: success
+  // only if it `speaks` for the endpoint's other shards.
+  std::shared_ptr<SctpEndpoint> renewed(const SctpEndpoint& open, const EndpointConfig& config,
+                                        bool speaks);
   // A whole message, as the stack had it. Whoever hears of it may take the association away.
   void take_whole(SctpAssociationBase& association, Message&& message);
   // All that its channel has to say. Whoever hears it may take the association away: what it has

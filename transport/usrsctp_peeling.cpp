@@ -69,6 +69,7 @@ void UsrsctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
   readable_.push_back(source);
   soon_.schedule();
   association.sit_on(std::move(ours->socket));
+  association.follow(endpoints_.at(source.endpoint).shared, true);
   stack_->give_own_socket(association.path);
   association.paused = false;
   associations_[association.id()] = std::move(owned);
@@ -93,6 +94,11 @@ void UsrsctpTransport::resume_input(AssociationId id) {
   if (association == nullptr || !std::exchange(association->paused, false)) return;
   UsrsctpHost& host = *this;
   host.read_soon(*association);
+}
+
+void UsrsctpTransport::reconfigure(const PeeloffLimits& limits) {
+  options_.peeloff = limits;
+  starved_ = false;  // by other limits
 }
 
 void UsrsctpTransport::tick() {

@@ -46,7 +46,11 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   void resume_input(AssociationId id) override;
   std::optional<AssociationStatus> status(AssociationId id) const override;
 
-  void reload_credentials();
+  void reconfigure(EndpointId endpoint, const EndpointConfig& config) override;
+  void reconfigure(const PeeloffLimits& limits) override;
+  const EndpointConfig& config(EndpointId endpoint) const override {
+    return endpoints_.at(endpoint).shared->config;
+  }
   static bool made(const DetachedAssociation& cargo);
 
   std::size_t peeled_count() const { return peeled_; }
@@ -84,8 +88,8 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   std::optional<PathId> path_to(const Endpoint& endpoint, const PeerConfig& peer, std::string& why);
   bool has_peeled(const Endpoint& endpoint, UsrsctpAddress peer) const;
   void pin(const UsrsctpAssociation& association);
-  void tell(Fact fact);
-  void tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices);
+  void tell(AssociationId about, Fact fact) override;
+  void tell(Fact fact) { tell(AssociationId::none, std::move(fact)); }
   void attend();
   void end_of_turn();
   void flush_dirty();
@@ -131,7 +135,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   std::vector<AssociationId> pinned_;   // to be peeled off
   std::vector<AssociationId> over_;     // ended without a word from the stack
   std::vector<AssociationId> adopted_;  // whose channels may have more to say
-  std::vector<Fact> facts_;
+  std::vector<std::pair<AssociationId, Fact>> facts_;
   std::vector<std::unique_ptr<UsrsctpSocket>> closing_;  // closed outside the stack
   std::vector<std::unique_ptr<UsrsctpAssociation>> graves_;
   std::vector<std::byte> scratch_;
