@@ -390,6 +390,16 @@ std::optional<std::string> canonical_address(std::string_view text) {
   return address ? std::optional(address->text()) : std::nullopt;
 }
 
+std::vector<std::string> NodePeer::links() const {
+  std::vector<std::string> from;
+  if (connect_from.empty()) return from;
+  const std::size_t endpoints = also_from.size() + 1;
+  for (std::size_t i = 0; i < peer.connections_max; ++i) {
+    from.push_back(i % endpoints == 0 ? connect_from : also_from[i % endpoints - 1]);
+  }
+  return from;
+}
+
 const NodeEndpoint* NodeConfig::endpoint(std::string_view wanted) const {
   auto it = std::find_if(endpoints.begin(), endpoints.end(),
                          [&](const NodeEndpoint& e) { return e.endpoint.name == wanted; });

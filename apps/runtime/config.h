@@ -59,7 +59,11 @@ struct NodeEndpoint {
 struct NodePeer {
   PeerConfig peer;
   std::string module;
-  std::string connect_from;  // an endpoint; empty: we wait for the peer to connect
+  std::string connect_from;                 // an endpoint; empty: we wait for the peer to connect
+  std::vector<std::string> also_from = {};  // more of them, for a peer with several connections
+
+  // The endpoint of each of its links (PeerConfig::connections_max), in turn.
+  std::vector<std::string> links() const;
 };
 
 struct NodeConfig {

@@ -231,14 +231,16 @@ void Node::warn_of_a_crowd(const std::string& endpoint, std::size_t sockets) {
 
 Result<void> Node::connect_peers() {
   for (const NodePeer& peer : config_.peers) {
-    if (peer.connect_from.empty()) continue;
-    const auto from = endpoint(peer.connect_from);
-    if (!from) {
-      return failure(fmt::format("peer \"{}\" is to be connected from \"{}\", which is no endpoint",
-                                 peer.peer.name, peer.connect_from));
+    for (const std::string& name : peer.links()) {
+      const auto from = endpoint(name);
+      if (!from) {
+        return failure(
+            fmt::format("peer \"{}\" is to be connected from \"{}\", which is no endpoint",
+                        peer.peer.name, name));
+      }
+      const std::size_t shards = shards_of(config_.endpoint(name)->endpoint);
+      shards_[next_link_++ % shards]->shard->keep_connected(*from, peer.peer);
     }
-    const std::size_t shards = shards_of(config_.endpoint(peer.connect_from)->endpoint);
-    shards_[next_link_++ % shards]->shard->keep_connected(*from, peer.peer);
   }
   return {};
 }

@@ -55,7 +55,12 @@ void Node::keep_what_is_fixed(NodeConfig& next) const {
   next.endpoints = std::move(endpoints);
   // An endpoint that a restart will open: until then the peer has to come to us.
   for (NodePeer& peer : next.peers) {
-    if (!peer.connect_from.empty() && !endpoint(peer.connect_from)) peer.connect_from.clear();
+    std::erase_if(peer.also_from, [this](const std::string& name) { return !endpoint(name); });
+    if (peer.connect_from.empty() || endpoint(peer.connect_from)) continue;
+    peer.connect_from.clear();
+    if (peer.also_from.empty()) continue;
+    peer.connect_from = peer.also_from.front();
+    peer.also_from.erase(peer.also_from.begin());
   }
 }
 
@@ -67,9 +72,11 @@ Revised Node::revise(const Reconfiguration& next) {
     change->peers.emplace(PeerKey{module(config_.peer(name)->module), name}, what);
   }
   for (const NodePeer* peer : peers.to_connect) {
-    const std::size_t shards = shards_of(config_.endpoint(peer->connect_from)->endpoint);
-    change->links.push_back({static_cast<ShardId>(next_link_++ % shards), module(peer->module),
-                             *endpoint(peer->connect_from), peer->peer});
+    for (const std::string& from : peer->links()) {
+      const std::size_t shards = shards_of(config_.endpoint(from)->endpoint);
+      change->links.push_back({static_cast<ShardId>(next_link_++ % shards), module(peer->module),
+                               *endpoint(from), peer->peer});
+    }
   }
   return {revision_of(next.config, revision_->number + 1), std::move(change)};
 }

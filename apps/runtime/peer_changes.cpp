@@ -9,9 +9,9 @@ namespace {
 
 // What an association took over when it was made.
 bool connects_alike(const NodePeer& a, const NodePeer& b) {
-  return a.module == b.module && a.connect_from == b.connect_from &&
-         a.peer.addresses == b.peer.addresses && a.peer.port == b.peer.port &&
-         a.peer.remote_udp_port == b.peer.remote_udp_port &&
+  return a.module == b.module && a.connect_from == b.connect_from && a.also_from == b.also_from &&
+         a.peer.connections_max == b.peer.connections_max && a.peer.addresses == b.peer.addresses &&
+         a.peer.port == b.peer.port && a.peer.remote_udp_port == b.peer.remote_udp_port &&
          a.peer.tls_identity == b.peer.tls_identity;
 }
 
