@@ -42,9 +42,9 @@ AdminConfig read_admin(const ObjectReader& admin) {
   AdminConfig config;
   config.socket = admin.file_path("socket", config.socket);
   if (config.socket.size() > kSocketPathMax) {
-    admin.complain("socket",
-                   fmt::format("is {}, of {} bytes; expected a path of at most {}",
-                               in_quotes(config.socket), config.socket.size(), kSocketPathMax));
+    admin.complain("socket", fmt::format("is {}, of {} bytes; expected a path of at most {}",
+                                         admin.shown("socket", config.socket), config.socket.size(),
+                                         kSocketPathMax));
   }
   read_field(admin, "clients_max", config.clients_max, {1, 1024});
   read_field(admin, "facts_kept_max", config.facts_kept_max, {1, 1'000'000});

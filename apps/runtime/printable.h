@@ -15,5 +15,6 @@ std::string printable(std::string_view text, std::string_view also = "\\");
 std::string in_quotes(std::string_view text);
 
 bool is_printable(std::string_view text);
+bool is_utf8(std::string_view text);
 
 }  // namespace siglane::runtime
