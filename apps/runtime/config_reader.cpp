@@ -255,7 +255,10 @@ std::string ObjectReader::required_file_path(std::string_view key) const {
 
 std::string ObjectReader::file_path(std::string_view key, std::string fallback) const {
   const JsonValue* value = take(key);
-  if (value == nullptr) return beside(key, reader_->document_.files.front(), fallback);
+  if (value == nullptr) {
+    if (fallback.empty()) show(key, {fallback});
+    return beside(key, reader_->document_.files.front(), fallback);
+  }
   return beside(key, reader_->document_.files[value->file], string(key, std::move(fallback)));
 }
 

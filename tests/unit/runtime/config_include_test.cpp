@@ -108,8 +108,8 @@ TEST_F(ConfigInclude, ErrorsNameTheFileWhereTheValueStands) {
   };
   EXPECT_EQ(read("{\"include\": [\"a.json\"], \"y\": 1,\n\"peers\": [{\"name\": \"b\"}]}", peers),
             directory_.path("c.json") + ":1: /y: \"y\" is not a known key\n" + a +
-                ":2: /peers/1/name: missing; expected a string\n" + a +
                 ":2: /peers/1/port: 0 is not a whole number from 1 to 9\n" + a +
+                ":2: /peers/1/name: missing; expected a string\n" + a +
                 ":2: /peers/1/x: \"x\" is not a known key");
   directory_.write("a.json", "{\n]");
   EXPECT_THAT(load(R"({"include": ["a.json"]})"), ::testing::StartsWith("a.json:2: not JSON: "));
