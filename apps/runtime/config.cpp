@@ -8,7 +8,6 @@
 #include "apps/runtime/config_fields.h"
 #include "apps/runtime/endpoint_checks.h"
 #include "apps/runtime/peer_checks.h"
-#include "apps/runtime/printable.h"
 #include "core/host_name.h"
 #include "transport/address.h"
 
