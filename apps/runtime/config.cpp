@@ -8,7 +8,6 @@
 #include "apps/runtime/config_fields.h"
 #include "apps/runtime/endpoint_checks.h"
 #include "apps/runtime/peer_checks.h"
-#include "apps/runtime/printable.h"
 #include "core/host_name.h"
 #include "transport/address.h"
 
@@ -42,9 +41,9 @@ AdminConfig read_admin(const ObjectReader& admin) {
   AdminConfig config;
   config.socket = admin.file_path("socket", config.socket);
   if (config.socket.size() > kSocketPathMax) {
-    admin.complain("socket",
-                   fmt::format("is {}, of {} bytes; expected a path of at most {}",
-                               in_quotes(config.socket), config.socket.size(), kSocketPathMax));
+    admin.complain("socket", fmt::format("is {}, of {} bytes; expected a path of at most {}",
+                                         admin.shown("socket", config.socket), config.socket.size(),
+                                         kSocketPathMax));
   }
   read_field(admin, "clients_max", config.clients_max, {1, 1024});
   read_field(admin, "facts_kept_max", config.facts_kept_max, {1, 1'000'000});

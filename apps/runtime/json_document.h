@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -56,6 +57,9 @@ std::string compact_text(const JsonValue& value);
 // it gives the same value again. A secret is shown as in masked().
 std::string to_text(const JsonValue& value);
 
+// A text that is a JSON number, as that.
+std::optional<JsonValue> number_of(std::string_view text);
+
 // What stands for a secret where values are shown: `(secret, 3f9a0c12)`. The digits are the first
 // of its SHA-256, so that a change shows and the secret does not.
 std::string masked(std::string_view secret);
@@ -78,6 +82,8 @@ struct JsonDocument {
   static Result<JsonDocument> load(const std::filesystem::path& file, const JsonLimits& = {});
   static Result<JsonDocument> parse(std::string file, std::string_view text,
                                     const JsonLimits& = {});
+  // What load() parses.
+  static Result<std::string> text_of(const std::string& file, const JsonLimits& = {});
 };
 
 }  // namespace siglane::runtime
