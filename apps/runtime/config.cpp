@@ -389,14 +389,17 @@ std::optional<std::string> canonical_address(std::string_view text) {
   return address ? std::optional(address->text()) : std::nullopt;
 }
 
-std::vector<std::string> NodePeer::links() const {
-  std::vector<std::string> from;
-  if (connect_from.empty()) return from;
-  const std::size_t endpoints = also_from.size() + 1;
-  for (std::size_t i = 0; i < peer.connections_max; ++i) {
-    from.push_back(i % endpoints == 0 ? connect_from : also_from[i % endpoints - 1]);
+std::vector<std::string> NodeConfig::links_to(const NodePeer& peer) const {
+  std::vector<std::string> links;
+  if (peer.connect_from.empty()) return links;
+  const std::size_t endpoints = peer.also_from.size() + 1;
+  const NodeEndpoint* first = endpoint(peer.connect_from);
+  const bool one_each = first != nullptr && is_sctp(first->endpoint.transport);
+  const std::size_t count = peer.peer.connections_max;
+  for (std::size_t i = 0; i < (one_each ? std::min(count, endpoints) : count); ++i) {
+    links.push_back(i % endpoints == 0 ? peer.connect_from : peer.also_from[i % endpoints - 1]);
   }
-  return from;
+  return links;
 }
 
 const NodeEndpoint* NodeConfig::endpoint(std::string_view wanted) const {

@@ -61,9 +61,6 @@ struct NodePeer {
   std::string module;
   std::string connect_from;                 // an endpoint; empty: we wait for the peer to connect
   std::vector<std::string> also_from = {};  // more of them, for a peer with several connections
-
-  // The endpoint of each of its links (PeerConfig::connections_max), in turn.
-  std::vector<std::string> links() const;
 };
 
 struct NodeConfig {
@@ -81,6 +78,10 @@ struct NodeConfig {
 
   const NodeEndpoint* endpoint(std::string_view name) const;
   const NodePeer* peer(std::string_view name) const;
+  // The endpoint of each link to a peer that we connect to: as many as its connections_max, from
+  // its endpoints in turn. SCTP has one association between two endpoints, so there it is no more
+  // than these.
+  std::vector<std::string> links_to(const NodePeer& peer) const;
 };
 
 // Reads "node", "log", "admin", "runtime", "endpoints", "peeloff" and "admission". `modules`: what

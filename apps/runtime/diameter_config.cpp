@@ -59,12 +59,6 @@ void read_connections(const ObjectReader& from, const NodeConfig& node, NodePeer
     connect->complain("also_from",
                       fmt::format("has no effect beyond \"connections_max\", which is {}",
                                   peer.peer.connections_max));
-  } else if (first != nullptr && is_sctp(first->endpoint.transport) &&
-             endpoints < peer.peer.connections_max) {
-    from.complain("connections_max",
-                  fmt::format("is {}, and \"connect\" has {} of our endpoints: SCTP has one "
-                              "association between two endpoints, so name more in \"also_from\"",
-                              peer.peer.connections_max, endpoints));
   }
 }
 
@@ -90,6 +84,7 @@ diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
   peer.routed_realms = from.parsed_list("routed_realms", fmt::format("\"*\" or {}", kHostName),
                                         as_routed_realm, {0, 4096});
   check_routed_realms(from, peer.routed_realms);
+  peer.connections_max = connection.connections_max;
   return peer;
 }
 

@@ -231,7 +231,7 @@ void Node::warn_of_a_crowd(const std::string& endpoint, std::size_t sockets) {
 
 Result<void> Node::connect_peers() {
   for (const NodePeer& peer : config_.peers) {
-    for (const std::string& name : peer.links()) {
+    for (const std::string& name : config_.links_to(peer)) {
       const auto from = endpoint(name);
       if (!from) {
         return failure(

@@ -71,11 +71,12 @@ Revised Node::revise(const Reconfiguration& next) {
   for (const auto& [name, what] : peers.changed) {
     change->peers.emplace(PeerKey{module(config_.peer(name)->module), name}, what);
   }
-  for (const NodePeer* peer : peers.to_connect) {
-    for (const std::string& from : peer->links()) {
-      const std::size_t shards = shards_of(config_.endpoint(from)->endpoint);
+  for (const auto& [peer, before] : peers.to_connect) {
+    const std::vector<std::string> links = next.config.links_to(*peer);
+    for (std::size_t i = before; i < links.size(); ++i) {
+      const std::size_t shards = shards_of(config_.endpoint(links[i])->endpoint);
       change->links.push_back({static_cast<ShardId>(next_link_++ % shards), module(peer->module),
-                               *endpoint(from), peer->peer});
+                               *endpoint(links[i]), peer->peer});
     }
   }
   return {revision_of(next.config, revision_->number + 1), std::move(change)};
