@@ -10,7 +10,7 @@
 #include "apps/runtime/key_files.h"
 #include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
-#include "transport/tls_context.h"
+#include "transport/secure/tls_context.h"
 
 namespace siglane::runtime {
 

@@ -6,7 +6,7 @@
 
 #include "core/result.h"
 #include "core/time.h"
-#include "transport/uv_handles.h"
+#include "transport/loop/uv_handles.h"
 
 namespace siglane::transport {
 

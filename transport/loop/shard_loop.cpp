@@ -1,4 +1,4 @@
-#include "transport/shard_loop.h"
+#include "transport/loop/shard_loop.h"
 
 #include <algorithm>
 #include <utility>

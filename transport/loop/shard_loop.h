@@ -3,7 +3,7 @@
 
 #include "core/shard.h"
 #include "core/time.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::transport {
 

@@ -1,4 +1,4 @@
-#include "transport/uv_handles.h"
+#include "transport/loop/uv_handles.h"
 
 #include <algorithm>
 #include <string>

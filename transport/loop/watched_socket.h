@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "core/result.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::transport {
 

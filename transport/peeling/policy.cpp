@@ -1,4 +1,4 @@
-#include "transport/peeloff_policy.h"
+#include "transport/peeling/policy.h"
 
 #include <algorithm>
 

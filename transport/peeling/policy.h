@@ -8,7 +8,7 @@
 #include "core/config.h"
 #include "core/time.h"
 #include "core/transport.h"
-#include "transport/traffic_meter.h"
+#include "transport/peeling/traffic_meter.h"
 
 namespace siglane::transport {
 

@@ -1,4 +1,4 @@
-#include "transport/sctp_association_base.h"
+#include "transport/sctp/association_base.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "transport/counters.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::transport {
 namespace {

@@ -12,12 +12,12 @@
 #include "core/histogram.h"
 #include "core/transport.h"
 #include "transport/address.h"
-#include "transport/peeloff_policy.h"
-#include "transport/reassembly.h"
-#include "transport/sctp_notification.h"
-#include "transport/sctp_security.h"
+#include "transport/peeling/policy.h"
+#include "transport/peeling/traffic_meter.h"
+#include "transport/sctp/notification.h"
+#include "transport/sctp/reassembly.h"
+#include "transport/sctp/security.h"
 #include "transport/send_queue.h"
-#include "transport/traffic_meter.h"
 
 namespace siglane::transport {
 

@@ -95,7 +95,4 @@ using Notification =
                  notification::PartialDeliveryAborted, notification::SenderDry,
                  notification::Authentication, notification::RemoteError, notification::Unknown>;
 
-// What Linux delivers with MSG_NOTIFICATION. Total: nullopt is "malformed".
-std::optional<Notification> parse_notification(Bytes bytes);
-
 }  // namespace siglane::transport

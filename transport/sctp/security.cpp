@@ -1,4 +1,4 @@
-#include "transport/sctp_security.h"
+#include "transport/sctp/security.h"
 
 #include <algorithm>
 #include <array>

@@ -8,8 +8,8 @@
 #include "core/association.h"
 #include "core/framing.h"
 #include "core/result.h"
-#include "transport/sctp_notification.h"
-#include "transport/secure_channel.h"
+#include "transport/sctp/notification.h"
+#include "transport/secure/channel.h"
 #include "transport/send_queue.h"
 
 namespace siglane::transport {

@@ -1,4 +1,4 @@
-#include "transport/sctp_transport_base.h"
+#include "transport/sctp/transport_base.h"
 
 #include <cstring>
 #include <string>

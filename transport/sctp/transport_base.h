@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "transport/carrier.h"
-#include "transport/loop.h"
-#include "transport/sctp_association_base.h"
+#include "transport/loop/loop.h"
+#include "transport/sctp/association_base.h"
 #include "transport/socket_option.h"
 
 namespace siglane::transport {

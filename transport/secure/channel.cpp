@@ -1,4 +1,4 @@
-#include "transport/secure_channel.h"
+#include "transport/secure/channel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -7,7 +7,7 @@
 #include <openssl/ssl.h>
 
 #include "core/certificate_names.h"
-#include "transport/dtls_own_record.h"
+#include "transport/secure/dtls_own_record.h"
 
 namespace siglane::transport {
 namespace {

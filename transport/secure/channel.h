@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "core/bytes.h"
-#include "transport/dtls_records.h"
-#include "transport/tls_context.h"
+#include "transport/secure/dtls_records.h"
+#include "transport/secure/tls_context.h"
 
 struct ssl_st;
 

@@ -1,4 +1,4 @@
-#include "transport/dtls_own_record.h"
+#include "transport/secure/dtls_own_record.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,7 @@
 #include <openssl/params.h>
 #include <openssl/ssl.h>
 
-#include "transport/dtls_records.h"
+#include "transport/secure/dtls_records.h"
 
 namespace siglane::transport {
 namespace {

@@ -1,4 +1,4 @@
-#include "transport/stream_connection.h"
+#include "transport/stream/connection.h"
 
 #include <algorithm>
 #include <array>

@@ -8,10 +8,10 @@
 #include "core/transport.h"
 #include "transport/address.h"
 #include "transport/file_descriptor.h"
-#include "transport/loop.h"
-#include "transport/rate_window.h"
-#include "transport/secure_channel.h"
+#include "transport/loop/loop.h"
+#include "transport/secure/channel.h"
 #include "transport/send_queue.h"
+#include "transport/stream/rate_window.h"
 
 namespace siglane::transport {
 
@@ -139,7 +139,7 @@ class StreamConnection final : public Association {
   void drain_broken();
   void end(DownCause cause, std::string detail, bool reset = false);
 
-  // With TLS (stream_secure.cpp).
+  // With TLS (secure.cpp).
   void begin_handshake();
   void read_plain();
   void write_sealed();

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 
 #include "transport/counters.h"
-#include "transport/stream_connection.h"
+#include "transport/stream/connection.h"
 
 namespace siglane::transport {
 namespace {

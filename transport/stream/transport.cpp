@@ -1,4 +1,4 @@
-#include "transport/stream_transport.h"
+#include "transport/stream/transport.h"
 
 #include <cerrno>
 #include <cstring>

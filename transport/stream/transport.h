@@ -7,7 +7,7 @@
 #include "core/counters.h"
 #include "core/transport.h"
 #include "transport/carrier.h"
-#include "transport/stream_connection.h"
+#include "transport/stream/connection.h"
 
 namespace siglane::transport {
 

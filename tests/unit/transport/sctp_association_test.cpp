@@ -1,8 +1,7 @@
-#include "transport/sctp_association.h"
-
 #include <gtest/gtest.h>
 
 #include "tests/support/payload_protocols.h"
+#include "transport/sctp/kernel/association.h"
 
 namespace siglane::transport {
 namespace {

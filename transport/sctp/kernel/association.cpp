@@ -1,4 +1,4 @@
-#include "transport/sctp_association.h"
+#include "transport/sctp/kernel/association.h"
 
 #include <utility>
 

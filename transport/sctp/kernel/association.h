@@ -3,9 +3,9 @@
 #include <memory>
 #include <optional>
 
-#include "transport/sctp_association_base.h"
-#include "transport/sctp_socket.h"
-#include "transport/watched_socket.h"
+#include "transport/loop/watched_socket.h"
+#include "transport/sctp/association_base.h"
+#include "transport/sctp/kernel/socket.h"
 
 namespace siglane::transport {
 

@@ -1,5 +1,3 @@
-#include "transport/sctp_notification.h"
-
 #include <cstring>
 
 #include <arpa/inet.h>
@@ -7,6 +5,7 @@
 #include <netinet/sctp.h>
 
 #include "transport/address.h"
+#include "transport/sctp/kernel/socket.h"
 
 namespace siglane::transport {
 namespace {

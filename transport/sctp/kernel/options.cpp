@@ -1,4 +1,4 @@
-#include "transport/sctp_options.h"
+#include "transport/sctp/kernel/options.h"
 
 #include <algorithm>
 #include <cstring>

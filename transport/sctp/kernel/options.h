@@ -1,7 +1,7 @@
 #pragma once
 #include "core/config.h"
 #include "transport/address.h"
-#include "transport/sctp_notification.h"
+#include "transport/sctp/notification.h"
 #include "transport/socket_option.h"
 
 namespace siglane::transport {

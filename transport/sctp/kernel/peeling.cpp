@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "transport/counters.h"
-#include "transport/sctp_transport.h"
+#include "transport/sctp/kernel/transport.h"
 #include "transport/transport_facts.h"
 
 // SctpTransport: who sits where, and why.

@@ -1,4 +1,4 @@
-#include "transport/sctp_reader.h"
+#include "transport/sctp/kernel/reader.h"
 
 #include <array>
 #include <utility>

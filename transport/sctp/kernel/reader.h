@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "core/buffer.h"
-#include "transport/reassembly.h"
-#include "transport/sctp_socket.h"
+#include "transport/sctp/kernel/socket.h"
+#include "transport/sctp/reassembly.h"
 
 namespace siglane::transport {
 

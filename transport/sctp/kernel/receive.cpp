@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "transport/counters.h"
-#include "transport/sctp_options.h"
-#include "transport/sctp_transport.h"
+#include "transport/sctp/kernel/options.h"
+#include "transport/sctp/kernel/transport.h"
 
 // SctpTransport: what its sockets say.
 namespace siglane::transport {

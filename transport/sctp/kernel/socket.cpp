@@ -1,4 +1,4 @@
-#include "transport/sctp_socket.h"
+#include "transport/sctp/kernel/socket.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "transport/sctp_options.h"
+#include "transport/sctp/kernel/options.h"
 
 namespace siglane::transport {
 namespace {

@@ -12,7 +12,7 @@
 #include "core/association.h"
 #include "core/config.h"
 #include "transport/address.h"
-#include "transport/sctp_notification.h"
+#include "transport/sctp/notification.h"
 #include "transport/socket_option.h"
 
 namespace siglane::transport {
@@ -102,6 +102,9 @@ struct ReceivedPiece {
   bool unordered = false;
 };
 ReceivedPiece receive_piece(int fd, std::span<iovec> into);
+
+// What comes with MSG_NOTIFICATION. Total: nullopt is "malformed".
+std::optional<Notification> parse_notification(Bytes bytes);
 
 // Before associations exist: their peers are to authenticate DATA chunks (RFC 4895), if they can.
 // EACCES: this kernel does not (net.sctp.auth_enable), nor lets a socket decide.

@@ -1,4 +1,4 @@
-#include "transport/sctp_transport.h"
+#include "transport/sctp/kernel/transport.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -7,7 +7,7 @@
 
 #include "transport/endpoint_pool.h"
 #include "transport/port_holder.h"
-#include "transport/sctp_options.h"
+#include "transport/sctp/kernel/options.h"
 #include "transport/transport_facts.h"
 
 namespace siglane::transport {

@@ -10,12 +10,12 @@
 
 #include "core/counters.h"
 #include "core/transport.h"
-#include "transport/descriptor_reserve.h"
-#include "transport/loop.h"
-#include "transport/peeloff_policy.h"
-#include "transport/sctp_association.h"
-#include "transport/sctp_reader.h"
-#include "transport/sctp_transport_base.h"
+#include "transport/loop/loop.h"
+#include "transport/peeling/descriptor_reserve.h"
+#include "transport/peeling/policy.h"
+#include "transport/sctp/kernel/association.h"
+#include "transport/sctp/kernel/reader.h"
+#include "transport/sctp/transport_base.h"
 
 namespace siglane::transport {
 
@@ -99,7 +99,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   void wait_for_room(SctpAssociationBase& association) override;
   Counters& counters() override { return counters_; }
 
-  // sctp_transport.cpp: the tables, set-up, and the turn of the loop
+  // transport.cpp: the tables, set-up, and the turn of the loop
   SctpAssociation* find_association(AssociationId id) const override;
   SctpAssociation* find_by_stack(SctpId id) const;
   Shared* shared_of(const SctpAssociation& association) const;
@@ -118,7 +118,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   void flush_if_worked_enough();
   void retry_blocked(Shared& shared);
 
-  // sctp_tuning.cpp: what the config asks of the kernel
+  // tuning.cpp: what the config asks of the kernel
   static Duration connect_patience(const SctpAssociationOptions& options);
   static Duration paths_patience(const SctpAssociationOptions& options);
   void follow(SctpAssociation& association);
@@ -128,7 +128,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   void tell_encapsulation(const EndpointConfig& config);
   void tell_unconfirmed_paths(Instant now);
 
-  // sctp_receive.cpp: what the sockets say
+  // receive.cpp: what the sockets say
   void on_shared(Shared& shared, PollEvents events);
   void on_peeled(int fd, PollEvents events);
   bool still_there(const Source& source) const;
@@ -154,7 +154,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   void finish_over(Source source);
   void finish(AssociationId id);
 
-  // sctp_peeling.cpp: who sits where
+  // peeling.cpp: who sits where
   DetachOutcome peel_off(SctpAssociation& association);
   void leave_own(int fd);
   void tick();

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <utility>
 
-#include "transport/sctp_options.h"
-#include "transport/sctp_transport.h"
+#include "transport/sctp/kernel/options.h"
+#include "transport/sctp/kernel/transport.h"
 
 // SctpTransport: what the config asks of the kernel beyond an endpoint's own options.
 namespace siglane::transport {

@@ -1,4 +1,4 @@
-#include "transport/usrsctp_association.h"
+#include "transport/sctp/usrsctp/association.h"
 
 #include <utility>
 

@@ -3,8 +3,8 @@
 #include <optional>
 #include <utility>
 
-#include "transport/sctp_association_base.h"
-#include "transport/usrsctp_stack.h"
+#include "transport/sctp/association_base.h"
+#include "transport/sctp/usrsctp/stack.h"
 
 namespace siglane::transport {
 

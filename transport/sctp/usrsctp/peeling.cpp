@@ -2,8 +2,8 @@
 #include <utility>
 
 #include "transport/counters.h"
+#include "transport/sctp/usrsctp/transport.h"
 #include "transport/transport_facts.h"
-#include "transport/usrsctp_transport.h"
 
 // UsrsctpTransport: who sits where, and why.
 namespace siglane::transport {

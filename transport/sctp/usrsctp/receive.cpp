@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "transport/counters.h"
-#include "transport/usrsctp_transport.h"
+#include "transport/sctp/usrsctp/transport.h"
 
 // UsrsctpTransport: what the sockets say.
 namespace siglane::transport {

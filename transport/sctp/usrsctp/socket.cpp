@@ -1,4 +1,4 @@
-#include "transport/usrsctp_socket.h"
+#include "transport/sctp/usrsctp/socket.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -9,10 +9,10 @@
 
 #include "core/association.h"
 #include "core/config.h"
-#include "transport/sctp_notification.h"
+#include "transport/sctp/notification.h"
 #include "transport/socket_option.h"
 
-struct socket;  // usrsctp's; <usrsctp.h> stays in usrsctp_*.cpp: the kernel's names are the same
+struct socket;  // usrsctp's; <usrsctp.h> stays in the .cpp files: the kernel's names are the same
 
 namespace siglane::transport {
 

@@ -1,4 +1,4 @@
-#include "transport/usrsctp_stack.h"
+#include "transport/sctp/usrsctp/stack.h"
 
 #include <algorithm>
 #include <array>

@@ -11,12 +11,12 @@
 
 #include "core/result.h"
 #include "transport/address.h"
-#include "transport/datagram_batch.h"
-#include "transport/descriptor_reserve.h"
 #include "transport/file_descriptor.h"
-#include "transport/keyed_hash.h"
-#include "transport/loop.h"
-#include "transport/usrsctp_socket.h"
+#include "transport/loop/loop.h"
+#include "transport/peeling/descriptor_reserve.h"
+#include "transport/sctp/usrsctp/datagram_batch.h"
+#include "transport/sctp/usrsctp/keyed_hash.h"
+#include "transport/sctp/usrsctp/socket.h"
 
 namespace siglane::transport {
 

@@ -1,4 +1,4 @@
-#include "transport/usrsctp_transport.h"
+#include "transport/sctp/usrsctp/transport.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -6,8 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "transport/sctp_transport_base.h"
-#include "transport/usrsctp_association.h"
+#include "transport/sctp/transport_base.h"
+#include "transport/sctp/usrsctp/association.h"
 
 namespace siglane::transport {
 
@@ -80,7 +80,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   Instant now() override { return loop_.now(); }
   Counters& counters() override { return counters_; }
 
-  // usrsctp_transport.cpp: the tables, set-up, and the turn of the loop
+  // transport.cpp: the tables, set-up, and the turn of the loop
   Result<std::vector<UsrsctpStack::UdpPort>> open_udp(const EndpointConfig& config);
   UsrsctpAssociation* find_association(AssociationId id) const override;
   UsrsctpAssociation& add(AssociationId id, SctpId stack_id, Endpoint& endpoint);
@@ -95,7 +95,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   void flush_dirty();
   void watch(UsrsctpSocket& socket, Source source);
 
-  // usrsctp_receive.cpp: what the sockets say
+  // receive.cpp: what the sockets say
   void read_all();
   void note_readable();
   bool read_batch(const Source& source, unsigned messages_max);
@@ -115,7 +115,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   void retry_blocked();
   void after_message();
 
-  // usrsctp_peeling.cpp: who sits where
+  // peeling.cpp: who sits where
   void tick();
   void peel(const PeeloffDecision& decision, Instant now);
   void peel_pinned();
