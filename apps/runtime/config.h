@@ -10,7 +10,7 @@
 #include "core/config.h"
 #include "core/result.h"
 #include "core/time.h"
-#include "transport/peeloff_policy.h"
+#include "transport/peeling/policy.h"
 
 namespace siglane::runtime {
 

@@ -12,7 +12,7 @@
 #include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
 #include "apps/runtime/reload.h"
-#include "transport/tls_context.h"
+#include "transport/secure/tls_context.h"
 
 namespace siglane::runtime {
 

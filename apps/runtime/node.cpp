@@ -16,9 +16,9 @@
 #include "apps/runtime/program.h"
 #include "apps/runtime/signals.h"
 #include "apps/runtime/wall_time.h"
-#include "transport/descriptor_reserve.h"
-#include "transport/loop.h"
-#include "transport/shard_loop.h"
+#include "transport/loop/loop.h"
+#include "transport/loop/shard_loop.h"
+#include "transport/peeling/descriptor_reserve.h"
 #include "transport/transport_set.h"
 
 namespace siglane::runtime {

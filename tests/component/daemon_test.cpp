@@ -16,7 +16,7 @@
 #include "apps/runtime/signals.h"
 #include "tests/component/echo_module.h"
 #include "tests/support/certificates.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 namespace {
