@@ -10,7 +10,8 @@ set(todo
   core/random.h core/result.h core/session.h core/shard.h core/time.h
   transport/loop/loop.h
   protocols/diameter/answers.h protocols/diameter/application.h protocols/diameter/avp.h
-  protocols/diameter/config.h protocols/diameter/dictionary.h protocols/diameter/message.h
+  protocols/diameter/config.h protocols/diameter/dictionary.h protocols/diameter/door.h
+  protocols/diameter/message.h
   protocols/diameter/module.h
   protocols/m3ua/asp_client.h protocols/m3ua/config.h protocols/m3ua/control.h
   protocols/m3ua/message.h protocols/m3ua/module.h
