@@ -152,9 +152,7 @@ void Shard::close_association(AssociationId id, AssociationDown down, Instant no
   note_end(id, down, now);
   if (entry == nullptr) return;
   if (!entry->end_noted) {
-    note_past(*entry,
-              std::string(name_of(down.cause)) + (down.detail.empty() ? "" : ": " + down.detail),
-              now);
+    note_past(*entry, in_words(down), now);
   }
   if (entry->session == nullptr) {
     forget(id, now);
@@ -501,12 +499,29 @@ void Shard::abandon() {
 
 void Shard::visit_sessions(const std::function<void(const SessionView&)>& visit) const {
   for (const auto& [id, entry] : entries_) {
-    if (entry->session == nullptr) continue;
-    const Traffic& traffic = entry->traffic;
-    visit({id, entry->coordinator, entry->identified(), entry->session.get(), entry->since,
-           traffic.messages_received, traffic.messages_sent, traffic.bytes_received,
-           traffic.bytes_sent});
+    if (const auto view = view_of(*entry)) visit(*view);
   }
+}
+
+std::optional<SessionView> Shard::view_of(const Entry& entry) {
+  if (entry.session == nullptr) return std::nullopt;
+  const Traffic& traffic = entry.traffic;
+  return SessionView{
+      entry.id,          entry.coordinator,         entry.identified(),    entry.session.get(),
+      entry.since,       traffic.messages_received, traffic.messages_sent, traffic.bytes_received,
+      traffic.bytes_sent};
+}
+
+std::vector<AssociationId> Shard::sessions() const {
+  std::vector<AssociationId> ids;
+  ids.reserve(entries_.size());
+  for (const auto& [id, entry] : entries_) ids.push_back(id);
+  return ids;
+}
+
+std::optional<SessionView> Shard::session(AssociationId id) const {
+  const Entry* entry = find(id);
+  return entry != nullptr ? view_of(*entry) : std::nullopt;
 }
 
 }  // namespace siglane

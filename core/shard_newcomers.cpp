@@ -131,6 +131,9 @@ void Shard::peer_refused(AssociationId id, const std::string& who, const std::st
                          Instant now) {
   Entry* entry = find(id);
   if (entry == nullptr) return;
+  // Which peer that may concern: the one that we have connected to, or the one that it says it is.
+  const Dialer::Link* link = dialer_.link_of(id);
+  note_trouble(link != nullptr ? link->key() : PeerKey{entry->module, who}, "refused: " + why, now);
   if (entry->stranger()) {
     const bool named = who != first_of(entry->newcomer->remote_addresses);
     if (!named || !directory_.strangers().may_tell_alone(who, now)) {
