@@ -1,5 +1,6 @@
 #include "core/admission.h"
 
+#include <string>
 #include <utility>
 
 #include "core/certificate_names.h"
@@ -15,8 +16,13 @@ Objection stopping() {
 
 // --- A claim ------------------------------------------------------------------------------------
 
-Verdict Unidentified::claim(const std::string& peer) {
-  if (claiming()) return Refuse{"has an association already", true};
+Verdict Unidentified::claim(const std::string& peer, std::size_t connections_max) {
+  if (claiming()) {
+    if (connections_max == 1) return Refuse{"has an association already", true};
+    return Refuse{"has " + std::to_string(connections_max) +
+                      " associations already, and may have no more (connections_max)",
+                  true};
+  }
   claim_ = peer;
   return Inquire{};
 }

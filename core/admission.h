@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,11 +21,11 @@ struct Objection {
 };
 
 // What to answer an association that says which peer it is.
-struct Bind {};     // it is that peer, unless that has an association
-struct Inquire {};  // that peer has one: ask its shard whether it stays, and look again then
+struct Bind {};     // it is that peer, if that may have one more association
+struct Inquire {};  // that peer has all it may have: ask whether they stay, and look again then
 struct Refuse {
   std::string why;
-  bool connected_already = false;  // it may be that peer, but another association is it
+  bool connected_already = false;  // it may be that peer, but that has all it may have
 };
 using Verdict = std::variant<Bind, Inquire, Refuse>;
 
@@ -46,19 +47,27 @@ class Unidentified {
   const std::optional<std::vector<std::string>> certificate_names;  // nothing: it has shown none
   bool noted = false;  // that it was turned away, or has gone
 
-  // `peer` has an association. Inquire the first time: from here on this one is claiming, until
-  // settled(). If the peer's association is still there when it looks again: Refuse.
-  Verdict claim(const std::string& peer);
+  // `peer` has as many associations as it may. Inquire the first time: from here on this one is
+  // claiming, until settled(). If they are all still there when it looks again: Refuse.
+  Verdict claim(const std::string& peer, std::size_t connections_max);
+  // So many of them are asked whether they stay. true: that was the last one's answer.
+  void asked(std::size_t holders) { unanswered_ = holders; }
+  [[nodiscard]] bool answered() { return unanswered_ == 0 || --unanswered_ == 0; }
   bool claiming() const { return !claim_.empty(); }
   const std::string& claimed() const { return claim_; }
   // What comes for it while it is claiming. false: that is more than may be held. Its Down always
   // is.
   [[nodiscard]] bool hold(SessionInput&& input);
+  // Its Down is held.
+  bool is_down() const {
+    return !held_.empty() && std::holds_alternative<AssociationDown>(held_.back());
+  }
   std::vector<SessionInput> take_held() { return std::exchange(held_, {}); }
   void settled() { claim_.clear(); }
 
  private:
   std::string claim_;  // the peer's name; empty: none
+  std::size_t unanswered_ = 0;
   std::vector<SessionInput> held_;
 };
 

@@ -133,6 +133,9 @@ struct EndpointConfig {
   std::shared_ptr<EndpointPool> pool = nullptr;  // null: of one shard alone
 };
 
+// How many associations one peer may be configured to have.
+inline constexpr std::size_t kConnectionsMax = 16;
+
 // A peer as far as connections go. What its protocol needs to know of it (Origin-Host, ASP
 // identifier, ...) stands in that module's own config, under the same name.
 struct PeerConfig {
@@ -144,6 +147,9 @@ struct PeerConfig {
   std::string tls_identity = {};     // what its certificate must name; empty: its name
   std::string primary_address = {};  // of `addresses`, where to send while it works; empty: any
   std::optional<SctpPeerOptions> sctp = std::nullopt;
+  // Associations at a time, up to kConnectionsMax, where its protocol lets one peer have several.
+  // Where this is lowered while there are more, those stay until they end.
+  std::size_t connections_max = 1;
 
   const std::string& identity() const { return tls_identity.empty() ? name : tls_identity; }
   friend bool operator==(const PeerConfig&, const PeerConfig&) = default;

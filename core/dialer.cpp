@@ -92,7 +92,7 @@ std::optional<LinkId> Dialer::pop_due(Instant now) {
 bool Dialer::begin(LinkId id, const PeerPresence& peer, Instant now) {
   Link& link = links_.at(id);
   if (stopped_ || !link.enabled) return false;
-  if (peer.association != AssociationId::none) {
+  if (peer.full) {
     rest(link, now);
     return false;
   }
@@ -158,7 +158,7 @@ std::optional<Duration> Dialer::down(AssociationId association, const PeerPresen
     link.state = Link::Disabled{};
     return std::nullopt;
   }
-  if (peer.association != AssociationId::none && peer.association != association) {
+  if (peer.full) {
     rest(link, now);
     return std::nullopt;
   }
@@ -168,18 +168,21 @@ std::optional<Duration> Dialer::down(AssociationId association, const PeerPresen
   return std::get<Link::Waiting>(link.state).until - now;
 }
 
-std::vector<AssociationId> Dialer::identified(const PeerKey& peer, AssociationId association,
-                                              Instant now) {
-  std::vector<AssociationId> others;
-  each_to(peer, [&](LinkId, Link& link) {
+std::vector<AssociationId> Dialer::identified(const PeerKey& key, AssociationId association,
+                                              const PeerPresence& peer, Instant now) {
+  std::vector<AssociationId> in_vain;
+  each_to(key, [&](LinkId, Link& link) {
     const AssociationId its = link.association();
+    auto* connected = std::get_if<Link::Connected>(&link.state);
     if (its == association) {
+      if (connected != nullptr) connected->is_peer = true;
       link.peer_here_since = now;
-    } else if (its != AssociationId::none) {
-      others.push_back(its);
+    } else if (its != AssociationId::none && peer.full &&
+               (connected == nullptr || !connected->is_peer)) {
+      in_vain.push_back(its);
     }
   });
-  return others;
+  return in_vain;
 }
 
 void Dialer::wake(const PeerKey& key, const PeerPresence& peer, Instant now) {

@@ -25,13 +25,13 @@ using PeerKey = std::pair<const ProtocolModule*, std::string>;
 
 // What the node knows of a peer now, on all its shards.
 struct PeerPresence {
-  AssociationId association = AssociationId::none;       // that is this peer
+  bool full = false;  // it has all the associations that it may have (PeerConfig::connections_max)
   std::optional<Instant> held_off_until = std::nullopt;  // the peer wants no connect before
 };
 
 enum class LinkId : std::uint64_t {};
 enum class LinkState {
-  resting,     // another association is the peer
+  resting,     // the peer has all the associations that it may have
   waiting,     // for the time of its next connect
   connecting,  // its association is not up yet
   connected,   // its association is up
@@ -40,11 +40,12 @@ enum class LinkState {
 std::string_view name_of(LinkState state);
 
 // The links of one shard. A link is our will to be connected to a peer: it connects, and again
-// after its association has ended, with back-off. It rests while another association is the peer,
-// which would refuse a second one.
+// after its association has ended, with back-off. It rests while others have taken all the slots of
+// the peer (directory.h), so that one more association would be refused. A peer may have as many
+// links as slots; each is one association's, and may be from another local endpoint.
 //
 // The back-off grows with every connect, until the peer has been here for BackoffConfig::lasting:
-// on an association that this link made, or on one for which it rests.
+// on an association that this link made, or on those for which it rests.
 //
 // Pure: it says what to connect or to give up, and is told what came of that and the time. On the
 // shard's thread.
@@ -60,6 +61,7 @@ class Dialer {
     };
     struct Connected {
       AssociationId association{};
+      bool is_peer = false;  // it has a slot
     };
     struct Disabled {};
 
@@ -102,12 +104,14 @@ class Dialer {
   // An association that we made is up. An SCTP RESTART brings a link up under another id than it
   // was connected with: then a link to `peer` from `local` that has none takes it.
   void up(AssociationId association, const PeerKey& peer, EndpointId local);
-  // An association is down. If it was a connect that failed: how long until the next one.
+  // An association is down. If it was a connect that failed: how long until the next one. `peer`:
+  // as it is without that association.
   std::optional<Duration> down(AssociationId association, const PeerPresence& peer, Instant now);
-  // `association` is the peer from now on. Returns the other links' associations: give them up.
-  [[nodiscard]] std::vector<AssociationId> identified(const PeerKey& peer,
-                                                      AssociationId association, Instant now);
-  // No association is the peer any more: the links that rested for it connect, after a back-off.
+  // `association` has a slot of the peer from now on. Returns the associations of other links that
+  // would find none: give them up.
+  [[nodiscard]] std::vector<AssociationId> identified(const PeerKey& key, AssociationId association,
+                                                      const PeerPresence& peer, Instant now);
+  // A slot is free again: the links that rested for it connect, after a back-off.
   void wake(const PeerKey& key, const PeerPresence& peer, Instant now);
 
   // An association leaves for another shard, and its link with it; or arrives from one.

@@ -45,25 +45,39 @@ std::optional<ShardId> Directory::home_of(AssociationId id) const {
 
 // --- Who is here --------------------------------------------------------------------------------
 
-bool Directory::bind_peer(const ProtocolModule* module, const std::string& peer, AssociationId id) {
+bool Directory::bind_peer(const ProtocolModule* module, const std::string& peer, AssociationId id,
+                          std::size_t connections_max) {
   std::unique_lock lock(mutex_);
-  if (!peers_.try_emplace({module, peer}, id).second) return false;
+  std::vector<AssociationId>& holders = peers_[{module, peer}];
+  if (holders.size() >= connections_max) return false;
+  holders.push_back(id);
   if (auto past = pasts_.find({module, peer}); past != pasts_.end()) {
     past->second.held_off_until.reset();
   }
   return true;
 }
 
-void Directory::release_peer(const ProtocolModule* module, const std::string& peer) {
+void Directory::release_peer(const ProtocolModule* module, const std::string& peer,
+                             AssociationId id) {
   std::unique_lock lock(mutex_);
-  peers_.erase({module, peer});
+  auto it = peers_.find({module, peer});
+  if (it == peers_.end()) return;
+  std::erase(it->second, id);
+  if (it->second.empty()) peers_.erase(it);
+}
+
+std::vector<AssociationId> Directory::associations_of(const ProtocolModule* module,
+                                                      const std::string& peer) const {
+  std::shared_lock lock(mutex_);
+  auto it = peers_.find({module, peer});
+  return it == peers_.end() ? std::vector<AssociationId>() : it->second;
 }
 
 std::optional<AssociationId> Directory::association_of(const ProtocolModule* module,
                                                        const std::string& peer) const {
   std::shared_lock lock(mutex_);
   auto it = peers_.find({module, peer});
-  return it == peers_.end() ? std::nullopt : std::optional(it->second);
+  return it == peers_.end() ? std::nullopt : std::optional(it->second.front());
 }
 
 void Directory::note_end(const ProtocolModule* module, const std::string& peer, std::string why,

@@ -37,8 +37,8 @@ struct StandingOrders {
   std::uint32_t disconnects = 0;  // how often its associations have been told goodbye
 };
 
-// What the shards of one node have in common: which session lives where, which peer has an
-// association, and the one change of a path that may be under way. A shard looks at its own
+// What the shards of one node have in common: which session lives where, which peer has which
+// associations, and the one change of a path that may be under way. A shard looks at its own
 // sessions first, so on the data path this is asked only for what lives elsewhere. Any thread.
 class Directory {
  public:
@@ -57,10 +57,16 @@ class Directory {
   void forget(AssociationId id);
   std::optional<ShardId> home_of(AssociationId id) const;
 
-  // One association for each peer of a module: false, if it has one already.
+  // A peer of a module has a slot for each association that it may have, one at least. false: all
+  // are taken.
   [[nodiscard]] bool bind_peer(const ProtocolModule* module, const std::string& peer,
-                               AssociationId id);
-  void release_peer(const ProtocolModule* module, const std::string& peer);
+                               AssociationId id, std::size_t connections_max = 1);
+  // Frees the slot of that association.
+  void release_peer(const ProtocolModule* module, const std::string& peer, AssociationId id);
+  // Who has a slot, in the order in which they took it.
+  std::vector<AssociationId> associations_of(const ProtocolModule* module,
+                                             const std::string& peer) const;
+  // The first of them.
   std::optional<AssociationId> association_of(const ProtocolModule* module,
                                               const std::string& peer) const;
   // Of configured peers alone, since these are kept. A hold-off ends early when the peer comes to
@@ -122,7 +128,7 @@ class Directory {
   mutable std::shared_mutex mutex_;  // over all that follows
   std::unordered_map<AssociationId, ShardId> homes_;
   std::deque<AssociationId> ended_;
-  std::map<Peer, AssociationId> peers_;
+  std::map<Peer, std::vector<AssociationId>> peers_;
   std::map<Peer, PeerPast> pasts_;
   std::map<Peer, StandingOrders> orders_;
   std::vector<ShardLoad> loads_;  // by shard

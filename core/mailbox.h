@@ -73,7 +73,7 @@ struct Inquiry {
 struct Inquired {
   AssociationId claimant{};
 };
-// The peer has no association any more: who keeps it connected, and rests, connects again.
+// The peer has a free slot again: who keeps it connected, and rests, connects again.
 struct PeerFree {
   const ProtocolModule* module = nullptr;
   std::string peer;

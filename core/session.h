@@ -51,6 +51,8 @@ struct Operate {
   };
   Verb verb{};
   std::string why;  // in words, for the log and for what is told to the peer
+  // disconnect: the peer is welcome to connect again at once. Else it is asked to stay away.
+  bool may_return = false;
 };
 // The module has a new config, and this shard follows it from now on (ProtocolModule::adopt()).
 // Given to all sessions of the module; most find nothing in it that concerns them.

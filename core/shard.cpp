@@ -220,7 +220,7 @@ void Shard::forget(AssociationId id, Instant now) {
   backpressure_.forget(id);
   if (!entry.peer.empty()) {
     const PeerKey peer{entry.module, entry.peer};
-    directory_.release_peer(peer.first, peer.second);
+    directory_.release_peer(peer.first, peer.second, id);
     answer_claimants(entry);
     wake_links(peer, now);
     tell_others(PeerFree{peer.first, peer.second});
@@ -378,7 +378,8 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
     (void)directory_.newcomers().leave(id);
     entry->peer = peer;
     if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
-    give_up(dialer_.identified({entry->module, peer}, id, now));
+    const PeerKey key{entry->module, peer};
+    give_up(dialer_.identified(key, id, presence_of(key), now));
     entry->counts = &counts_of(peer);
     entry->settled = entry->traffic;
     // It came up before it was known whose it is.
@@ -394,9 +395,10 @@ Verdict Shard::judge(Entry& entry, const std::string& peer) {
   if (entry.identified()) return Admission::judge_again(entry.peer, peer);
   const Dialer::Link* link = dialer_.link_of(entry.id);
   Verdict verdict = admission_.judge(*entry.newcomer, link != nullptr ? link->peer.name : "", peer);
-  const bool taken =
-      std::holds_alternative<Bind>(verdict) && !directory_.bind_peer(entry.module, peer, entry.id);
-  return taken ? entry.newcomer->claim(peer) : verdict;
+  const std::size_t most = connections_max(peer);
+  const bool taken = std::holds_alternative<Bind>(verdict) &&
+                     !directory_.bind_peer(entry.module, peer, entry.id, most);
+  return taken ? entry.newcomer->claim(peer, most) : verdict;
 }
 
 // A parcel did not get on at `failed`: its module decides what next, unless it has been everywhere.

@@ -76,9 +76,10 @@ class Shard final : public TransportSink {
 
   // Set-up. `module` must outlive the shard.
   Result<EndpointId> open(const EndpointConfig& endpoint, ProtocolModule& module);
-  // Connects now, and again after every Down, with back-off, until stop(). While another
-  // association is that peer, this one would be refused: then it is given up, and tried again when
-  // the other is Down. `local` is one of this shard's.
+  // Connects now, and again after every Down, with back-off, until stop(). While the peer has all
+  // the associations that it may have (connections_max), one more would be refused: then it is
+  // given up, and tried again when one of them is Down. A peer that is to have several has this
+  // called for each, with endpoints as its transport needs them. `local` is one of this shard's.
   void keep_connected(EndpointId local, const PeerConfig& peer);
   // A session without an association. Its module answers for what it fails to forward.
   // Also while the node runs: what is forwarded to it from elsewhere needs its id, which is why one
@@ -253,7 +254,8 @@ class Shard final : public TransportSink {
 
   // shard_links.cpp
   void connect(LinkId link, Instant now);
-  PeerPresence presence_of(const PeerKey& peer) const;
+  std::size_t connections_max(const std::string& peer) const;
+  PeerPresence presence_of(const PeerKey& peer, AssociationId without = AssociationId::none) const;
   void wake_links(const PeerKey& peer, Instant now);
   void link_down(AssociationId id, const AssociationDown& down, Instant now);
   void give_up(const std::vector<AssociationId>& associations);

@@ -1,18 +1,23 @@
 #include "core/shard_parts.h"
 
-// Shard: an association that says it is a peer which has another association. It waits here until
-// it is known whether that one stays. admission.h decides.
+// Shard: an association that says it is a peer which has all the associations that it may have. It
+// waits here until it is known whether they stay. admission.h decides.
 namespace siglane {
 
 // A peer that has been restarted may be here again before the end of its old association was read,
 // which waits in another socket, perhaps of another shard. Or it has said goodbye there, and the
-// old association only waits for its end. So that shard is asked first.
+// old association only waits for its end. So that shard is asked first. Of a peer that may have
+// several, all are asked at once: a restart has ended all of them, and the oldest is no likelier to
+// be gone than another. The first slot that is free is taken.
 void Shard::inquire(Entry& entry, const std::string& peer) {
   backpressure_.pause(entry.id, PauseReason::claim);
   transport_.pause_input(entry.id);
-  // None: it has just ended.
-  const auto holder = directory_.association_of(entry.module, peer).value_or(AssociationId::none);
-  on_inquiry({holder, entry.id, config_.id, kTurnsToReadAll});
+  std::vector<AssociationId> holders = directory_.associations_of(entry.module, peer);
+  if (holders.size() < connections_max(peer)) holders = {AssociationId::none};  // one just ended
+  entry.newcomer->asked(holders.size());
+  for (const AssociationId holder : holders) {
+    on_inquiry({holder, entry.id, config_.id, kTurnsToReadAll});
+  }
 }
 
 void Shard::on_inquiry(Inquiry inquiry) {
@@ -42,13 +47,16 @@ void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
   close_transport(claimant.id, CloseMode::abort);
 }
 
-// If the other association was still there when its shard had read all, it stays. Who has gone away
+// An association that was still there when its shard had read all stays. Who has gone away
 // meanwhile, or was sent, is nobody.
 void Shard::settle_claim(AssociationId id, Instant now) {
   Entry* entry = find(id);
   if (entry == nullptr || !entry->claiming()) return;
+  const bool gone = entry->closing || entry->newcomer->is_down();
+  const bool last = entry->newcomer->answered();
+  if (!last && !gone && presence_of({entry->module, entry->newcomer->claimed()}).full) return;
   std::vector<SessionInput> held = entry->newcomer->take_held();
-  if (entry->closing || (!held.empty() && std::holds_alternative<AssociationDown>(held.back()))) {
+  if (gone) {
     entry->identity = std::make_unique<SessionInput>(IdentityRefused{"has gone away"});
   } else {
     const std::string peer = entry->newcomer->claimed();

@@ -48,7 +48,7 @@ void Shard::follow(Entry& entry, const RevisionChange& change, Instant) {
         push(entry.id, Operate{Operate::Verb::disconnect, "it is no peer any more"});
         break;
       case PeerChange::reconnected:
-        push(entry.id, Operate{Operate::Verb::disconnect, "its config has changed"});
+        push(entry.id, Operate{Operate::Verb::disconnect, "its config has changed", true});
         break;
       case PeerChange::rebound:
         if (const PeerConfig* config = peers_->find(entry.peer)) transport_.bind(entry.id, *config);

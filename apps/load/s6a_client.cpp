@@ -27,7 +27,7 @@ S6aClient::S6aClient(const diameter::DiameterModule& module, const S6aClientConf
                      std::uint64_t seed, LoadRun& run, Tally& tally, AnswerLog* answers)
     : Application(module, seed),
       config_(config),
-      requests_(module.config(), config.requests, seed),
+      requests_(*module.config(), config.requests, seed),
       pacer_(config.pace, seed),
       run_(run),
       tally_(tally),

@@ -18,13 +18,20 @@ Overloaded(Cases...) -> Overloaded<Cases...>;
 }  // namespace
 
 Application::Application(const DiameterModule& module, std::uint64_t seed)
-    : module_(module), random_(seed), end_to_end_(static_cast<std::uint32_t>(random_.next())) {}
+    : module_(module),
+      config_(module.config()),
+      random_(seed),
+      end_to_end_(static_cast<std::uint32_t>(random_.next())) {}
 
 void Application::step(SessionInput input, Instant now, Outbox& out) {
   std::visit(Overloaded{
                  [&](Submitted& submitted) { receive(std::move(submitted.parcel), now, out); },
                  [&](Completed& completed) { on_completed(std::move(completed), now, out); },
                  [&](Woken&) { on_woken(now, out); }, [&](Stopping&) { on_stopping(now, out); },
+                 [&](Reconfigured&) {
+                   config_ = module_.config();
+                   on_reconfigured(now, out);
+                 },
                  [](auto&) {},  // a coordinator has no association to hear of
              },
              input);
@@ -59,6 +66,7 @@ void Application::on_answer(AnswerPtr, const MessageView&, Instant, Outbox&) {}
 void Application::on_completed(Completed, Instant, Outbox&) {}
 void Application::on_woken(Instant, Outbox&) {}
 void Application::on_stopping(Instant, Outbox&) {}
+void Application::on_reconfigured(Instant, Outbox&) {}
 void Application::add_application_avps(MessageBuilder&) const {}
 
 void Application::reply(RequestPtr request, MessageBuilder answer, Outbox& out) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string_view>
 
@@ -61,6 +62,8 @@ class Application : public Session {
   // deadline() has come.
   virtual void on_woken(Instant now, Outbox& out);
   virtual void on_stopping(Instant now, Outbox& out);
+  // config() is another one from now on.
+  virtual void on_reconfigured(Instant now, Outbox& out);
 
   // Sends the answer home; adds the request's Proxy-Info AVPs.
   void reply(RequestPtr request, MessageBuilder answer, Outbox& out);
@@ -85,7 +88,8 @@ class Application : public Session {
                Outbox& out);
 
   const DiameterModule& module() const { return module_; }
-  const DiameterConfig& config() const { return module_.config(); }
+  // Good for the length of one step: a reload replaces it (on_reconfigured()).
+  const DiameterConfig& config() const { return *config_; }
   Random& random() { return random_; }
 
  private:
@@ -93,6 +97,7 @@ class Application : public Session {
   RequestPtr pack(MessageBuilder request, std::uint64_t tag, Duration timeout);
 
   const DiameterModule& module_;
+  std::shared_ptr<const DiameterConfig> config_;
   Random random_;
   std::uint32_t end_to_end_;
 };

@@ -57,6 +57,11 @@ const DiameterPeerConfig* DiameterConfig::peer_at(std::string_view host) const {
   return nullptr;
 }
 
+const DiameterPeerConfig* DiameterConfig::peer_named(std::string_view peer_name) const {
+  const auto it = std::ranges::find(peers, peer_name, &DiameterPeerConfig::name);
+  return it != peers.end() ? &*it : nullptr;
+}
+
 Result<void> check(const DiameterConfig& config) {
   for (const auto& good : {
            check_identity("origin_host", config.origin_host),

@@ -29,6 +29,9 @@ struct DiameterPeerConfig {
   // The realms for which this peer speaks besides itself, if it is an agent: requests for them are
   // routed to it, and it may relay what nodes of them send (origin.h). "*": any.
   std::vector<std::string> routed_realms;
+  // As in its PeerConfig. RFC 6733 §2.1: several instances of a peer on one host may each have a
+  // connection, to one Origin-Host.
+  std::size_t connections_max = 1;
 };
 
 // Is the realm one of these, or may it be any?
@@ -71,6 +74,7 @@ struct DiameterConfig {
 
   // The peer that is configured with this Origin-Host; nullptr: none is.
   const DiameterPeerConfig* peer_at(std::string_view host) const;
+  const DiameterPeerConfig* peer_named(std::string_view peer_name) const;
 };
 
 // What is wrong with it, in words of the JSON config; nothing if it will do.

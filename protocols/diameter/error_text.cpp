@@ -56,7 +56,7 @@ std::string application_text(ApplicationId application) {
 }
 
 std::string not_routed_text(const MessageView& request, const DiameterConfig& config,
-                            ResultCode result, Why why) {
+                            ResultCode result, Why why, const IdlePeer* idle) {
   if (result == result::loop_detected) {
     return "loop: Route-Record already names this node, " + config.origin_host;
   }
@@ -67,7 +67,19 @@ std::string not_routed_text(const MessageView& request, const DiameterConfig& co
   if (result == result::application_unsupported) {
     return config.origin_host + " does not support " + application_text(request.application());
   }
-  return destination_text(request) + " cannot be reached: " + std::string(undelivered_text(why));
+  const std::string unreached = destination_text(request) + " cannot be reached: ";
+  if (idle == nullptr) return unreached + std::string(undelivered_text(why));
+  return unreached + excerpt(idle->peer.origin_host) + " " + std::string(idle_text(idle->reason));
+}
+
+std::string_view idle_text(IdlePeer::Reason reason) {
+  switch (reason) {
+    case IdlePeer::Reason::blocked:
+      return "is blocked by the operator";
+    case IdlePeer::Reason::suspect:
+      return "has not answered its watchdog";
+  }
+  return {};
 }
 
 std::string unsupported_command_text(const MessageView& request) {

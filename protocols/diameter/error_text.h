@@ -6,6 +6,7 @@
 #include "core/parcel.h"
 #include "protocols/diameter/config.h"
 #include "protocols/diameter/message.h"
+#include "protocols/diameter/routing.h"
 
 // What an Error-Message (RFC 6733 §7.3) and the log say of errors that are made here. What is
 // quoted of a message is cleaned: printable ASCII, and no more of it than a line holds.
@@ -31,9 +32,12 @@ const DropReason& drop_reason(ResultCode result);
 std::string command_text(const MessageView& message);
 // "application 16777251 (3GPP S6a/S6d)".
 std::string application_text(ApplicationId application);
-// Why a request was not routed: `result` is 3002, 3003, 3005 or 3007; `why` tells more of a 3002.
+// Why a request was not routed: `result` is 3002, 3003, 3005 or 3007; `why` tells more of a 3002,
+// and `idle` of a connection that would have been the way (nullptr: none).
 std::string not_routed_text(const MessageView& request, const DiameterConfig& config,
-                            ResultCode result, Why why);
+                            ResultCode result, Why why, const IdlePeer* idle = nullptr);
+// "is blocked by the operator".
+std::string_view idle_text(IdlePeer::Reason reason);
 // 3001.
 std::string unsupported_command_text(const MessageView& request);
 

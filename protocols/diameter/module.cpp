@@ -26,15 +26,31 @@ Buffer with_route_record(const MessageView& request, std::string_view from, Buff
   return std::move(relayed).finish();
 }
 
-const DiameterPeerConfig* find_peer(const DiameterConfig& config, std::string_view name) {
-  const auto it = std::find_if(config.peers.begin(), config.peers.end(),
-                               [&](const DiameterPeerConfig& peer) { return peer.name == name; });
-  return it != config.peers.end() ? &*it : nullptr;
-}
-
 }  // namespace
 
-DiameterModule::DiameterModule(DiameterConfig config) : config_(std::move(config)) {}
+DiameterModule::DiameterModule(DiameterConfig config)
+    : config_(std::move(config)), message_bytes_max_(config_.load()->limits.message_bytes_max) {
+  for (View& view : views_) view.config = config_.load();
+}
+
+void DiameterModule::prepare(DiameterConfig next) {
+  config_.update([&](DiameterConfig& config) {
+    next.origin_host = std::move(config.origin_host);
+    next.origin_realm = std::move(config.origin_realm);
+    next.origin_state_id = config.origin_state_id;
+    config = std::move(next);
+  });
+  const auto config = config_.load();
+  message_bytes_max_.store(config->limits.message_bytes_max, std::memory_order_relaxed);
+  const auto routes = routes_.load();
+  const auto unknown = [&](const std::string& name) { return config->peer_named(name) == nullptr; };
+  if (std::ranges::none_of(routes->suspects, unknown)) return;
+  routes_.update([&](RouteTable& table) { std::erase_if(table.suspects, unknown); });
+}
+
+void DiameterModule::adopt(ShardId shard) {
+  views_[static_cast<std::size_t>(shard)].config = config_.load();
+}
 
 void DiameterModule::add_application(ShardId shard, ApplicationId application,
                                      AssociationId coordinator) {
@@ -51,7 +67,8 @@ Result<std::optional<std::size_t>> DiameterModule::frame_length(Bytes head) cons
   if (head.size() < 4) return std::nullopt;
   const std::size_t length = load_u24(head.data() + 1);
   if (length < Header::kBytes) return failure("a Diameter message shorter than its header");
-  const bool plausible = length % 4 == 0 && length <= config_.limits.message_bytes_max;
+  const bool plausible =
+      length % 4 == 0 && length <= message_bytes_max_.load(std::memory_order_relaxed);
   if (head[0] != std::byte{1} && !plausible) {
     return failure("not a Diameter message: the version is " +
                    std::to_string(std::to_integer<unsigned>(head[0])) + ", not 1");
@@ -76,46 +93,14 @@ void DiameterModule::route(ShardId shard, AssociationId from, ParcelPtr parcel, 
 
 // `why`: it did not get on where it was tried last, if it was tried.
 void DiameterModule::route_request(ShardId shard, RequestPtr request, Why why, Outbox& out) const {
-  const MessageView message = request->view();
-  // RFC 6733 §6.1.3: "A relay or proxy agent MUST check for forwarding loops when receiving
-  // requests. A loop is detected if the server finds its own identity in a Route-Record AVP."
-  if (was_at(message, config_.origin_host)) {
-    return refuse(std::move(request), result::loop_detected, Why::exhausted, out);
+  const RouteQuery query = RouteQuery::of(request->view(), *request);
+  const Route route = find_route(config_on(shard), routes_on(shard), shard, query);
+  if (route.application != nullptr) {
+    return out.forward(route.application->coordinator, std::move(request));
   }
-  const RouteTable& routes = routes_on(shard);
-  const RouteQuery query = RouteQuery::of(message, *request);
-  const bool our_realm = query.destination_realm.empty() ||
-                         same_identity(query.destination_realm, config_.origin_realm);
-  const bool our_host = same_identity(query.destination_host, config_.origin_host);
-  // RFC 6733 §6.1.4: what names us, or names no host in a realm that is ours, is for us.
-  if (our_host || (our_realm && query.destination_host.empty())) {
-    for (const LocalApplication& local : routes.applications) {
-      if (local.shard == shard && local.id == message.application() &&
-          local.coordinator != request->origin && !request->was_tried(local.coordinator)) {
-        return out.forward(local.coordinator, std::move(request));
-      }
-    }
-    if (our_host) {
-      const bool tried = !request->tried().empty();
-      return refuse(std::move(request),
-                    tried ? result::unable_to_deliver : result::application_unsupported, why, out);
-    }
-  }
-  // Only agents pass on what others sent; everybody sends what is their own. RFC 6733 §3, P: "If
-  // cleared, the message MUST be locally processed."
-  if (request->received_from == nullptr || (config_.relay && request->header.is_proxiable())) {
-    if (const OpenPeer* peer = choose_peer(routes, query)) {
-      return relay(*peer, std::move(request), out);
-    }
-  }
-  // Nobody will have it: the code says why.
-  ResultCode code = result::unable_to_deliver;
-  if (our_realm && query.destination_host.empty() && request->tried().empty()) {
-    code = result::application_unsupported;
-  } else if (!our_realm && !leads_to(config_, routes, query.destination_realm)) {
-    code = result::realm_not_served;
-  }
-  refuse(std::move(request), code, why, out);
+  if (route.peer != nullptr) return relay(*route.peer, std::move(request), out);
+  if (route.refusal == result::loop_detected) why = Why::exhausted;
+  refuse(shard, std::move(request), route.refusal, why, out);
 }
 
 void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr parcel, Why why,
@@ -136,7 +121,7 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
   // RFC 6733 §5.5.4 fails over what a lost peer leaves behind. What had its time has had it, and
   // what was meant for one peer alone is for nobody else.
   if (request->direct || why == Why::timed_out || why == Why::exhausted) {
-    return refuse(std::move(request), result::unable_to_deliver, why, out);
+    return refuse(shard, std::move(request), result::unable_to_deliver, why, out);
   }
   route_request(shard, std::move(request), why, out);
 }
@@ -149,22 +134,32 @@ void DiameterModule::relay(const OpenPeer& peer, RequestPtr request, Outbox& out
   out.forward(peer.id, std::move(request));
 }
 
-void DiameterModule::refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const {
+void DiameterModule::refuse(ShardId shard, RequestPtr request, ResultCode result, Why why,
+                            Outbox& out) const {
   const MessageView message = request->view();
-  const std::string text = not_routed_text(message, config_, result, why);
+  const IdlePeer* idle = nullptr;
+  if (why == Why::no_such_association || why == Why::not_open) {
+    idle = idle_peer(routes_on(shard), RouteQuery::of(message, *request));
+  }
+  const DiameterConfig& config = config_on(shard);
+  const std::string text = not_routed_text(message, config, result, why, idle);
   out.count(counter::requests_unroutable);
   out.drop(drop_reason(result), command_text(message) + ": " + text,
            std::string(request->asked_by()));
-  auto answer = make_answer(*request, error_answer(out.buffers(), message, config_, result, text));
+  auto answer = make_answer(*request, error_answer(out.buffers(), message, config, result, text));
   answer->why = why;
   out.forward(request->origin, std::move(answer));
 }
 
 void DiameterModule::publish(ShardId shard, AssociationId from, ParcelPtr change) {
   const auto peer = parcel_cast<PeerChange>(std::move(change));
-  const DiameterPeerConfig* config = find_peer(config_, peer->name);
   routes_.update([&](RouteTable& routes) {
+    const auto connection = [&] {
+      return OpenPeer{from,        shard,       peer->name,         peer->origin_host,
+                      peer->realm, peer->relay, peer->applications, peer->routed_realms};
+    };
     std::erase_if(routes.peers, [&](const OpenPeer& open) { return open.id == from; });
+    std::erase_if(routes.idle, [&](const IdlePeer& one) { return one.peer.id == from; });
     std::erase_if(routes.connecting, [&](const ConnectingPeer& one) { return one.id == from; });
     switch (peer->state) {
       case PeerChange::State::connecting:
@@ -172,15 +167,20 @@ void DiameterModule::publish(ShardId shard, AssociationId from, ParcelPtr change
         return;
       case PeerChange::State::open:
         std::erase(routes.suspects, peer->name);
-        routes.peers.push_back(
-            {from, shard, peer->name, peer->origin_host, peer->realm, peer->relay,
-             peer->applications,
-             config != nullptr ? config->routed_realms : std::vector<std::string>()});
+        routes.peers.push_back(connection());
+        return;
+      case PeerChange::State::blocked:
+        std::erase(routes.suspects, peer->name);
+        routes.idle.push_back({connection(), IdlePeer::Reason::blocked});
+        return;
+      case PeerChange::State::suspect:
+        routes.idle.push_back({connection(), IdlePeer::Reason::suspect});
         return;
       case PeerChange::State::closed:
         return;
       case PeerChange::State::failed:
-        if (config != nullptr && !routes.is_suspect(peer->name)) {
+        // While another connection of it is well, the peer is.
+        if (peer->configured && !routes.is_well(peer->name) && !routes.is_suspect(peer->name)) {
           routes.suspects.push_back(peer->name);
         }
         return;

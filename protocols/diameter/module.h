@@ -1,5 +1,7 @@
 #pragma once
 #include <array>
+#include <atomic>
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -23,7 +25,15 @@ class DiameterModule final : public ProtocolModule {
   // there. Control plane; any thread, also while running.
   void add_application(ShardId shard, ApplicationId application, AssociationId coordinator);
 
-  const DiameterConfig& config() const { return config_; }
+  // Its next config, while it runs. A shard uses it from its adopt() on, and so do the sessions
+  // there from the Reconfigured that follows; one that opens meanwhile begins with it. The next one
+  // is prepared once every shard has adopted this one. Who this node is stays as it was:
+  // origin_host, origin_realm and origin_state_id. What was said in a CER or CEA holds until the
+  // connection is made anew, so the applications of an open peer do not change.
+  // Precondition: check(next). Control plane; any thread.
+  void prepare(DiameterConfig next);
+  // The one that was prepared last. Any thread; takes a lock.
+  std::shared_ptr<const DiameterConfig> config() const { return config_.load(); }
   // Who is open now, with the session's id for RequestParcels sent directly. Keep it for one call.
   std::shared_ptr<const RouteTable> routes() const { return routes_.load(); }
 
@@ -40,24 +50,31 @@ class DiameterModule final : public ProtocolModule {
   void undelivered(ShardId shard, AssociationId from, ParcelPtr parcel, Why why, Instant now,
                    Outbox& out) const override;
   void publish(ShardId shard, AssociationId from, ParcelPtr change) override;
+  void adopt(ShardId shard) override;
 
  private:
   void route_request(ShardId shard, RequestPtr request, Why why, Outbox& out) const;
   void relay(const OpenPeer& peer, RequestPtr request, Outbox& out) const;
-  void refuse(RequestPtr request, ResultCode result, Why why, Outbox& out) const;
+  void refuse(ShardId shard, RequestPtr request, ResultCode result, Why why, Outbox& out) const;
 
   const RouteTable& routes_on(ShardId shard) const {
-    return readers_[static_cast<std::size_t>(shard)].routes.get(routes_);
+    return views_[static_cast<std::size_t>(shard)].routes.get(routes_);
+  }
+  const DiameterConfig& config_on(ShardId shard) const {
+    return *views_[static_cast<std::size_t>(shard)].config;
   }
 
-  DiameterConfig config_;
-  // Each on its shard's thread alone, which writes it when the table has changed.
-  struct alignas(64) Reader {
+  // What one shard reads: on its thread alone, which writes `routes` when the table has changed,
+  // and `config` when it adopts one.
+  struct alignas(64) View {
+    std::shared_ptr<const DiameterConfig> config;
     Snapshot<RouteTable>::Reader routes;
   };
 
+  Snapshot<DiameterConfig> config_;
+  std::atomic<std::size_t> message_bytes_max_;  // of config_, for framing on any thread
   Snapshot<RouteTable> routes_;
-  mutable std::array<Reader, kShardsMax> readers_;
+  mutable std::array<View, kShardsMax> views_;
 };
 
 }  // namespace siglane::diameter

@@ -48,6 +48,8 @@ class RequestParcel final : public DiameterParcel {
   Instant received_at{};  // when the loop read it; zero: made here
   Duration timeout{};     // 0: request_timeout of the session's config
   std::uint64_t tag = 0;  // for whoever sends it: comes back in the AnswerParcel
+  // The peer whose connection could not keep it: the peer's others are the next best way.
+  std::shared_ptr<const std::string> returned_by;
   bool direct = false;    // meant for one session alone: never rerouted to another peer
   bool recorded = false;  // Route-Record was appended
   bool sent = false;      // was on the wire once: the next time with the T bit
@@ -83,6 +85,8 @@ class PeerChange final : public DiameterParcel {
   enum class State : std::uint8_t {
     connecting,  // we have sent a CER
     open,        // it may be sent requests
+    blocked,     // it is open, and the operator wants it sent none
+    suspect,     // it has to answer its watchdog before it is sent any: RFC 3539 SUSPECT, REOPEN
     closed,      // not any more
     failed       // not any more, as its watchdog failed: RFC 3539 REOPEN next time
   };
@@ -91,9 +95,11 @@ class PeerChange final : public DiameterParcel {
 
   State state = State::closed;
   std::string name;  // the configured peer's, else its Origin-Host
+  bool configured = false;
   std::string origin_host, realm;
   bool relay = false;                       // advertises the relay application: takes any
   std::vector<ApplicationId> applications;  // common ones
+  std::vector<std::string> routed_realms;   // of its config
 };
 
 // Precondition: the parcel is one of this module's.

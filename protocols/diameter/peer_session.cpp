@@ -9,7 +9,8 @@
 #include "protocols/diameter/text.h"
 
 // The machine itself and the exchanges by which a connection opens and closes; what passes while it
-// is open stands in peer_traffic.cpp.
+// is open stands in peer_traffic.cpp, and what operators and a new config make of it in
+// peer_control.cpp.
 
 namespace siglane::diameter {
 namespace {
@@ -39,13 +40,14 @@ bool wins_election(std::string_view local_origin_host, std::string_view received
   return identity_less(received_origin_host, local_origin_host);
 }
 
-PeerSession::PeerSession(AssociationId id, const DiameterConfig& config,
+PeerSession::PeerSession(AssociationId id, const Snapshot<DiameterConfig>& configs,
                          const Snapshot<RouteTable>& routes, std::uint64_t seed)
     : id_(id),
-      config_(config),
+      configs_(configs),
+      config_(configs.load()),
       routes_(routes),
       random_(seed),
-      pending_({config.limits.pending_max, config.limits.pending_bytes_max},
+      pending_({config_->limits.pending_max, config_->limits.pending_bytes_max},
                static_cast<std::uint32_t>(random_.next())) {}
 
 void PeerSession::step(SessionInput input, Instant now, Outbox& out) {
@@ -95,6 +97,7 @@ SessionStatus PeerSession::status() const {
   if (peer_.origin_host != nullptr) status.detail = *peer_.origin_host + " of " + peer_.realm;
   if (const auto* open = std::get_if<Open>(&state_)) {
     status.detail += ", watchdog " + std::string(diameter::name_of(open->watchdog.state()));
+    if (blocked_) status.detail += ", blocked";
   }
   return status;
 }
@@ -106,22 +109,21 @@ PeerEvent PeerSession::on(AssociationUp& up, Instant now, Outbox& out) {
   remote_address_ = up.remote_addresses.empty() ? "unknown" : up.remote_addresses.front();
   streams_out_ = std::max<std::uint16_t>(1, up.streams_out);
   if (!up.initiator) {
-    state_ = WaitCer{now + config_.capabilities_timeout};
+    state_ = WaitCer{now + config_->capabilities_timeout};
     return PeerEvent::r_connected;
   }
   expected_peer_ = std::move(up.peer);
   peer_.name = expected_peer_;
   const std::uint32_t hop_by_hop = pending_.next_id();
-  transmit(make_cer(out.buffers(), config_, local_addresses_, hop_by_hop,
+  transmit(make_cer(out.buffers(), *config_, local_addresses_, hop_by_hop,
                     static_cast<std::uint32_t>(random_.next())),
            Instant{}, 0, out);
-  state_ = WaitCea{now + config_.capabilities_timeout, hop_by_hop};
-  publish(PeerChange::State::connecting, out);
+  state_ = WaitCea{now + config_->capabilities_timeout, hop_by_hop};
+  show(PeerChange::State::connecting, out);
   return PeerEvent::i_connected;
 }
 
 PeerEvent PeerSession::on(AssociationDown& down, Instant, Outbox& out) {
-  if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
   lose("connection is down: " + std::string(siglane::name_of(down.cause)), out);
   state_ = Closed{};
   return PeerEvent::disconnected;
@@ -129,13 +131,7 @@ PeerEvent PeerSession::on(AssociationDown& down, Instant, Outbox& out) {
 
 // No answer comes over it any more.
 void PeerSession::lose(std::string why, Outbox& out) {
-  refuse_requests(std::move(why), PeerChange::State::closed, out);
-  // RFC 3539 Appendix A sends every peer whose connection went down through REOPEN. Here it is only
-  // one whose watchdog failed: who merely restarted would be kept waiting for two Tw more.
-  const auto* open = std::get_if<Open>(&state_);
-  if (open != nullptr && open->watchdog.state() == Watchdog::State::suspect) {
-    publish(PeerChange::State::failed, out);
-  }
+  refuse_requests(std::move(why), ended(), out);
   fail_pending(Why::not_open, out);
 }
 
@@ -143,7 +139,7 @@ void PeerSession::lose(std::string why, Outbox& out) {
 PeerEvent PeerSession::on(AssociationEnding&, Instant now, Outbox& out) {
   if (std::holds_alternative<Open>(state_)) {
     lose("the peer has ended the connection", out);
-    state_ = Closing{now + config_.disconnect_timeout};
+    state_ = Closing{now + config_->disconnect_timeout};
   }
   if (auto* closing = std::get_if<Closing>(&state_)) {
     closing->peer_ended = true;
@@ -190,26 +186,23 @@ PeerEvent PeerSession::on(Stopping&, Instant now, Outbox& out) {
     }
     return PeerEvent::stop;
   }
-  // A DPR makes the peer close soon, and what had its answer still to come would get none. So
-  // nothing new is taken, and what is here already has its time first.
-  refuse_requests("we disconnect: " + name_of(kOurCause), PeerChange::State::closed, out);
-  state_ = Closing{now + config_.disconnect_timeout, now + config_.disconnect_timeout / 2};
+  part(DisconnectCause::rebooting, {}, now, out);
   return PeerEvent::stop;
 }
 
 void PeerSession::close(CloseMode mode, Instant now, Outbox& out) {
-  if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
+  show(PeerChange::State::closed, out);
   out.close(mode);
   // A graceful close that the peer does not let happen ends with an abort.
   Closing closing;
-  if (mode == CloseMode::graceful) closing.by = now + config_.disconnect_timeout;
+  if (mode == CloseMode::graceful) closing.by = now + config_->disconnect_timeout;
   state_ = closing;
 }
 
 PeerEvent PeerSession::on(Woken&, Instant now, Outbox& out) {
   while (RequestPtr request = pending_.take_expired(now)) {
     out.count(counter::requests_timed_out);
-    out.undelivered(std::move(request), Why::timed_out);
+    give_back(std::move(request), Why::timed_out, out);
   }
   const auto due = [&](std::optional<Instant> at) { return at && *at <= now; };
   if (const auto* wait = std::get_if<WaitCer>(&state_); wait != nullptr && due(wait->by)) {
@@ -235,16 +228,6 @@ PeerEvent PeerSession::on(AssociationCongestion& congestion, Instant, Outbox&) {
 }
 
 PeerEvent PeerSession::on(AssociationPathChange&, Instant, Outbox&) {
-  return PeerEvent::other;
-}
-
-PeerEvent PeerSession::on(Operate& operate, Instant now, Outbox& out) {
-  if (operate.verb != Operate::Verb::disconnect) return PeerEvent::other;
-  Stopping stopping;
-  return on(stopping, now, out);
-}
-
-PeerEvent PeerSession::on(Reconfigured&, Instant, Outbox&) {
   return PeerEvent::other;
 }
 
@@ -280,7 +263,7 @@ void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant
   if (const auto violation = objection_to(cer)) {
     return reject_cer(cer, violation->result, violation->text(), caused_at, &*violation, now, out);
   }
-  const Capabilities capabilities = read_capabilities(cer, config_);
+  const Capabilities capabilities = read_capabilities(cer, *config_);
   if (capabilities.inband_security_only) {
     return reject_cer(cer, result::no_common_security, "in-band security is not offered", caused_at,
                       nullptr, now, out);
@@ -288,31 +271,40 @@ void PeerSession::process_cer(const MessageView& cer, Instant caused_at, Instant
   // RFC 6733 §5.3: whoever receives such a CER "MUST return a Capabilities-Exchange-Answer (CEA)
   // with the Result-Code AVP set to DIAMETER_NO_COMMON_APPLICATION and SHOULD disconnect the
   // transport layer connection."
-  if (!in_common(capabilities, config_)) {
+  if (!in_common(capabilities, *config_)) {
     return reject_cer(cer, result::no_common_application, "no common application", caused_at,
                       nullptr, now, out);
   }
   if (const auto why = objection_to_realm(capabilities)) {
     return reject_cer(cer, result::unknown_peer, *why, caused_at, nullptr, now, out);
   }
-  // RFC 6733 §5.6.4: we have a connection of our own on its way to this host. Of the two, the one
-  // survives whose initiator has the lesser Origin-Host. "The winner of the election MUST close the
-  // connection it initiated.": the shard does, once this one is identified.
-  if (routes_.load()->is_connecting_to(capabilities.origin_host, id_) &&
-      !wins_election(config_.origin_host, capabilities.origin_host)) {
+  const DiameterPeerConfig* known = config_->peer_at(capabilities.origin_host);
+  if (loses_election(capabilities.origin_host, known)) {
     return reject_cer(cer, result::election_lost, "election lost", caused_at, nullptr, now, out);
   }
-  const DiameterPeerConfig* known = config_.peer_at(capabilities.origin_host);
   // Our own name for a peer is not what it calls itself.
-  if (known == nullptr &&
-      std::ranges::count(config_.peers, capabilities.origin_host, &DiameterPeerConfig::name) != 0) {
+  if (known == nullptr && std::ranges::count(config_->peers, capabilities.origin_host,
+                                             &DiameterPeerConfig::name) != 0) {
     return reject_cer(cer, result::unknown_peer, "not a configured peer", caused_at, nullptr, now,
                       out);
   }
   adopt(capabilities, known != nullptr ? known->name : capabilities.origin_host);
-  if (std::holds_alternative<WaitCea>(state_)) publish(PeerChange::State::closed, out);
+  show(PeerChange::State::closed, out);  // not connecting any more
   state_ = WaitIdentity{false, cer.header(), caused_at};
   out.identify(peer_.name);
+}
+
+// RFC 6733 §5.6.4: we have a connection of our own on its way to this host. Of the two, the one
+// survives whose initiator has the lesser Origin-Host. "The winner of the election MUST close the
+// connection it initiated.": the shard does, once the other is identified. None is held while there
+// is room for all, those that are open already and all that are on their way.
+bool PeerSession::loses_election(std::string_view origin_host,
+                                 const DiameterPeerConfig* peer) const {
+  const auto routes = routes_.load();
+  const std::size_t ours = routes->connecting_to(origin_host, id_);
+  if (ours == 0 || wins_election(config_->origin_host, origin_host)) return false;
+  const std::size_t there = routes->connections_of(peer != nullptr ? peer->name : origin_host);
+  return there + ours + 1 > (peer != nullptr ? peer->connections_max : 1);
 }
 
 void PeerSession::on_cea(const MessageView& cea, Instant now, Outbox& out) {
@@ -332,24 +324,28 @@ void PeerSession::on_cea(const MessageView& cea, Instant now, Outbox& out) {
   if (const auto violation = objection_to(cea)) {
     return refuse("its CEA is not in order: " + violation->text());
   }
-  const Capabilities capabilities = read_capabilities(cea, config_);
-  if (!in_common(capabilities, config_)) return refuse("no common application");
-  const DiameterPeerConfig* known = config_.peer_at(capabilities.origin_host);
-  const bool expected =
-      std::any_of(config_.peers.begin(), config_.peers.end(),
-                  [&](const DiameterPeerConfig& peer) { return peer.name == expected_peer_; });
+  const Capabilities capabilities = read_capabilities(cea, *config_);
+  if (!in_common(capabilities, *config_)) return refuse("no common application");
+  const DiameterPeerConfig* known = config_->peer_at(capabilities.origin_host);
+  const bool expected = config_->peer_named(expected_peer_) != nullptr;
   if (expected && (known == nullptr || known->name != expected_peer_)) {
     return refuse("it says it is " + capabilities.origin_host);
   }
   if (auto why = objection_to_realm(capabilities)) return refuse(std::move(*why));
   adopt(capabilities, expected_peer_);
-  publish(PeerChange::State::closed, out);  // not connecting any more
+  show(PeerChange::State::closed, out);  // not connecting any more
   state_ = WaitIdentity{true, {}, {}};
   out.identify(peer_.name);
 }
 
 PeerEvent PeerSession::on(Identified&, Instant now, Outbox& out) {
   if (const auto* wait = std::get_if<WaitIdentity>(&state_)) {
+    // The config may have changed while it waited.
+    if (auto why = objection_to_identity()) {
+      out.peer_refused(who(), *why);
+      IdentityRefused refused{std::move(*why)};
+      return on(refused, now, out);
+    }
     const bool initiator = wait->initiator;
     if (!initiator) {
       answer_cer(wait->cer, result::success, {}, wait->caused_at, nullptr, out);
@@ -382,18 +378,19 @@ void PeerSession::adopt(const Capabilities& capabilities, std::string name) {
   peer_.realm = capabilities.origin_realm;
   peer_.relay = capabilities.relay;
   peer_.applications = capabilities.applications;
-  peer_.config = config_.peer_at(capabilities.origin_host);
+  peer_.config = config_->peer_at(capabilities.origin_host);
 }
 
 void PeerSession::open(bool initiator, Instant now, Outbox& out) {
   const bool reopen = routes_.load()->is_suspect(peer_.name);
-  state_ = Open{initiator, initiator, Watchdog(config_.watchdog_interval, random_.next())};
+  state_ = Open{initiator, initiator, Watchdog(config_->watchdog_interval, random_.next())};
   obey(std::get<Open>(state_).watchdog.connection_up(reopen, now), now, out);
+  show(standing(), out);
 }
 
 void PeerSession::answer_cer(const Header& cer, ResultCode result, std::string_view why,
                              Instant caused_at, const Violation* violation, Outbox& out) {
-  transmit(make_cea(out.buffers(), config_, local_addresses_, cer, result, why, violation),
+  transmit(make_cea(out.buffers(), *config_, local_addresses_, cer, result, why, violation),
            caused_at, 0, out);
 }
 
@@ -406,13 +403,13 @@ void PeerSession::reject_cer(const MessageView& cer, ResultCode result, std::str
 }
 
 std::optional<Violation> PeerSession::objection_to(const MessageView& message) const {
-  const std::size_t depth = config_.limits.avp_depth_max;
+  const std::size_t depth = config_->limits.avp_depth_max;
   if (auto violation = validate(message, dictionary(), depth)) return violation;
   return check_command(message, dictionary(), depth);
 }
 
 std::optional<std::string> PeerSession::objection_to_realm(const Capabilities& capabilities) const {
-  const DiameterPeerConfig* known = config_.peer_at(capabilities.origin_host);
+  const DiameterPeerConfig* known = config_->peer_at(capabilities.origin_host);
   if (known == nullptr || known->realm.empty() ||
       same_identity(known->realm, capabilities.origin_realm)) {
     return std::nullopt;
@@ -425,7 +422,7 @@ std::optional<std::string> PeerSession::objection_to_realm(const Capabilities& c
 std::optional<OriginObjection> PeerSession::objection_to_origin(const MessageView& message) const {
   const Speaker speaker{*peer_.origin_host, peer_.realm,
                         peer_.config != nullptr ? &peer_.config->routed_realms : nullptr};
-  return diameter::objection_to_origin(message, speaker, config_);
+  return diameter::objection_to_origin(message, speaker, *config_);
 }
 
 // --- What the control plane and the operator hear ------------------------------------------------
@@ -437,30 +434,56 @@ void PeerSession::publish(PeerChange::State change, Outbox& out) {
   if (peer_.origin_host != nullptr) {
     parcel->origin_host = *peer_.origin_host;
   } else {
-    for (const DiameterPeerConfig& peer : config_.peers) {
-      if (peer.name == peer_.name) parcel->origin_host = peer.origin_host;
-    }
+    const DiameterPeerConfig* expected = config_->peer_named(peer_.name);
+    if (expected != nullptr) parcel->origin_host = expected->origin_host;
   }
+  parcel->configured = peer_.config != nullptr;
+  if (parcel->configured) parcel->routed_realms = peer_.config->routed_realms;
   parcel->realm = peer_.realm;
   parcel->relay = peer_.relay;
   parcel->applications = peer_.applications;
   out.publish(std::move(parcel));
 }
 
+// It is said once, and a connection that has failed is closed after that.
+void PeerSession::show(PeerChange::State state, Outbox& out) {
+  const bool failed = state == PeerChange::State::failed;
+  if (std::exchange(shown_, failed ? PeerChange::State::closed : state) == state) return;
+  publish(state, out);
+}
+
+// While it is open.
+PeerChange::State PeerSession::standing() const {
+  if (!well_) return PeerChange::State::suspect;
+  return blocked_ ? PeerChange::State::blocked : PeerChange::State::open;
+}
+
+// RFC 3539 Appendix A sends every peer whose connection went down through REOPEN. Here it is only
+// one whose watchdog failed: who merely restarted would be kept waiting for two Tw more.
+PeerChange::State PeerSession::ended() const {
+  const auto* open = std::get_if<Open>(&state_);
+  const bool failed = open != nullptr && open->watchdog.state() == Watchdog::State::suspect;
+  return failed ? PeerChange::State::failed : PeerChange::State::closed;
+}
+
 void PeerSession::take_requests(Outbox& out) {
-  if (std::exchange(takes_requests_, true)) return;
-  publish(PeerChange::State::open, out);
+  if (std::exchange(well_, true)) return;
+  show(standing(), out);
   out.peer_opened();
 }
 
 void PeerSession::refuse_requests(std::string why, PeerChange::State change, Outbox& out) {
-  if (!std::exchange(takes_requests_, false)) return;
-  publish(change, out);
-  out.peer_closed(std::move(why));
+  show(change, out);
+  if (std::exchange(well_, false)) out.peer_closed(std::move(why));
+}
+
+void PeerSession::give_back(RequestPtr request, Why why, Outbox& out) {
+  request->returned_by = peer_.shared_name;
+  out.undelivered(std::move(request), why);
 }
 
 void PeerSession::fail_pending(Why why, Outbox& out) {
-  while (RequestPtr request = pending_.take_any()) out.undelivered(std::move(request), why);
+  while (RequestPtr request = pending_.take_any()) give_back(std::move(request), why, out);
 }
 
 void PeerSession::violated(std::string_view what, Outbox& out) {

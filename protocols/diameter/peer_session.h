@@ -21,19 +21,22 @@
 
 namespace siglane::diameter {
 
-// What our DPRs say: the node stops, which is the only occasion for one.
-inline constexpr DisconnectCause kOurCause = DisconnectCause::rebooting;
 // As RFC 6733 §5.4.3 writes it; a number for what that does not define.
 std::string name_of(DisconnectCause cause);
 
 // One connection to one peer: capabilities exchange, watchdog, disconnect (RFC 6733 §5), and the
 // requests that wait for their answer here. Takes RequestParcels and AnswerParcels to send, gives
 // away the ones that arrive. Pure, like every session.
+//
+// A peer that the operator has blocked is sent no new requests: they go elsewhere, or are answered
+// 3002. All else goes on, so that it can be emptied before work on it: what waits for its answer
+// has its time, its own requests are served, and its watchdog is kept.
 class PeerSession final : public Session {
  public:
-  // `config` and `routes` must outlive it.
-  PeerSession(AssociationId id, const DiameterConfig& config, const Snapshot<RouteTable>& routes,
-              std::uint64_t seed);
+  // `configs` and `routes` must outlive it. It keeps to the config that is the latest now, until
+  // Reconfigured.
+  PeerSession(AssociationId id, const Snapshot<DiameterConfig>& configs,
+              const Snapshot<RouteTable>& routes, std::uint64_t seed);
 
   void step(SessionInput input, Instant now, Outbox& out) override;
   std::optional<Instant> deadline() const override;
@@ -73,6 +76,7 @@ class PeerSession final : public Session {
     bool dpr_sent = false;
     // Close once the peer has all its answers: it sends nothing more, or it is here again.
     bool peer_ended = false, superseded = false;
+    DisconnectCause cause = DisconnectCause::rebooting;  // of our DPR
   };
   using State = std::variant<Closed, WaitCer, WaitCea, WaitIdentity, Open, Closing>;
 
@@ -83,7 +87,7 @@ class PeerSession final : public Session {
     std::string realm;
     bool relay = false;
     std::vector<ApplicationId> applications;
-    const DiameterPeerConfig* config = nullptr;  // nullptr: none has its Origin-Host
+    const DiameterPeerConfig* config = nullptr;  // in config_; nullptr: none has its Origin-Host
   };
 
   // One for each input; the answer is the row's event.
@@ -124,7 +128,9 @@ class PeerSession final : public Session {
   void send_request(RequestPtr request, AssociationId from, Instant now, Outbox& out);
   void send_answer(AnswerPtr answer, Outbox& out);
   void send_dwr(Outbox& out);
-  void send_dpr(Outbox& out);
+  void send_dpr(DisconnectCause cause, Outbox& out);
+  // To a peer that is open: nothing new is taken, and DPR follows.
+  void part(DisconnectCause cause, std::string_view why, Instant now, Outbox& out);
   void send_dpa(const Header& dpr, Instant caused_at, Outbox& out);
   void say_goodbye_if_due(Instant now, Outbox& out);
   void close_if_done(Instant now, Outbox& out);
@@ -148,9 +154,16 @@ class PeerSession final : public Session {
   std::optional<OriginObjection> objection_to_origin(const MessageView& message) const;
   // Why a peer that says it is of this realm is not the one that is configured; nothing: it may be.
   std::optional<std::string> objection_to_realm(const Capabilities& capabilities) const;
+  // Why the present config makes another peer of the one that this was identified as.
+  std::optional<std::string> objection_to_identity() const;
+  bool loses_election(std::string_view origin_host, const DiameterPeerConfig* peer) const;
   void publish(PeerChange::State change, Outbox& out);
+  void show(PeerChange::State state, Outbox& out);
+  PeerChange::State standing() const;
+  PeerChange::State ended() const;
   void take_requests(Outbox& out);
   void refuse_requests(std::string why, PeerChange::State change, Outbox& out);
+  void give_back(RequestPtr request, Why why, Outbox& out);
   void fail_pending(Why why, Outbox& out);
   void lose(std::string why, Outbox& out);
   void close(CloseMode mode, Instant now, Outbox& out);
@@ -158,7 +171,8 @@ class PeerSession final : public Session {
   std::string who() const;
 
   AssociationId id_;
-  const DiameterConfig& config_;
+  const Snapshot<DiameterConfig>& configs_;
+  std::shared_ptr<const DiameterConfig> config_;
   const Snapshot<RouteTable>& routes_;
   Random random_;
   State state_;
@@ -169,8 +183,10 @@ class PeerSession final : public Session {
   std::string expected_peer_;  // whom we connected to
   std::uint16_t streams_out_ = 1;
   Peer peer_;
-  bool takes_requests_ = false;  // published as open
+  bool well_ = false;     // open, and its watchdog is answered: told as opened
+  bool blocked_ = false;  // by the operator
   bool congested_ = false;
+  PeerChange::State shown_ = PeerChange::State::closed;  // in the route table
   // Gone with this session: the peer's requests, wherever they are, look whether it is there.
   const std::shared_ptr<const void> connection_ = std::make_shared<char>();
 };

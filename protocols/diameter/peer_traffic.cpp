@@ -65,7 +65,7 @@ PeerEvent event_of(const MessageView& message) {
 PeerEvent PeerSession::on(AssociationReceived& received, Instant now, Outbox& out) {
   Message& message = received.message;
   auto view = MessageView::parse(message.payload.bytes());
-  if (view && message.payload.size() > config_.limits.message_bytes_max) {
+  if (view && message.payload.size() > config_->limits.message_bytes_max) {
     view = tl::unexpected(
         DecodeError{1, result::invalid_message_length, "longer than message_bytes_max"});
   }
@@ -147,7 +147,7 @@ void PeerSession::on_request(const MessageView& request, Message message, Instan
     // It was on its way when we said goodbye: the peer shall try another of us.
     out.drop(kDisconnecting, describe(request));
     return answer_here(request, result::unable_to_deliver,
-                       config_.origin_host + " is disconnecting and takes no more requests",
+                       config_->origin_host + " is disconnecting and takes no more requests",
                        caused_at, nullptr, out);
   }
   if (!std::holds_alternative<Open>(state_)) return out.drop(kNotOpen, describe(request));
@@ -211,7 +211,7 @@ void PeerSession::on_foreign_origin(const MessageView& message, const OriginObje
   // Whoever sent the request cannot use an answer that nobody vouches for. It may have been carried
   // out all the same, so no other peer is asked.
   AnswerPtr refused = make_answer(
-      *request, error_answer(out.buffers(), request->view(), config_, result::unable_to_deliver,
+      *request, error_answer(out.buffers(), request->view(), *config_, result::unable_to_deliver,
                              "the answer was refused: " + objection.what));
   refused->why = Why::refused;
   out.forward(request->origin, std::move(refused));
@@ -224,8 +224,8 @@ void PeerSession::on_dwr(const MessageView& dwr, Instant caused_at, Outbox& out)
   if (const auto violation = objection_to(dwr)) {
     return on_invalid_base_request(dwr, *violation, caused_at, out);
   }
-  auto dwa = begin_answer(out.buffers(), dwr, config_, result::success);
-  if (config_.origin_state_id != 0) dwa.add(avp::origin_state_id, config_.origin_state_id);
+  auto dwa = begin_answer(out.buffers(), dwr, *config_, result::success);
+  if (config_->origin_state_id != 0) dwa.add(avp::origin_state_id, config_->origin_state_id);
   transmit(std::move(dwa).finish(), caused_at, 0, out);
 }
 
@@ -245,8 +245,8 @@ void PeerSession::send_dwr(Outbox& out) {
   open.dwr = pending_.next_id();
   auto dwr = MessageBuilder::request(out.buffers(), command::device_watchdog, open.dwr,
                                      static_cast<std::uint32_t>(random_.next()));
-  dwr.add(avp::origin_host, config_.origin_host).add(avp::origin_realm, config_.origin_realm);
-  if (config_.origin_state_id != 0) dwr.add(avp::origin_state_id, config_.origin_state_id);
+  dwr.add(avp::origin_host, config_->origin_host).add(avp::origin_realm, config_->origin_realm);
+  if (config_->origin_state_id != 0) dwr.add(avp::origin_state_id, config_->origin_state_id);
   out.count(counter::watchdogs_sent);
   transmit(std::move(dwr).finish(), Instant{}, 0, out);
 }
@@ -260,11 +260,11 @@ void PeerSession::obey(Watchdog::Order order, Instant now, Outbox& out) {
     case Watchdog::Order::failback:
       return take_requests(out);
     case Watchdog::Order::failover:
-      refuse_requests("no answer to its watchdog", PeerChange::State::closed, out);
+      refuse_requests("no answer to its watchdog", PeerChange::State::suspect, out);
       return fail_pending(Why::not_open, out);
     case Watchdog::Order::close:
-      takes_requests_ = false;
-      publish(PeerChange::State::failed, out);
+      well_ = false;
+      show(PeerChange::State::failed, out);
       fail_pending(Why::not_open, out);
       return close(CloseMode::abort, now, out);
   }
@@ -282,20 +282,20 @@ void PeerSession::say_goodbye_if_due(Instant now, Outbox& out) {
   closing->goodbye_by.reset();
   if (!closing->dpr) {
     closing->dpr_sent = true;
-    return send_dpr(out);
+    return send_dpr(closing->cause, out);
   }
   send_dpa(*closing->dpr, closing->dpr_caused_at, out);
   // "The receiver of the Disconnect-Peer-Answer message initiates the transport disconnect." Wait
   // for that, within limits.
-  if (closing->by) closing->by = std::min(*closing->by, now + config_.disconnect_timeout);
+  if (closing->by) closing->by = std::min(*closing->by, now + config_->disconnect_timeout);
 }
 
-void PeerSession::send_dpr(Outbox& out) {
+void PeerSession::send_dpr(DisconnectCause cause, Outbox& out) {
   auto dpr = MessageBuilder::request(out.buffers(), command::disconnect_peer, pending_.next_id(),
                                      static_cast<std::uint32_t>(random_.next()));
-  dpr.add(avp::origin_host, config_.origin_host)
-      .add(avp::origin_realm, config_.origin_realm)
-      .add(avp::disconnect_cause, kOurCause);
+  dpr.add(avp::origin_host, config_->origin_host)
+      .add(avp::origin_realm, config_->origin_realm)
+      .add(avp::disconnect_cause, cause);
   transmit(std::move(dpr).finish(), Instant{}, 0, out);
 }
 
@@ -320,18 +320,19 @@ void PeerSession::on_dpr(const MessageView& dpr, Instant caused_at, Instant now,
   // result code SHOULD NOT attempt reconnection."
   const bool unwelcome =
       cause == DisconnectCause::busy || cause == DisconnectCause::do_not_want_to_talk_to_you;
-  if (std::exchange(takes_requests_, false)) publish(PeerChange::State::closed, out);
+  well_ = false;
+  show(PeerChange::State::closed, out);
   out.peer_closed("the peer disconnects: " + name_of(cause),
-                  unwelcome ? config_.disconnect_holdoff : Duration{});
-  state_ = Closing{now + 2 * config_.disconnect_timeout, now + config_.disconnect_timeout,
+                  unwelcome ? config_->disconnect_holdoff : Duration{});
+  state_ = Closing{now + 2 * config_->disconnect_timeout, now + config_->disconnect_timeout,
                    dpr.header(), caused_at};
 }
 
 void PeerSession::send_dpa(const Header& dpr, Instant caused_at, Outbox& out) {
   auto dpa = MessageBuilder::answer(out.buffers(), dpr, false);
   dpa.add(avp::result_code, static_cast<std::uint32_t>(result::success))
-      .add(avp::origin_host, config_.origin_host)
-      .add(avp::origin_realm, config_.origin_realm);
+      .add(avp::origin_host, config_->origin_host)
+      .add(avp::origin_realm, config_->origin_realm);
   transmit(std::move(dpa).finish(), caused_at, 0, out);
 }
 
@@ -364,12 +365,12 @@ PeerEvent PeerSession::on(Submitted& submitted, Instant now, Outbox& out) {
 
 void PeerSession::send_request(RequestPtr request, AssociationId from, Instant now, Outbox& out) {
   if (request->origin == AssociationId::none) request->origin = from;
-  if (!takes_requests_) return out.undelivered(std::move(request), Why::not_open);
-  if (congested_) return out.undelivered(std::move(request), Why::congested);
+  if (!well_ || blocked_) return give_back(std::move(request), Why::not_open, out);
+  if (congested_) return give_back(std::move(request), Why::congested, out);
   const Duration timeout =
-      request->timeout > Duration::zero() ? request->timeout : config_.request_timeout;
+      request->timeout > Duration::zero() ? request->timeout : config_->request_timeout;
   const auto hop_by_hop = pending_.add(request, now + timeout);
-  if (!hop_by_hop) return out.undelivered(std::move(request), Why::congested);
+  if (!hop_by_hop) return give_back(std::move(request), Why::congested, out);
   RequestParcel& kept = *pending_.find(*hop_by_hop);
   // RFC 6733 §3, T: "set when resending requests not yet acknowledged, as an indication of a
   // possible duplicate due to a link failure".
@@ -397,7 +398,7 @@ PeerEvent PeerSession::on(AssociationUnsent& unsent, Instant, Outbox& out) {
     out.drop(kAnswerRefused, describe(unsent.message.payload.bytes()));
   } else if (RequestPtr request = pending_.take(header->hop_by_hop)) {
     if (!unsent.sent_unacknowledged) request->sent = header->is_retransmitted();
-    out.undelivered(std::move(request), Why::refused);
+    give_back(std::move(request), Why::refused, out);
   } else {
     out.drop(kNotSent, describe(unsent.message.payload.bytes()));  // a CER, DWR or DPR
   }
@@ -407,7 +408,7 @@ PeerEvent PeerSession::on(AssociationUnsent& unsent, Instant, Outbox& out) {
 void PeerSession::answer_here(const MessageView& request, ResultCode result, std::string_view why,
                               Instant caused_at, const Violation* violation, Outbox& out) {
   transmit(
-      error_answer(out.buffers(), request, config_, result, why, violation), caused_at,
+      error_answer(out.buffers(), request, *config_, result, why, violation), caused_at,
       is_between_neighbours(request) ? std::uint16_t{0} : stream_for(request.header().hop_by_hop),
       out);
 }

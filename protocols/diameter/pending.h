@@ -24,6 +24,8 @@ class PendingTable {
     std::size_t bytes_max = std::size_t{64} << 20;  // of their messages
   };
   PendingTable(const Limits& limits, std::uint32_t first_id);
+  // For what is added from now on; what waits already stays.
+  void use(const Limits& limits) { limits_ = limits; }
 
   // An identifier that is not in use, for messages that are not kept here (DWR, DPR).
   std::uint32_t next_id() { return next_id_++; }

@@ -31,6 +31,9 @@ class Watchdog {
   // Precondition: deadline() <= now.
   Order timer_expired(Instant now);
 
+  // Tw from the next setting of the timer on; a deadline that stands stays.
+  void use(Duration interval) { interval_ = interval; }
+
   State state() const { return state_; }
   Instant deadline() const { return expires_; }
 

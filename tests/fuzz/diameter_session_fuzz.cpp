@@ -94,13 +94,25 @@ class Victim {
     const auto state = session_->status().state;
     if (state.ends_with("Open") || state == "Closing") give(Superseded{});
   }
+  void operate(Operate::Verb verb) { give(Operate{verb, "why"}); }
+  // The config changes to and fro: the peer is one that may speak for others, another one, or none.
+  void reconfigure() {
+    DiameterConfig next = config_of("us.example");
+    const unsigned turn = ++reloads_ % 3;
+    if (turn < 2) next.peers = {{"peer", "peer.example", turn == 0 ? "" : "example", {"*"}}};
+    next.relay = turn == 1;
+    next.limits.pending_max = 1 + turn;
+    module_.prepare(next);
+    module_.adopt(ShardId{});
+    give(Reconfigured{});
+  }
   // Its application answers the oldest request that it has.
   void answer_request() {
     if (asked_.empty()) return;
     const RequestPtr request = std::move(asked_.front());
     asked_.pop_front();
     give(Submitted{kApplication,
-                   make_answer(*request, error_answer(pool_, request->view(), module_.config(),
+                   make_answer(*request, error_answer(pool_, request->view(), *module_.config(),
                                                       result::unable_to_comply))});
   }
   void open(bool initiator) {
@@ -163,6 +175,7 @@ class Victim {
 
   bool refuse_;
   bool ended_ = false;
+  unsigned reloads_ = 0;
   BufferPool pool_;
   Counters counters_;
   DiameterModule module_{config_of("us.example")};
@@ -184,6 +197,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if ((start & 4) != 0) victim.open(initiator);
   if ((start & 8) != 0) victim.send_request();
   if ((start & 16) != 0) victim.give(Stopping{});
+  if ((start & 32) != 0) victim.operate(Operate::Verb::block);
 
   ByteReader input(std::as_bytes(std::span(data + 1, size - 1)));
   for (int messages = 0; messages < 64; ++messages) {
@@ -207,6 +221,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if ((*what & 32) != 0) victim.answer_request();
     if ((*what & 64) != 0) victim.supersede();
     if ((*what & 128) != 0) victim.end();
+    if ((start & 64) != 0) victim.reconfigure();
+    if ((start & 128) != 0) {
+      victim.operate(messages % 2 == 0 ? Operate::Verb::unblock : Operate::Verb::disconnect);
+    }
     victim.receive(std::move(payload));
   }
   victim.give(AssociationDown{DownCause::lost, {}});

@@ -158,23 +158,37 @@ class ClaimTest : public testing::Test {
 };
 
 TEST_F(ClaimTest, IsInquiredIntoOnceAndRefusedIfThePeerIsStillThere) {
-  EXPECT_EQ(text_of(claimant.claim("alice")), "inquire");
+  EXPECT_EQ(text_of(claimant.claim("alice", 1)), "inquire");
   EXPECT_TRUE(claimant.claiming());
   EXPECT_EQ(claimant.claimed(), "alice");
-  const Verdict again = claimant.claim("alice");
+  const Verdict again = claimant.claim("alice", 1);
   EXPECT_EQ(text_of(again), "has an association already");
   EXPECT_TRUE(std::get<Refuse>(again).connected_already);
 }
 
+TEST_F(ClaimTest, SaysHowManyThePeerMayHave) {
+  (void)claimant.claim("alice", 3);
+  EXPECT_EQ(text_of(claimant.claim("alice", 3)),
+            "has 3 associations already, and may have no more (connections_max)");
+}
+
+TEST_F(ClaimTest, IsAnsweredByAllThatWereAsked) {
+  (void)claimant.claim("alice", 2);
+  claimant.asked(2);
+  EXPECT_FALSE(claimant.answered());
+  EXPECT_TRUE(claimant.answered());
+  EXPECT_TRUE(claimant.answered()) << "one that comes late changes nothing";
+}
+
 TEST_F(ClaimTest, MayBeMadeAnewOnceItIsSettled) {
-  (void)claimant.claim("alice");
+  (void)claimant.claim("alice", 1);
   claimant.settled();
   EXPECT_FALSE(claimant.claiming());
-  EXPECT_EQ(text_of(claimant.claim("bob")), "inquire");
+  EXPECT_EQ(text_of(claimant.claim("bob", 1)), "inquire");
 }
 
 TEST_F(ClaimTest, HoldsWhatComesMeanwhileInOrderAndNotMuchOfIt) {
-  (void)claimant.claim("alice");
+  (void)claimant.claim("alice", 1);
   for (std::size_t i = 0; i < Unidentified::kHeldMax; ++i) {
     EXPECT_TRUE(claimant.hold(AssociationCongestion{i == 0}));
   }

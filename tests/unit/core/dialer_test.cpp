@@ -27,8 +27,8 @@ class DialerTest : public testing::Test {
   }
   static PeerKey to(const std::string& name) { return {nullptr, name}; }
   static PeerPresence nobody() { return {}; }
-  static PeerPresence here(AssociationId id) { return {id, std::nullopt}; }
-  static PeerPresence held_off(Instant until) { return {AssociationId::none, until}; }
+  static PeerPresence full() { return {true, std::nullopt}; }
+  static PeerPresence held_off(Instant until) { return {false, until}; }
 
   void connect(AssociationId as = kOurs) {
     ASSERT_TRUE(dialer.begin(link, nobody(), now));
@@ -52,9 +52,9 @@ class DialerTest : public testing::Test {
   // Connects, stays up for so long, and is cut: how long until it connects again.
   Duration wait_after(Duration stay) {
     come_up();
-    EXPECT_THAT(dialer.identified(to("alice"), kOurs, now), IsEmpty());
+    EXPECT_THAT(dialer.identified(to("alice"), kOurs, full(), now), IsEmpty());
     now += stay;
-    EXPECT_FALSE(dialer.down(kOurs, here(kOurs), now));
+    EXPECT_FALSE(dialer.down(kOurs, nobody(), now));
     return wait_until_due();
   }
   LinkState state() const { return dialer.state_of(link); }
@@ -156,20 +156,20 @@ TEST_F(DialerTest, AHoldOffThatCameWhileItWaitedIsSeenWhenItIsDue) {
 // --- A peer that is here on another association -------------------------------------------------
 
 TEST_F(DialerTest, RestsWithoutADeadlineWhileAnotherAssociationIsThePeer) {
-  EXPECT_FALSE(dialer.begin(link, here(kTheirs), now));
+  EXPECT_FALSE(dialer.begin(link, full(), now));
   EXPECT_EQ(state(), LinkState::resting);
   EXPECT_FALSE(dialer.deadline());
 }
 
 TEST_F(DialerTest, RestsWhenItsConnectFailsAndThePeerHasComeMeanwhileAndSaysNothingOfThat) {
   connect();
-  EXPECT_FALSE(dialer.down(kOurs, here(kTheirs), now));
+  EXPECT_FALSE(dialer.down(kOurs, full(), now));
   EXPECT_EQ(state(), LinkState::resting);
   EXPECT_FALSE(dialer.deadline());
 }
 
 TEST_F(DialerTest, ConnectsAfterABackOffWhenThePeerIsFreeAgain) {
-  (void)dialer.begin(link, here(kTheirs), now);
+  (void)dialer.begin(link, full(), now);
   now += 1h;
   dialer.wake(to("alice"), nobody(), now);
   EXPECT_EQ(state(), LinkState::waiting);
@@ -177,7 +177,7 @@ TEST_F(DialerTest, ConnectsAfterABackOffWhenThePeerIsFreeAgain) {
 }
 
 TEST_F(DialerTest, WaitsForTheHoldOffWhenThePeerIsFreeAgain) {
-  (void)dialer.begin(link, here(kTheirs), now);
+  (void)dialer.begin(link, full(), now);
   dialer.wake(to("alice"), held_off(now + 5min), now);
   EXPECT_EQ(dialer.deadline(), now + 5min);
 }
@@ -185,7 +185,7 @@ TEST_F(DialerTest, WaitsForTheHoldOffWhenThePeerIsFreeAgain) {
 TEST_F(DialerTest, WaitsLongerWhileThePeerComesAndGoes) {
   Duration wait{};
   for (int i = 0; i < 7; ++i) {
-    ASSERT_FALSE(dialer.begin(link, here(kTheirs), now));
+    ASSERT_FALSE(dialer.begin(link, full(), now));
     now += 1s;
     dialer.wake(to("alice"), nobody(), now);
     wait = wait_until_due();
@@ -194,7 +194,7 @@ TEST_F(DialerTest, WaitsLongerWhileThePeerComesAndGoes) {
 }
 
 TEST_F(DialerTest, IsNotWokenForAnotherPeerNorWhileItWaitsOrIsConnected) {
-  (void)dialer.begin(link, here(kTheirs), now);
+  (void)dialer.begin(link, full(), now);
   dialer.wake(to("bob"), nobody(), now);
   EXPECT_EQ(state(), LinkState::resting);
   EXPECT_FALSE(dialer.begin(link, held_off(now + 5min), now));
@@ -211,8 +211,35 @@ TEST_F(DialerTest, GivesUpTheOtherLinksToAPeerThatIsIdentified) {
   connect(kOurs);
   dialer.connecting(second, kAgain);
   dialer.connecting(bob, AssociationId{9});
-  EXPECT_THAT(dialer.identified(to("alice"), kTheirs, now), ElementsAre(kOurs, kAgain));
-  EXPECT_THAT(dialer.identified(to("alice"), kOurs, now), ElementsAre(kAgain));
+  EXPECT_THAT(dialer.identified(to("alice"), kTheirs, full(), now), ElementsAre(kOurs, kAgain));
+  EXPECT_THAT(dialer.identified(to("alice"), kOurs, full(), now), ElementsAre(kAgain));
+}
+
+// --- A peer that may have several associations ---------------------------------------------------
+
+TEST_F(DialerTest, KeepsAllLinksToAPeerThatHasSlotsFreeAndGivesUpTheRestWhenItHasNone) {
+  const LinkId second = add("alice"), third = add("alice");
+  come_up(kOurs);
+  ASSERT_TRUE(dialer.begin(second, nobody(), now));
+  dialer.connecting(second, kAgain);
+  dialer.up(kAgain, to("alice"), kLocal);
+  ASSERT_TRUE(dialer.begin(third, nobody(), now));
+  dialer.connecting(third, AssociationId{9});
+  EXPECT_THAT(dialer.identified(to("alice"), kOurs, nobody(), now), IsEmpty());
+  EXPECT_THAT(dialer.identified(to("alice"), kAgain, full(), now), ElementsAre(AssociationId{9}))
+      << "the first one is the peer, too";
+  EXPECT_FALSE(dialer.down(AssociationId{9}, full(), now));
+  EXPECT_EQ(dialer.state_of(third), LinkState::resting);
+  EXPECT_EQ(dialer.state_of(second), LinkState::connected);
+}
+
+TEST_F(DialerTest, ALinkWhoseAssociationIsUpAndNotYetThePeerIsGivenUpToo) {
+  const LinkId second = add("alice");
+  come_up(kOurs);
+  dialer.connecting(second, kAgain);
+  dialer.up(kAgain, to("alice"), kLocal);
+  EXPECT_THAT(dialer.identified(to("alice"), kTheirs, nobody(), now), IsEmpty());
+  EXPECT_THAT(dialer.identified(to("alice"), kOurs, full(), now), ElementsAre(kAgain));
 }
 
 // --- An SCTP RESTART ----------------------------------------------------------------------------
@@ -248,7 +275,7 @@ TEST_F(DialerTest, MovesWithItsAssociationAndConnectsThereAfterIt) {
 
   other.arrive(kOurs, std::move(*travelling));
   ASSERT_NE(other.link_of(kOurs), nullptr);
-  EXPECT_FALSE(other.down(kOurs, here(kOurs), now));
+  EXPECT_FALSE(other.down(kOurs, nobody(), now));
   ASSERT_TRUE(other.deadline());
   EXPECT_GT(*other.deadline() - now, 5s) << "its back-off has moved with it";
   EXPECT_TRUE(other.pop_due(*other.deadline()));

@@ -247,8 +247,28 @@ TEST(Directory, BindsAPeerToOneAssociationAtATime) {
   EXPECT_TRUE(directory.bind_peer(nullptr, "mme01", AssociationId{1}));
   EXPECT_FALSE(directory.bind_peer(nullptr, "mme01", AssociationId{2}));
   EXPECT_EQ(directory.association_of(nullptr, "mme01"), AssociationId{1});
-  directory.release_peer(nullptr, "mme01");
+  directory.release_peer(nullptr, "mme01", AssociationId{1});
   EXPECT_TRUE(directory.bind_peer(nullptr, "mme01", AssociationId{2}));
+}
+
+TEST(Directory, HasASlotForEachAssociationThatAPeerMayHave) {
+  constexpr AssociationId a{3}, b{1}, c{2};
+  Directory directory;
+  EXPECT_TRUE(directory.bind_peer(nullptr, "mme01", a, 2));
+  EXPECT_TRUE(directory.bind_peer(nullptr, "mme01", b, 2));
+  EXPECT_FALSE(directory.bind_peer(nullptr, "mme01", c, 2));
+  EXPECT_TRUE(directory.bind_peer(nullptr, "mme02", c, 2)) << "another peer has its own";
+  EXPECT_EQ(directory.associations_of(nullptr, "mme01"), (std::vector{a, b})) << "the oldest first";
+  directory.release_peer(nullptr, "mme01", c);
+  EXPECT_FALSE(directory.bind_peer(nullptr, "mme01", c, 2)) << "it had none to free";
+  directory.release_peer(nullptr, "mme01", a);
+  EXPECT_EQ(directory.association_of(nullptr, "mme01"), b);
+  EXPECT_FALSE(directory.bind_peer(nullptr, "mme01", c, 1)) << "it may have fewer now";
+  EXPECT_TRUE(directory.bind_peer(nullptr, "mme01", c, 2));
+  directory.release_peer(nullptr, "mme01", b);
+  directory.release_peer(nullptr, "mme01", c);
+  EXPECT_TRUE(directory.associations_of(nullptr, "mme01").empty());
+  EXPECT_FALSE(directory.association_of(nullptr, "mme01"));
 }
 
 }  // namespace

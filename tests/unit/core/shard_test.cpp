@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <deque>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -360,6 +362,106 @@ TEST_F(ShardTest, RefusesASecondAssociationOfOnePeer) {
   twin.shard.keep_connected(local, peer("server", "10.0.0.1"));
   ASSERT_TRUE(world.run_until([&] { return server_module.log.size() >= 2; }));
   EXPECT_EQ(server_module.log[1], "refused has an association already");
+}
+
+// --- A peer that may have two associations -------------------------------------------------------
+
+class SeveralTest : public ShardTest {
+ protected:
+  SeveralTest() {
+    several_endpoint = several.shard.open(endpoint("in", "10.0.0.4", true), server_module).value();
+  }
+  static PeerConfig twice(std::string name, std::string address) {
+    PeerConfig config = peer(std::move(name), std::move(address));
+    config.connections_max = 2;
+    return config;
+  }
+  // So many instances of alice, each with a connection.
+  void come(int instances) {
+    for (int i = 0; i < instances; ++i) {
+      alice.push_back(std::make_unique<SimNode>(world, PeerTable({peer("server", "10.0.0.4")})));
+      SimNode& node = *alice.back();
+      const auto local = node.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
+      node.shard.keep_connected(local, peer("server", "10.0.0.4"));
+    }
+  }
+  std::size_t associations() {
+    return several.directory.associations_of(&server_module, "alice").size();
+  }
+  bool said(const std::string& what) {
+    return std::ranges::find(server_module.log, what) != server_module.log.end();
+  }
+
+  SimNode several{world, PeerTable({twice("alice", "10.0.0.2")})};
+  EndpointId several_endpoint{};
+  std::vector<std::unique_ptr<SimNode>> alice;
+};
+
+TEST_F(SeveralTest, LetsInAsManyAsItMayHaveAndRefusesOneMore) {
+  come(3);
+  const std::string why = "has 2 associations already, and may have no more (connections_max)";
+  ASSERT_TRUE(world.run_until([&] { return said("refused " + why); }));
+  EXPECT_EQ(associations(), 2u);
+  EXPECT_EQ(several.facts.last(kPeerRefused, "why"), why);
+  EXPECT_EQ(std::ranges::count(server_module.log, "identified alice"), 2);
+}
+
+TEST_F(SeveralTest, HasASlotFreeAgainWhenOneEnds) {
+  come(2);
+  ASSERT_TRUE(world.run_until([&] { return associations() == 2; }));
+  const auto before = several.directory.associations_of(&server_module, "alice");
+  several.transport.cut(before.front());
+  ASSERT_TRUE(world.run_until([&] { return associations() == 1; }));
+  EXPECT_EQ(several.directory.association_of(&server_module, "alice"), before.back());
+  ASSERT_TRUE(world.run_until([&] { return associations() == 2; })) << "its instance comes back";
+  EXPECT_EQ(several.directory.association_of(&server_module, "alice"), before.back());
+}
+
+// One that comes while all are there asks each of them, and takes the place of the first that goes.
+TEST_F(SeveralTest, TakesThePlaceOfAnyThatHasEnded) {
+  come(2);
+  ASSERT_TRUE(world.run_until([&] { return associations() == 2; }));
+  const auto before = several.directory.associations_of(&server_module, "alice");
+  for (const AssociationId gone : {before.back(), before.front()}) {
+    const AssociationId again = next_association_id();
+    AssociationUp up;
+    up.local = several_endpoint;
+    up.remote_addresses = {"10.0.0.2"};
+    several.shard.on_event(again, std::move(up), world.now());
+    Message message;
+    message.payload = Buffer::copy_of(as_bytes("iam alice"));
+    several.shard.on_event(again, AssociationReceived{std::move(message)}, world.now());
+    several.shard.run_mailbox(world.now());
+    EXPECT_NE(several.directory.associations_of(&server_module, "alice").back(), again);
+    several.shard.on_event(gone, AssociationDown{DownCause::lost, {}}, world.now());
+    // Fewer turns than those that are left have for their answer.
+    for (int turn = 0; turn < 8; ++turn) several.shard.run_mailbox(world.now());
+    EXPECT_EQ(several.directory.associations_of(&server_module, "alice").back(), again);
+    EXPECT_EQ(associations(), 2u);
+  }
+  EXPECT_EQ(several.counters.get(counter::associations_refused_identity), 0u);
+}
+
+// We connect three times, and the peer may have two.
+TEST_F(SeveralTest, ConnectsOnAsManyLinksAsThePeerMayHaveAndRestsWithTheOthers) {
+  SimNode node(world, PeerTable({twice("server", "10.0.0.4")}));
+  const auto local = node.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
+  const auto there = [&] { return node.directory.associations_of(&client_module, "server"); };
+  for (int i = 0; i < 3; ++i) node.shard.keep_connected(local, twice("server", "10.0.0.4"));
+  ASSERT_TRUE(world.run_until([&] { return associations() == 2; }));
+  world.run_for(10s);
+  const auto before = there();
+  ASSERT_EQ(before.size(), 2u);
+  EXPECT_EQ(node.transport.association_count(), 2u) << "the third link rests";
+  const auto opened = node.counters.get(counter::associations_opened);
+
+  node.transport.cut(before.front());
+  ASSERT_TRUE(world.run_until([&] { return associations() == 1; }));
+  ASSERT_TRUE(world.run_until([&] { return there().size() == 2 && associations() == 2; }));
+  world.run_for(10s);
+  EXPECT_EQ(there().front(), before.back()) << "the other one has noticed nothing";
+  EXPECT_EQ(node.transport.association_count(), 2u);
+  EXPECT_GT(node.counters.get(counter::associations_opened), opened);
 }
 
 // A node with a second shard, which does nothing by itself: the test drives it.

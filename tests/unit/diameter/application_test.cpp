@@ -56,7 +56,10 @@ class Hss final : public Application {
     }
   }
 
+  void on_reconfigured(Instant, Outbox&) override { product_name = config().product_name; }
+
   std::vector<std::string> users;
+  std::string product_name;
   std::vector<std::pair<std::uint64_t, ResultCode>> answers;
   AssociationId to = AssociationId::none;
   std::uint64_t tag = 0;
@@ -94,6 +97,16 @@ class ApplicationTest : public testing::Test {
   Host host_{node_config("us")};
   Hss* hss_ = nullptr;
 };
+
+TEST_F(ApplicationTest, HasTheNewConfigOnceItsShardFollows) {
+  DiameterConfig next = node_config("us");
+  next.product_name = "Next";
+  host_.module.prepare(next);
+  host_.pass(1s);
+  EXPECT_EQ(hss_->product_name, "");
+  host_.give(kApplication, Reconfigured{});
+  EXPECT_EQ(hss_->product_name, "Next");
+}
 
 TEST_F(ApplicationTest, AnswersARequestWhenItsStoreHasDoneItsPart) {
   auto request = ulr(host_.pool, "peer.example", "us.example", "realm.us.example");

@@ -73,6 +73,18 @@ class Host {
     sessions.erase(id);
     bound_peers.erase(id);
   }
+  // A new config, as the one shard of this node follows it.
+  void reload(DiameterConfig next) {
+    module.prepare(std::move(next));
+    module.adopt(ShardId{});
+    std::vector<AssociationId> ids;
+    for (const auto& [id, session] : sessions) ids.push_back(id);
+    for (const AssociationId id : ids) give(id, Reconfigured{});
+  }
+  void operate(AssociationId id, Operate::Verb verb, std::string why = {},
+               bool may_return = false) {
+    give(id, Operate{verb, std::move(why), may_return});
+  }
   // Time passes; whoever is due is woken.
   void pass(Duration span) {
     const Instant end = now + span;
@@ -123,6 +135,7 @@ class Host {
   std::vector<std::string> identified;
   std::map<AssociationId, std::string> bound_peers;
   std::vector<ParcelPtr> asked;
+  std::size_t connections_max = 1;  // of each peer
   // Why nobody may be who it says it is; empty: it may.
   std::string objection;
 
@@ -169,13 +182,13 @@ class Host {
         peers_refused.push_back(std::move(*refused));
       } else if (auto* identify = std::get_if<Identify>(&action)) {
         identified.push_back(identify->peer);
-        const auto bound =
-            std::find_if(bound_peers.begin(), bound_peers.end(),
-                         [&](const auto& entry) { return entry.second == identify->peer; });
+        const auto bound = std::count_if(bound_peers.begin(), bound_peers.end(), [&](auto& entry) {
+          return entry.second == identify->peer && entry.first != id;
+        });
         SessionInput answer = Identified{};
         if (!objection.empty()) {
           answer = IdentityRefused{objection};
-        } else if (bound != bound_peers.end() && bound->first != id) {
+        } else if (static_cast<std::size_t>(bound) >= connections_max) {
           answer = IdentityRefused{"has an association already", true};
         } else {
           bound_peers[id] = identify->peer;

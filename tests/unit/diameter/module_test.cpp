@@ -13,7 +13,7 @@ constexpr AssociationId kMme{1}, kHss{2}, kHss2{3}, kAgent{4}, kApplication{50};
 // Answers every request with success; keeps the answers it gets.
 class Echo final : public Session {
  public:
-  explicit Echo(const DiameterConfig& config) : config_(config) {}
+  explicit Echo(DiameterConfig config) : config_(std::move(config)) {}
   void step(SessionInput input, Instant, Outbox& out) override {
     auto* submitted = std::get_if<Submitted>(&input);
     if (submitted == nullptr) return;
@@ -33,7 +33,7 @@ class Echo final : public Session {
   std::vector<AnswerPtr> answers;
 
  private:
-  const DiameterConfig& config_;
+  DiameterConfig config_;
 };
 
 DiameterConfig agent_config() {
@@ -50,7 +50,7 @@ DiameterConfig agent_config() {
 class ModuleTest : public testing::Test {
  protected:
   ModuleTest() {
-    auto echo = std::make_unique<Echo>(host_.module.config());
+    auto echo = std::make_unique<Echo>(*host_.module.config());
     application_ = echo.get();
     host_.add(kApplication, std::move(echo));
     host_.module.add_application(ShardId{}, application::s6a, kApplication);

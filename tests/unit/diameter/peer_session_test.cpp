@@ -78,7 +78,8 @@ class PeerSessionTest : public testing::Test {
   void answer_request() {
     const RequestPtr request = std::move(application_->requests.at(0));
     application_->requests.clear();
-    auto answer = begin_answer(host_.pool, request->view(), host_.module.config(), result::success);
+    auto answer =
+        begin_answer(host_.pool, request->view(), *host_.module.config(), result::success);
     host_.submit(kPeer, make_answer(*request, std::move(answer).finish()), kApplication);
   }
   // The peer's next connection begins in REOPEN.
@@ -623,7 +624,7 @@ TEST_F(PeerSessionTest, GivesARequestToTheApplicationAndSendsItsAnswerHome) {
   EXPECT_EQ(request.received_at, read_at);
   EXPECT_EQ(request.header.hop_by_hop, 77u);
   host_.now += 1s;
-  auto answer = begin_answer(host_.pool, request.view(), host_.module.config(), result::success);
+  auto answer = begin_answer(host_.pool, request.view(), *host_.module.config(), result::success);
   host_.submit(kPeer, make_answer(request, std::move(answer).finish()), kApplication);
   ASSERT_EQ(host_.wire[kPeer].size(), 1u);
   EXPECT_EQ(host_.wire[kPeer][0].caused_at, read_at);
@@ -771,7 +772,7 @@ TEST_F(PeerSessionTest, WhileItsConnectionIsCongestedRequestsGoToAnotherPeerAndA
   EXPECT_TRUE(host_.sent(kPeer).empty());
   EXPECT_FALSE(host_.sent_one(kOther).empty());
   const RequestPtr request = std::move(application_->requests[0]);
-  auto answer = begin_answer(host_.pool, request->view(), host_.module.config(), result::success);
+  auto answer = begin_answer(host_.pool, request->view(), *host_.module.config(), result::success);
   host_.submit(kPeer, make_answer(*request, std::move(answer).finish()), kApplication);
   EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::success);
   host_.give(kPeer, AssociationCongestion{false});
@@ -785,7 +786,7 @@ TEST_F(PeerSessionTest, CountsAnAnswerThatHasNobodyToGoTo) {
   ASSERT_EQ(application_->requests.size(), 1u);
   const RequestPtr request = std::move(application_->requests[0]);
   host_.down(kPeer);
-  auto answer = begin_answer(host_.pool, request->view(), host_.module.config(), result::success);
+  auto answer = begin_answer(host_.pool, request->view(), *host_.module.config(), result::success);
   host_.submit(kPeer, make_answer(*request, std::move(answer).finish()), kApplication);
   EXPECT_EQ(host_.counters.get(counter::answers_orphaned), 1u);
 }
@@ -852,7 +853,7 @@ TEST_F(PeerSessionTest, LetsWhatWaitsHaveItsAnswerBeforeItSaysGoodbye) {
   EXPECT_EQ(application_->answers.size(), 2u);
   EXPECT_TRUE(host_.sent(kPeer).empty());
   const RequestParcel& request = *application_->requests.at(0);
-  auto answer = begin_answer(host_.pool, request.view(), host_.module.config(), result::success);
+  auto answer = begin_answer(host_.pool, request.view(), *host_.module.config(), result::success);
   host_.submit(kPeer, make_answer(request, std::move(answer).finish()), kApplication);
   const auto sent = host_.sent(kPeer);
   ASSERT_EQ(sent.size(), 2u);

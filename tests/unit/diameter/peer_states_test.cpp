@@ -20,6 +20,7 @@ constexpr std::array kStates = {
 struct Subject {
   DiameterConfig config = node_config("us");
   DiameterConfig peer = node_config("peer");
+  std::unique_ptr<Snapshot<DiameterConfig>> configs;
   Snapshot<RouteTable> routes;
   BufferPool pool;
   Counters counters;
@@ -30,7 +31,8 @@ struct Subject {
 
   explicit Subject(DiameterConfig ours = node_config("us")) : config(std::move(ours)) {
     config.peers = {{"peer", peer.origin_host, peer.origin_realm, {}}};
-    session = std::make_unique<PeerSession>(kId, config, routes, 1);
+    configs = std::make_unique<Snapshot<DiameterConfig>>(config);
+    session = std::make_unique<PeerSession>(kId, *configs, routes, 1);
   }
   PeerState give(SessionInput input) {
     out.clear();
