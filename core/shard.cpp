@@ -331,7 +331,7 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    [&](PauseInput& a) { pause_input(from, a.paused); },
                    [&](PeerOpened&) { peer_opened(from, now); },
                    [&](PeerClosed& a) { peer_closed(from, a, now); },
-                   [&](PeerRefused& a) { peer_refused(from, a.who, a.why, now); },
+                   [&](PeerRefused& a) { peer_refused(from, a, now); },
                    [&](Violation& a) { violation(from, a.what, now); },
                    [&](Announce& a) { report(from, a.fact, now); },
                    [&](Drop& a) { drop(from, std::move(a), now); },
@@ -368,7 +368,7 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   if (std::holds_alternative<Inquire>(verdict)) return inquire(*entry, peer);
   if (auto* no = std::get_if<Refuse>(&verdict)) {
     counters_.add(counter::associations_refused_identity);
-    peer_refused(id, peer, no->why, now);
+    peer_refused(id, {peer, no->why}, now);
     entry->identity =
         std::make_unique<SessionInput>(IdentityRefused{std::move(no->why), no->connected_already});
     return;

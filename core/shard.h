@@ -243,7 +243,7 @@ class Shard final : public TransportSink {
   void tell_of(Entry& entry, const std::string& remote, Instant now);
   void peer_opened(AssociationId id, Instant now);
   void peer_closed(AssociationId id, const PeerClosed& closed, Instant now);
-  void peer_refused(AssociationId id, const std::string& who, const std::string& why, Instant now);
+  void peer_refused(AssociationId id, const PeerRefused& refused, Instant now);
   void violation(AssociationId id, const std::string& what, Instant now);
 
   // shard_revision.cpp
