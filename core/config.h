@@ -47,6 +47,8 @@ struct SctpAssociationOptions {
   std::uint8_t dscp = 0;                                     // RFC 2474, of IPv4 and IPv6 packets
   bool path_mtu_discovery = true;
   std::uint16_t path_mtu_bytes = 0;  // without discovery; 0: as the route says
+
+  bool operator==(const SctpAssociationOptions&) const = default;
 };
 
 // Of an endpoint. What stands here belongs to its sockets, which associations share.
@@ -55,6 +57,8 @@ struct SctpOptions : SctpAssociationOptions {
   Duration handshake_timeout = 5s;  // DTLS, once SCTP is up
   std::size_t receive_buffer_bytes = 4 * 1024 * 1024;
   std::size_t send_buffer_bytes = 2 * 1024 * 1024;
+
+  bool operator==(const SctpOptions&) const = default;
 };
 
 // What a peer has otherwise than the endpoint where it is met. The first four count only where we
@@ -85,7 +89,7 @@ struct StreamOptions {
 enum class TlsVersion { tls_1_2, tls_1_3 };
 
 // How connections of an endpoint are made secure. PEM files; read when the endpoint is opened and
-// again when it is told to reload them.
+// whenever it is reconfigured.
 struct TlsConfig {
   std::string certificate;  // ours, then the rest of its chain
   std::string key;          // of `certificate`, not encrypted

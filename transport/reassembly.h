@@ -22,6 +22,9 @@ class Reassembly {
  public:
   explicit Reassembly(std::size_t message_bytes_max) : bytes_max_(message_bytes_max) {}
 
+  // From the next piece on, also of messages that have begun.
+  void limit(std::size_t message_bytes_max) { bytes_max_ = message_bytes_max; }
+
   enum class Outcome { partial, whole, oversized };
   // `whole`: `out` is the message. `oversized`: it passes message_bytes_max; it is forgotten, and
   // what still comes of it would begin a new one, so the association has to be closed.

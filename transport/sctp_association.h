@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "transport/sctp_association_base.h"
@@ -20,7 +21,7 @@ class SctpAssociation final : public SctpAssociationBase {
     window_ = window;
   }
   void sit_on(WatchedSocket own);
-  bool peeled() const { return own_.has_value(); }
+  bool peeled() const override { return own_.has_value(); }
   int fd() const { return own_ ? own_->fd() : shared_fd_; }
   WatchedSocket* own_socket() { return own_ ? &*own_ : nullptr; }
   // From now on it sits nowhere; gives an own descriptor away.
@@ -32,8 +33,10 @@ class SctpAssociation final : public SctpAssociationBase {
   // Once, when paths that work must have been confirmed (RFC 9260 §5.4).
   bool paths_due(Instant now);
   Duration paths_patience{};  // how long after Up that is
+  // Those that its peer has otherwise than the endpoint; null: none, or none that are known yet.
+  std::unique_ptr<const SctpAssociationOptions> own_options;
 
-  std::uint64_t held_bytes() const { return held_bytes_; }
+  std::uint64_t held_bytes() const override { return held_bytes_; }
   // Half of what it may hold on a shared socket, or more.
   bool near_cap() const { return held_bytes_ * 2 >= held_bytes_max(); }
   AssociationStatus status() const;
@@ -61,7 +64,7 @@ class SctpAssociation final : public SctpAssociationBase {
   static std::uint64_t stack_cost(std::size_t message_bytes);
   // Of the shared send buffer: an eighth of it (the kernel counts double), so that one slow peer
   // leaves room for all others.
-  std::uint64_t held_bytes_max() const { return endpoint().config.sctp.send_buffer_bytes / 4; }
+  std::uint64_t held_bytes_max() const { return endpoint().send_buffer_bytes / 4; }
   bool reaches_cap(std::uint64_t cost) const {
     return !peeled() && held_bytes_ + cost >= held_bytes_max();
   }

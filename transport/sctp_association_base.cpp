@@ -26,7 +26,16 @@ SctpAssociationBase::SctpAssociationBase(AssociationId id, SctpId stack_id,
       id_(id),
       stack_id_(stack_id),
       endpoint_(std::move(endpoint)),
+      sent_bytes_max_(endpoint_->sent_bytes_max),
       host_(&host) {}
+
+void SctpAssociationBase::follow(std::shared_ptr<const SctpEndpoint> endpoint, bool own_socket) {
+  endpoint_ = std::move(endpoint);
+  if (!own_socket) sent_bytes_max_ = endpoint_->sent_bytes_max;
+  queue.limit(endpoint_->config.limits);
+  reassembly.limit(endpoint_->received_bytes_max);
+  note_congestion();
+}
 
 void SctpAssociationBase::change_host(SctpHost& host) {
   host_ = &host;
@@ -39,7 +48,7 @@ void SctpAssociationBase::change_host(SctpHost& host) {
 SendOutcome SctpAssociationBase::send(Message&& message) {
   const std::size_t size = message.payload.size();
   if (phase_ != Phase::up || static_cast<std::uint16_t>(message.stream) >= streams_out_ ||
-      size == 0 || size > endpoint_->sent_bytes_max || !queue.push(std::move(message))) {
+      size == 0 || size > sent_bytes_max_ || !queue.push(std::move(message))) {
     return refuse(size);
   }
   if (!blocked) {
@@ -55,7 +64,7 @@ SendOutcome SctpAssociationBase::send(Message&& message) {
 
 SendOutcome SctpAssociationBase::refuse(std::size_t size) {
   // DTLS has no way to cut a message in two (RFC 6083 §3.3).
-  if (security_ != nullptr && size > endpoint_->sent_bytes_max) {
+  if (security_ != nullptr && size > sent_bytes_max_) {
     host_->counters().add(counter::tls_messages_too_long);
   }
   return SendOutcome::refused;

@@ -77,7 +77,13 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   const SctpEndpoint& endpoint() const { return *endpoint_; }
   const std::shared_ptr<const SctpEndpoint>& shared_endpoint() const { return endpoint_; }
   Phase phase() const { return phase_; }
+  // Has a socket of its own.
+  virtual bool peeled() const = 0;
   bool can_move() const { return phase_ == Phase::up || phase_ == Phase::peer_closing; }
+
+  // Its endpoint was reconfigured: the new limits are its own from now on. `own_socket`: it does
+  // not share the endpoint's buffers.
+  void follow(std::shared_ptr<const SctpEndpoint> endpoint, bool own_socket);
 
   // Instead of up, at an endpoint that has certificates.
   void secure(bool connecting, bool restarted);
@@ -117,6 +123,10 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   AssociationUp up_event(std::vector<std::string> local, std::vector<std::string> remote);
   AssociationDown down_event() const;
 
+  PeeloffSample sample_of_traffic(Instant now) const;
+  // Accepted by the stack since it was last known to be dry; 0 where nobody counts.
+  virtual std::uint64_t held_bytes() const { return 0; }
+
   SendQueue queue;
   Reassembly reassembly;
   TrafficMeter meter;
@@ -133,7 +143,6 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   bool stopped_by(int error);
   void account_for(const Message& message, Instant now);
   AssociationStatus status_wherever_it_sits() const;
-  PeeloffSample sample_of_traffic(Instant now) const;
   Instant up_since() const { return up_since_; }
   bool has_several_paths() const { return several_paths_; }
 
@@ -173,6 +182,7 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   bool was_up_ = false, several_paths_ = false;
   std::uint16_t streams_in_ = 0, streams_out_ = 0;
   std::shared_ptr<const SctpEndpoint> endpoint_;
+  std::size_t sent_bytes_max_;  // what its socket takes
   SctpHost* host_;
   std::unique_ptr<SctpSecurity> security_;  // null: in clear
   std::unique_ptr<AssociationDown> end_;    // why it ends, once it does

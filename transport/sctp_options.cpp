@@ -6,8 +6,6 @@
 #include <netinet/in.h>
 #include <netinet/sctp.h>
 
-#include "transport/socket_option.h"
-
 namespace siglane::transport {
 namespace {
 

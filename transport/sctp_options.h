@@ -1,19 +1,13 @@
 #pragma once
-#include <string_view>
-
 #include "core/config.h"
 #include "transport/address.h"
 #include "transport/sctp_notification.h"
+#include "transport/socket_option.h"
 
 namespace siglane::transport {
 
 // SctpAssociationOptions as options of the kernel's sockets. They belong to an association, so it
 // keeps them when it is peeled off.
-
-struct OptionOutcome {
-  int error = 0;           // errno; 0: all is set
-  std::string_view which;  // the option that failed; those before it are set
-};
 
 // What has to be known before there is an association: streams, attempts, timeouts. For all that
 // `fd` connects to, or accepts, from now on.

@@ -295,10 +295,7 @@ void SctpTransport::tell_secured(SctpAssociationBase& of) {
 }
 
 void SctpTransport::tell_up(SctpAssociation& association, std::vector<SocketAddress> remote) {
-  if (association.placement == Placement::always_peeled && !association.peeled()) {
-    pinned_.push_back(association.id());
-    soon_.schedule();
-  }
+  pin(association);
   // Anybody can write any address into an INIT (RFC 9260 §5.4). Where we connected, we have chosen
   // whom to ask.
   if (!association.initiator && remote.size() > 1) {
@@ -330,6 +327,7 @@ void SctpTransport::on_restart(SctpAssociation& old, const notification::Associa
     begun.sit_on(std::move(*ended->own_socket()));
     begun.peel_record = std::move(ended->peel_record);
   }
+  begun.own_options = std::move(ended->own_options);  // the stack keeps them
   by_stack_id_[up.id] = &begun;
   ++begun.endpoint().config.pool->associations;
   associations_.emplace(begun.id(), std::move(fresh));

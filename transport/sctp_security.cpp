@@ -39,29 +39,48 @@ PayloadProtocol clear_protocol(PayloadProtocol sealed) {
 
 Result<void> SctpEndpoint::set_up(const Framing& framing) {
   protocol = framing.stream_protocol();
-  sent_bytes_max = config.sctp.send_buffer_bytes;
-  received_bytes_max = config.limits.message_bytes_max;
-  if (!config.tls) return {};
-  auto source = TlsSource::open(*config.tls, TlsMode::messages);
-  if (!source) return tl::unexpected(source.error());
-  tls = std::move(*source);
-  sent_bytes_max = std::min(sent_bytes_max, SctpSecurity::kMessageBytesMax);
-  received_bytes_max = SctpSecurity::kRecordBytesMax;
+  send_buffer_bytes = config.sctp.send_buffer_bytes;
+  if (config.tls) {
+    auto loaded = TlsContext::load(*config.tls, TlsMode::messages);
+    if (!loaded) return tl::unexpected(loaded.error());
+    tls = std::move(*loaded);
+  }
+  derive_limits();
   return {};
 }
 
-void SctpEndpoint::send_buffer_is(std::size_t bytes) {
-  config.sctp.send_buffer_bytes = bytes;
-  sent_bytes_max = std::min(sent_bytes_max, bytes);
+std::shared_ptr<SctpEndpoint> SctpEndpoint::with(
+    EndpointConfig other, std::shared_ptr<const TlsContext> certificates) const {
+  auto next = std::make_shared<SctpEndpoint>(*this);
+  if (other.sctp.send_buffer_bytes != config.sctp.send_buffer_bytes) {
+    next->send_buffer_bytes = other.sctp.send_buffer_bytes;
+  }
+  next->config = std::move(other);
+  next->tls = std::move(certificates);
+  next->derive_limits();
+  return next;
+}
+
+void SctpEndpoint::limit_send_buffer(std::size_t bytes) {
+  send_buffer_bytes = std::min(send_buffer_bytes, bytes);
+  derive_limits();
+}
+
+void SctpEndpoint::derive_limits() {
+  sent_bytes_max = send_buffer_bytes;
+  received_bytes_max = config.limits.message_bytes_max;
+  if (tls == nullptr) return;
+  sent_bytes_max = std::min(sent_bytes_max, SctpSecurity::kMessageBytesMax);
+  received_bytes_max = SctpSecurity::kRecordBytesMax;
 }
 
 std::unique_ptr<SctpSecurity> SctpEndpoint::new_security(SctpSecurity::Stack& stack,
                                                          bool connecting, std::string expected_peer,
                                                          bool restarted) const {
   using Role = SecureChannel::Role;
-  return std::make_unique<SctpSecurity>(
-      stack, tls->current(), connecting ? Role::connecting : Role::accepting,
-      std::move(expected_peer), SctpSecurity::Options{protocol, needs_auth(), restarted});
+  return std::make_unique<SctpSecurity>(stack, tls, connecting ? Role::connecting : Role::accepting,
+                                        std::move(expected_peer),
+                                        SctpSecurity::Options{protocol, needs_auth(), restarted});
 }
 
 SctpSecurity::SctpSecurity(Stack& stack, std::shared_ptr<const TlsContext> context,

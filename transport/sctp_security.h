@@ -127,23 +127,30 @@ class SctpSecurity {
 };
 
 // What associations of either stack need to know of their endpoint. Immutable once it is set up,
-// and shared between loops.
+// and shared between loops; reconfiguring the endpoint makes another one.
 struct SctpEndpoint {
   EndpointId id{};
   EndpointConfig config;
-  std::shared_ptr<TlsSource> tls;      // null: in clear
-  PayloadProtocol protocol{};          // of its module
-  std::size_t sent_bytes_max = 0;      // of a message; more is refused
-  std::size_t received_bytes_max = 0;  // of a message or a DTLS record; more closes the association
+  std::shared_ptr<const TlsContext> tls;  // null: in clear
+  PayloadProtocol protocol{};             // of its module
+  std::size_t send_buffer_bytes = 0;      // of its shared sockets, as the stack gave it
+  std::size_t sent_bytes_max = 0;         // of a message; more is refused
+  std::size_t received_bytes_max = 0;     // of a message or a DTLS record; more closes it
 
   // The rest, once the first two are there. The error, without the endpoint's name, is that of its
   // certificates.
   Result<void> set_up(const Framing& framing);
-  // The stack gave less than the config asks for.
-  void send_buffer_is(std::size_t bytes);
+  // The same endpoint with another config, and with the certificates that go with it.
+  std::shared_ptr<SctpEndpoint> with(EndpointConfig config,
+                                     std::shared_ptr<const TlsContext> tls) const;
+  // The stack gave a socket that much, which is less than the config asks for.
+  void limit_send_buffer(std::size_t bytes);
   bool needs_auth() const { return tls != nullptr && config.tls->require_sctp_auth; }
   std::unique_ptr<SctpSecurity> new_security(SctpSecurity::Stack& stack, bool connecting,
                                              std::string expected_peer, bool restarted) const;
+
+ private:
+  void derive_limits();
 };
 
 }  // namespace siglane::transport

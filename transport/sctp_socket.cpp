@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "transport/sctp_options.h"
-#include "transport/socket_option.h"
 
 namespace siglane::transport {
 namespace {
@@ -44,20 +43,20 @@ std::vector<SocketAddress> unpacked(const sockaddr* list, int count) {
   return addresses;
 }
 
-// Asks for `bytes`, beyond the sysctl's limit if we are allowed to, and says there how many it got.
 // Linux doubles what it is given, for its own overhead, and reports the double.
-int set_buffer(int fd, int option, int force_option, std::size_t& bytes, std::string_view sysctl,
-               std::vector<ClippedBuffer>& clipped) {
+BufferOutcome set_buffer(int fd, int option, int force_option, std::size_t bytes,
+                         std::string_view sysctl) {
+  BufferOutcome outcome{0, bytes, {}};
   const int wanted = static_cast<int>(std::min<std::size_t>(bytes, std::size_t{1} << 30));
-  if (set_option(fd, SOL_SOCKET, force_option, wanted) == 0) return 0;
-  if (const int error = set_option(fd, SOL_SOCKET, option, wanted)) return error;
+  if (set_option(fd, SOL_SOCKET, force_option, wanted) == 0) return outcome;
   int got = 0;
-  if (const int error = get_option(fd, SOL_SOCKET, option, got)) return error;
-  if (got / 2 < wanted) {
-    clipped.push_back({sysctl, bytes, static_cast<std::size_t>(got) / 2});
-    bytes = clipped.back().got;
+  outcome.error = set_option(fd, SOL_SOCKET, option, wanted);
+  if (outcome.error == 0) outcome.error = get_option(fd, SOL_SOCKET, option, got);
+  if (outcome.error == 0 && got / 2 < wanted) {
+    outcome.bytes = static_cast<std::size_t>(got) / 2;
+    outcome.clipped = {sysctl, bytes, outcome.bytes};
   }
-  return 0;
+  return outcome;
 }
 
 int subscribe(int fd, std::uint16_t type, SctpId id, bool on) {
@@ -82,17 +81,15 @@ int subscribe_to_all_we_handle(int fd) {
 }
 
 int set_protocol_options(int fd, const SctpOptions& options) {
-  const int on = 1, nodelay = options.nodelay ? 1 : 0;
+  const int on = 1;
   // Otherwise nobody is told that traffic leaves a path (RFC 7829 §7.3). Linux before 5.5 cannot.
   sctp_assoc_value expose{};
   expose.assoc_value = 2;  // net/sctp/constants.h: SCTP_PF_EXPOSE_ENABLE
   (void)set_option(fd, IPPROTO_SCTP, SCTP_EXPOSE_POTENTIALLY_FAILED_STATE, expose);
-  for (const int error :
-       {set_option(fd, IPPROTO_SCTP, SCTP_NODELAY, nodelay),
-        set_option(fd, IPPROTO_SCTP, SCTP_RECVRCVINFO, on),
-        // Otherwise one association in partial delivery blocks all others.
-        set_option(fd, IPPROTO_SCTP, SCTP_FRAGMENT_INTERLEAVE, on),
-        set_init_options(fd, options).error, set_association_options(fd, 0, options).error}) {
+  for (const int error : {set_option(fd, IPPROTO_SCTP, SCTP_RECVRCVINFO, on),
+                          // Otherwise one association in partial delivery blocks all others.
+                          set_option(fd, IPPROTO_SCTP, SCTP_FRAGMENT_INTERLEAVE, on),
+                          set_endpoint_options(fd, options).error}) {
     if (error != 0) return error;
   }
   return subscribe_to_all_we_handle(fd);
@@ -111,16 +108,14 @@ int set_up(int fd, std::span<const SocketAddress> addresses, const SctpOptions& 
     const int off = 0;
     if (const int error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, off)) return error;
   }
-  out.receive_buffer_bytes = options.receive_buffer_bytes;
-  if (const int error = set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, out.receive_buffer_bytes,
-                                   "net.core.rmem_max", out.clipped)) {
-    return error;
+  const BufferOutcome receive = set_receive_buffer(fd, options.receive_buffer_bytes);
+  const BufferOutcome send = set_send_buffer(fd, options.send_buffer_bytes);
+  for (const BufferOutcome* one : {&receive, &send}) {
+    if (one->error != 0) return one->error;
+    if (one->clipped) out.clipped.push_back(*one->clipped);
   }
-  out.send_buffer_bytes = options.send_buffer_bytes;
-  if (const int error = set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, out.send_buffer_bytes,
-                                   "net.core.wmem_max", out.clipped)) {
-    return error;
-  }
+  out.receive_buffer_bytes = receive.bytes;
+  out.send_buffer_bytes = send.bytes;
   out.step = "set SCTP options";
   if (const int error = set_protocol_options(fd, options)) return error;
 
@@ -224,6 +219,23 @@ int sctp_peeloff_flags(int fd, SctpId id, unsigned flags) {
   }
   if ((flags & SOCK_CLOEXEC) != 0) fcntl(plain.sd, F_SETFD, FD_CLOEXEC);
   return plain.sd;
+}
+
+BufferOutcome set_receive_buffer(int fd, std::size_t bytes) {
+  return set_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE, bytes, "net.core.rmem_max");
+}
+
+BufferOutcome set_send_buffer(int fd, std::size_t bytes) {
+  return set_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE, bytes, "net.core.wmem_max");
+}
+
+OptionOutcome set_endpoint_options(int fd, const SctpOptions& options) {
+  const int nodelay = options.nodelay ? 1 : 0;
+  if (const int error = set_option(fd, IPPROTO_SCTP, SCTP_NODELAY, nodelay)) {
+    return {error, "SCTP_NODELAY"};
+  }
+  if (const OptionOutcome set = set_init_options(fd, options); set.error != 0) return set;
+  return set_association_options(fd, 0, options);
 }
 
 OpenedSocket open_one_to_many(std::span<const SocketAddress> addresses, const SctpOptions& options,

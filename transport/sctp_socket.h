@@ -13,6 +13,7 @@
 #include "core/config.h"
 #include "transport/address.h"
 #include "transport/sctp_notification.h"
+#include "transport/socket_option.h"
 
 namespace siglane::transport {
 
@@ -48,6 +49,17 @@ struct ClippedBuffer {
   std::string_view sysctl;
   std::size_t wanted = 0, got = 0;
 };
+
+// SO_RCVBUF or SO_SNDBUF: beyond the sysctl's limit if we are allowed to, else as much as it gives.
+struct BufferOutcome {
+  int error = 0;
+  std::size_t bytes = 0;                 // as much as was asked for, or got
+  std::optional<ClippedBuffer> clipped;  // it was less
+};
+[[nodiscard]] BufferOutcome set_receive_buffer(int fd, std::size_t bytes);
+[[nodiscard]] BufferOutcome set_send_buffer(int fd, std::size_t bytes);
+// SCTP_NODELAY of the socket, and what associations to come begin with.
+[[nodiscard]] OptionOutcome set_endpoint_options(int fd, const SctpOptions& options);
 
 // A one-to-many socket with everything set that has to be set before an association exists.
 struct OpenedSocket {

@@ -63,7 +63,7 @@ DownCause cause_of_connect_error(int error) {
 
 SctpTransport::SctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
                              SctpTransportOptions options)
-    : SctpTransportBase(loop, buffers, counters),
+    : SctpTransportBase(loop, buffers, counters, options.peeloff),
       options_(options),
       reader_(buffers),
       reserve_(options.descriptors_kept_free),
@@ -112,7 +112,8 @@ Result<EndpointId> SctpTransport::open(const EndpointConfig& config, const Frami
 
   for (auto& one : endpoint.sockets) shared_by_fd_[one->socket.fd()] = one.get();
   pool.port = addresses.front().port();
-  if (!std::exchange(pool.opened, true)) {
+  endpoint.speaks = !std::exchange(pool.opened, true);
+  if (endpoint.speaks) {
     tell_encapsulation(config);
     if (shared->tls != nullptr) {
       tell_of(*shared, shared->tls->notices("DTLS over SCTP with the "));
@@ -164,13 +165,7 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
                    (opened.error == EADDRINUSE ? in_use_by_any(addresses) : std::string()));
   }
   for (const ClippedBuffer& clipped : opened.clipped) {
-    if (config.pool->opened) break;  // said of all of them
-    tell(AssociationId::none,
-         notice("endpoint " + config.name + ": wanted a buffer of " +
-                    std::to_string(clipped.wanted) + " bytes and got " +
-                    std::to_string(clipped.got) + ": sysctl -w " + std::string(clipped.sysctl) +
-                    "=" + std::to_string(clipped.wanted),
-                Severity::warning));
+    if (!config.pool->opened) tell_clipped(*endpoint, clipped);  // said of all of them
   }
   auto socket = WatchedSocket::create(loop_, opened.fd, [this, fd = opened.fd](PollEvents events) {
     on_shared(*shared_by_fd_.at(fd), events);
@@ -182,21 +177,8 @@ Result<std::unique_ptr<SctpTransport::Shared>> SctpTransport::open_shared(
   auto shared = std::make_unique<Shared>(std::move(*socket));
   shared->endpoint = endpoint;
   shared->window = opened.receive_buffer_bytes;
-  endpoint->send_buffer_is(opened.send_buffer_bytes);
+  endpoint->limit_send_buffer(opened.send_buffer_bytes);
   return shared;
-}
-
-void SctpTransport::tell_of(const SctpEndpoint& endpoint, const std::vector<std::string>& notices) {
-  for (const std::string& text : notices) {
-    tell(AssociationId::none, notice("endpoint " + endpoint.config.name + ": " + text));
-  }
-}
-
-void SctpTransport::reload_credentials() {
-  for (auto& [id, endpoint] : endpoints_) {
-    const SctpEndpoint& shared = *endpoint.shared;
-    if (shared.tls != nullptr) tell_of(shared, shared.tls->reload_notices());
-  }
 }
 
 // --- Associations ---------------------------------------------------------------------------
@@ -244,12 +226,9 @@ void SctpTransport::bind(AssociationId id, const PeerConfig& peer) {
   SctpAssociation* association = find_association(id);
   if (association == nullptr) return;
   association->placement = peer.placement;
-  if (!association->initiator) apply_options(*association, peer);
+  apply_options(*association, peer);
   choose_primary(*association, peer);
-  if (peer.placement == Placement::always_peeled && !association->peeled()) {
-    pinned_.push_back(id);
-    soon_.schedule();
-  }
+  pin(*association);
 }
 
 SctpAssociation* SctpTransport::find_association(AssociationId id) const {

@@ -23,6 +23,61 @@ Duration waits(const SctpAssociationOptions& options, int count, Duration longes
 
 }  // namespace
 
+// --- An endpoint that is open -----------------------------------------------------------------
+
+void SctpTransport::reconfigure(EndpointId id, const EndpointConfig& config) {
+  const auto found = endpoints_.find(id);
+  if (found == endpoints_.end()) return;
+  Endpoint& endpoint = found->second;
+  const auto next = renewed(*endpoint.shared, config, endpoint.speaks);
+  for (auto& shared : endpoint.sockets) reconfigure_socket(*shared, *next, endpoint.speaks);
+  for (auto& shared : endpoint.sockets) shared->endpoint = next;
+  endpoint.shared = next;
+  for (auto& [of, association] : associations_) {
+    if (association->endpoint().id == id) follow(*association);
+  }
+}
+
+// Of an endpoint that was reconfigured, here or on the shard that it comes from.
+void SctpTransport::follow(SctpAssociation& association) {
+  const auto endpoint = endpoints_.find(association.endpoint().id);
+  if (endpoint == endpoints_.end()) return;
+  association.follow(endpoint->second.shared, association.peeled());
+}
+
+// What has not changed is left alone: the receive buffer may have been doubled meanwhile.
+void SctpTransport::reconfigure_socket(Shared& shared, SctpEndpoint& next, bool speaks) {
+  const SctpOptions &before = shared.endpoint->config.sctp, &now = next.config.sctp;
+  if (now == before) return;
+  const int fd = shared.socket.fd();
+  OptionOutcome failed = set_endpoint_options(fd, now);
+  const auto took = [&](const BufferOutcome& buffer, std::string_view which) {
+    if (buffer.error != 0) failed = {buffer.error, which};
+    if (buffer.clipped && speaks) tell_clipped(next, *buffer.clipped);
+    return buffer.error == 0;
+  };
+  if (now.receive_buffer_bytes != before.receive_buffer_bytes) {
+    const BufferOutcome buffer = set_receive_buffer(fd, now.receive_buffer_bytes);
+    if (took(buffer, "SO_RCVBUF")) shared.window = buffer.bytes;
+  }
+  if (now.send_buffer_bytes != before.send_buffer_bytes) {
+    const BufferOutcome buffer = set_send_buffer(fd, now.send_buffer_bytes);
+    next.limit_send_buffer(took(buffer, "SO_SNDBUF") ? buffer.bytes
+                                                     : shared.endpoint->send_buffer_bytes);
+  }
+  tell_unset(next, failed);
+}
+
+void SctpTransport::tell_clipped(const SctpEndpoint& endpoint, const ClippedBuffer& clipped) {
+  tell_of(endpoint,
+          "wanted a buffer of " + std::to_string(clipped.wanted) + " bytes and got " +
+              std::to_string(clipped.got) + ": sysctl -w " + std::string(clipped.sysctl) + "=" +
+              std::to_string(clipped.wanted),
+          Severity::warning);
+}
+
+// --- Peers ------------------------------------------------------------------------------------
+
 // RFC 9260 §5.1: silence lasts as long as all retransmissions of INIT.
 Duration SctpTransport::connect_patience(const SctpAssociationOptions& options) {
   return waits(options, options.init_attempts_max, options.init_timeout_max);
@@ -52,10 +107,15 @@ void SctpTransport::tell_unconfirmed_paths(Instant now) {
 }
 
 // What the peer has otherwise than its endpoint. It stays with the association, also when that is
-// peeled off.
+// peeled off, until the peer has it otherwise, or nothing of its own any more.
 void SctpTransport::apply_options(SctpAssociation& association, const PeerConfig& peer) {
-  if (!peer.sctp) return;
-  const SctpAssociationOptions options = peer.sctp->over(association.endpoint().config.sctp);
+  const auto& own = association.own_options;
+  if (!peer.sctp && own == nullptr) return;
+  const SctpAssociationOptions options =
+      peer.sctp.value_or(SctpPeerOptions{}).over(association.endpoint().config.sctp);
+  if (own != nullptr && *own == options) return;
+  association.own_options =
+      peer.sctp ? std::make_unique<const SctpAssociationOptions>(options) : nullptr;
   association.paths_patience = paths_patience(options);
   const int fd = association.fd();
   const SctpId id = association.stack_id();

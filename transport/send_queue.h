@@ -17,6 +17,12 @@ class SendQueue {
   explicit SendQueue(const AssociationLimits& limits)
       : bytes_max_(limits.send_queue_bytes_max), messages_max_(limits.send_queue_messages_max) {}
 
+  // From now on. What waits already stays.
+  void limit(const AssociationLimits& limits) {
+    bytes_max_ = limits.send_queue_bytes_max;
+    messages_max_ = limits.send_queue_messages_max;
+  }
+
   // false: `message` would pass a limit and is untouched. An empty queue takes any message.
   [[nodiscard]] bool push(Message&& message) {
     const std::size_t size = message.payload.size();

@@ -1,5 +1,6 @@
 #pragma once
 #include <cerrno>
+#include <string_view>
 
 #include <sys/socket.h>
 
@@ -16,5 +17,11 @@ int get_option(int fd, int level, int option, T& value) {
   socklen_t size = sizeof value;
   return getsockopt(fd, level, option, &value, &size) == 0 ? 0 : errno;
 }
+
+// Of several options set one after another.
+struct OptionOutcome {
+  int error = 0;           // errno; 0: all is set
+  std::string_view which;  // the option that failed; those before it are set
+};
 
 }  // namespace siglane::transport

@@ -69,6 +69,12 @@ StreamConnection::StreamConnection(StreamHost& host, StreamListener& listener, S
       pool_(state.endpoint->config.pool),
       state_(std::move(state)) {}
 
+void StreamConnection::follow(std::shared_ptr<const StreamEndpoint> endpoint) {
+  state_.endpoint = std::move(endpoint);
+  state_.queue.limit(state_.endpoint->config.limits);
+  if (state_.queue.congestion_changed()) host_.attend_soon(*this);
+}
+
 // --- Beginning ------------------------------------------------------------------------------
 
 void StreamConnection::connect(const PeerConfig& peer) {

@@ -15,13 +15,14 @@
 
 namespace siglane::transport {
 
-// What connections need to know of the endpoint they belong to. Immutable, shared between loops.
+// What connections need to know of the endpoint they belong to. Immutable, shared between loops;
+// reconfiguring the endpoint makes another one.
 struct StreamEndpoint {
   EndpointId id{};
   EndpointConfig config;
   std::vector<SocketAddress> addresses;  // parsed; empty: any
   const Framing* framing = nullptr;
-  std::shared_ptr<TlsSource> tls;  // null: in clear
+  std::shared_ptr<const TlsContext> tls;  // null: in clear
 };
 
 // All of a connection that moves from loop to loop.
@@ -84,6 +85,10 @@ class StreamConnection final : public Association {
   EndpointPool& pool() const { return *pool_; }
   SendOutcome send(Message&& message) override;
   void close(CloseMode mode) override;
+
+  // Its endpoint was reconfigured: the new limits are its own from now on, and the new times of
+  // what begins from now on.
+  void follow(std::shared_ptr<const StreamEndpoint> endpoint);
 
   bool movable() const { return phase_ == Phase::open && broken_ == 0 && !peer_ended_; }
   // Stops watching and gives everything away. Precondition: movable().

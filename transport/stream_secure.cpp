@@ -23,7 +23,7 @@ void StreamConnection::begin_handshake() {
   phase_ = Phase::securing;
   const StreamEndpoint& endpoint = *state_.endpoint;
   state_.channel = std::make_unique<SecureChannel>(
-      endpoint.tls->current(), initiator_ ? Role::connecting : Role::accepting, identity_);
+      endpoint.tls, initiator_ ? Role::connecting : Role::accepting, identity_);
   timer_.emplace(
       host_.loop().timer([this] { secure_failed("no handshake within handshake_timeout_ms"); }));
   timer_->start_after(endpoint.config.stream.handshake_timeout);

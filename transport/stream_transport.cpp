@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "transport/counters.h"
+#include "transport/endpoint_config.h"
 #include "transport/endpoint_pool.h"
 #include "transport/port_holder.h"
 #include "transport/transport_facts.h"
@@ -89,9 +90,9 @@ Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Fra
   shared->framing = &framing;
   if (config.transport == TransportKind::tls) {
     if (!config.tls) return failure("endpoint " + config.name + ": transport tls needs \"tls\"");
-    auto source = TlsSource::open(*config.tls);
-    if (!source) return failure("endpoint " + config.name + ": " + source.error().what);
-    shared->tls = std::move(*source);
+    auto loaded = TlsContext::load(*config.tls);
+    if (!loaded) return failure("endpoint " + config.name + ": " + loaded.error().what);
+    shared->tls = std::move(*loaded);
     if (first) tell_of(*shared, shared->tls->notices("TLS with the "));
   }
   for (const std::string& text : config.addresses) {
@@ -118,6 +119,7 @@ Result<EndpointId> StreamTransport::open(const EndpointConfig& config, const Fra
   }
   const EndpointId id = shared->id;
   endpoint.shared = std::move(shared);
+  endpoint.speaks = first;
   endpoints_.emplace(id, std::move(endpoint));
   return id;
 }
@@ -176,11 +178,23 @@ void StreamTransport::tell_of(const StreamEndpoint& endpoint,
   }
 }
 
-void StreamTransport::reload_credentials() {
-  for (auto& [id, endpoint] : endpoints_) {
-    if (endpoint.shared->tls != nullptr) {
-      tell_of(*endpoint.shared, endpoint.shared->tls->reload_notices());
-    }
+void StreamTransport::reconfigure(EndpointId id, const EndpointConfig& config) {
+  const auto found = endpoints_.find(id);
+  if (found == endpoints_.end()) return;
+  Endpoint& endpoint = found->second;
+  const StreamEndpoint& open = *endpoint.shared;
+  ReconfiguredEndpoint wanted = reconfigured(open.config, open.tls, config);
+  auto next = std::make_shared<StreamEndpoint>(open);
+  next->config = std::move(wanted.config);
+  next->tls = std::move(wanted.tls);
+  if (!wanted.problem.empty()) {
+    tell_of(*next, {wanted.problem});
+  } else if (endpoint.speaks && next->tls != open.tls) {
+    tell_of(*next, next->tls->notices("from now on the "));
+  }
+  endpoint.shared = std::move(next);
+  for (auto& [of, connection] : connections_) {
+    if (connection->state().endpoint->id == id) connection->follow(endpoint.shared);
   }
 }
 
@@ -310,7 +324,11 @@ bool StreamTransport::made(const DetachedAssociation& cargo) {
 }
 
 void StreamTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
-  add(std::move(static_cast<StreamCargo&>(*cargo).state)).adopted();
+  StreamConnection& connection = add(std::move(static_cast<StreamCargo&>(*cargo).state));
+  // Its endpoint may have been reconfigured here, and not yet where it comes from.
+  const auto endpoint = endpoints_.find(connection.state().endpoint->id);
+  if (endpoint != endpoints_.end()) connection.follow(endpoint->second.shared);
+  connection.adopted();
 }
 
 Seat StreamTransport::seat(AssociationId id) const {

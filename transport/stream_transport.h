@@ -6,6 +6,7 @@
 
 #include "core/counters.h"
 #include "core/transport.h"
+#include "transport/carrier.h"
 #include "transport/stream_connection.h"
 
 namespace siglane::transport {
@@ -14,7 +15,7 @@ namespace siglane::transport {
 // the module's Framing. Nothing is shared between connections, so nothing is ever peeled off;
 // Placement has no meaning here. Output is written once per turn of the loop, earlier after some
 // work.
-class StreamTransport final : public Transport, private StreamHost, private StreamListener {
+class StreamTransport final : public Carrier, private StreamHost, private StreamListener {
  public:
   // All must outlive the transport. set_sink() before the loop runs.
   StreamTransport(Loop& loop, BufferPool& buffers, Counters& counters);
@@ -34,9 +35,11 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   void pause_input(AssociationId id) override;
   void resume_input(AssociationId id) override;
 
-  // Reads certificates and keys again; a Notice says of each endpoint what came of it. New
-  // connections have the new ones, old connections stay as they are.
-  void reload_credentials();
+  void reconfigure(EndpointId endpoint, const EndpointConfig& config) override;
+  void reconfigure(const PeeloffLimits&) override {}
+  const EndpointConfig& config(EndpointId endpoint) const override {
+    return endpoints_.at(endpoint).shared->config;
+  }
 
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
@@ -52,6 +55,7 @@ class StreamTransport final : public Transport, private StreamHost, private Stre
   struct Endpoint {
     std::shared_ptr<const StreamEndpoint> shared;
     std::vector<std::unique_ptr<Listening>> listening;
+    bool speaks = false;  // for those of other shards: was opened first
   };
 
   Loop& loop() override { return loop_; }

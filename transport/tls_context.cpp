@@ -213,29 +213,10 @@ void TlsContext::describe(const std::string& file) {
   }
 }
 
-Result<std::shared_ptr<TlsSource>> TlsSource::open(const TlsConfig& config, TlsMode mode) {
-  auto first = TlsContext::load(config, mode);
-  if (!first) return tl::unexpected(first.error());
-  return std::shared_ptr<TlsSource>(new TlsSource(config, std::move(*first)));
-}
-
-Result<std::shared_ptr<const TlsContext>> TlsSource::reload() {
-  auto next = TlsContext::load(config_, current()->mode());
-  if (next) std::atomic_store(&current_, *next);
-  return next;
-}
-
-std::vector<std::string> TlsSource::notices(const std::string& what) const {
-  const auto context = current();
-  std::vector<std::string> all{what + context->summary()};
-  all.insert(all.end(), context->warnings().begin(), context->warnings().end());
+std::vector<std::string> TlsContext::notices(const std::string& what) const {
+  std::vector<std::string> all{what + summary_};
+  all.insert(all.end(), warnings_.begin(), warnings_.end());
   return all;
-}
-
-std::vector<std::string> TlsSource::reload_notices() {
-  const auto next = reload();
-  if (!next) return {"kept the certificate it had: " + next.error().what};
-  return notices("from now on the ");
 }
 
 }  // namespace siglane::transport

@@ -1,7 +1,6 @@
 #pragma once
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/config.h"
@@ -16,7 +15,7 @@ namespace siglane::transport {
 enum class TlsMode { stream, messages };
 
 // Certificate, key and policy, loaded once and never changed: what a handshake begins with. Any
-// number of channels on any threads share one; a reload makes another.
+// number of channels on any threads share one; an endpoint that is reconfigured makes another.
 class TlsContext {
  public:
   // The error names the file and what is wrong with it.
@@ -31,6 +30,8 @@ class TlsContext {
   const std::string& summary() const { return summary_; }
   // What will be wrong, or is wrong in the eyes of peers, but no reason not to start.
   const std::vector<std::string>& warnings() const { return warnings_; }
+  // Both, one sentence each; `what` goes before the first.
+  std::vector<std::string> notices(const std::string& what) const;
 
   ssl_ctx_st* raw() const { return context_; }
 
@@ -42,28 +43,6 @@ class TlsContext {
   TlsMode mode_;
   std::string summary_;
   std::vector<std::string> warnings_;
-};
-
-// What the handshakes of an endpoint begin with. Any thread.
-class TlsSource {
- public:
-  static Result<std::shared_ptr<TlsSource>> open(const TlsConfig& config,
-                                                 TlsMode mode = TlsMode::stream);
-
-  std::shared_ptr<const TlsContext> current() const { return std::atomic_load(&current_); }
-  // Reads the files again: the result is current from now on. After an error the old one stays.
-  Result<std::shared_ptr<const TlsContext>> reload();
-
-  // For the operator: whom the endpoint is with its certificate, and what is wrong with that.
-  std::vector<std::string> notices(const std::string& what) const;
-  std::vector<std::string> reload_notices();
-
- private:
-  TlsSource(TlsConfig config, std::shared_ptr<const TlsContext> first)
-      : config_(std::move(config)), current_(std::move(first)) {}
-
-  const TlsConfig config_;
-  std::shared_ptr<const TlsContext> current_;
 };
 
 // The host names in a certificate: the DNS names of its subjectAltName, else, if it has none, its

@@ -78,10 +78,10 @@ TransportSet::TransportSet(Loop& loop, BufferPool& buffers, Counters& counters,
 
 TransportSet::~TransportSet() = default;
 
-template <class Carrier, class... Options>
-Transport& TransportSet::make(std::unique_ptr<Carrier>& carrier, Options... options) {
+template <class Kind, class... Options>
+Carrier& TransportSet::make(std::unique_ptr<Kind>& carrier, Options... options) {
   if (!carrier) {
-    carrier = std::make_unique<Carrier>(loop_, buffers_, counters_, options...);
+    carrier = std::make_unique<Kind>(loop_, buffers_, counters_, options...);
     carrier->set_sink(*sink_);
     carriers_.push_back(carrier.get());
   }
@@ -89,7 +89,7 @@ Transport& TransportSet::make(std::unique_ptr<Carrier>& carrier, Options... opti
 }
 
 // Of a resolved kind.
-Transport& TransportSet::carrier_for(TransportKind kind) {
+Carrier& TransportSet::carrier_for(TransportKind kind) {
   if (kind == TransportKind::kernel_sctp) {
     return make(sctp_,
                 SctpTransportOptions{.peeloff = options_.peeloff, .peeled = options_.peeled});
@@ -103,7 +103,7 @@ Transport& TransportSet::carrier_for(TransportKind kind) {
 Result<EndpointId> TransportSet::open(const EndpointConfig& endpoint, const Framing& framing) {
   auto resolved = resolve_transport(endpoint);
   if (!resolved) return tl::unexpected(resolved.error());
-  Transport& carrier = carrier_for(resolved->kind);
+  Carrier& carrier = carrier_for(resolved->kind);
   auto id = carrier.open(endpoint, framing);
   if (!id) return id;
   endpoints_[*id] = &carrier;
@@ -125,26 +125,26 @@ AssociationId TransportSet::connect(EndpointId local, const PeerConfig& peer) {
 }
 
 // A node has one or two carriers, so asking each is cheaper than a table of all associations.
-Transport* TransportSet::carrier_of(AssociationId id) const {
-  for (Transport* carrier : carriers_) {
+Carrier* TransportSet::carrier_of(AssociationId id) const {
+  for (Carrier* carrier : carriers_) {
     if (carrier->find(id) != nullptr) return carrier;
   }
   return nullptr;
 }
 
 Association* TransportSet::find(AssociationId id) {
-  for (Transport* carrier : carriers_) {
+  for (Carrier* carrier : carriers_) {
     if (Association* association = carrier->find(id)) return association;
   }
   return nullptr;
 }
 
 void TransportSet::bind(AssociationId id, const PeerConfig& peer) {
-  if (Transport* carrier = carrier_of(id)) carrier->bind(id, peer);
+  if (Carrier* carrier = carrier_of(id)) carrier->bind(id, peer);
 }
 
 DetachOutcome TransportSet::detach(AssociationId id) {
-  Transport* carrier = carrier_of(id);
+  Carrier* carrier = carrier_of(id);
   return carrier == nullptr ? DetachOutcome{Gone{}} : carrier->detach(id);
 }
 
@@ -156,31 +156,42 @@ void TransportSet::adopt(std::unique_ptr<DetachedAssociation> cargo) {
 }
 
 Seat TransportSet::seat(AssociationId id) const {
-  const Transport* carrier = carrier_of(id);
+  const Carrier* carrier = carrier_of(id);
   return carrier == nullptr ? Seat::bound : carrier->seat(id);
 }
 
 void TransportSet::pause_input(AssociationId id) {
-  if (Transport* carrier = carrier_of(id)) carrier->pause_input(id);
+  if (Carrier* carrier = carrier_of(id)) carrier->pause_input(id);
 }
 
 void TransportSet::resume_input(AssociationId id) {
-  if (Transport* carrier = carrier_of(id)) carrier->resume_input(id);
+  if (Carrier* carrier = carrier_of(id)) carrier->resume_input(id);
+}
+
+void TransportSet::reconfigure(EndpointId endpoint, const EndpointConfig& config) {
+  const auto open = endpoints_.find(endpoint);
+  if (open != endpoints_.end()) open->second->reconfigure(endpoint, config);
+}
+
+void TransportSet::reconfigure(const PeeloffLimits& limits) {
+  options_.peeloff = limits;
+  for (Carrier* carrier : carriers_) carrier->reconfigure(limits);
 }
 
 void TransportSet::reload_credentials() {
-  if (stream_) stream_->reload_credentials();
-  if (sctp_) sctp_->reload_credentials();
-  if (usrsctp_) usrsctp_->reload_credentials();
+  for (const auto& [endpoint, carrier] : endpoints_) {
+    const EndpointConfig config = carrier->config(endpoint);
+    if (config.tls) carrier->reconfigure(endpoint, config);
+  }
 }
 
 std::optional<AssociationStatus> TransportSet::status(AssociationId id) const {
-  const Transport* carrier = carrier_of(id);
+  const Carrier* carrier = carrier_of(id);
   return carrier == nullptr ? std::nullopt : carrier->status(id);
 }
 
 const Histogram* TransportSet::residence(AssociationId id) const {
-  const Transport* carrier = carrier_of(id);
+  const Carrier* carrier = carrier_of(id);
   return carrier == nullptr ? nullptr : carrier->residence(id);
 }
 

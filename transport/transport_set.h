@@ -13,6 +13,7 @@
 
 namespace siglane::transport {
 
+class Carrier;
 class SctpTransport;
 class StreamTransport;
 class UsrsctpTransport;
@@ -59,16 +60,32 @@ class TransportSet final : public Transport {
   Seat seat(AssociationId id) const override;
   void pause_input(AssociationId id) override;
   void resume_input(AssociationId id) override;
-  // Certificates and keys are read again, for connections to come; a Notice says what came of it.
+
+  // What an endpoint has otherwise than when it was opened. One that is not open here is left
+  // alone.
+  //   associations_max, limits   at once, also of associations that exist
+  //   sctp                       buffers and nodelay at once on shared sockets; all else of
+  //                              associations to come
+  //   stream                     of what begins from now on
+  //   tls                        of handshakes to come. The files are read, even if nothing
+  //   differs.
+  //                              If they cannot be used, the old ones stay; a Notice says what came
+  //                              of it.
+  // All else is fixed while the endpoint is open, whatever `config` says: also whether it has tls,
+  // and require_sctp_auth. Messages that wait stay, and what is peeled stays peeled.
+  void reconfigure(EndpointId endpoint, const EndpointConfig& config);
+  // What earns a socket of its own from now on. What is peeled stays peeled.
+  void reconfigure(const PeeloffLimits& limits);
+  // reconfigure() of each endpoint that has certificates, with the config that it has.
   void reload_credentials();
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
 
  private:
-  Transport& carrier_for(TransportKind kind);
-  template <class Carrier, class... Options>
-  Transport& make(std::unique_ptr<Carrier>& carrier, Options... options);
-  Transport* carrier_of(AssociationId id) const;
+  Carrier& carrier_for(TransportKind kind);
+  template <class Kind, class... Options>
+  Carrier& make(std::unique_ptr<Kind>& carrier, Options... options);
+  Carrier* carrier_of(AssociationId id) const;
   void tell_notices();
 
   Loop& loop_;
@@ -79,8 +96,8 @@ class TransportSet final : public Transport {
   std::unique_ptr<StreamTransport> stream_;
   std::unique_ptr<SctpTransport> sctp_;
   std::unique_ptr<UsrsctpTransport> usrsctp_;
-  std::vector<Transport*> carriers_;  // those that exist
-  std::unordered_map<EndpointId, Transport*> endpoints_;
+  std::vector<Carrier*> carriers_;  // those that exist
+  std::unordered_map<EndpointId, Carrier*> endpoints_;
   std::vector<std::string> notices_;
   Soon soon_;
 };

@@ -38,62 +38,23 @@ UsrsctpAddress from_conn(const sockaddr_conn& conn) {
           ntohs(conn.sconn_port)};
 }
 
-// The first step that fails, or nothing.
-std::string configure(struct ::socket* so, const SctpOptions& options, int& error) {
-  const auto step = [&](const char* what, int result) {
-    error = result;
-    return result != 0 ? std::string(what) : std::string();
-  };
-  const int on = 1, nodelay = options.nodelay ? 1 : 0;
-  std::string failed;
-  const auto failing = [&](const char* what, int result) {
-    failed = step(what, result);
-    return !failed.empty();
-  };
+// The first of them that fails.
+using Setting = std::pair<std::string_view, int>;
+OptionOutcome first_failure(std::initializer_list<Setting> settings) {
+  for (const auto& [which, error] : settings) {
+    if (error != 0) return {error, which};
+  }
+  return {};
+}
+
+// What all sockets need, whatever the config says.
+OptionOutcome set_basics(struct ::socket* so) {
+  const int on = 1;
   // A late fragment of one association must not hold back all others (RFC 6458 §8.1.20).
-  if (failing("SCTP_FRAGMENT_INTERLEAVE", set(so, IPPROTO_SCTP, SCTP_FRAGMENT_INTERLEAVE, on)) ||
-      failing("SCTP_NODELAY", set(so, IPPROTO_SCTP, SCTP_NODELAY, nodelay)) ||
-      failing("SCTP_RECVRCVINFO", set(so, IPPROTO_SCTP, SCTP_RECVRCVINFO, on))) {
-    return failed;
-  }
-  const int receive_buffer = static_cast<int>(options.receive_buffer_bytes);
-  const int send_buffer = static_cast<int>(options.send_buffer_bytes);
-  if (failing("SO_RCVBUF", set(so, SOL_SOCKET, SO_RCVBUF, receive_buffer)) ||
-      failing("SO_SNDBUF", set(so, SOL_SOCKET, SO_SNDBUF, send_buffer))) {
-    return failed;
-  }
-  sctp_initmsg init{};
-  init.sinit_num_ostreams = options.streams_out;
-  init.sinit_max_instreams = options.streams_in_max;
-  init.sinit_max_attempts = options.init_attempts_max;
-  init.sinit_max_init_timeo = static_cast<std::uint16_t>(milliseconds(options.init_timeout_max));
-  sctp_rtoinfo rto{};
-  rto.srto_assoc_id = SCTP_FUTURE_ASSOC;
-  rto.srto_initial = milliseconds(options.rto_initial);
-  rto.srto_min = milliseconds(options.rto_min);
-  rto.srto_max = milliseconds(options.rto_max);
-  sctp_assocparams association{};
-  association.sasoc_assoc_id = SCTP_FUTURE_ASSOC;
-  association.sasoc_asocmaxrxt = options.association_retransmissions_max;
-  sctp_paddrparams path{};
-  path.spp_assoc_id = SCTP_FUTURE_ASSOC;
-  path.spp_address.ss_family = AF_CONN;
-  path.spp_hbinterval = milliseconds(options.heartbeat_interval);
-  path.spp_pathmaxrxt = options.path_retransmissions_max;
-  path.spp_pathmtu = options.path_mtu_bytes != 0 ? options.path_mtu_bytes : kPathMtu;
-  path.spp_flags = SPP_PMTUD_DISABLE;
-  path.spp_flags |= options.heartbeat_interval > 0ms ? SPP_HB_ENABLE : SPP_HB_DISABLE;
-  sctp_sack_info sack{};
-  sack.sack_assoc_id = SCTP_FUTURE_ASSOC;
-  sack.sack_delay = milliseconds(options.sack_delay);
-  sack.sack_freq = options.sack_delay > 0ms ? 2 : 1;  // 1: no delay
-  if (failing("SCTP_INITMSG", set(so, IPPROTO_SCTP, SCTP_INITMSG, init)) ||
-      failing("SCTP_RTOINFO", set(so, IPPROTO_SCTP, SCTP_RTOINFO, rto)) ||
-      failing("SCTP_ASSOCINFO", set(so, IPPROTO_SCTP, SCTP_ASSOCINFO, association)) ||
-      failing("SCTP_PEER_ADDR_PARAMS", set(so, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, path)) ||
-      failing("SCTP_DELAYED_SACK", set(so, IPPROTO_SCTP, SCTP_DELAYED_SACK, sack))) {
-    return failed;
-  }
+  const OptionOutcome failed = first_failure(
+      {{"SCTP_FRAGMENT_INTERLEAVE", set(so, IPPROTO_SCTP, SCTP_FRAGMENT_INTERLEAVE, on)},
+       {"SCTP_RECVRCVINFO", set(so, IPPROTO_SCTP, SCTP_RECVRCVINFO, on)}});
+  if (failed.error != 0) return failed;
   for (const std::uint16_t type :
        {SCTP_ASSOC_CHANGE, SCTP_PEER_ADDR_CHANGE, SCTP_SEND_FAILED_EVENT, SCTP_SHUTDOWN_EVENT,
         SCTP_PARTIAL_DELIVERY_EVENT, SCTP_REMOTE_ERROR}) {
@@ -101,7 +62,9 @@ std::string configure(struct ::socket* so, const SctpOptions& options, int& erro
     event.se_assoc_id = SCTP_FUTURE_ASSOC;
     event.se_type = type;
     event.se_on = 1;
-    if (failing("SCTP_EVENT", set(so, IPPROTO_SCTP, SCTP_EVENT, event))) return failed;
+    if (const int error = set(so, IPPROTO_SCTP, SCTP_EVENT, event)) {
+      return {error, "SCTP_EVENT"};
+    }
   }
   return {};
 }
@@ -142,11 +105,53 @@ UsrsctpSocket::Opened UsrsctpSocket::open_one_to_many(std::uint16_t port,
   if (so == nullptr) return {nullptr, errno, "socket"};
   opened.socket.reset(new UsrsctpSocket(so, port, options.nodelay));
   opened.socket->watch();
-  opened.step = configure(so, options, opened.error);
-  if (!opened.step.empty()) return {nullptr, opened.error, opened.step};
+  OptionOutcome failed = set_basics(so);
+  if (failed.error == 0) failed = opened.socket->set_options(options);
+  if (failed.error != 0) return {nullptr, failed.error, std::string(failed.which)};
   opened.error = port != 0 ? bind_to(so, port) : bind_to_any(so, opened.socket->port_);
   if (opened.error != 0) return {nullptr, opened.error, "bind"};
   return opened;
+}
+
+OptionOutcome UsrsctpSocket::set_options(const SctpOptions& options) {
+  nodelay_ = options.nodelay;
+  const int nodelay = nodelay_ ? 1 : 0;
+  const int receive_buffer = static_cast<int>(options.receive_buffer_bytes);
+  const int send_buffer = static_cast<int>(options.send_buffer_bytes);
+  sctp_initmsg init{};
+  init.sinit_num_ostreams = options.streams_out;
+  init.sinit_max_instreams = options.streams_in_max;
+  init.sinit_max_attempts = options.init_attempts_max;
+  init.sinit_max_init_timeo = static_cast<std::uint16_t>(milliseconds(options.init_timeout_max));
+  sctp_rtoinfo rto{};
+  rto.srto_assoc_id = SCTP_FUTURE_ASSOC;
+  rto.srto_initial = milliseconds(options.rto_initial);
+  rto.srto_min = milliseconds(options.rto_min);
+  rto.srto_max = milliseconds(options.rto_max);
+  sctp_assocparams association{};
+  association.sasoc_assoc_id = SCTP_FUTURE_ASSOC;
+  association.sasoc_asocmaxrxt = options.association_retransmissions_max;
+  sctp_paddrparams path{};
+  path.spp_assoc_id = SCTP_FUTURE_ASSOC;
+  path.spp_address.ss_family = AF_CONN;
+  path.spp_hbinterval = milliseconds(options.heartbeat_interval);
+  path.spp_pathmaxrxt = options.path_retransmissions_max;
+  path.spp_pathmtu = options.path_mtu_bytes != 0 ? options.path_mtu_bytes : kPathMtu;
+  path.spp_flags = SPP_PMTUD_DISABLE;
+  path.spp_flags |= options.heartbeat_interval > 0ms ? SPP_HB_ENABLE : SPP_HB_DISABLE;
+  sctp_sack_info sack{};
+  sack.sack_assoc_id = SCTP_FUTURE_ASSOC;
+  sack.sack_delay = milliseconds(options.sack_delay);
+  sack.sack_freq = options.sack_delay > 0ms ? 2 : 1;  // 1: no delay
+  return first_failure(
+      {{"SCTP_NODELAY", set(so_, IPPROTO_SCTP, SCTP_NODELAY, nodelay)},
+       {"SO_RCVBUF", set(so_, SOL_SOCKET, SO_RCVBUF, receive_buffer)},
+       {"SO_SNDBUF", set(so_, SOL_SOCKET, SO_SNDBUF, send_buffer)},
+       {"SCTP_INITMSG", set(so_, IPPROTO_SCTP, SCTP_INITMSG, init)},
+       {"SCTP_RTOINFO", set(so_, IPPROTO_SCTP, SCTP_RTOINFO, rto)},
+       {"SCTP_ASSOCINFO", set(so_, IPPROTO_SCTP, SCTP_ASSOCINFO, association)},
+       {"SCTP_PEER_ADDR_PARAMS", set(so_, IPPROTO_SCTP, SCTP_PEER_ADDR_PARAMS, path)},
+       {"SCTP_DELAYED_SACK", set(so_, IPPROTO_SCTP, SCTP_DELAYED_SACK, sack)}});
 }
 
 UsrsctpSocket::~UsrsctpSocket() {

@@ -10,6 +10,7 @@
 #include "core/association.h"
 #include "core/config.h"
 #include "transport/sctp_notification.h"
+#include "transport/socket_option.h"
 
 struct socket;  // usrsctp's; <usrsctp.h> stays in usrsctp_*.cpp: the kernel's names are the same
 
@@ -37,6 +38,8 @@ class UsrsctpSocket {
   };
   // `port` 0: any that is free. Everything that has to be set before an association exists is.
   static Opened open_one_to_many(std::uint16_t port, const SctpOptions& options);
+  // SCTP_NODELAY and buffers of the socket, and what associations to come begin with.
+  [[nodiscard]] OptionOutcome set_options(const SctpOptions& options);
   // Aborts what lives on it.
   ~UsrsctpSocket();
   UsrsctpSocket(const UsrsctpSocket&) = delete;

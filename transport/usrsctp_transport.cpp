@@ -25,7 +25,7 @@ constexpr Duration kFlushAfterWork = 200us;
 
 UsrsctpTransport::UsrsctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
                                    UsrsctpTransportOptions options)
-    : SctpTransportBase(loop, buffers, counters),
+    : SctpTransportBase(loop, buffers, counters, options.peeloff),
       options_(options),
       scratch_(kScratchBytes),
       soon_(loop.soon([this] { attend(); })),
@@ -100,17 +100,17 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
   return shared->id;
 }
 
-void UsrsctpTransport::tell_of(const SctpEndpoint& endpoint,
-                               const std::vector<std::string>& notices) {
-  for (const std::string& text : notices) {
-    tell(notice("endpoint " + endpoint.config.name + ": " + text));
+void UsrsctpTransport::reconfigure(EndpointId id, const EndpointConfig& config) {
+  const auto found = endpoints_.find(id);
+  if (found == endpoints_.end()) return;
+  Endpoint& endpoint = found->second;
+  const auto next = renewed(*endpoint.shared, config, true);
+  if (next->config.sctp != endpoint.shared->config.sctp) {
+    tell_unset(*next, endpoint.socket->set_options(next->config.sctp));
   }
-}
-
-void UsrsctpTransport::reload_credentials() {
-  for (auto& [id, endpoint] : endpoints_) {
-    const SctpEndpoint& shared = *endpoint.shared;
-    if (shared.tls != nullptr) tell_of(shared, shared.tls->reload_notices());
+  endpoint.shared = next;
+  for (auto& [of, association] : associations_) {
+    if (association->endpoint().id == id) association->follow(next, association->peeled());
   }
 }
 
@@ -231,7 +231,7 @@ bool UsrsctpTransport::has_peeled(const Endpoint& endpoint, UsrsctpAddress peer)
   if (peeled_ == 0) return false;
   return std::any_of(associations_.begin(), associations_.end(), [&](const auto& one) {
     const UsrsctpAssociation& association = *one.second;
-    return association.peeled() && association.shared_endpoint() == endpoint.shared &&
+    return association.peeled() && association.endpoint().id == endpoint.shared->id &&
            association.path == peer.path && association.peer_port == peer.port;
   });
 }
@@ -338,21 +338,14 @@ void UsrsctpTransport::end_of_turn() {
   if (!readable_.empty()) soon_.schedule();
 }
 
-// A peer that is to have a socket of its own need not wait for the next look at all associations.
-void UsrsctpTransport::pin(const UsrsctpAssociation& association) {
-  if (association.placement != Placement::always_peeled || association.peeled()) return;
-  pinned_.push_back(association.id());
-  soon_.schedule();
-}
-
-void UsrsctpTransport::tell(Fact fact) {
-  facts_.push_back(std::move(fact));
+void UsrsctpTransport::tell(AssociationId about, Fact fact) {
+  facts_.emplace_back(about, std::move(fact));
   soon_.schedule();
 }
 
 void UsrsctpTransport::attend() {
-  for (Fact& fact : std::exchange(facts_, {})) {
-    sink_->on_fact(AssociationId::none, std::move(fact), loop_.now());
+  for (auto& [about, fact] : std::exchange(facts_, {})) {
+    sink_->on_fact(about, std::move(fact), loop_.now());
   }
   for (AssociationId id : std::exchange(over_, {})) {
     if (find_association(id) != nullptr) finish(id);

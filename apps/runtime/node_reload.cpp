@@ -48,7 +48,10 @@ void Node::keep_what_is_fixed(NodeConfig& next) const {
     kept.endpoint.associations_max = wanted->endpoint.associations_max;
     kept.endpoint.sctp = wanted->endpoint.sctp;
     kept.endpoint.stream = wanted->endpoint.stream;
-    if (kept.endpoint.tls && wanted->endpoint.tls) kept.endpoint.tls = wanted->endpoint.tls;
+    if (!kept.endpoint.tls || !wanted->endpoint.tls) continue;
+    const bool require_sctp_auth = kept.endpoint.tls->require_sctp_auth;
+    kept.endpoint.tls = wanted->endpoint.tls;
+    kept.endpoint.tls->require_sctp_auth = require_sctp_auth;
   }
   next.endpoints = std::move(endpoints);
   // An endpoint that a restart will open: until then the peer has to come to us.
@@ -76,7 +79,12 @@ void Node::reconfigure(Reconfiguration next, std::function<void(std::uint64_t)> 
   keep_what_is_fixed(next.config);
   const auto shared = std::make_shared<Reconfiguration>(std::move(next));
   const auto prepare = [this, shared](ShardRuntime& at) {
-    at.transports.reload_credentials();
+    at.transports.reconfigure(shared->config.peeloff);
+    for (const NodeEndpoint& endpoint : shared->config.endpoints) {
+      if (const auto id = this->endpoint(endpoint.endpoint.name)) {
+        at.transports.reconfigure(*id, endpoint.endpoint);
+      }
+    }
     if (shared->on_shard) {
       shared->on_shard({*at.shard, shards_.size(), random_seed(), at.loop->now()});
     }

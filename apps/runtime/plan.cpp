@@ -213,6 +213,7 @@ PlanRules PlanRules::of_every_node() {
       {{"runtime", "tune_kernel"}, Effect::restart},
       {{"runtime", "cached_buffer_bytes_max"}, Effect::restart},
       {{"endpoints", "*", "tls"}, Effect::restart, true},
+      {{"endpoints", "*", "tls", "require_sctp_auth"}, Effect::restart},
       {{"endpoints", "*", "tls"}, Effect::at_once},
       {{"endpoints", "*", "limits"}, Effect::at_once},
       {{"endpoints", "*", "associations_max"}, Effect::at_once},

@@ -53,6 +53,15 @@ struct DtlsTest : ::testing::Test {
     ASSERT_TRUE(server.send(theirs, "and back"));
     ASSERT_TRUE(received(client, ours, 1));
   }
+  std::vector<std::string> notices_with(const std::string& part) const {
+    std::vector<std::string> texts;
+    for (const Fact& fact : server.facts_of(kNotice)) {
+      if (field(fact, "text").find(part) != std::string::npos) {
+        texts.push_back(std::string(field(fact, "text")));
+      }
+    }
+    return texts;
+  }
   bool both_down() {
     return world.run_until([&] { return server.is_down(theirs) && client.is_down(ours); });
   }
@@ -218,18 +227,30 @@ TEST_F(DtlsTest, AFileThatCannotBeReadIsNamed) {
                     HasSubstr("absent.key: No such file or directory")));
 }
 
-TEST_F(DtlsTest, AReloadShowsTheNewCertificate) {
+TEST_F(DtlsTest, AReconfiguredEndpointShowsTheNewCertificate) {
   join();
   client.close(ours, CloseMode::graceful);
   ASSERT_TRUE(both_down());
   authority.issue_files_for("renewed.example", directory, "server");
-  server.reload_credentials();
+  server.reconfigure(server.of(theirs).up->local, impatient(true));
   PeerConfig renewed = server.peer();
   renewed.tls_identity = "renewed.example";
   const AssociationId again = client.connect(client.of(ours).up->local, renewed);
   ASSERT_TRUE(world.run_until([&] { return client.is_up(again) || client.is_down(again); }));
   ASSERT_TRUE(client.is_up(again)) << client.of(again).down->detail;
   EXPECT_THAT(client.of(again).up->certificate_names, Optional(ElementsAre("renewed.example")));
+}
+
+TEST_F(DtlsTest, CertificatesThatCannotBeUsedLeaveThoseOfBeforeAndAreTold) {
+  const EndpointId listening = server.open(impatient(true));
+  server.tls->key = directory.path("absent.key");
+  server.reconfigure(listening, impatient(true));
+  ASSERT_TRUE(world.run_until([&] { return !notices_with("kept the certificate").empty(); }));
+  EXPECT_THAT(notices_with("kept the certificate"),
+              ElementsAre(AllOf(HasSubstr("endpoint test: kept the certificate it had: key file"),
+                                HasSubstr("absent.key: No such file or directory"))));
+  std::tie(ours, theirs) = client.join(client.open(impatient(false)), server);
+  expect_echo();
 }
 
 TEST_F(DtlsTest, NobodyAboveNoticesAPeel) {

@@ -360,6 +360,27 @@ TEST(PrimaryPath, TrafficTakesTheOneOfTheConfigAndStaysThereAfterAPeel) {
   }
 }
 
+TEST(PrimaryPath, TrafficFollowsTheConfigWhenThatChanges) {
+  PeerConfig server;
+  server.primary_address = "198.51.100.2";
+  Association association(kIpv4, server);
+  association.start_talking();
+  for (const bool peeled : {false, true}) {
+    if (peeled) association.peel();
+    for (const std::size_t link : {0, 1}) {
+      const char* primary = link == 0 ? "192.0.2.2" : "198.51.100.2";
+      association.peer.primary_address = primary;
+      association.client.transport->bind(association.ours, association.peer);
+      const std::uint64_t before = association.hosts.sent_by(Side::left, link);
+      ASSERT_TRUE(association.talk_until(
+          [&] { return association.hosts.sent_by(Side::left, link) > before + 50'000; }));
+      const Spread spread = spread_of(association);
+      EXPECT_GT(spread.left[link], 2 * spread.left[1 - link]) << primary;
+    }
+  }
+  ASSERT_TRUE(association.finish_talking());
+}
+
 TEST(PrimaryPath, OneThatThePeerDoesNotHaveIsAWarning) {
   Association association(kIpv4);
   PeerConfig client;

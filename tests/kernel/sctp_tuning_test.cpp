@@ -7,11 +7,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
+#include <netinet/sctp.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tests/kernel/harness.h"
 #include "transport/counters.h"
+#include "transport/sctp_socket.h"
+#include "transport/socket_option.h"
 #include "transport/transport_set.h"
 
 namespace siglane::kernel_test {
@@ -116,6 +120,31 @@ TEST_F(SctpTuning, APeersOwnLimitsHoldFromWhenItIsKnownAndAfterAPeel) {
   EXPECT_THAT(server.facts_of(kNotice), IsEmpty());
 }
 
+TEST_F(SctpTuning, APeersOwnLimitsFollowItsConfig) {
+  server.listen();
+  AssociationId ours{}, gets{}, loses{};
+  std::tie(ours, gets) = client.join(client.endpoint("127.0.0.2"), server);
+  std::tie(ours, loses) = client.join(client.endpoint("127.0.0.3"), server);
+  const AssociationId connected = connect(client.endpoint("127.0.0.4"), impatient(peer()));
+  server.transport->bind(gets, peer("gets"));
+  server.transport->bind(loses, impatient(peer("loses")));
+  client.transport->bind(connected, impatient(peer()));
+  ASSERT_TRUE(server.peel(gets));
+
+  server.transport->bind(gets, impatient(peer("gets")));
+  server.transport->bind(loses, peer("loses"));
+  client.transport->bind(connected, peer());
+  DeadNetwork dead;
+  ASSERT_TRUE(server.send(gets, "lost"));
+  ASSERT_TRUE(server.send(loses, "not yet"));
+  ASSERT_TRUE(client.send(connected, "not yet"));
+  ASSERT_TRUE(world.run_until([&] { return server.is_down(gets); }));
+  EXPECT_EQ(server.down_cause(gets), DownCause::lost);
+  EXPECT_TRUE(server.is_up(loses));
+  EXPECT_TRUE(client.is_up(connected));
+  EXPECT_THAT(server.facts_of(kNotice), IsEmpty());
+}
+
 TEST_F(SctpTuning, APeersOwnAttemptsDecideWhenAConnectIsGivenUp) {
   server.listen();
   const EndpointId from = client.endpoint();
@@ -151,6 +180,63 @@ TEST_F(SctpTuning, AClippedBufferIsAWarningThatNamesTheSysctl) {
                                 Field(&Fact::severity, Severity::warning)),
                           AllOf(Text(HasSubstr("sysctl -w net.core.wmem_max=2097152")),
                                 Field(&Fact::severity, Severity::warning))));
+}
+
+// Of the only SCTP socket of this process: Linux doubles what a buffer was set to.
+struct SocketSettings {
+  int receive_buffer = 0, send_buffer = 0, nodelay = -1;
+};
+SocketSettings settings_of_the_socket() {
+  SocketSettings settings;
+  int sockets = 0;
+  for_each_socket(IPPROTO_SCTP, [&](int fd) {
+    ++sockets;
+    EXPECT_EQ(transport::get_option(fd, SOL_SOCKET, SO_RCVBUF, settings.receive_buffer), 0);
+    EXPECT_EQ(transport::get_option(fd, SOL_SOCKET, SO_SNDBUF, settings.send_buffer), 0);
+    EXPECT_EQ(transport::get_option(fd, IPPROTO_SCTP, SCTP_NODELAY, settings.nodelay), 0);
+  });
+  EXPECT_EQ(sockets, 1);
+  return settings;
+}
+
+TEST_F(SctpTuning, AnOpenSocketTakesWhatChangesAndKeepsTheRest) {
+  EndpointConfig config = Node::config("127.0.0.1", 0, true);
+  config.sctp.receive_buffer_bytes = config.sctp.send_buffer_bytes = 100'000;
+  const EndpointId id = server.open(config);
+  // As if it had been wedged.
+  for_each_socket(IPPROTO_SCTP,
+                  [](int fd) { EXPECT_EQ(transport::force_receive_buffer(fd, 200'000), 0); });
+  config.sctp.send_buffer_bytes = 300'000;
+  config.sctp.nodelay = false;
+  server.reconfigure(id, config);
+  EXPECT_EQ(settings_of_the_socket().receive_buffer, 400'000);
+  EXPECT_EQ(settings_of_the_socket().send_buffer, 600'000);
+  EXPECT_EQ(settings_of_the_socket().nodelay, 0);
+  config.sctp.receive_buffer_bytes = 150'000;
+  config.sctp.nodelay = true;
+  server.reconfigure(id, config);
+  EXPECT_EQ(settings_of_the_socket().receive_buffer, 300'000);
+  EXPECT_EQ(settings_of_the_socket().send_buffer, 600'000);
+  EXPECT_EQ(settings_of_the_socket().nodelay, 1);
+}
+
+TEST_F(SctpTuning, AClippedBufferOfAnOpenSocketIsAWarningOnce) {
+  const WithoutNetAdmin plain;
+  EndpointConfig config = Node::config("127.0.0.1", 0, true);
+  config.sctp.receive_buffer_bytes = config.sctp.send_buffer_bytes = 50'000;
+  const EndpointId id = server.open(config);
+  ASSERT_THAT(server.facts_of(kNotice), IsEmpty());
+  config.sctp.receive_buffer_bytes = 4 * 1024 * 1024;
+  server.reconfigure(id, config);
+  ASSERT_TRUE(world.run_until([&] { return !server.facts_of(kNotice).empty(); }));
+  config.sctp.heartbeat_interval = 5s;
+  server.reconfigure(id, config);
+  config.sctp.send_buffer_bytes = 2 * 1024 * 1024;
+  server.reconfigure(id, config);
+  ASSERT_TRUE(world.run_until([&] { return server.facts_of(kNotice).size() > 1; }));
+  EXPECT_THAT(server.facts_of(kNotice),
+              ElementsAre(Text(HasSubstr("sysctl -w net.core.rmem_max=4194304")),
+                          Text(HasSubstr("sysctl -w net.core.wmem_max=2097152"))));
 }
 
 // What counts is what the kernel gave.

@@ -107,10 +107,10 @@ Node::Node(World& world_, transport::SctpTransportOptions options, Stack stack)
     kernel_ =
         std::make_unique<transport::SctpTransport>(world.loop(), world.buffers, counters, options);
     kernel_->set_sink(*this);
-    transport = kernel_.get();
+    transport = carrier_ = kernel_.get();
     return;
   }
-  transport = &world.usrsctp_->transport;
+  transport = carrier_ = &world.usrsctp_->transport;
   world.usrsctp_->nodes.push_back(this);
   udp_port = world.usrsctp_->next_udp_port++;
 }
@@ -260,8 +260,18 @@ std::size_t Node::peeled_count() const {
 std::size_t Node::partial_bytes(AssociationId id) const {
   return kernel_ ? kernel_->partial_bytes(id) : world.usrsctp_->transport.partial_bytes(id);
 }
-void Node::reload_credentials() {
-  kernel_ ? kernel_->reload_credentials() : world.usrsctp_->transport.reload_credentials();
+void Node::reconfigure(EndpointId endpoint, EndpointConfig config) {
+  if (tls) config.tls = tls;
+  quietly([&] {
+    carrier_->reconfigure(endpoint, config);
+    return 0;
+  });
+}
+void Node::reconfigure(const transport::PeeloffLimits& limits) {
+  quietly([&] {
+    carrier_->reconfigure(limits);
+    return 0;
+  });
 }
 
 bool Node::is_up(AssociationId id) const {

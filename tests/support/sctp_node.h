@@ -12,6 +12,7 @@
 
 #include "tests/support/facts.h"
 #include "tests/support/no_framing.h"
+#include "transport/carrier.h"
 #include "transport/sctp_transport.h"
 
 // Nodes on either SCTP stack, for tests of what both promise.
@@ -92,7 +93,9 @@ class Node final : public TransportSink {
   bool is_peeled(AssociationId id) const;
   std::size_t peeled_count() const;
   std::size_t partial_bytes(AssociationId id) const;
-  void reload_credentials();
+  // Of this node's endpoints; of all nodes, on usrsctp.
+  void reconfigure(EndpointId endpoint, EndpointConfig config);
+  void reconfigure(const transport::PeeloffLimits& limits);
 
   bool is_up(AssociationId id) const;
   bool is_down(AssociationId id) const { return down_cause(id).has_value(); }
@@ -116,6 +119,7 @@ class Node final : public TransportSink {
  private:
   std::unique_ptr<Counters> own_counters_;  // of the kernel's
   std::unique_ptr<transport::SctpTransport> kernel_;
+  transport::Carrier* carrier_ = nullptr;
 
  public:
   World& world;

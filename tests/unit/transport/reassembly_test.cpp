@@ -24,6 +24,16 @@ struct ReassemblyTest : ::testing::Test {
   std::string text() const { return std::string(as_text(out.payload.bytes())); }
 };
 
+TEST_F(ReassemblyTest, ANewLimitHoldsFromTheNextPieceOn) {
+  EXPECT_EQ(add(1, std::string(60, 'a'), false), Outcome::partial);
+  reassembly.limit(200);
+  EXPECT_EQ(add(1, std::string(60, 'b'), false), Outcome::partial);
+  reassembly.limit(50);
+  EXPECT_EQ(add(2, std::string(50, 'c'), true), Outcome::whole);
+  EXPECT_EQ(add(1, "d", true), Outcome::oversized);
+  EXPECT_EQ(reassembly.bytes(), 0u);
+}
+
 TEST_F(ReassemblyTest, PiecesBecomeTheWholeMessageWithItsStreamAndProtocol) {
   EXPECT_EQ(add(3, "ab", false), Outcome::partial);
   EXPECT_EQ(add(3, "cd", false), Outcome::partial);

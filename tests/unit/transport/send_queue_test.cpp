@@ -34,6 +34,21 @@ TEST(SendQueue, gives_back_in_order_whatever_mix_of_pushes_and_pops) {
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
+TEST(SendQueue, takes_new_limits_at_once_and_keeps_what_waits) {
+  SendQueue queue({.send_queue_bytes_max = 1000, .send_queue_messages_max = 4});
+  for (unsigned number : {1u, 2u}) ASSERT_TRUE(queue.push(numbered(number)));
+  EXPECT_EQ(queue.congestion_change(), true);
+  queue.limit({.send_queue_bytes_max = 1000, .send_queue_messages_max = 2});
+  EXPECT_FALSE(queue.push(numbered(3)));
+  queue.limit({.send_queue_bytes_max = 1000, .send_queue_messages_max = 100});
+  EXPECT_EQ(queue.congestion_change(), false);
+  EXPECT_TRUE(queue.push(numbered(3)));
+  queue.limit({.send_queue_bytes_max = 2, .send_queue_messages_max = 100});
+  EXPECT_EQ(queue.congestion_change(), true);
+  EXPECT_FALSE(queue.push(numbered(4)));
+  for (const char* text : {"1", "2", "3"}) EXPECT_EQ(as_text(queue.pop().payload.bytes()), text);
+}
+
 TEST(SendQueue, releases_memory_and_nothing_that_waits) {
   SendQueue queue({.send_queue_bytes_max = 1000, .send_queue_messages_max = 10});
   for (unsigned number : {1u, 2u, 3u}) ASSERT_TRUE(queue.push(numbered(number)));

@@ -180,6 +180,12 @@ struct Side {
     while (!done() && Loop::fresh_now() < end) loop->run_once(false);
     return done();
   }
+  void reconfigure(EndpointId endpoint, const EndpointConfig& config) {
+    quietly([&] {
+      transport.reconfigure(endpoint, config);
+      return 0;
+    });
+  }
   AssociationId connect(EndpointId local, const PeerConfig& peer) {
     return quietly([&] { return transport.connect(local, peer); });
   }

@@ -463,7 +463,7 @@ TEST_F(StreamTlsTest, can_be_closed_and_moved_at_its_first_event) {
   EXPECT_THAT(side.log(side.sink.other_than({near_})).received, ElementsAre("one"));
 }
 
-TEST_F(StreamTlsTest, serves_new_handshakes_with_reloaded_certificates) {
+TEST_F(StreamTlsTest, serves_new_handshakes_with_renewed_certificates) {
   Side side;
   connect_both(side);
   const siglane::testing::Credentials renewed =
@@ -471,11 +471,11 @@ TEST_F(StreamTlsTest, serves_new_handshakes_with_reloaded_certificates) {
   directory_.write("server.crt", renewed.certificate);
   directory_.write("server.key", renewed.key);
   side.sink.facts.clear();
-  side.quietly([&] {
-    side.transport.reload_credentials();
-    return 0;
-  });
-  ASSERT_TRUE(side.until([&] { return side.sink.facts.size() == 2; }));
+  side.reconfigure(server_, endpoint(true));
+  ASSERT_TRUE(side.until([&] { return side.sink.fact(kNotice) != nullptr; }));
+  EXPECT_THAT(field(*side.sink.fact(kNotice), "text"),
+              HasSubstr("endpoint server: from now on the certificate of hss01.epc.example, "
+                        "hss.epc.example, good until"));
   const AssociationId again = side.connect(client_, peer());
   ASSERT_TRUE(side.until([&] { return side.log(again).up.has_value(); }));
   EXPECT_THAT(side.log(again).up->certificate_names,
@@ -490,10 +490,7 @@ TEST_F(StreamTlsTest, keeps_its_certificate_when_the_new_one_cannot_be_loaded) {
   listen(side);
   directory_.write("server.key", "half a key");
   side.sink.facts.clear();
-  side.quietly([&] {
-    side.transport.reload_credentials();
-    return 0;
-  });
+  side.reconfigure(server_, endpoint(true));
   ASSERT_TRUE(side.until([&] { return side.sink.fact(kNotice) != nullptr; }));
   EXPECT_THAT(field(*side.sink.fact(kNotice), "text"),
               HasSubstr("endpoint server: kept the certificate it had: key file " +
@@ -501,6 +498,18 @@ TEST_F(StreamTlsTest, keeps_its_certificate_when_the_new_one_cannot_be_loaded) {
   client_ = side.transport.open(endpoint(false), framing_).value();
   near_ = side.connect(client_, peer());
   ASSERT_TRUE(side.until([&] { return side.log(near_).up.has_value(); }));
+}
+
+TEST_F(StreamTlsTest, serves_new_handshakes_with_other_files) {
+  Side side;
+  connect_both(side);
+  server_tls_ = authority_.issue_files(directory_, "another",
+                                       {.dns_names = {"hss01.epc.example", "hss02.epc.example"}});
+  side.reconfigure(server_, endpoint(true));
+  const AssociationId again = side.connect(client_, peer());
+  ASSERT_TRUE(side.until([&] { return side.log(again).up.has_value(); }));
+  EXPECT_THAT(side.log(again).up->certificate_names,
+              Optional(ElementsAre("hss01.epc.example", "hss02.epc.example")));
 }
 
 TEST_F(StreamTlsTest, does_not_open_an_endpoint_without_a_usable_certificate) {

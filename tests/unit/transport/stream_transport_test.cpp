@@ -538,6 +538,98 @@ TEST_F(StreamTransportTest, refuses_connections_beyond_associations_max) {
   EXPECT_TRUE(side.log(fourth).up.has_value());
 }
 
+TEST_F(StreamTransportTest, takes_new_limits_also_of_connections_that_exist) {
+  Side side;
+  connect_both(side);
+  limits_.message_bytes_max = 200'000;
+  side.reconfigure(server_, endpoint(true));
+  ASSERT_EQ(side.send(near_, std::string(150'000, 'x')), SendOutcome::accepted);
+  ASSERT_TRUE(side.until([&] { return side.log(far_).received.size() == 1; }));
+
+  limits_.send_queue_messages_max = 2;
+  side.reconfigure(client_, endpoint(false));
+  EXPECT_EQ(side.send(near_, "one"), SendOutcome::accepted);
+  EXPECT_EQ(side.send(near_, "two"), SendOutcome::accepted);
+  EXPECT_EQ(side.send(near_, "three"), SendOutcome::refused);
+  ASSERT_TRUE(side.until([&] { return side.log(far_).received.size() == 3; }));
+
+  limits_.message_bytes_max = 100;
+  side.reconfigure(server_, endpoint(true));
+  ASSERT_EQ(side.send(near_, std::string(200, 'x')), SendOutcome::accepted);
+  ASSERT_TRUE(side.until([&] { return side.log(far_).down && side.log(near_).down; }));
+  EXPECT_EQ(side.log(far_).down->cause, DownCause::protocol_error);
+}
+
+TEST_F(StreamTransportTest, tells_congestion_by_new_limits) {
+  Side side;
+  connect_both(side);
+  side.transport.pause_input(far_);
+  const std::string filler(1000, 'x');
+  while (side.transport.status(near_)->queued_messages < 10) {
+    ASSERT_EQ(side.send(near_, filler), SendOutcome::accepted);
+    side.loop->run_once(false);
+  }
+  ASSERT_TRUE(side.log(near_).congestion.empty());
+  limits_.send_queue_messages_max = 10;
+  side.reconfigure(client_, endpoint(false));
+  ASSERT_TRUE(side.until([&] { return !side.log(near_).congestion.empty(); }));
+  EXPECT_TRUE(side.log(near_).congestion.back());
+}
+
+TEST_F(StreamTransportTest, lets_in_as_many_as_associations_max_is_now) {
+  associations_max_ = 1;
+  Side side;
+  connect_both(side);
+  RawPeer refused = RawPeer::to(port_);
+  ASSERT_TRUE(side.until([&] { return side.sink.strangers.size() == 1; }));
+  associations_max_ = 2;
+  side.reconfigure(server_, endpoint(true));
+  AssociationId id{};
+  RawPeer let_in = connect_raw(side, id);
+  associations_max_ = 1;
+  side.reconfigure(server_, endpoint(true));
+  RawPeer late = RawPeer::to(port_);
+  ASSERT_TRUE(side.until([&] { return side.sink.strangers.size() == 2; }));
+  EXPECT_FALSE(side.log(id).down) << "who is in stays";
+  EXPECT_FALSE(side.log(far_).down);
+}
+
+TEST_F(StreamTransportTest, gives_a_connection_that_arrives_the_limits_of_where_it_is) {
+  Side old_home, home, peer_side;
+  EndpointConfig config = endpoint(true);
+  config.pool = std::make_shared<EndpointPool>();
+  config.pool->several = true;
+  server_ = old_home.transport.open(config, framing_).value();
+  ASSERT_EQ(home.transport.open(config, framing_).value(), server_);
+  limits_.message_bytes_max = 100;
+  home.reconfigure(server_, endpoint(true));
+
+  ASSERT_TRUE(old_home.until([&] { return old_home.sink.port() != 0; }));
+  port_ = old_home.sink.port();
+  client_ = peer_side.transport.open(endpoint(false), framing_).value();
+  const auto until = [&](auto done) {
+    return peer_side.spin_until([&] {
+      old_home.loop->run_once(false);
+      home.loop->run_once(false);
+      return done();
+    });
+  };
+  // The kernel chooses which of the two sockets gets it.
+  do {
+    near_ = peer_side.connect(client_, peer());
+    ASSERT_TRUE(until([&] { return peer_side.log(near_).up.has_value(); }));
+    ASSERT_TRUE(until([&] {
+      return old_home.sink.logs.size() + home.sink.logs.size() == peer_side.sink.logs.size();
+    }));
+  } while (old_home.sink.logs.empty());
+  far_ = old_home.sink.other_than({});
+  DetachOutcome outcome = old_home.transport.detach(far_);
+  home.transport.adopt(std::move(std::get<Peeled>(outcome).cargo));
+  ASSERT_EQ(peer_side.send(near_, std::string(200, 'x')), SendOutcome::accepted);
+  ASSERT_TRUE(until([&] { return home.log(far_).down.has_value(); }));
+  EXPECT_EQ(home.log(far_).down->cause, DownCause::protocol_error);
+}
+
 TEST_F(StreamTransportTest, closes_whom_its_shard_does_not_want) {
   Side side;
   listen(side);

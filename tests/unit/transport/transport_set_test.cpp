@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/certificates.h"
+#include "tests/unit/transport/stream_side.h"
+
 namespace siglane::transport {
 namespace {
 
@@ -60,6 +63,66 @@ TEST(ResolveTransport, never_replaces_a_transport_that_was_asked_for_by_name) {
 TEST(ResolveTransport, refuses_tls_without_a_certificate_instead_of_speaking_in_clear) {
   EXPECT_THAT(resolve_transport(endpoint(TransportKind::tls), yes).error().what,
               HasSubstr("needs \"tls\""));
+}
+
+struct TransportSetTest : ::testing::Test {
+  TransportSetTest() {
+    set.set_sink(sink);
+    tls = authority.issue_files_for("hss.example", directory, "server");
+  }
+  EndpointConfig tls_endpoint() {
+    EndpointConfig config = endpoint(TransportKind::tls);
+    config.tls = tls;
+    return config;
+  }
+  // The next notice.
+  std::string told() {
+    Timer deadline = loop->timer([this] { late = true; });
+    deadline.start_after(5s);
+    while (sink.fact(kNotice) == nullptr && !late) loop->run_once();
+    const Fact* notice = sink.fact(kNotice);
+    std::string text = notice == nullptr ? "" : field(*notice, "text");
+    sink.facts.clear();
+    return text;
+  }
+
+  siglane::testing::TemporaryDirectory directory;
+  siglane::testing::Authority authority;
+  TlsConfig tls;
+  std::unique_ptr<Loop> loop = Loop::create().value();
+  BufferPool buffers;
+  Counters counters;
+  ShortFraming framing;
+  Recorder sink;
+  TransportSet set{*loop, buffers, counters};
+  bool late = false;
+};
+
+TEST_F(TransportSetTest, reconfigures_the_endpoint_that_is_named_and_no_other) {
+  EndpointConfig config = tls_endpoint();
+  config.name = "first";
+  const EndpointId first = set.open(config, framing).value();
+  config.name = "second";
+  (void)set.open(config, framing).value();
+  EXPECT_THAT(told(), HasSubstr("endpoint first: TLS with the certificate of hss.example"));
+  config.name = "whatever";
+  config.tls->key = directory.path("absent.key");
+  set.reconfigure(first, config);
+  set.reconfigure(next_endpoint_id(), config);
+  EXPECT_TRUE(sink.facts.empty()) << "told within the call";
+  EXPECT_THAT(told(), HasSubstr("endpoint first: kept the certificate it had"));
+  EXPECT_TRUE(sink.facts.empty());
+}
+
+TEST_F(TransportSetTest, reads_all_certificates_again) {
+  (void)set.open(tls_endpoint(), framing).value();
+  EndpointConfig clear = endpoint(TransportKind::tcp);
+  clear.name = "clear";
+  (void)set.open(clear, framing).value();
+  EXPECT_THAT(told(), HasSubstr("hss.example"));
+  authority.issue_files_for("renewed.example", directory, "server");
+  set.reload_credentials();
+  EXPECT_THAT(told(), HasSubstr("endpoint s6a: from now on the certificate of renewed.example"));
 }
 
 }  // namespace

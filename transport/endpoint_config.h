@@ -1,0 +1,24 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "core/config.h"
+#include "transport/tls_context.h"
+
+namespace siglane::transport {
+
+// What becomes of an open endpoint's config by another one.
+struct ReconfiguredEndpoint {
+  EndpointConfig config;
+  std::shared_ptr<const TlsContext> tls;  // null: in clear
+  // Why the certificates of before stay, and all else of `tls` with them; empty: those of `config`
+  // are in use.
+  std::string problem;
+};
+// `open` with what may change while it is open as `changed` has it: associations_max, limits, sctp,
+// stream, and of `tls` all but require_sctp_auth, which is a property of the open socket. Whether
+// there is `tls` does not change either. The files are read, even if nothing differs.
+ReconfiguredEndpoint reconfigured(const EndpointConfig& open, std::shared_ptr<const TlsContext> tls,
+                                  const EndpointConfig& changed);
+
+}  // namespace siglane::transport
