@@ -62,7 +62,7 @@ struct Settled {
 };
 // A mailbox that was full for us has been emptied.
 struct RoomAgain {};
-// `claimant` says that it is a peer that has an association, `holder`, which lives here: is that
+// `claimant` says that it is a peer of which `holder`, which lives here, is an association: is that
 // still there, once this shard has read what waits for it? If its session is about to end, the
 // answer waits for its end. The answer says only that the claimant may look again.
 struct Inquiry {

@@ -18,6 +18,7 @@ void Shard::follow(Revised revised, Instant now) {
   for (const auto& [peer, what] : change.peers) {
     if (what == PeerChange::rebound) {
       if (const PeerConfig* config = peers_->find(peer.second)) dialer_.use(peer, *config);
+      wake_links(peer, now);  // it may have more connections now
       continue;
     }
     give_up(dialer_.remove(peer));

@@ -53,6 +53,8 @@ diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
   peer.routed_realms = from.parsed_list("routed_realms", fmt::format("\"*\" or {}", kHostName),
                                         as_routed_realm, {0, 4096});
   check_routed_realms(from, peer.routed_realms);
+  read_field(from, "connections_max", connection.connections_max, {1, kConnectionsMax});
+  peer.connections_max = connection.connections_max;
   return peer;
 }
 

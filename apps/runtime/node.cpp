@@ -239,10 +239,17 @@ Result<void> Node::connect_peers() {
       return failure(fmt::format("peer \"{}\" is to be connected from \"{}\", which is no endpoint",
                                  peer.peer.name, peer.connect_from));
     }
-    const std::size_t shards = shards_of(config_.endpoint(peer.connect_from)->endpoint);
-    shards_[next_link_++ % shards]->shard->keep_connected(*from, peer.peer);
+    const EndpointConfig& config = config_.endpoint(peer.connect_from)->endpoint;
+    for (std::size_t n = links_for(config, peer.peer.connections_max); n > 0; --n) {
+      shards_[next_link_++ % shards_of(config)]->shard->keep_connected(*from, peer.peer);
+    }
   }
   return {};
+}
+
+// SCTP has one association between two endpoints.
+std::size_t Node::links_for(const EndpointConfig& from, std::size_t connections_max) {
+  return is_sctp(from.transport) ? std::min<std::size_t>(connections_max, 1) : connections_max;
 }
 
 Result<void> Node::start_admin() {

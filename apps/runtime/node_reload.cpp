@@ -67,10 +67,13 @@ Revised Node::revise(const Reconfiguration& next) {
   for (const auto& [name, what] : peers.changed) {
     change->peers.emplace(PeerKey{module(config_.peer(name)->module), name}, what);
   }
-  for (const NodePeer* peer : peers.to_connect) {
-    const std::size_t shards = shards_of(config_.endpoint(peer->connect_from)->endpoint);
-    change->links.push_back({static_cast<ShardId>(next_link_++ % shards), module(peer->module),
-                             *endpoint(peer->connect_from), peer->peer});
+  for (const auto& [peer, before] : peers.to_connect) {
+    const EndpointConfig& from = config_.endpoint(peer->connect_from)->endpoint;
+    const std::size_t links = links_for(from, peer->peer.connections_max);
+    for (std::size_t had = links_for(from, before); had < links; ++had) {
+      change->links.push_back({static_cast<ShardId>(next_link_++ % shards_of(from)),
+                               module(peer->module), *endpoint(peer->connect_from), peer->peer});
+    }
   }
   return {revision_of(next.config, revision_->number + 1), std::move(change)};
 }

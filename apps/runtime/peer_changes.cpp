@@ -15,6 +15,11 @@ bool connects_alike(const NodePeer& a, const NodePeer& b) {
          a.peer.tls_identity == b.peer.tls_identity;
 }
 
+// Nobody could say which of its links, on several shards, are the ones to go.
+bool has_too_many_links(const NodePeer& before, const NodePeer& after) {
+  return !after.connect_from.empty() && after.peer.connections_max < before.peer.connections_max;
+}
+
 }  // namespace
 
 std::set<std::string> PeerChanges::reconnected() const {
@@ -34,20 +39,26 @@ PeerChanges compare_peers(const std::vector<NodePeer>& before, const std::vector
     const std::string& name = peer.peer.name;
     const auto was = known.find(name);
     bool connect = was == known.end();
+    std::size_t connections_before = 0;
     if (was != known.end()) {
       const NodePeer& old = *was->second;
       known.erase(was);
       if (old.module != peer.module) {
         changes.changed[name] = PeerChange::removed;  // of the other module
         connect = true;
-      } else if (reconnected.contains(name) || !connects_alike(old, peer)) {
+      } else if (reconnected.contains(name) || !connects_alike(old, peer) ||
+                 has_too_many_links(old, peer)) {
         changes.changed[name] = PeerChange::reconnected;
         connect = true;
       } else if (old.peer != peer.peer) {
         changes.changed[name] = PeerChange::rebound;
+        connections_before = old.peer.connections_max;
+        connect = peer.peer.connections_max > connections_before;
       }
     }
-    if (connect && !peer.connect_from.empty()) changes.to_connect.push_back(&peer);
+    if (connect && !peer.connect_from.empty()) {
+      changes.to_connect.push_back({&peer, connections_before});
+    }
   }
   for (const auto& [name, peer] : known) changes.changed[std::string(name)] = PeerChange::removed;
   return changes;

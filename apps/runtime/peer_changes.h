@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <map>
 #include <set>
 #include <string>
@@ -12,7 +13,12 @@ namespace siglane::runtime {
 // What a new config makes of the peers of a node.
 struct PeerChanges {
   std::map<std::string, PeerChange> changed;  // by name; of those that were there
-  std::vector<const NodePeer*> to_connect;    // new links, in `after`
+  // To whom there are new links.
+  struct ToConnect {
+    const NodePeer* peer = nullptr;      // of `after`
+    std::size_t connections_before = 0;  // connections_max of the links that it keeps
+  };
+  std::vector<ToConnect> to_connect;
 
   // By name; those that `after` still has.
   std::set<std::string> reconnected() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/config.h"
 #include "core/host_name.h"
 #include "protocols/diameter/text.h"
 
@@ -24,6 +25,10 @@ Result<void> check_peer(const DiameterConfig& config, std::size_t index) {
   if (auto good = check_identity(key + "origin_host", peer.origin_host); !good) return good;
   if (!peer.realm.empty()) {
     if (auto good = check_identity(key + "realm", peer.realm); !good) return good;
+  }
+  if (peer.connections_max < 1 || peer.connections_max > kConnectionsMax) {
+    return failure("/diameter/" + key + "connections_max: must be 1 to " +
+                   std::to_string(kConnectionsMax));
   }
   for (std::size_t i = 0; i < peer.routed_realms.size(); ++i) {
     if (peer.routed_realms[i] == "*") continue;

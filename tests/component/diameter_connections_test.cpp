@@ -23,7 +23,7 @@ using diameter::MessageBuilder;
 using diameter::MessageView;
 namespace avp = diameter::avp;
 
-// Answers every request; sends `to_send` Cancel-Location requests to the peer when it is told to.
+// Answers every request, and sends as many Cancel-Location requests to the peer as it is to.
 class Instance final : public Application {
  public:
   using Application::Application;
@@ -39,10 +39,9 @@ class Instance final : public Application {
                  Outbox&) override {
     if (message.result_code() == diameter::result::success) ++answers[answer->answered_by];
   }
-  std::optional<Instant> deadline() const override {
-    return to_send > 0 ? std::optional(Instant{}) : std::nullopt;
-  }
-  void on_woken(Instant, Outbox& out) override {
+  std::optional<Instant> deadline() const override { return next_look_; }
+  void on_woken(Instant now, Outbox& out) override {
+    next_look_ = now + 1ms;
     for (; to_send > 0; --to_send) {
       auto cancel = MessageBuilder::request(out.buffers(), diameter::command::cancel_location);
       cancel.add(avp::session_id, "s")
@@ -60,13 +59,15 @@ class Instance final : public Application {
   int to_send = 0;
   int requests = 0;
   std::map<AssociationId, int> answers;  // by the connection they came on
+
+ private:
+  Instant next_look_{};
 };
 
 // A node with its application.
 struct Running {
   std::unique_ptr<Node> node;
   Instance* application = nullptr;
-  Shard* shard = nullptr;
   DiameterModule* module = nullptr;
 
   std::size_t open() const { return module->routes()->peers.size(); }
@@ -106,7 +107,6 @@ Running run(const std::string& name, const std::string& peer, std::size_t connec
   builder.on_shard([&](const ShardSetUp& at) -> Result<void> {
     auto application = std::make_unique<Instance>(module, at.seed);
     running.application = application.get();
-    running.shard = &at.shard;
     const AssociationId id = at.shard.add_coordinator(std::move(application), module, at.now);
     module.add_application(at.shard.id(), diameter::application::s6a, id);
     return {};
@@ -136,15 +136,17 @@ bool turn_until(const std::vector<Node*>& nodes, const std::function<bool()>& co
   return true;
 }
 
-// The application is asked for its deadline after a step only.
-void make_send(Running& running, int requests) {
-  running.application->to_send = requests;
-  Shard& shard = *running.shard;
-  AssociationId id = AssociationId::none;
-  shard.visit_sessions([&](const SessionView& view) {
-    if (view.session == running.application) id = view.id;
-  });
-  shard.on_event(id, AssociationCongestion{false}, Instant{1s});
+// All say goodbye.
+bool stop(std::vector<Node*> nodes) {
+  bool graceful = true;
+  for (Node* node : nodes) node->stop();
+  const auto ended = [&](Node* node) {
+    const auto how = node->turn(false);
+    graceful = graceful && how.value_or(NodeExit::graceful) == NodeExit::graceful;
+    return how.has_value();
+  };
+  while (!nodes.empty()) std::erase_if(nodes, ended);
+  return graceful;
 }
 
 TEST(DiameterConnections, TwoInstancesOfOnePeerShareItsLoadAndOneTakesItAllWhenTheOtherStops) {
@@ -158,7 +160,7 @@ TEST(DiameterConnections, TwoInstancesOfOnePeerShareItsLoadAndOneTakesItAllWhenT
   ASSERT_TRUE(
       turn_until(all, [&] { return hss.open() == 2 && first.open() == 1 && second.open() == 1; }));
 
-  make_send(hss, 100);
+  hss.application->to_send = 100;
   const auto answered = [&] {
     int sum = 0;
     for (const auto& [connection, count] : hss.application->answers) sum += count;
@@ -186,23 +188,26 @@ TEST(DiameterConnections, TwoInstancesOfOnePeerShareItsLoadAndOneTakesItAllWhenT
     if (!exit) exit = first.node->turn(false);
     return exit && hss.open() == 2 && third.open() == 1;
   })) << "the third one takes its place";
-  make_send(hss, 10);
+  hss.application->to_send = 10;
   ASSERT_TRUE(turn_until({hss.node.get(), second.node.get(), third.node.get()},
                          [&] { return answered() == 110; }));
   EXPECT_EQ(second.application->requests + third.application->requests, 60);
   EXPECT_EQ(third.application->requests, 5);
 
-  const std::vector<Node*> left{hss.node.get(), second.node.get(), third.node.get()};
-  std::size_t ended = 0;
-  for (Node* node : left) node->stop();
-  for (std::vector<Node*> running = left; !running.empty();) {
-    std::erase_if(running, [&](Node* node) {
-      const auto how = node->turn(false);
-      if (how == NodeExit::graceful) ++ended;
-      return how.has_value();
-    });
-  }
-  EXPECT_EQ(ended, left.size());
+  EXPECT_TRUE(stop({hss.node.get(), second.node.get(), third.node.get()}));
+}
+
+TEST(DiameterConnections, ANodeConnectsAsOftenAsThePeerMayBeConnected) {
+  Running hss = run("hss", "mme", 3);
+  ASSERT_TRUE(hss.node);
+  ASSERT_TRUE(turn_until({hss.node.get()}, [&] { return port_of(*hss.node) != 0; }));
+  Running mme = run("mme", "hss", 3, port_of(*hss.node));
+  ASSERT_TRUE(mme.node);
+  const std::vector<Node*> both{hss.node.get(), mme.node.get()};
+  ASSERT_TRUE(turn_until(both, [&] { return hss.open() == 3 && mme.open() == 3; }));
+  hss.application->to_send = 9;
+  ASSERT_TRUE(turn_until(both, [&] { return mme.application->requests == 9; }));
+  EXPECT_TRUE(stop(both));
 }
 
 }  // namespace

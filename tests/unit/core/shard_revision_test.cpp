@@ -238,6 +238,25 @@ TEST_F(RevisionTest, ALinkThatIsRemovedDoesNotConnectAgain) {
   EXPECT_EQ(dave.module.opened.size(), 1u);
 }
 
+TEST_F(RevisionTest, ALinkThatRestsConnectsOnceItsPeerMayHaveOneAssociationMore) {
+  const auto associations = [&] { return server.directory.associations_of(&module, "alice"); };
+  const auto before = associations();
+  ASSERT_EQ(before.size(), 1u) << "she has come to us";
+  follow(revised({alice_, bob_}, {{}, {}, {{ShardId{0}, &module, local, alice_}}}));
+  settle(60s);
+  EXPECT_EQ(alice.module.opened.size(), 1u);
+  PeerConfig twice = alice_, of_alice = peer("server", "10.0.0.1");
+  twice.connections_max = of_alice.connections_max = 2;
+  alice.node.shard.follow({std::make_shared<const Revision>(Revision{2, PeerTable({of_alice}), {}}),
+                           std::make_shared<const RevisionChange>()},
+                          world.now());
+  follow(revised({twice, bob_}, {{}, {{key("alice"), PeerChange::rebound}}, {}}));
+  settle(1s);
+  EXPECT_EQ(associations().size(), 2u);
+  EXPECT_EQ(associations().front(), before.front());
+  EXPECT_EQ(alice.module.opened.size(), 2u);
+}
+
 TEST_F(RevisionTest, APeerThatIsToReconnectIsConnectedByItsNewConfig) {
   Remote dave{world, "dave", "10.0.0.5", false}, moved{world, "dave", "10.0.0.6", false};
   const PeerConfig old_dave = peer("dave", "10.0.0.5"), new_dave = peer("dave", "10.0.0.6");

@@ -377,6 +377,8 @@ TEST(DiameterConfig, IsCheckedInTheWordsOfItsFile) {
             "/diameter/peers/0/origin_host: \"dra.example\" is our own");
   EXPECT_EQ(complaint([](auto& c) { c.limits.pending_max = 0; }),
             "/diameter/limits/pending_max: must be greater than 0");
+  EXPECT_EQ(complaint([](auto& c) { c.peers[2].connections_max = 17; }),
+            "/diameter/peers/2/connections_max: must be 1 to 16");
   EXPECT_EQ(complaint([](auto& c) { c.peers[3].routed_realms.push_back(""); }),
             "/diameter/peers/3/routed_realms/1: \"\" is not a DiameterIdentity");
 }

@@ -26,9 +26,9 @@ NodePeer peer(std::string name, std::string connect_from = "") {
   return peer;
 }
 
-std::vector<std::string> names(const std::vector<const NodePeer*>& peers) {
+std::vector<std::string> names(const std::vector<PeerChanges::ToConnect>& peers) {
   std::vector<std::string> all;
-  for (const NodePeer* one : peers) all.push_back(one->peer.name);
+  for (const auto& one : peers) all.push_back(one.peer->peer.name);
   return all;
 }
 
@@ -79,6 +79,23 @@ const Case kCases[] = {
     {"SCTP", [](NodePeer& p) { p.peer.sctp.emplace().rto_min = 100ms; }, PeerChange::rebound},
 };
 INSTANTIATE_TEST_SUITE_P(PeerChanges, EachField, testing::ValuesIn(kCases));
+
+TEST(PeerChanges, MoreConnectionsNeedMoreLinksAndForFewerTheyAreMadeAnew) {
+  std::vector<NodePeer> two = {peer("a", "out")}, three = two;
+  two[0].peer.connections_max = 2;
+  three[0].peer.connections_max = 3;
+  const PeerChanges more = compare_peers(two, three, {});
+  EXPECT_THAT(more.changed, ElementsAre(Pair("a", PeerChange::rebound)));
+  ASSERT_EQ(more.to_connect.size(), 1u);
+  EXPECT_EQ(more.to_connect[0].connections_before, 2u);
+  const PeerChanges fewer = compare_peers(three, two, {});
+  EXPECT_THAT(fewer.changed, ElementsAre(Pair("a", PeerChange::reconnected)));
+  EXPECT_EQ(fewer.to_connect.at(0).connections_before, 0u);
+  // Where the peer makes the connections, those that there are stay.
+  two[0].connect_from = three[0].connect_from = "";
+  EXPECT_THAT(compare_peers(three, two, {}).changed, ElementsAre(Pair("a", PeerChange::rebound)));
+  EXPECT_EQ(compare_peers({}, two, {}).to_connect.at(0).connections_before, 0u);
+}
 
 TEST(PeerChanges, TakesTheWordOfTheProtocol) {
   const std::vector<NodePeer> peers = {peer("a"), peer("b", "out")};

@@ -56,7 +56,7 @@ TEST(DiameterConfigReader, ReadsEveryKey) {
     "limits": {"pending_max": 1, "message_bytes_max": 300, "avp_depth_max": 3},
     "peers": [{"name": "mme", "origin_host": "mme.example.org", "realm": "other.org",
                "routed_realms": ["a", "b"], "remote_addresses": ["10.0.0.2"],
-               "connect": {"endpoint": "e"}},
+               "connections_max": 4, "connect": {"endpoint": "e"}},
               {"name": "mme2", "origin_host": "mme2.example.org"}]})");
   EXPECT_EQ(got.errors, "");
   const diameter::DiameterConfig& config = got.config;
@@ -81,6 +81,9 @@ TEST(DiameterConfigReader, ReadsEveryKey) {
   EXPECT_EQ(config.peers[0].origin_host, "mme.example.org");
   EXPECT_EQ(config.peers[0].realm, "other.org");
   EXPECT_THAT(config.peers[0].routed_realms, ElementsAre("a", "b"));
+  EXPECT_EQ(config.peers[0].connections_max, 4u);
+  EXPECT_EQ(got.node.peer("mme")->peer.connections_max, 4u);
+  EXPECT_EQ(config.peers[1].connections_max, 1u);
   EXPECT_EQ(config.peers[1].realm, "example.org");
   EXPECT_EQ(got.node.peer("mme")->connect_from, "e");
   EXPECT_EQ(got.node.peer("mme")->module, "diameter");
