@@ -42,6 +42,9 @@ class FlowGroup {
 
   FlowGroup(Spread spread, const Limits& limits) : spread_(spread), limits_(limits) {}
 
+  // Other limits from now on. What is held already stays.
+  void use(const Limits& limits) { limits_ = limits; }
+
   // --- Members: those that are available. See SelectorTable.
   void join(const std::string& name, AssociationId id);
   void leave(AssociationId id);

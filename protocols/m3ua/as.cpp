@@ -34,13 +34,17 @@ FlowGroup::State group_state(AsState state) {
   return FlowGroup::State::closed;
 }
 
+FlowGroup::Limits limits_of(const Gateway& gateway, const ApplicationServerConfig& as) {
+  return {.held_messages_max = as.pending_messages_max,
+          .held_bytes_max = as.pending_bytes_max,
+          .drained_per_ms_max = gateway.config.drain_messages_per_ms_max};
+}
+
 // Override has one member at a time.
-FlowGroup group_of(const M3uaConfig& config, const ApplicationServerConfig& as) {
+FlowGroup group_of(const Gateway& gateway, const ApplicationServerConfig& as) {
   const bool broadcast = as.traffic_mode == TrafficMode::broadcast;
   return FlowGroup(broadcast ? FlowGroup::Spread::to_all : FlowGroup::Spread::by_selector,
-                   {.held_messages_max = as.pending_messages_max,
-                    .held_bytes_max = as.pending_bytes_max,
-                    .drained_per_ms_max = config.drain_messages_per_ms_max});
+                   limits_of(gateway, as));
 }
 
 }  // namespace
@@ -63,11 +67,13 @@ std::string_view name_of(AsEvent event) {
   return "unknown";
 }
 
-ApplicationServer::ApplicationServer(const Gateway& gateway, std::size_t index)
-    : gateway_(gateway),
-      config_(gateway.config.application_servers[index]),
-      index_(index),
-      group_(group_of(gateway.config, config_)) {}
+ApplicationServer::ApplicationServer(const LatestGateway& latest,
+                                     std::shared_ptr<const Gateway> gateway, std::size_t place)
+    : latest_(latest),
+      gateway_(std::move(gateway)),
+      place_(place),
+      active_min_(config().active_asps_min),
+      group_(group_of(*gateway_, config())) {}
 
 void ApplicationServer::step(SessionInput input, Instant now, Outbox& out) {
   take(std::move(input), now, out);
@@ -88,6 +94,8 @@ void ApplicationServer::take(SessionInput input, Instant now, Outbox& out) {
     on_woken(now, out);
   } else if (std::holds_alternative<Rerouting>(input)) {
     on_rerouting(now, out);
+  } else if (std::holds_alternative<Reconfigured>(input)) {
+    on_reconfigured(out);
   }
 }
 
@@ -98,14 +106,14 @@ std::optional<Instant> ApplicationServer::deadline() const {
 
 SessionStatus ApplicationServer::status() const {
   SessionStatus status;
-  status.peer = config_.name;
+  status.peer = config().name;
   status.protocol = "m3ua";
   status.state = name_of(state_);
   status.pending = group_.held();
-  status.detail = "routing context " + std::to_string(config_.routing_context) + ", " +
-                  std::string(name_of(config_.traffic_mode)) + ", " +
+  status.detail = "routing context " + std::to_string(config().routing_context) + ", " +
+                  std::string(name_of(config().traffic_mode)) + ", " +
                   std::to_string(group_.members().size()) + " of " +
-                  std::to_string(config_.asps.size()) + " active";
+                  std::to_string(config().asps.size()) + " active";
   return status;
 }
 
@@ -151,7 +159,7 @@ void ApplicationServer::on_asp(AssociationId from, const AspEventParcel& event, 
       if (member != nullptr) return on_deactivate(*member, now, out);
       break;
   }
-  out.forward(from, std::make_unique<AsOrderParcel>(Order::noted, index_, event.epoch));
+  out.forward(from, std::make_unique<AsOrderParcel>(Order::noted, place_, event.epoch));
 }
 
 void ApplicationServer::on_up(AssociationId from, const AspEventParcel& event, Instant now,
@@ -161,6 +169,7 @@ void ApplicationServer::on_up(AssociationId from, const AspEventParcel& event, I
     member = &members_.emplace_back();
     member->id = from;
     member->asp = event.asp;
+    member->place = event.asp_place;
     member->asp_identifier = event.asp_identifier;
   }
   member->epoch = event.epoch;
@@ -192,20 +201,20 @@ void ApplicationServer::on_gone(AssociationId from, const AspEventParcel& event,
 }
 
 void ApplicationServer::on_activate(Member& member, Instant now, Outbox& out) {
-  if (config_.traffic_mode == TrafficMode::override_mode) {
+  if (config().traffic_mode == TrafficMode::override_mode) {
     // RFC 4666 §4.3.4.3: "Any previously active ASP in the AS is now considered to be in the state
     // ASP-INACTIVE"; it is told so by NTFY, Alternate ASP Active, with the other's ASP Identifier.
     for (Member& other : members_) {
       if (&other == &member || !active(other)) continue;
       set_inactive(other);
-      auto order = std::make_unique<AsOrderParcel>(Order::deactivated, index_, other.epoch);
+      auto order = std::make_unique<AsOrderParcel>(Order::deactivated, place_, other.epoch);
       order->unasked = true;
       order->asp_identifier = member.asp_identifier;
       out.forward(other.id, std::move(order));
     }
   }
   set_active(member);
-  out.forward(member.id, std::make_unique<AsOrderParcel>(Order::activated, index_, member.epoch));
+  out.forward(member.id, std::make_unique<AsOrderParcel>(Order::activated, place_, member.epoch));
   settle(now, out);
   warn_if_short(out);
 }
@@ -213,7 +222,7 @@ void ApplicationServer::on_activate(Member& member, Instant now, Outbox& out) {
 void ApplicationServer::on_deactivate(Member& member, Instant now, Outbox& out) {
   const bool was_active = active(member);
   set_inactive(member);
-  out.forward(member.id, std::make_unique<AsOrderParcel>(Order::deactivated, index_, member.epoch));
+  out.forward(member.id, std::make_unique<AsOrderParcel>(Order::deactivated, place_, member.epoch));
   if (settle(now, out) || !was_active) return;
   warn_if_short(out);
 }
@@ -261,7 +270,7 @@ bool ApplicationServer::agrees() const {
     case AsState::down:
       return members_.empty() && none_held;
     case AsState::inactive:
-      return !members_.empty() && active < config_.active_asps_min && none_held;
+      return !members_.empty() && active < active_min_ && none_held;
     case AsState::active:
       return active > 0 && (group_.deadline().has_value() || none_held);
     case AsState::pending:
@@ -272,7 +281,7 @@ bool ApplicationServer::agrees() const {
 
 void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
                                 std::optional<std::uint32_t> failed) {
-  out.announce({kAsStateChanged, {{"as", config_.name}, {"state", name_of(state_)}}});
+  out.announce({kAsStateChanged, {{"as", config().name}, {"state", name_of(state_)}}});
   recovery_at_.reset();
   const DropReason& why = before == AsState::pending ? kRecoveryExpired : kAsNotActive;
   switch (state_) {
@@ -290,7 +299,8 @@ void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
       notify_all(NotifyStatus::as_active, out);
       break;
     case AsState::pending:
-      recovery_at_ = now + config_.recovery_timeout;
+      pending_since_ = now;
+      recovery_at_ = now + config().recovery_timeout;
       publish(out);
       notify_all(NotifyStatus::as_pending, out, failed);
       break;
@@ -304,7 +314,7 @@ void ApplicationServer::entered(AsState before, Instant now, Outbox& out,
 // RFC 4666 §3.8.2, Insufficient ASP Resources: an ASP-INACTIVE ASP hears that another one is needed
 // for the load of the AS (loadshare or broadcast).
 void ApplicationServer::warn_if_short(Outbox& out) {
-  if (state_ != AsState::active || group_.members().size() >= config_.active_asps_min) {
+  if (state_ != AsState::active || group_.members().size() >= config().active_asps_min) {
     return;
   }
   for (const Member& member : members_) {
@@ -344,9 +354,13 @@ bool ApplicationServer::changes_path(AssociationId from, const AspEventParcel& e
 // before all that is held.
 void ApplicationServer::on_rerouting(Instant now, Outbox& out) {
   group_.rerouted();
+  if (removed()) return end(out);
+  const bool needs_fewer = config().active_asps_min < active_min_;
+  active_min_ = config().active_asps_min;
   for (const auto& [from, event] : std::exchange(waiting_events_, {})) {
     on_asp(from, *event, now, out);
   }
+  if (needs_fewer) settle(now, out);
   if (recovery_at_ && *recovery_at_ <= now) {
     apply(members_.empty() ? AsEvent::recovery_expired_alone : AsEvent::recovery_expired, now, out);
   }
@@ -355,6 +369,57 @@ void ApplicationServer::on_rerouting(Instant now, Outbox& out) {
   send_held(now, out);
   if (group_.state() == FlowGroup::State::closed) discard_held(kAsNotActive, out);
   publish(out);
+}
+
+// --- Another config ------------------------------------------------------------------------------
+
+// Which ASPs are in it, their own sessions know and tell: so that is nothing to look at here.
+void ApplicationServer::on_reconfigured(Outbox& out) {
+  auto latest = latest_.get();
+  if (latest == gateway_) return;
+  const auto before = std::exchange(gateway_, std::move(latest));
+  if (removed()) {
+    if (!group_.rerouting()) end(out);
+    return;
+  }
+  group_.use(limits_of(*gateway_, config()));
+  if (recovery_at_) recovery_at_ = pending_since_ + config().recovery_timeout;
+  if (group_.rerouting()) return;
+  if (state_ == AsState::inactive && group_.members().size() >= config().active_asps_min) {
+    if (group_.reroute()) out.reroute();
+    return;
+  }
+  active_min_ = config().active_asps_min;
+  if (active_min_ > before->servers[place_].config.active_asps_min) warn_if_short(out);
+}
+
+// It is in the config no more. Nothing has to keep its order, because nothing of it is sent on:
+// what is still under way to an ASP comes back from there, and the module drops it. The others hear
+// of its destinations from the module, too, when they follow the revision.
+void ApplicationServer::end(Outbox& out) {
+  const bool was_serving = state_ == AsState::active || state_ == AsState::pending;
+  if (state_ != AsState::down) {
+    state_ = AsState::down;
+    out.announce({kAsStateChanged, {{"as", config().name}, {"state", name_of(state_)}}});
+  }
+  recovery_at_.reset();
+  group_.enter(group_state(state_));
+  discard_held(kAsRemoved, out);
+  const auto tell = [&](AssociationId asp, std::uint32_t epoch, bool unasked) {
+    auto order = std::make_unique<AsOrderParcel>(Order::removed, place_, epoch);
+    order->unasked = unasked;
+    order->was_serving = was_serving;
+    out.forward(asp, std::move(order));
+  };
+  for (const auto& [from, event] : std::exchange(waiting_events_, {})) {
+    if (event->event != Event::lost) tell(from, event->epoch, false);
+  }
+  for (const Member& member : std::exchange(members_, {})) {
+    if (active(member)) group_.leave(member.id);
+    if (!member.lost) tell(member.id, member.epoch, true);
+  }
+  publish(out);
+  out.close(CloseMode::graceful);
 }
 
 // --- DATA ----------------------------------------------------------------------------------------
@@ -378,8 +443,8 @@ void ApplicationServer::send_held(Instant now, Outbox& out) {
 
 void ApplicationServer::deliver(ParcelPtr parcel, Outbox& out) {
   auto& data = static_cast<DataParcel&>(*parcel);
-  data.server = index_;
-  if (config_.traffic_mode != TrafficMode::broadcast) {
+  data.server = place_;
+  if (config().traffic_mode != TrafficMode::broadcast) {
     return out.forward(group_.carriers()[data.label.sls], std::move(parcel));
   }
   // RFC 4666 §4.3.4.3: after an ASP has become ASP-ACTIVE the first DATA of each traffic flow has a
@@ -397,8 +462,8 @@ void ApplicationServer::deliver(ParcelPtr parcel, Outbox& out) {
 void ApplicationServer::discard(const DropReason& why, const DataParcel& data, Outbox& out,
                                 std::uint64_t count) {
   out.count(counter::data_discarded, count);
-  const std::string sender = gateway_.sender_of(data);
-  out.drop(why, data.describe(), sender.empty() ? config_.name : sender, count);
+  const std::string sender = gateway_->sender_of(data);
+  out.drop(why, data.describe(), sender.empty() ? config().name : sender, count);
 }
 
 void ApplicationServer::discard_held(const DropReason& why, Outbox& out) {
@@ -421,18 +486,21 @@ void ApplicationServer::discard_held(const DropReason& why, Outbox& out) {
 
 void ApplicationServer::publish(Outbox& out) {
   auto view = std::make_shared<AsView>();
-  view->coordinator = gateway_.coordinators[index_];
+  view->coordinator = gateway_->servers[place_].coordinator;
   view->state = state_;
   view->through_coordinator = group_.through_coordinator();
   view->active = group_.members();
+  for (const Member& member : members_) {
+    if (active(member)) view->asps.emplace_back(member.id, member.place);
+  }
   view->carriers = group_.carriers();
-  out.publish(std::make_unique<AsChangeParcel>(index_, std::move(view)));
+  out.publish(std::make_unique<AsChangeParcel>(place_, std::move(view)));
 }
 
 void ApplicationServer::notify(const Member& member, NotifyStatus status, Outbox& out,
                                std::optional<std::uint32_t> about) {
   if (member.lost) return;
-  auto order = std::make_unique<AsOrderParcel>(Order::notify, index_, member.epoch);
+  auto order = std::make_unique<AsOrderParcel>(Order::notify, place_, member.epoch);
   order->status = status;
   order->asp_identifier = about;
   out.forward(member.id, std::move(order));
@@ -450,11 +518,8 @@ void ApplicationServer::notify_all(NotifyStatus status, Outbox& out,
 void ApplicationServer::report_destinations(MessageType type, Outbox& out) {
   auto report = std::make_unique<NetworkStatusParcel>();
   report->type = type;
-  report->server = index_;
-  for (const std::uint32_t dpc : gateway_.rules.destinations_of(index_)) {
-    report->affected.push_back({0, dpc});
-  }
-  if (!report->affected.empty()) out.accept(std::move(report));
+  report->server = place_;
+  out.accept(std::move(report));
 }
 
 }  // namespace siglane::m3ua

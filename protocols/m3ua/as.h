@@ -60,8 +60,10 @@ constexpr AsState next_state(AsState from, AsEvent event) {
 // is.
 class ApplicationServer final : public Session {
  public:
-  // `gateway` must outlive it and have passed check().
-  ApplicationServer(const Gateway& gateway, std::size_t index);
+  // `gateway`: the revision that brings it. `latest` must outlive it. `place`: its own
+  // (Gateway::servers).
+  ApplicationServer(const LatestGateway& latest, std::shared_ptr<const Gateway> gateway,
+                    std::size_t place);
 
   void step(SessionInput input, Instant now, Outbox& out) override;
   std::optional<Instant> deadline() const override;
@@ -71,6 +73,7 @@ class ApplicationServer final : public Session {
   struct Member {
     AssociationId id{};
     std::string asp;
+    std::uint32_t place = DataParcel::kNobody;  // its
     std::optional<std::uint32_t> asp_identifier;
     AspState state = AspState::inactive;
     std::uint32_t epoch = 0;
@@ -90,9 +93,13 @@ class ApplicationServer final : public Session {
   void on_deactivate(Member& member, Instant now, Outbox& out);
   void on_data(ParcelPtr data, Outbox& out);
   void on_woken(Instant now, Outbox& out);
+  void on_reconfigured(Outbox& out);
+  void end(Outbox& out);
 
+  const ApplicationServerConfig& config() const { return gateway_->servers[place_].config; }
+  bool removed() const { return gateway_->servers[place_].removed; }
   // How many active ASPs make it AS-ACTIVE.
-  std::size_t needed() const { return state_ == AsState::inactive ? config_.active_asps_min : 1; }
+  std::size_t needed() const { return state_ == AsState::inactive ? active_min_ : 1; }
   bool changes_path(AssociationId from, const AspEventParcel& event);
   void on_rerouting(Instant now, Outbox& out);
 
@@ -120,10 +127,11 @@ class ApplicationServer final : public Session {
                   std::optional<std::uint32_t> about = std::nullopt);
   void report_destinations(MessageType type, Outbox& out);
 
-  const Gateway& gateway_;
-  const ApplicationServerConfig& config_;
-  std::size_t index_;
+  const LatestGateway& latest_;
+  std::shared_ptr<const Gateway> gateway_;
+  std::size_t place_;
 
+  std::size_t active_min_;  // of the config; where that makes it AS-ACTIVE, from Rerouting on
   AsState state_ = AsState::down;
   std::vector<Member> members_;  // those that are not ASP-DOWN
   FlowGroup group_;              // over those that are ASP-ACTIVE
@@ -132,12 +140,13 @@ class ApplicationServer final : public Session {
   std::bitset<256> correlated_;
   std::uint32_t correlation_id_ = 0;
 
-  // Between Reroute and Rerouting what is to change waits.
+  // Between Reroute and Rerouting what is to change waits; and so does its end.
   struct WaitingEvent {
     AssociationId from{};
     std::unique_ptr<AspEventParcel> event;
   };
   std::vector<WaitingEvent> waiting_events_;
+  Instant pending_since_{};
   std::optional<Instant> recovery_at_;  // T(r)
 };
 

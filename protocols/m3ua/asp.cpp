@@ -64,10 +64,12 @@ std::string_view name_of(AspAnswer answer) {
   return "unknown";
 }
 
-AspSession::AspSession(const Gateway& gateway, const AssociationUp& up,
+AspSession::AspSession(const LatestGateway& latest, const AssociationUp& up,
                        std::vector<std::string> candidates)
-    : gateway_(gateway),
-      link_(gateway.config.heartbeat_interval),
+    : latest_(latest),
+      gateway_(latest.get()),
+      link_(gateway_->config.heartbeat_interval),
+      single_stream_allowed_(gateway_->config.single_stream_allowed),
       candidates_(std::move(candidates)),
       remote_(remote_of(up)) {
   link_.use(Streams(up));
@@ -94,6 +96,10 @@ void AspSession::take(SessionInput input, Instant now, Outbox& out) {
     on_unsent(std::move(*unsent), now, out);
   } else if (std::holds_alternative<Stopping>(input)) {
     on_stopping(now, out);
+  } else if (const auto* operate = std::get_if<Operate>(&input)) {
+    on_operate(*operate, now, out);
+  } else if (std::holds_alternative<Reconfigured>(input)) {
+    on_reconfigured(now, out);
   } else if (std::holds_alternative<AssociationDown>(input)) {
     on_down(now, out);
   } else if (std::holds_alternative<Woken>(input)) {
@@ -113,6 +119,7 @@ SessionStatus AspSession::status() const {
   status.peer = name_;
   status.protocol = "m3ua";
   status.state = m3ua::name_of(state());
+  if (blocked_) status.detail = "blocked";
   if (phase_ != Phase::up) return status;
   for (const Membership& m : memberships_) {
     if (!status.detail.empty()) status.detail += ", ";
@@ -203,10 +210,10 @@ void AspSession::on_data(const MessageView& view, Message& message, Outbox& out)
     return link_.error(ErrorCode::unexpected_message, view.bytes(), out, about);
   }
   const Network said = view.u32(Tag::network_appearance);
-  const auto network = gateway_.networks.of(server(*membership).network_appearance, said);
+  const auto network = gateway_->networks.of(server(*membership).network_appearance, said);
   if (!network) return link_.error(network.error(), view.bytes(), out, {{}, said});
   const MtpLabel label = load_label(view.find(Tag::protocol_data)->data());
-  if ((label.dpc | label.opc) >> gateway_.networks.point_code_bits(*network) != 0) {
+  if ((label.dpc | label.opc) >> gateway_->networks.point_code_bits(*network) != 0) {
     return link_.error(ErrorCode::invalid_parameter_value, view.bytes(), out);
   }
   auto data = DataParcel::received(view, std::move(message.payload), message.caused_at);
@@ -298,7 +305,7 @@ AspSession::Membership* AspSession::membership_in(std::size_t as) {
 }
 
 const ApplicationServerConfig& AspSession::server(const Membership& m) const {
-  return gateway_.config.application_servers[m.as];
+  return gateway_->servers[m.as].config;
 }
 
 void AspSession::move(Membership& membership, AspEvent event, Outbox& out) {

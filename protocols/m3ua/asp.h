@@ -94,8 +94,9 @@ constexpr AspTransition next_state(AspState from, AspEvent event) {
 // nothing is answered at once, and no AS hears of it.
 class AspSession final : public Session {
  public:
-  // `gateway` must outlive it. `candidates`: names of the ASPs that may come from this address.
-  AspSession(const Gateway& gateway, const AssociationUp& up, std::vector<std::string> candidates);
+  // `latest` must outlive it. `candidates`: names of the ASPs that may come from this address.
+  AspSession(const LatestGateway& latest, const AssociationUp& up,
+             std::vector<std::string> candidates);
 
   void step(SessionInput input, Instant now, Outbox& out) override;
   std::optional<Instant> deadline() const override;
@@ -110,6 +111,11 @@ class AspSession final : public Session {
     bool context_in_request = false;  // ... a Routing Context
     bool awaits_answer = false;       // of the AS
     Instant changes_until{};          // what it was told so far, at one change per interval
+    // The config does not have it any more; it ends when the AS has let the ASP go. Until then the
+    // ASP's requests for it wait.
+    bool unwanted = false;
+    bool told_to_end = false;  // the AS was, by the event that awaits its answer
+    bool over = false;         // the AS has let the ASP go
   };
   void take(SessionInput input, Instant now, Outbox& out);
   void on_received(Message message, Instant now, Outbox& out);
@@ -134,11 +140,21 @@ class AspSession final : public Session {
   void on_submitted(Submitted submitted, Instant now, Outbox& out);
   void on_order(const AsOrderParcel& order, Instant now, Outbox& out);
   void obey(const AsOrderParcel& order, Membership& membership, Outbox& out);
+  void notify(const Membership& membership, NotifyStatus status, std::optional<std::uint32_t> about,
+              Outbox& out);
   void send_data(std::unique_ptr<DataParcel> data, Outbox& out);
   void send_status(const NetworkStatusParcel& status, Instant now, Outbox& out);
   void on_congestion(bool congested, Outbox& out);
   void report_congestion(std::span<const Membership> of, bool congested, Outbox& out);
   void on_stopping(Instant now, Outbox& out);
+  void on_operate(const Operate& operate, Instant now, Outbox& out);
+  void on_reconfigured(Instant now, Outbox& out);
+  void report_routes(Outbox& out);
+  // Makes the memberships those of the config, as far as the ASs have answered.
+  void review_memberships(Instant now, Outbox& out);
+  bool may_drop(Membership& membership, Instant now, Outbox& out);
+  void withdraw(Membership& membership, Outbox& out);
+  void enforce_block(Instant now, Outbox& out);
   void on_unsent(AssociationUnsent unsent, Instant now, Outbox& out);
   void on_down(Instant now, Outbox& out);
   void discard_unsent(Outbox& out);
@@ -166,14 +182,16 @@ class AspSession final : public Session {
   };
   bool may_report(const Destination& destination, Instant now);
 
-  const Gateway& gateway_;
+  const LatestGateway& latest_;
+  std::shared_ptr<const Gateway> gateway_;
   PeerLink link_;
+  bool single_stream_allowed_;  // as it was when the association came up
   std::vector<std::string> candidates_;
   std::string remote_;
 
   Phase phase_ = Phase::down;
   std::string name_;
-  std::uint32_t asp_ = DataParcel::kNobody;  // index in the config
+  std::uint32_t asp_ = DataParcel::kNobody;  // its place
   std::optional<std::uint32_t> asp_identifier_;
   bool identifier_known_ = true;
   std::uint32_t epoch_ = 0;
@@ -181,6 +199,7 @@ class AspSession final : public Session {
   RequestQueue requests_;                // while there are any, the association is paused
   std::optional<Instant> turn_at_;       // of the first; none: an AS has yet to answer
   bool congested_ = false;
+  bool blocked_ = false;  // by the operator
 
   // DATA that came back without having left. Down follows at once where the association is lost,
   // and then its AS gets it; without a Down it was refused, and is lost.
@@ -189,7 +208,7 @@ class AspSession final : public Session {
 
   struct Reported {
     Destination destination;
-    Instant until{};
+    Instant at{};
   };
   static constexpr std::size_t kReportedMax = 16;
   std::vector<Reported> reported_;  // most ASPs never ask for what is not there

@@ -25,9 +25,10 @@ AspClientSession::AspClientSession(const AspClientsConfig& common, const AspClie
       user_(user),
       link_(common.heartbeat_interval) {
   for (const std::uint32_t context : config.routing_contexts) {
-    contexts_.push_back({context, AspState::down, !config.standby});
+    contexts_.push_back({context, AspState::down, !config.standby, false});
   }
-  if (contexts_.empty()) contexts_.push_back({std::nullopt, AspState::down, !config.standby});
+  if (contexts_.empty())
+    contexts_.push_back({std::nullopt, AspState::down, !config.standby, false});
 }
 
 void AspClientSession::step(SessionInput input, Instant now, Outbox& out) {
@@ -57,6 +58,8 @@ void AspClientSession::step(SessionInput input, Instant now, Outbox& out) {
     on_woken(now, out);
   } else if (std::holds_alternative<Stopping>(input)) {
     on_stopping(now, out);
+  } else if (const auto* operate = std::get_if<Operate>(&input)) {
+    on_operate(*operate, now, out);
   } else if (std::holds_alternative<AssociationDown>(input)) {
     set_all(AspState::down, out);
     closing_ = true;
@@ -74,6 +77,7 @@ SessionStatus AspClientSession::status() const {
   status.peer = gateway_;
   status.protocol = "m3ua";
   status.state = name_of(active() ? AspState::active : up() ? AspState::inactive : AspState::down);
+  if (blocked_) status.detail = "blocked";
   for (const Context& context : contexts_) {
     if (!context.routing_context) continue;
     if (!status.detail.empty()) status.detail += ", ";
@@ -93,7 +97,7 @@ bool AspClientSession::active() const {
 }
 
 bool AspClientSession::any_missing() const {
-  return std::ranges::any_of(contexts_, missing);
+  return std::ranges::any_of(contexts_, [this](const Context& c) { return missing(c); });
 }
 
 // --- The way up ----------------------------------------------------------------------------------
@@ -151,7 +155,9 @@ void AspClientSession::send_aspac(Outbox& out) {
 
 void AspClientSession::on_aspac_ack(const MessageView& view, Instant, Outbox& out) {
   if (!up()) return;
-  for (Context* context : named(view)) set_state(*context, AspState::active, out);
+  for (Context* context : named(view)) {
+    if (!blocked_) set_state(*context, AspState::active, out);
+  }
   if (!any_missing() && awaiting_ == Awaiting::aspac_ack) awaiting_ = Awaiting::nothing;
 }
 
@@ -186,6 +192,8 @@ void AspClientSession::on_woken(Instant now, Outbox& out) {
   // RFC 4666 §4.3.4.1 and §4.3.4.3: the message is sent again when T(ack) expires.
   if (awaiting_ == Awaiting::aspup_ack) {
     send_aspup(out);
+  } else if (awaiting_ == Awaiting::aspia_ack) {
+    send_aspia(out);
   } else {
     send_aspac(out);
   }
@@ -193,12 +201,17 @@ void AspClientSession::on_woken(Instant now, Outbox& out) {
 }
 
 void AspClientSession::on_aspia_ack(const MessageView& view, Instant now, Outbox& out) {
-  // We never send ASPIA: the gateway has taken us out of service. RFC 4666 §4.3.4.4: an ASP that
-  // was ASP-ACTIVE then tries to be so again. Not at once.
+  // Unasked, the gateway has taken us out of service. RFC 4666 §4.3.4.4: an ASP that was ASP-ACTIVE
+  // then tries to be so again. Not at once.
   bool was_active = false;
   for (Context* context : named(view)) {
+    context->leaving = false;
     was_active = was_active || context->state == AspState::active;
     if (context->state == AspState::active) set_state(*context, AspState::inactive, out);
+  }
+  if (awaiting_ == Awaiting::aspia_ack) {
+    if (std::ranges::any_of(contexts_, &Context::leaving)) return;
+    return activate(now, out);  // where the operator has changed his mind
   }
   if (was_active) await(Awaiting::aspac_ack, now);
 }
@@ -252,6 +265,51 @@ void AspClientSession::on_stopping(Instant now, Outbox& out) {
   await(Awaiting::aspdn_ack, now);
 }
 
+// --- What the operator wants ---------------------------------------------------------------------
+
+// Blocked, it is ASP-INACTIVE (RFC 4666 §4.3.4.4), and sends no ASPAC.
+void AspClientSession::on_operate(const Operate& operate, Instant now, Outbox& out) {
+  if (operate.verb == Operate::Verb::disconnect) {
+    if (!closing_) out.peer_closed(operate.why);
+    return on_stopping(now, out);
+  }
+  blocked_ = operate.verb == Operate::Verb::block;
+  if (closing_ || !up() || awaiting_ == Awaiting::aspdn_ack) return;
+  if (!blocked_) {
+    if (awaiting_ == Awaiting::nothing) activate(now, out);
+    return;
+  }
+  // An ASPAC that is under way may make it active yet: the ASPIA follows it.
+  const bool asked = awaiting_ == Awaiting::aspac_ack;
+  for (Context& context : contexts_) {
+    if (context.state != AspState::active && !asked) continue;
+    context.leaving = true;
+    if (context.state == AspState::active) set_state(context, AspState::inactive, out);
+  }
+  if (std::ranges::none_of(contexts_, &Context::leaving)) return;
+  send_aspia(out);
+  await(Awaiting::aspia_ack, now);
+}
+
+void AspClientSession::send_aspia(Outbox& out) {
+  std::vector<std::uint32_t> contexts;
+  for (const Context& c : contexts_) {
+    if (c.leaving && c.routing_context) contexts.push_back(*c.routing_context);
+  }
+  MessageBuilder aspia(out.buffers(), MessageType::aspia);
+  aspia.list(Tag::routing_context, contexts);
+  link_.transmit(std::move(aspia).finish(), out);
+}
+
+// What was asked for stays unanswered, so T(ack) tries again, and in the end closes. Not so where
+// the gateway's operator blocks us: then it goes on trying, and the association stays.
+void AspClientSession::on_err(const MessageView& view, Outbox& out) {
+  const bool blocked = view.u32(Tag::error_code) ==
+                       static_cast<std::uint32_t>(ErrorCode::refused_management_blocking);
+  if (blocked && awaiting_ == Awaiting::aspac_ack) retransmissions_ = 0;
+  link_.on_err(view, out);
+}
+
 // --- Messages ------------------------------------------------------------------------------------
 
 void AspClientSession::on_message(const MessageView& view, Message& message, Instant now,
@@ -270,8 +328,7 @@ void AspClientSession::on_message(const MessageView& view, Message& message, Ins
     case MessageType::ntfy:
       return on_ntfy(view, now, out);
     case MessageType::err:
-      // What was asked for stays unanswered, so T(ack) tries again, and in the end closes.
-      return link_.on_err(view, out);
+      return on_err(view, out);
     case MessageType::beat:
       return link_.on_beat(view, message.stream, out);
     case MessageType::beat_ack:

@@ -27,11 +27,12 @@ class AspClientSession final : public Session {
 
  private:
   // The answer that T(ack) runs for.
-  enum class Awaiting : std::uint8_t { nothing, aspup_ack, aspac_ack, aspdn_ack };
+  enum class Awaiting : std::uint8_t { nothing, aspup_ack, aspac_ack, aspia_ack, aspdn_ack };
   struct Context {
     std::optional<std::uint32_t> routing_context;  // none: the gateway's choice
     AspState state = AspState::down;
-    bool wanted = true;  // to be ASP-ACTIVE; not so for a standby, or one that was overridden
+    bool wanted = true;    // to be ASP-ACTIVE; not so for a standby, or one that was overridden
+    bool leaving = false;  // ASPIA was sent for it
   };
 
   void on_up(const AssociationUp& up, Instant now, Outbox& out);
@@ -46,16 +47,19 @@ class AspClientSession final : public Session {
   void on_ssnm(const MessageView& view, Outbox& out);
   void on_woken(Instant now, Outbox& out);
   void on_stopping(Instant now, Outbox& out);
+  void on_operate(const Operate& operate, Instant now, Outbox& out);
+  void on_err(const MessageView& view, Outbox& out);
   void on_unsent(AssociationUnsent unsent, Outbox& out);
 
   void send_aspup(Outbox& out);
   void send_aspac(Outbox& out);
+  void send_aspia(Outbox& out);
   void send_data(AssociationId from, std::unique_ptr<DataParcel> data, Outbox& out);
   void return_data(AssociationId to, std::unique_ptr<DataParcel> data, Why why, Outbox& out);
   // Asks for those that are wanted and not active, if any; else nothing is awaited any more.
   void activate(Instant now, Outbox& out);
-  static bool missing(const Context& context) {
-    return context.wanted && context.state == AspState::inactive;
+  bool missing(const Context& context) const {
+    return context.wanted && !blocked_ && context.state == AspState::inactive;
   }
   bool any_missing() const;
   void await(Awaiting what, Instant now);
@@ -79,6 +83,7 @@ class AspClientSession final : public Session {
   Instant ack_by_{};  // T(ack)
   std::size_t retransmissions_ = 0;
   bool congested_ = false;
+  bool blocked_ = false;  // by the operator
   bool closing_ = false;
 };
 

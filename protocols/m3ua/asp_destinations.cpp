@@ -64,7 +64,7 @@ std::vector<Network> AspSession::networks_of(const MessageView& ssnm, Outbox& ou
   }
   std::vector<Network> networks;
   for (const Membership* m : named) {
-    const auto network = gateway_.networks.of(server(*m).network_appearance, said);
+    const auto network = gateway_->networks.of(server(*m).network_appearance, said);
     if (network && std::ranges::find(networks, *network) == networks.end()) {
       networks.push_back(*network);
     }
@@ -80,7 +80,7 @@ std::vector<Network> AspSession::networks_of(const MessageView& ssnm, Outbox& ou
   const auto affected = affected_of(ssnm);
   std::erase_if(networks, [&](const Network& network) {
     return !std::ranges::all_of(
-        affected, [&](const auto& pc) { return gateway_.networks.fits(network, pc); });
+        affected, [&](const auto& pc) { return gateway_->networks.fits(network, pc); });
   });
   if (networks.empty()) link_.error(ErrorCode::invalid_parameter_value, ssnm.bytes(), out);
   return networks;
@@ -134,20 +134,18 @@ void AspSession::report_congestion(std::span<const Membership> of, bool congeste
     report->type = MessageType::scon;
     report->server = m.as;
     report->congestion_level = congested ? 1 : 0;
-    for (const std::uint32_t dpc : gateway_.rules.destinations_of(m.as)) {
-      report->affected.push_back({0, dpc});
-    }
-    if (!report->affected.empty()) out.accept(std::move(report));
+    out.accept(std::move(report));
   }
 }
 
 // One DUNA for a destination per interval, whatever the ASP goes on sending there.
 bool AspSession::may_report(const Destination& destination, Instant now) {
+  const Duration interval = gateway_->config.destination_report_interval;
   for (const Reported& r : reported_) {
-    if (r.destination == destination && now < r.until) return false;
+    if (r.destination == destination && now < r.at + interval) return false;
   }
   if (reported_.size() < kReportedMax) reported_.emplace_back();
-  reported_[next_reported_] = {destination, now + gateway_.config.destination_report_interval};
+  reported_[next_reported_] = {destination, now};
   next_reported_ = (next_reported_ + 1) % kReportedMax;
   return true;
 }

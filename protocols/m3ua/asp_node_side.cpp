@@ -47,6 +47,7 @@ void AspSession::on_submitted(Submitted submitted, Instant now, Outbox& out) {
       return send_status(static_cast<const NetworkStatusParcel&>(*parcel), now, out);
     case ParcelKind::asp_status:
     case ParcelKind::asp_event:
+    case ParcelKind::routes_changed:
       return;  // never addressed to an ASP
   }
 }
@@ -54,15 +55,26 @@ void AspSession::on_submitted(Submitted submitted, Instant now, Outbox& out) {
 void AspSession::on_order(const AsOrderParcel& order, Instant now, Outbox& out) {
   Membership* m = membership_in(order.as);
   if (m == nullptr) return;
-  // Else it is about an earlier life.
-  if (phase_ == Phase::up && order.epoch == epoch_) obey(order, *m, out);
-  if (!order.is_answer()) return;
-  m->awaits_answer = false;
-  serve_waiting(now, out);
+  if (order.order == Order::removed) {  // whatever it is about: the AS has no other life
+    const bool news = !m->over;
+    withdraw(*m, out);
+    if (phase_ == Phase::up && order.was_serving && news) {
+      notify(*m, NotifyStatus::as_inactive, {}, out);
+    }
+  } else if (phase_ == Phase::up && order.epoch == epoch_) {
+    obey(order, *m, out);
+  }  // else it is about an earlier life
+  if (order.is_answer()) {
+    m->awaits_answer = false;
+    if (m->told_to_end) withdraw(*m, out);
+  }
+  const bool over = m->over;
+  if (over || m->unwanted) review_memberships(now, out);  // it may be there no more
+  enforce_block(now, out);
+  if (order.is_answer() || over) serve_waiting(now, out);
 }
 
 void AspSession::obey(const AsOrderParcel& order, Membership& m, Outbox& out) {
-  const std::uint32_t context = server(m).routing_context;
   switch (order.order) {
     case Order::noted:
       return;
@@ -78,13 +90,20 @@ void AspSession::obey(const AsOrderParcel& order, Membership& m, Outbox& out) {
       break;
     case Order::notify:
       break;
+    case Order::removed:
+      return;
   }
   const NotifyStatus status =
       order.order == Order::notify ? order.status : NotifyStatus::alternate_asp_active;
+  notify(m, status, order.asp_identifier, out);
+}
+
+void AspSession::notify(const Membership& m, NotifyStatus status,
+                        std::optional<std::uint32_t> about, Outbox& out) {
   MessageBuilder ntfy(out.buffers(), MessageType::ntfy);
   ntfy.u32(Tag::status, static_cast<std::uint32_t>(status))
-      .u32_if(Tag::asp_identifier, order.asp_identifier)
-      .u32(Tag::routing_context, context);
+      .u32_if(Tag::asp_identifier, about)
+      .u32(Tag::routing_context, server(m).routing_context);
   link_.transmit(std::move(ntfy).finish(), out);
 }
 
@@ -110,6 +129,101 @@ void AspSession::on_stopping(Instant now, Outbox& out) {
   serve_waiting(now, out);
   link_.heartbeat().stop();
   out.close(CloseMode::graceful);
+}
+
+// --- What the operator and a new config want -----------------------------------------------------
+
+void AspSession::on_operate(const Operate& operate, Instant now, Outbox& out) {
+  switch (operate.verb) {
+    case Operate::Verb::disconnect:
+      if (phase_ != Phase::closing) out.peer_closed(operate.why);
+      return on_stopping(now, out);
+    case Operate::Verb::block:
+      blocked_ = true;
+      return enforce_block(now, out);
+    case Operate::Verb::unblock:
+      blocked_ = false;  // it is up to the ASP to send ASPAC again
+      return;
+  }
+}
+
+// The ASP is taken out of its ASs as if it had sent ASPIA: each AS gives its share to others, in
+// order, and then the ASP gets an ASPIA ACK. RFC 4666 §4.3.4.4 lets an ASP expect one that it has
+// not asked for, and consider itself ASP-INACTIVE.
+void AspSession::enforce_block(Instant now, Outbox& out) {
+  if (!blocked_ || phase_ != Phase::up) return;
+  for (Membership& m : memberships_) {
+    if (m.state != AspState::active || m.awaits_answer || m.unwanted || m.over) continue;
+    m.context_in_request = true;
+    tell(m, Event::deactivate, now, out);
+  }
+}
+
+void AspSession::on_reconfigured(Instant now, Outbox& out) {
+  auto latest = latest_.get();
+  // Given the same twice, it has come from a shard that followed before this one did. What it was
+  // told there may have been contradicted here.
+  if (latest == gateway_) return report_routes(out);
+  gateway_ = std::move(latest);
+  link_.heartbeat().use(gateway_->config.heartbeat_interval, now);
+  if (phase_ == Phase::closing || phase_ == Phase::identifying || name_.empty()) return;
+  asp_ = gateway_->place_of_asp(name_);
+  report_routes(out);
+  review_memberships(now, out);
+  serve_waiting(now, out);
+}
+
+void AspSession::report_routes(Outbox& out) {
+  if (state() != AspState::active || gateway_->changed_destinations.empty()) return;
+  auto parcel = std::make_unique<RoutesChangedParcel>();
+  for (const Membership& m : memberships_) {
+    if (m.state == AspState::active) parcel->active_in.push_back(m.as);
+  }
+  out.accept(std::move(parcel));
+}
+
+void AspSession::review_memberships(Instant now, Outbox& out) {
+  for (std::size_t i = 0; i < memberships_.size();) {
+    Membership& m = memberships_[i];
+    m.unwanted = !gateway_->is_in(name_, m.as);
+    if ((m.unwanted || m.told_to_end) && may_drop(m, now, out)) {
+      memberships_.erase(memberships_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
+  for (const std::size_t as : gateway_->servers_of(name_)) {
+    // Of two with one routing context, the old one ends first.
+    const std::uint32_t context = gateway_->servers[as].config.routing_context;
+    if (membership_in(as) != nullptr || membership_of_context(context) != nullptr) continue;
+    Membership& m = memberships_.emplace_back(Membership{.as = as});
+    if (phase_ != Phase::up) continue;
+    // It is ASP-UP already, so it is ASP-INACTIVE here from now on. The AS tells it its own state.
+    m.state = next_state(m.state, AspEvent::aspup).to;
+    tell(m, Event::up, now, out);
+  }
+}
+
+// Nothing is left of an unwanted membership, neither here nor in its AS. One that is down was never
+// known there, or is forgotten. An AS that is removed says so to all its ASPs, unasked.
+bool AspSession::may_drop(Membership& m, Instant now, Outbox& out) {
+  if (m.over) return true;
+  if (m.awaits_answer) return false;
+  if (m.state == AspState::down) return true;
+  if (gateway_->servers[m.as].removed) return false;
+  m.told_to_end = true;
+  tell(m, Event::down, now, out);
+  return false;
+}
+
+// The AS has let the ASP go. RFC 4666 §4.3.4.4: an ASPIA ACK, also unasked, makes the ASP
+// ASP-INACTIVE.
+void AspSession::withdraw(Membership& m, Outbox& out) {
+  m.over = true;
+  if (m.state != AspState::active) return;
+  move(m, AspEvent::aspia, out);
+  m.context_in_request = true;
+  acknowledge(MessageType::aspia_ack, m, out);
 }
 
 void AspSession::on_unsent(AssociationUnsent unsent, Instant now, Outbox& out) {
@@ -160,7 +274,7 @@ void AspSession::on_down(Instant now, Outbox& out) {
   leave_all(AspEvent::association_lost, Event::lost, now, out);
   phase_ = Phase::closing;
   for (auto& data : rescued) {
-    const AssociationId coordinator = gateway_.coordinators[data->server];
+    const AssociationId coordinator = gateway_->servers[data->server].coordinator;
     out.forward(coordinator, std::move(data));
   }
 }

@@ -46,7 +46,7 @@ std::optional<Instant> AspSession::turn_of(const MessageView& request) const {
     const bool concerns = for_all || contexts.empty() ||
                           std::ranges::find(contexts, server(m).routing_context) != contexts.end();
     if (!concerns) continue;
-    if (m.awaits_answer) return std::nullopt;
+    if (m.awaits_answer || m.unwanted) return std::nullopt;
     turn = std::max(turn, m.changes_until - (kChangesAtOnce - 1) * kChangeInterval);
   }
   return turn;
@@ -77,15 +77,16 @@ void AspSession::tell(Membership& membership, Event event, Instant now, Outbox& 
   membership.awaits_answer = true;
   membership.changes_until = std::max(membership.changes_until, now) + kChangeInterval;
   auto parcel = std::make_unique<AspEventParcel>(event, name_, asp_identifier_);
+  parcel->asp_place = asp_;
   parcel->server = membership.as;
   parcel->epoch = epoch_;
-  out.forward(gateway_.coordinators[membership.as], std::move(parcel));
+  out.forward(gateway_->servers[membership.as].coordinator, std::move(parcel));
 }
 
 // --- What they do --------------------------------------------------------------------------------
 
 void AspSession::on_aspup(const MessageView& view, Instant now, Outbox& out) {
-  if (link_.streams().single() && !gateway_.config.single_stream_allowed) {
+  if (link_.streams().single() && !single_stream_allowed_) {
     link_.error(ErrorCode::refused_management_blocking, view.bytes(), out);
     phase_ = Phase::closing;
     return out.close(CloseMode::graceful);
@@ -108,7 +109,7 @@ void AspSession::on_aspup(const MessageView& view, Instant now, Outbox& out) {
   const auto identifier = view.u32(Tag::asp_identifier);
   auto name = name_from(identifier);
   if (!name) return link_.error(ErrorCode::asp_identifier_required, view.bytes(), out);
-  identifier_known_ = !identifier || gateway_.find_asp(*identifier) != nullptr;
+  identifier_known_ = !identifier || gateway_->find_asp(*identifier) != nullptr;
   asp_identifier_ = identifier;
   name_ = std::move(*name);
   phase_ = Phase::identifying;
@@ -117,12 +118,12 @@ void AspSession::on_aspup(const MessageView& view, Instant now, Outbox& out) {
 
 std::optional<std::string> AspSession::name_from(std::optional<std::uint32_t> identifier) const {
   if (identifier) {
-    if (const AspConfig* asp = gateway_.find_asp(*identifier)) return asp->name;
+    if (const AspConfig* asp = gateway_->find_asp(*identifier)) return asp->name;
   }
   // Known by address alone: the only one there, or the only one there without an identifier.
   std::vector<const std::string*> anonymous;
   for (const std::string& name : candidates_) {
-    const AspConfig* asp = gateway_.find_asp(name);
+    const AspConfig* asp = gateway_->find_asp(name);
     if (asp != nullptr && !asp->asp_identifier) anonymous.push_back(&name);
   }
   if (anonymous.size() == 1) return *anonymous.front();
@@ -134,12 +135,10 @@ std::optional<std::string> AspSession::name_from(std::optional<std::uint32_t> id
 
 void AspSession::on_identified(Instant now, Outbox& out) {
   if (phase_ != Phase::identifying) return;
+  asp_ = gateway_->place_of_asp(name_);
+  review_memberships(now, out);
   phase_ = Phase::up;
   ++epoch_;
-  asp_ = gateway_.index_of_asp(name_);
-  if (memberships_.empty()) {
-    for (const std::size_t as : gateway_.servers_of(name_)) memberships_.push_back({.as = as});
-  }
   link_.heartbeat().start(now);
   MessageBuilder ack(out.buffers(), MessageType::aspup_ack);
   link_.transmit(std::move(ack).finish(), out);
@@ -175,6 +174,15 @@ void AspSession::on_aspac(const MessageView& view, Instant now, Outbox& out) {
   const auto mode = view.u32(Tag::traffic_mode_type);
   if (mode && (*mode < 1 || *mode > 3)) {
     return link_.error(ErrorCode::unsupported_traffic_mode_type, view.bytes(), out);
+  }
+  if (blocked_) {
+    // RFC 4666 §3.8.1: "The "Refused - Management Blocking" error is sent when an ASP Up or ASP
+    // Active message is received and the request is refused for management reasons (e.g.,
+    // management lockout). If this error is in response to an ASP Active message, the Routing
+    // Context(s) in the ASP Active message SHOULD be included in the Error message."
+    const U32List contexts = view.list(Tag::routing_context);
+    return link_.error(ErrorCode::refused_management_blocking, view.bytes(), out,
+                       {{contexts.begin(), contexts.end()}, {}});
   }
   for (Membership* m : named_memberships(view, out)) {
     const ApplicationServerConfig& as = server(*m);

@@ -30,6 +30,7 @@ Result<void> check_servers(const M3uaConfig& config, const std::set<std::string>
   std::set<std::uint32_t> contexts;
   for (const ApplicationServerConfig& as : config.application_servers) {
     const std::string who = "application server " + quoted(as.name);
+    if (as.name.empty()) return failure("an application server has no name");
     if (!names.insert(as.name).second) return failure(who + " twice");
     if (!contexts.insert(as.routing_context).second) {
       return failure(who + ": routing context " + std::to_string(as.routing_context) +

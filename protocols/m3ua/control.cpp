@@ -1,8 +1,58 @@
 #include "protocols/m3ua/control.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace siglane::m3ua {
+namespace {
+
+// May one be the other after a change of the config?
+bool is_same(const ApplicationServerConfig& a, const ApplicationServerConfig& b) {
+  return a.name == b.name && a.routing_context == b.routing_context &&
+         a.network_appearance == b.network_appearance && a.traffic_mode == b.traffic_mode;
+}
+
+}  // namespace
+
+Gateway::Gateway(M3uaConfig c, const Gateway* before) : config(std::move(c)), networks(config) {
+  const auto places = take_places(before);
+  rules = RoutingRules(config, places, servers.size());
+  if (before != nullptr) changed_destinations = rules.changed_since(before->rules);
+}
+
+// Gives every AS and ASP of the config its place. The places of its ASs, in their order.
+std::vector<std::size_t> Gateway::take_places(const Gateway* before) {
+  std::unordered_map<std::string_view, std::size_t> old_place_of;
+  if (before != nullptr) {
+    servers = before->servers;
+    asp_names = before->asp_names;
+    for (std::size_t i = 0; i < servers.size(); ++i) {
+      if (!servers[i].removed) old_place_of[before->servers[i].config.name] = i;
+      servers[i].removed = true;
+      servers[i].config.asps.clear();
+    }
+  }
+  std::vector<std::size_t> places;
+  for (const ApplicationServerConfig& as : config.application_servers) {
+    const auto old = old_place_of.find(as.name);
+    if (old != old_place_of.end() && is_same(servers[old->second].config, as)) {
+      places.push_back(old->second);
+      servers[old->second].config = as;
+      servers[old->second].removed = false;
+    } else {
+      places.push_back(servers.size());
+      servers.push_back({as, next_association_id(), false});
+    }
+  }
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    for (const std::string& asp : servers[i].config.asps) servers_of_[asp].push_back(i);
+  }
+  std::unordered_set<std::string> known(asp_names.begin(), asp_names.end());
+  for (const AspConfig& asp : config.asps) {
+    if (known.insert(asp.name).second) asp_names.push_back(asp.name);
+  }
+  return places;
+}
 
 const AspConfig* Gateway::find_asp(std::string_view name) const {
   const auto at = std::ranges::find(config.asps, name, &AspConfig::name);
@@ -15,23 +65,29 @@ const AspConfig* Gateway::find_asp(std::uint32_t identifier) const {
   return at == config.asps.end() ? nullptr : &*at;
 }
 
-std::uint32_t Gateway::index_of_asp(std::string_view name) const {
-  const AspConfig* asp = find_asp(name);
-  return asp == nullptr ? DataParcel::kNobody
-                        : static_cast<std::uint32_t>(asp - config.asps.data());
+std::uint32_t Gateway::place_of_asp(std::string_view name) const {
+  if (find_asp(name) == nullptr) return DataParcel::kNobody;
+  return static_cast<std::uint32_t>(std::ranges::find(asp_names, name) - asp_names.begin());
 }
 
 std::string Gateway::sender_of(const DataParcel& data) const {
-  return data.sender < config.asps.size() ? config.asps[data.sender].name : std::string();
+  return data.sender < asp_names.size() ? asp_names[data.sender] : std::string();
 }
 
-std::vector<std::size_t> Gateway::servers_of(std::string_view asp) const {
-  std::vector<std::size_t> indices;
-  for (std::size_t i = 0; i < config.application_servers.size(); ++i) {
-    const auto& members = config.application_servers[i].asps;
-    if (std::ranges::find(members, asp) != members.end()) indices.push_back(i);
-  }
-  return indices;
+bool Gateway::is_in(const std::string& asp, std::size_t server) const {
+  return std::ranges::binary_search(servers_of(asp), server);
+}
+
+const std::vector<std::size_t>& Gateway::servers_of(const std::string& asp) const {
+  static const std::vector<std::size_t> none;
+  const auto at = servers_of_.find(asp);
+  return at == servers_of_.end() ? none : at->second;
+}
+
+std::optional<std::size_t> Gateway::place_of(AssociationId coordinator) const {
+  const auto at = std::ranges::find(servers, coordinator, &Server::coordinator);
+  if (at == servers.end()) return std::nullopt;
+  return static_cast<std::size_t>(at - servers.begin());
 }
 
 }  // namespace siglane::m3ua

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "core/bytes.h"
 #include "core/time.h"
@@ -19,9 +20,17 @@ class Heartbeat {
 
   void start(Instant now) {
     unanswered_ = 0;
-    next_ = interval_ > Duration{} ? std::optional(now + interval_) : std::nullopt;
+    started_ = true;
+    schedule(now);
   }
-  void stop() { next_.reset(); }
+  void stop() {
+    started_ = false;
+    next_.reset();
+  }
+  // Another interval from now on. What was sent still waits for its answer.
+  void use(Duration interval, Instant now) {
+    if (std::exchange(interval_, interval) != interval && started_) schedule(now);
+  }
   std::optional<Instant> deadline() const { return next_; }
 
   Due due(Instant now) {
@@ -38,7 +47,12 @@ class Heartbeat {
   void heard() { unanswered_ = 0; }
 
  private:
+  void schedule(Instant now) {
+    next_ = interval_ > Duration{} ? std::optional(now + interval_) : std::nullopt;
+  }
+
   Duration interval_;
+  bool started_ = false;
   std::optional<Instant> next_;
   std::uint64_t number_ = 0;
   unsigned unanswered_ = 0;

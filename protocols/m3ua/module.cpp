@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "core/shard.h"
 #include "protocols/m3ua/as.h"
@@ -20,10 +21,40 @@ constexpr DropReason kNobodyLeft{"m3ua.undelivered",
 constexpr DropReason kBroadcastCopy{
     "m3ua.broadcast_copy", "the ASP for this copy of a broadcast left; the others have theirs"};
 
+const std::shared_ptr<const AsView>& nobody_up() {
+  static const auto view = std::make_shared<const AsView>();
+  return view;
+}
+
 RouteTable nobody_up(const Gateway& gateway) {
   RouteTable table;
-  table.servers.assign(gateway.config.application_servers.size(), std::make_shared<AsView>());
+  table.servers.assign(gateway.servers.size(), nobody_up());
   return table;
+}
+
+// Of the destinations of an AS by any of these rules, the latest of which come first: those that a
+// network reaches by it, and whose state there is what the message says. Another AS may serve them
+// too.
+std::vector<AffectedPointCode> affected_in(Network network, const NetworkStatusParcel& status,
+                                           const std::vector<const RoutingRules*>& rules,
+                                           const RouteTable& table) {
+  const auto reached = [&](const RoutingRules& by, std::uint32_t dpc) {
+    const auto serving = by.serving(network, dpc);
+    return std::ranges::find(serving, status.server) != serving.end();
+  };
+  const RoutingRules& latest = *rules.front();
+  std::vector<AffectedPointCode> affected;
+  for (const RoutingRules* of : rules) {
+    for (const std::uint32_t dpc : of->destinations_of(status.server)) {
+      if (!reached(*of, dpc) || (of != &latest && reached(latest, dpc))) continue;
+      if (status.type != MessageType::scon) {
+        const bool expected = status.type == MessageType::dava;
+        if (table.available(latest, network, dpc) != expected) continue;
+      }
+      affected.push_back({0, dpc});
+    }
+  }
+  return affected;
 }
 
 template <class P>
@@ -43,22 +74,45 @@ std::unique_ptr<NetworkStatusParcel> status_of(MessageType type, Network network
 }  // namespace
 
 M3uaModule::M3uaModule(M3uaConfig config)
-    : gateway_(std::move(config)), table_(nobody_up(gateway_)), views_(1, table_.load()->servers) {}
+    : prepared_(std::make_shared<const Gateway>(std::move(config))),
+      latest_(prepared_.get()),
+      table_(nobody_up(*prepared_.get())),
+      shards_(1, {prepared_.get(), 0, table_.load()->servers}) {}
+
+// --- A new config --------------------------------------------------------------------------------
+
+void M3uaModule::prepare(M3uaConfig next) {
+  auto gateway = std::make_shared<const Gateway>(std::move(next), *prepared_.get());
+  table_.update(
+      [&](RouteTable& table) { table.servers.resize(gateway->servers.size(), nobody_up()); });
+  prepared_.set(std::move(gateway));
+}
 
 void M3uaModule::add_application_servers(Shard& shard, std::size_t shards, Instant now) {
-  views_.resize(shards, table_.load()->servers);
-  for (std::size_t i = 0; i < gateway_.coordinators.size(); ++i) {
-    if (i % shards != static_cast<std::size_t>(shard.id())) continue;
-    set_coordinator(i, shard.add_coordinator(make_application_server(i), *this, now));
+  // Before the node runs; none comes later.
+  if (shards_.size() < shards) shards_.resize(shards, shards_.front());
+  OnShard& here = on(shard.id());
+  const auto gateway = prepared_.get();
+  for (std::size_t& place = here.servers_added; place < gateway->servers.size(); ++place) {
+    if (place % shards != static_cast<std::size_t>(shard.id())) continue;
+    shard.add_coordinator(std::make_unique<ApplicationServer>(latest_, gateway, place), *this, now,
+                          gateway->servers[place].coordinator);
   }
 }
 
-std::unique_ptr<Session> M3uaModule::make_application_server(std::size_t index) const {
-  return std::make_unique<ApplicationServer>(gateway_, index);
-}
-
-void M3uaModule::set_coordinator(std::size_t index, AssociationId id) {
-  gateway_.coordinators[index] = id;
+void M3uaModule::adopt(ShardId shard) {
+  OnShard& here = on(shard);
+  auto next = prepared_.get();
+  if (here.gateway == next) return;
+  if (std::lock_guard lock(mutex_); latest_.get() != next) {
+    turn_ = {latest_.get(), table_.load()};
+    latest_.set(next);
+  }
+  here.gateway = std::move(next);
+  here.views.resize(std::max(here.views.size(), here.gateway->servers.size()), nobody_up());
+  for (std::size_t i = 0; i < here.gateway->servers.size(); ++i) {
+    if (here.gateway->servers[i].removed) here.views[i] = nobody_up();
+  }
 }
 
 std::span<const PayloadProtocol> M3uaModule::payload_protocols() const {
@@ -82,14 +136,15 @@ std::unique_ptr<Session> M3uaModule::open_session(AssociationId, const Associati
                                                   const PeerTable& peers, std::uint64_t) const {
   // By address; and where several share one, by the port they connect from.
   std::vector<std::string> candidates, by_port;
-  for (const AspConfig& asp : gateway_.config.asps) {
+  const auto gateway = latest_.get();
+  for (const AspConfig& asp : gateway->config.asps) {
     const PeerConfig* peer = peers.find(asp.name);
     if (peer == nullptr || !PeerTable::at_home(*peer, up.remote_addresses)) continue;
     candidates.push_back(asp.name);
     if (peer->port == up.remote_port) by_port.push_back(asp.name);
   }
   if (candidates.size() > 1 && !by_port.empty()) candidates = std::move(by_port);
-  return std::make_unique<AspSession>(gateway_, up, std::move(candidates));
+  return std::make_unique<AspSession>(latest_, up, std::move(candidates));
 }
 
 void M3uaModule::route(ShardId shard, AssociationId from, ParcelPtr parcel, Instant,
@@ -98,48 +153,55 @@ void M3uaModule::route(ShardId shard, AssociationId from, ParcelPtr parcel, Inst
     case ParcelKind::data:
       return route_data(shard, from, as<DataParcel>(std::move(parcel)), out);
     case ParcelKind::network_status:
-      return route_status(from, as<NetworkStatusParcel>(std::move(parcel)), out);
+      return route_status(shard, from, as<NetworkStatusParcel>(std::move(parcel)), out);
     case ParcelKind::asp_status:
     case ParcelKind::asp_event:
     case ParcelKind::as_order:
       return;  // these have an address of their own
+    case ParcelKind::routes_changed:
+      return report_changes(from, static_cast<const RoutesChangedParcel&>(*parcel), out);
   }
 }
 
 void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<DataParcel> data,
                             Outbox& out) const {
-  const auto index = gateway_.rules.find(data->network_appearance, data->label);
-  const AsView* view = index ? views_[static_cast<std::size_t>(shard)][*index].get() : nullptr;
-  if (view == nullptr || view->state == AsState::down || view->state == AsState::inactive) {
+  const OnShard& here = on(shard);
+  const auto place = here.gateway->rules.find(data->network_appearance, data->label);
+  const AsView* view = place ? here.views[*place].get() : nullptr;
+  if (view == nullptr || !view->takes_data()) {
     out.count(counter::data_unroutable);
-    out.drop(index ? kAsNotActive : kNoRoute, data->describe(), gateway_.sender_of(*data));
+    out.drop(place ? kAsNotActive : kNoRoute, data->describe(), here.gateway->sender_of(*data));
     auto duna = status_of(MessageType::duna, data->network_appearance, {{0, data->label.dpc}});
     duna->limited = true;
     return out.forward(from, std::move(duna));
   }
-  data->server = *index;
+  data->server = *place;
   if (view->through_coordinator) return out.forward(view->coordinator, std::move(data));
   const AssociationId asp = view->carriers[data->label.sls];
   out.forward(asp, std::move(data));
 }
 
-void M3uaModule::route_status(AssociationId from, std::unique_ptr<NetworkStatusParcel> status,
-                              Outbox& out) const {
-  if (status->type == MessageType::daud) return answer_audit(from, *status, out);
+void M3uaModule::route_status(ShardId shard, AssociationId from,
+                              std::unique_ptr<NetworkStatusParcel> status, Outbox& out) const {
+  if (status->type == MessageType::daud) return answer_audit(shard, from, *status, out);
+  const auto latest = latest_.get();
+  const auto table = table_.load();
+  // Until this shard has followed, those too that the AS served before.
+  std::vector<const RoutingRules*> rules{&latest->rules};
+  if (on(shard).gateway != latest) rules.push_back(&on(shard).gateway->rules);
   // Every ASP that is active in another AS hears of the destinations in the networks of its ASs,
   // each network by itself.
-  const auto table = table_.load();
   const std::vector<AssociationId>& behind = table->servers[status->server]->active;
   std::map<Network, std::vector<AssociationId>> concerned;
   for (std::size_t as = 0; as < table->servers.size(); ++as) {
     if (as == status->server) continue;
     const std::vector<AssociationId>& active = table->servers[as]->active;
-    if (active.empty()) continue;
-    auto& asps = concerned[gateway_.config.application_servers[as].network_appearance];
+    if (active.empty() || as >= latest->servers.size()) continue;
+    auto& asps = concerned[latest->servers[as].config.network_appearance];
     asps.insert(asps.end(), active.begin(), active.end());
   }
   for (auto& [network, asps] : concerned) {
-    const auto affected = affected_in(network, *status, *table);
+    const auto affected = affected_in(network, *status, rules, *table);
     if (affected.empty()) continue;
     std::ranges::sort(asps);
     asps.erase(std::unique(asps.begin(), asps.end()), asps.end());
@@ -152,34 +214,47 @@ void M3uaModule::route_status(AssociationId from, std::unique_ptr<NetworkStatusP
   }
 }
 
-// Of the destinations of an AS those that a network reaches by it, and whose state there is what
-// the message says: another AS may serve them too.
-std::vector<AffectedPointCode> M3uaModule::affected_in(Network network,
-                                                       const NetworkStatusParcel& status,
-                                                       const RouteTable& table) const {
-  std::vector<AffectedPointCode> affected;
-  for (const AffectedPointCode& pc : status.affected) {
-    const auto serving = gateway_.rules.serving(network, pc.point_code);
-    if (std::ranges::find(serving, status.server) == serving.end()) continue;
-    if (status.type != MessageType::scon) {
-      const bool expected = status.type == MessageType::dava;
-      if (table.available(gateway_.rules, network, pc.point_code) != expected) continue;
-    }
-    affected.push_back(pc);
+// What an ASP was told by the rules before, as states were when they changed; and what is so by
+// those of now. What states change in between is said by the latter (route_status). So it is told
+// what is true last, whichever comes first; at worst twice.
+void M3uaModule::report_changes(AssociationId asp, const RoutesChangedParcel& changed,
+                                Outbox& out) const {
+  const auto latest = latest_.get();
+  const auto table = table_.load();
+  const Turn turn = [this] {
+    std::lock_guard lock(mutex_);
+    return turn_;
+  }();
+  std::set<Network> networks;
+  for (const std::size_t as : changed.active_in) {
+    networks.insert(latest->servers[as].config.network_appearance);
   }
-  return affected;
+  for (const Network& network : networks) {
+    std::vector<AffectedPointCode> up, down;
+    for (const std::uint32_t dpc : latest->changed_destinations) {
+      const bool is = table->available(latest->rules, network, dpc);
+      if (is == turn.table->available(turn.before->rules, network, dpc)) continue;
+      // Not of those that it serves, or served, itself.
+      const auto serving = (is ? latest : turn.before)->rules.serving(network, dpc);
+      if (std::ranges::find_first_of(serving, changed.active_in) != serving.end()) continue;
+      (is ? up : down).push_back({0, dpc});
+    }
+    if (!up.empty()) out.forward(asp, status_of(MessageType::dava, network, std::move(up)));
+    if (!down.empty()) out.forward(asp, status_of(MessageType::duna, network, std::move(down)));
+  }
 }
 
 // RFC 4666 §4.5.3: DAUD is answered with the state of each destination: DAVA or DUNA. We keep none
 // of congestion, so there is no SCON.
-void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& audit,
+void M3uaModule::answer_audit(ShardId shard, AssociationId from, const NetworkStatusParcel& audit,
                               Outbox& out) const {
+  const RoutingRules& rules = on(shard).gateway->rules;
   const auto table = table_.load();
   const Network network = audit.network_appearance;
-  const std::size_t answers_max = audit.affected.size() + gateway_.rules.destinations_max(network);
+  const std::size_t answers_max = audit.affected.size() + rules.destinations_max(network);
   std::vector<AffectedPointCode> up, down;
   const auto sort_out = [&](std::uint32_t dpc) {
-    (table->available(gateway_.rules, network, dpc) ? up : down).push_back({0, dpc});
+    (table->available(rules, network, dpc) ? up : down).push_back({0, dpc});
   };
   for (const AffectedPointCode& pc : audit.affected) {
     if (pc.mask == 0) {
@@ -187,7 +262,7 @@ void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& aud
       continue;
     }
     // A range: those of it that we know; where we know none, the range itself is unavailable.
-    const auto known = gateway_.rules.destinations_in(network, pc);
+    const auto known = rules.destinations_in(network, pc);
     for (const std::uint32_t dpc : known) sort_out(dpc);
     if (known.empty()) down.push_back(pc);
     if (up.size() + down.size() > answers_max) break;  // ranges that overlap say the same again
@@ -198,30 +273,42 @@ void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& aud
   }
 }
 
-void M3uaModule::undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, Instant,
+void M3uaModule::undelivered(ShardId, AssociationId from, ParcelPtr parcel, Why why, Instant,
                              Outbox& out) const {
   switch (static_cast<M3uaParcel&>(*parcel).kind()) {
-    case ParcelKind::data: {
-      // Its ASP has just gone. The AS session knows who serves now, or holds it: never past what
-      // was sent before, because it decides in the order in which it hears.
-      auto data = as<DataParcel>(std::move(parcel));
-      const AssociationId coordinator = gateway_.coordinators[data->server];
-      // Of broadcast, the others have theirs.
-      const bool broadcast =
-          gateway_.config.application_servers[data->server].traffic_mode == TrafficMode::broadcast;
-      if (why == Why::exhausted || data->was_tried(coordinator) || broadcast) {
-        out.count(counter::data_discarded);
-        return out.drop(broadcast ? kBroadcastCopy : kNobodyLeft, data->describe(),
-                        gateway_.sender_of(*data));
-      }
-      return out.forward(coordinator, std::move(data));
+    case ParcelKind::data:
+      return give_back(as<DataParcel>(std::move(parcel)), why, out);
+    case ParcelKind::asp_event: {
+      // Its AS was removed.
+      const auto& event = static_cast<const AspEventParcel&>(*parcel);
+      if (event.event == AspEventParcel::Event::lost) return;
+      return out.forward(from, std::make_unique<AsOrderParcel>(AsOrderParcel::Order::removed,
+                                                               event.server, event.epoch));
     }
-    case ParcelKind::asp_event:
     case ParcelKind::as_order:        // that ASP is gone
     case ParcelKind::network_status:  // and need not know
     case ParcelKind::asp_status:
+    case ParcelKind::routes_changed:
       return;
   }
+}
+
+// Its ASP has just gone. The AS session knows who serves now, or holds it: never past what was sent
+// before, because it decides in the order in which it hears. This shard may not know the AS yet, or
+// not know that it is removed.
+void M3uaModule::give_back(std::unique_ptr<DataParcel> data, Why why, Outbox& out) const {
+  const auto latest = latest_.get();
+  const Gateway::Server& server = latest->servers[data->server];
+  // Of broadcast, the others have theirs.
+  const bool broadcast = server.config.traffic_mode == TrafficMode::broadcast;
+  if (server.removed || broadcast || why == Why::exhausted || data->was_tried(server.coordinator)) {
+    out.count(counter::data_discarded);
+    const DropReason& reason = server.removed ? kAsRemoved
+                               : broadcast    ? kBroadcastCopy
+                                              : kNobodyLeft;
+    return out.drop(reason, data->describe(), latest->sender_of(*data));
+  }
+  out.forward(server.coordinator, std::move(data));
 }
 
 void M3uaModule::publish(ShardId, AssociationId, ParcelPtr change) {
@@ -229,22 +316,26 @@ void M3uaModule::publish(ShardId, AssociationId, ParcelPtr change) {
   table_.update([&](RouteTable& table) { table.servers[news->as] = std::move(news->view); });
 }
 
-std::size_t M3uaModule::index_of(AssociationId coordinator) const {
-  return static_cast<std::size_t>(std::ranges::find(gateway_.coordinators, coordinator) -
-                                  gateway_.coordinators.begin());
+// It may be one that this shard has yet to follow.
+std::shared_ptr<const AsView>& M3uaModule::view_of(ShardId shard, std::size_t place) {
+  auto& views = on(shard).views;
+  if (views.size() <= place) views.resize(place + 1, nobody_up());
+  return views[place];
 }
 
 void M3uaModule::hold(ShardId shard, AssociationId coordinator) {
-  auto& view = views_[static_cast<std::size_t>(shard)][index_of(coordinator)];
+  const auto place = latest_.get()->place_of(coordinator);
+  auto& view = view_of(shard, *place);
   auto held = std::make_shared<AsView>(*view);
   held->coordinator = coordinator;
   held->through_coordinator = true;
+  held->rerouting = true;
   view = std::move(held);
 }
 
 void M3uaModule::follow(ShardId shard, AssociationId coordinator) {
-  const std::size_t index = index_of(coordinator);
-  views_[static_cast<std::size_t>(shard)][index] = table_.load()->servers[index];
+  const auto place = latest_.get()->place_of(coordinator);
+  view_of(shard, *place) = table_.load()->servers[*place];
 }
 
 }  // namespace siglane::m3ua

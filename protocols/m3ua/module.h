@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -25,17 +26,23 @@ namespace siglane::m3ua {
 // comes back from AS-PENDING, its AS session drains what it held while new DATA still passes
 // through it, behind what is held; only when nothing is held does it publish the direct way. Each
 // shard then takes it by the diversion rule (core/diversion.h), behind all that it sent before.
+//
+// Shards follow a new config one after another, so for a moment they differ. A place (Gateway)
+// means the same on all of them. What a shard does not know yet, it asks of the latest revision;
+// and what states make of destinations is said by the latest one on all shards alike.
 class M3uaModule final : public ProtocolModule {
  public:
-  // `config` must have passed check().
+  // `config` must have passed check(). `add_application_servers` follows on each shard, before the
+  // first association.
   explicit M3uaModule(M3uaConfig config);
 
-  // Set-up, before the first association: makes an AS session for each Application Server whose
-  // index mod `shards` is this shard's, and gives it to the shard.
+  // A new config while the node runs, in three steps; the next one once all shards have done all:
+  // 1. On one thread. `next` must have passed check().
+  void prepare(M3uaConfig next);
+  // 2. On each shard's thread: makes an AS session for each new Application Server whose place mod
+  //    `shards` is this shard's, and gives it to the shard.
   void add_application_servers(Shard& shard, std::size_t shards, Instant now);
-  // The same by hand: the session, and then its id.
-  std::unique_ptr<Session> make_application_server(std::size_t index) const;
-  void set_coordinator(std::size_t index, AssociationId id);
+  // 3. On each shard's thread, once all have done step 2: Shard::follow(), which calls adopt().
 
   std::string_view name() const override { return "m3ua"; }
   std::span<const PayloadProtocol> payload_protocols() const override;
@@ -49,26 +56,44 @@ class M3uaModule final : public ProtocolModule {
                    Outbox& out) const override;
   void publish(ShardId shard, AssociationId from, ParcelPtr change) override;
 
+  void adopt(ShardId shard) override;
   void hold(ShardId shard, AssociationId coordinator) override;
   void follow(ShardId shard, AssociationId coordinator) override;
 
-  const M3uaConfig& config() const { return gateway_.config; }
+  // The latest that any shard follows. Any thread.
+  std::shared_ptr<const Gateway> gateway() const { return latest_.get(); }
   std::shared_ptr<const RouteTable> routes() const { return table_.load(); }
 
  private:
-  std::size_t index_of(AssociationId coordinator) const;
+  // What one shard goes by; read and written on its thread alone.
+  struct OnShard {
+    std::shared_ptr<const Gateway> gateway;
+    std::size_t servers_added = 0;  // places whose coordinators are there, if they live here
+    std::vector<std::shared_ptr<const AsView>> views;  // by place, as followed
+  };
+  // The step from one revision to the next.
+  struct Turn {
+    std::shared_ptr<const Gateway> before;
+    std::shared_ptr<const RouteTable> table;  // as it was when the first shard took that step
+  };
+
+  const OnShard& on(ShardId shard) const { return shards_[static_cast<std::size_t>(shard)]; }
+  OnShard& on(ShardId shard) { return shards_[static_cast<std::size_t>(shard)]; }
+  std::shared_ptr<const AsView>& view_of(ShardId shard, std::size_t place);
   void route_data(ShardId shard, AssociationId from, std::unique_ptr<DataParcel> data,
                   Outbox& out) const;
-  void route_status(AssociationId from, std::unique_ptr<NetworkStatusParcel> status,
+  void route_status(ShardId shard, AssociationId from, std::unique_ptr<NetworkStatusParcel> status,
                     Outbox& out) const;
-  std::vector<AffectedPointCode> affected_in(Network network, const NetworkStatusParcel& status,
-                                             const RouteTable& table) const;
-  void answer_audit(AssociationId from, const NetworkStatusParcel& audit, Outbox& out) const;
+  void answer_audit(ShardId shard, AssociationId from, const NetworkStatusParcel& audit,
+                    Outbox& out) const;
+  void report_changes(AssociationId asp, const RoutesChangedParcel& changed, Outbox& out) const;
+  void give_back(std::unique_ptr<DataParcel> data, Why why, Outbox& out) const;
 
-  Gateway gateway_;
+  LatestGateway prepared_, latest_;
   Snapshot<RouteTable> table_;  // as published
-  // As followed: by shard, each read and written on its shard's thread alone.
-  std::vector<std::vector<std::shared_ptr<const AsView>>> views_;
+  mutable std::mutex mutex_;    // over turn_
+  Turn turn_;
+  std::vector<OnShard> shards_;
 };
 
 // The framing of M3UA on a stream transport; shared with AspClientModule.

@@ -19,7 +19,14 @@ enum class AsState : std::uint8_t { down, inactive, active, pending };
 std::string_view name_of(AspState state);  // "ASP-ACTIVE"
 std::string_view name_of(AsState state);   // "AS-ACTIVE"
 
-enum class ParcelKind : std::uint8_t { data, network_status, asp_status, asp_event, as_order };
+enum class ParcelKind : std::uint8_t {
+  data,
+  network_status,
+  asp_status,
+  asp_event,
+  as_order,
+  routes_changed
+};
 
 // Every parcel of this room says what it is; static_cast by kind().
 class M3uaParcel : public Parcel {
@@ -58,8 +65,8 @@ class DataParcel final : public M3uaParcel {
   std::optional<std::uint32_t> routing_context;  // as received; to send: ours, none: the first
   std::optional<std::uint32_t> correlation_id;   // as received; to send: goes along
   Instant received_at{};                         // zero: made here
-  std::size_t server = 0;                        // SG side: index of the AS it was routed to
-  std::uint32_t sender = kNobody;                // SG side: index of the ASP it came from
+  std::size_t server = 0;                        // SG side: place of the AS it was routed to
+  std::uint32_t sender = kNobody;                // SG side: place of the ASP it came from
   std::optional<Why> returned;  // set on what comes back to a user because it could not be sent
 
   Bytes user_data() const { return buffer_.bytes().subspan(data_offset_, data_size_); }
@@ -93,8 +100,10 @@ class NetworkStatusParcel final : public M3uaParcel {
   std::optional<std::uint32_t> congestion_level;  // scon
   std::optional<std::uint32_t> user_cause;        // dupu
   Network network_appearance;                     // the network that the point codes are of
-  std::size_t server = 0;  // from an AS or an ASP in it to the routes: its index
-  bool limited = false;    // an answer to DATA: at most one for a destination per interval
+  // From an AS or an ASP in it to the routes: the place of the AS. All its destinations are meant,
+  // and `affected` is left to the routes.
+  std::size_t server = 0;
+  bool limited = false;  // an answer to DATA: at most one for a destination per interval
   Carriage carriage() const override { return limited ? Carriage::unordered : Carriage::control; }
 };
 

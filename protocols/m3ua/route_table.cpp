@@ -1,42 +1,54 @@
 #include "protocols/m3ua/route_table.h"
 
 #include <algorithm>
+#include <string_view>
 
 namespace siglane::m3ua {
 
-bool RoutingRules::Rule::any_si() const {
-  return std::ranges::all_of(service_indicators, [](auto word) { return word == 0; });
+RoutingRules::Rule::Rule(const RouteConfig& route, std::size_t as, std::size_t index)
+    : network_(route.network_appearance),
+      opcs_(route.originating_point_codes),
+      as_(as),
+      route_(index) {
+  for (const std::uint8_t si : route.service_indicators) {
+    service_indicators_[si / 64] |= std::uint64_t{1} << si % 64;
+  }
+  std::ranges::sort(opcs_);
 }
 
-bool RoutingRules::Rule::matches(Network from, const MtpLabel& label) const {
-  if (!is_in(from)) return false;
-  if (!any_si() && (service_indicators[label.si / 64] >> label.si % 64 & 1) == 0) return false;
-  return opcs.empty() || std::ranges::binary_search(opcs, label.opc);
+RoutingRules::Rule::Match RoutingRules::Rule::match(Network from, const MtpLabel& label) const {
+  if (!is_in(from)) return Match::other_network;
+  if (!any_si() && (service_indicators_[label.si / 64] >> label.si % 64 & 1) == 0) {
+    return Match::other_service_indicator;
+  }
+  const bool matches = any_opc() || std::ranges::binary_search(opcs_, label.opc);
+  return matches ? Match::all : Match::other_originating_point_code;
 }
 
 int RoutingRules::Rule::specificity() const {
-  return (network ? 4 : 0) + (any_si() ? 0 : 2) + (opcs.empty() ? 0 : 1);
+  return (network_ ? 4 : 0) + (any_si() ? 0 : 2) + (any_opc() ? 0 : 1);
 }
 
-RoutingRules::RoutingRules(const M3uaConfig& config) : by_as_(config.application_servers.size()) {
+RoutingRules::RoutingRules(const M3uaConfig& config)
+    : RoutingRules(config, {}, config.application_servers.size()) {}
+
+RoutingRules::RoutingRules(const M3uaConfig& config, std::span<const std::size_t> places,
+                           std::size_t places_end)
+    : by_as_(places_end) {
   const auto sort = [](std::vector<std::uint32_t>& codes) {
     std::ranges::sort(codes);
     codes.erase(std::unique(codes.begin(), codes.end()), codes.end());
   };
-  for (const RouteConfig& route : config.routes) {
-    Rule rule;
-    rule.network = route.network_appearance;
-    for (const std::uint8_t si : route.service_indicators) {
-      rule.service_indicators[si / 64] |= std::uint64_t{1} << si % 64;
-    }
-    rule.opcs = route.originating_point_codes;
-    std::ranges::sort(rule.opcs);
-    const auto as = std::ranges::find(config.application_servers, route.application_server,
-                                      &ApplicationServerConfig::name);
-    rule.as = static_cast<std::size_t>(as - config.application_servers.begin());
-    by_as_[rule.as].push_back(route.destination_point_code);
-    destinations_[rule.network].push_back(route.destination_point_code);
-    by_dpc_[route.destination_point_code].push_back(std::move(rule));
+  std::unordered_map<std::string_view, std::size_t> place_of;
+  for (std::size_t i = 0; i < config.application_servers.size(); ++i) {
+    place_of[config.application_servers[i].name] = places.empty() ? i : places[i];
+  }
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    const RouteConfig& route = config.routes[i];
+    const std::size_t as = place_of.at(route.application_server);
+    by_as_[as].push_back(route.destination_point_code);
+    destinations_[route.network_appearance].push_back(route.destination_point_code);
+    by_dpc_[route.destination_point_code].emplace_back(route, as, i);
   }
   for (auto& [dpc, rules] : by_dpc_) {
     std::ranges::stable_sort(rules, std::ranges::greater{}, &Rule::specificity);
@@ -46,22 +58,35 @@ RoutingRules::RoutingRules(const M3uaConfig& config) : by_as_(config.application
 }
 
 std::optional<std::size_t> RoutingRules::find(Network network, const MtpLabel& label) const {
-  const auto at = by_dpc_.find(label.dpc);
-  if (at == by_dpc_.end()) return std::nullopt;
-  for (const Rule& rule : at->second) {
-    if (rule.matches(network, label)) return rule.as;
+  for (const Rule& rule : rules_to(label.dpc)) {
+    if (rule.match(network, label) == Rule::Match::all) return rule.as();
   }
   return std::nullopt;
 }
 
+std::span<const RoutingRules::Rule> RoutingRules::rules_to(std::uint32_t dpc) const {
+  const auto at = by_dpc_.find(dpc);
+  return at == by_dpc_.end() ? std::span<const Rule>() : at->second;
+}
+
+std::vector<std::uint32_t> RoutingRules::changed_since(const RoutingRules& before) const {
+  std::vector<std::uint32_t> changed;
+  for (const auto& [dpc, rules] : by_dpc_) {
+    if (!std::ranges::equal(rules, before.rules_to(dpc))) changed.push_back(dpc);
+  }
+  for (const auto& [dpc, rules] : before.by_dpc_) {
+    if (!by_dpc_.contains(dpc)) changed.push_back(dpc);
+  }
+  std::ranges::sort(changed);
+  return changed;
+}
+
 std::vector<std::size_t> RoutingRules::serving(Network network, std::uint32_t dpc) const {
   std::vector<std::size_t> servers;
-  const auto at = by_dpc_.find(dpc);
-  if (at == by_dpc_.end()) return servers;
-  for (const Rule& rule : at->second) {
+  for (const Rule& rule : rules_to(dpc)) {
     if (!rule.is_in(network)) continue;
-    if (std::ranges::find(servers, rule.as) == servers.end()) servers.push_back(rule.as);
-    if (rule.any_si() && rule.opcs.empty()) break;  // nothing gets past it
+    if (std::ranges::find(servers, rule.as()) == servers.end()) servers.push_back(rule.as());
+    if (rule.any_si() && rule.any_opc()) break;  // nothing gets past it
   }
   return servers;
 }

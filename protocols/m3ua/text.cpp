@@ -90,8 +90,8 @@ constexpr std::array kErrorReasons = {
                            "the message came on a stream that is not for its kind"}},
     ErrorReason{ErrorCode::refused_management_blocking,
                 DropReason{"m3ua.refused",
-                           "the sender is not served: no configured ASP, or a single stream "
-                           "where single_stream_allowed is false"}},
+                           "the sender is not served: no configured ASP, blocked by the operator, "
+                           "or a single stream where single_stream_allowed is false"}},
     ErrorReason{
         ErrorCode::asp_identifier_required,
         DropReason{"m3ua.asp_identifier_required",

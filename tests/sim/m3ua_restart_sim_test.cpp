@@ -120,7 +120,7 @@ class Restart final : public Peer {
   explicit Restart(Shape shape)
       : shape_(shape),
         module_(config_of(shape)),
-        peers_(peers_of(module_.config()), AdmissionConfig{true, 1h, 10'000}) {
+        peers_(peers_of(module_.gateway()->config), AdmissionConfig{true, 1h, 10'000}) {
     for (std::size_t i = 0; i < kShards; ++i) {
       auto node = std::make_unique<Node>(*this);
       ShardConfig config;
@@ -131,7 +131,7 @@ class Restart final : public Peer {
       nodes_.push_back(std::move(node));
     }
     for (auto& node : nodes_) module_.add_application_servers(*node->shard, kShards, node->clock);
-    asps_.resize(module_.config().asps.size());
+    asps_.resize(module_.gateway()->config.asps.size());
     for (std::size_t asp = 0; asp < asps_.size(); ++asp) come_up(asp, Instant{1s});
     until_all_are_active();
   }

@@ -18,6 +18,7 @@
 #include "core/shard.h"
 #include "protocols/m3ua/counters.h"
 #include "protocols/m3ua/module.h"
+#include "tests/sim/m3ua_wire.h"
 #include "tests/support/seeds.h"
 
 namespace siglane::m3ua {
@@ -58,7 +59,10 @@ M3uaConfig config_of(TrafficMode mode, std::size_t active_min) {
 
 // What arrived of every flow: a source and an SLS.
 struct Ledger {
-  void arrive(std::uint32_t opc, unsigned sls, std::uint32_t number) {
+  void arrive(const MessageView& message) {
+    const Bytes data = *message.find(Tag::protocol_data);
+    const std::uint32_t opc = load_u32(data.data()), number = load_u32(data.data() + 12);
+    const auto sls = std::to_integer<unsigned>(data[11]);
     auto& last = last_of[{opc, sls}];
     if (number <= last && trouble.empty()) {
       trouble = "flow " + std::to_string(opc) + "/" + std::to_string(sls) + ": " +
@@ -72,76 +76,6 @@ struct Ledger {
   std::string trouble;
 };
 
-// Associations that only write down what is sent on them, and can be moved.
-class Wire final : public Transport {
- public:
-  class Line final : public Association {
-   public:
-    Line(AssociationId id, bool own_socket, Ledger& ledger)
-        : own(own_socket), id_(id), ledger_(ledger) {}
-    AssociationId id() const override { return id_; }
-    SendOutcome send(Message&& message) override {
-      const auto view = MessageView::parse(message.payload.bytes());
-      if (view->type() == MessageType::data) {
-        const Bytes data = *view->find(Tag::protocol_data);
-        ledger_.arrive(load_u32(data.data()), std::to_integer<unsigned>(data[11]),
-                       load_u32(data.data() + 12));
-      }
-      return SendOutcome::accepted;
-    }
-    void close(CloseMode) override { closed = true; }
-    bool own, paused = false, closed = false;
-
-   private:
-    AssociationId id_;
-    Ledger& ledger_;
-  };
-  struct Cargo final : DetachedAssociation {
-    explicit Cargo(std::unique_ptr<Line> l) : line(std::move(l)) {}
-    AssociationId id() const override { return line->id(); }
-    std::unique_ptr<Line> line;
-  };
-
-  Result<EndpointId> open(const EndpointConfig&, const Framing&) override { return EndpointId{1}; }
-  AssociationId connect(EndpointId, const PeerConfig&) override { return AssociationId::none; }
-  Association* find(AssociationId id) override {
-    const auto it = lines.find(id);
-    return it == lines.end() ? nullptr : it->second.get();
-  }
-  void bind(AssociationId, const PeerConfig&) override {}
-  DetachOutcome detach(AssociationId id) override {
-    auto line = std::move(lines.at(id));
-    lines.erase(id);
-    return Peeled{std::make_unique<Cargo>(std::move(line))};
-  }
-  void adopt(std::unique_ptr<DetachedAssociation> cargo) override {
-    auto line = std::move(static_cast<Cargo&>(*cargo).line);
-    line->own = true;
-    line->paused = false;
-    const AssociationId id = line->id();
-    lines[id] = std::move(line);
-  }
-  void pause_input(AssociationId id) override { set_paused(id, true); }
-  void resume_input(AssociationId id) override { set_paused(id, false); }
-  Seat seat(AssociationId id) const override {
-    return lines.at(id)->own ? Seat::own : Seat::shared;
-  }
-  std::optional<AssociationStatus> status(AssociationId) const override { return std::nullopt; }
-  const Histogram* residence(AssociationId) const override { return nullptr; }
-
-  std::map<AssociationId, std::unique_ptr<Line>> lines;
-
- private:
-  void set_paused(AssociationId id, bool paused) {
-    const auto line = lines.find(id);
-    if (line != lines.end()) line->second->paused = paused && line->second->own;
-  }
-};
-
-struct Facts final : FactSink {
-  void on_fact(const FactSource&, const Fact&, Instant) override {}
-};
-
 class Schedule {
  public:
   explicit Schedule(std::uint64_t seed)
@@ -149,7 +83,7 @@ class Schedule {
         mode_(random_.below(2) == 0 ? TrafficMode::loadshare : TrafficMode::override_mode),
         shard_count_(1 + random_.below(3)),
         module_(config_of(mode_, mode_ == TrafficMode::loadshare ? 1 + random_.below(2) : 1)),
-        peers_(peers_of(module_.config()), AdmissionConfig{true, 1h, 1000}) {
+        peers_(peers_of(module_.gateway()->config), AdmissionConfig{true, 1h, 1000}) {
     const std::size_t mailbox_max = random_.below(2) == 0 ? 2 + random_.below(6) : 1000;
     for (std::size_t i = 0; i < shard_count_; ++i) {
       auto node = std::make_unique<Node>();
@@ -256,7 +190,7 @@ class Schedule {
   End add(std::uint32_t identifier) {
     const End end{next_association_id(), identifier};
     Node& node = any();
-    node.wire.lines[end.id] = std::make_unique<Wire::Line>(end.id, random_.below(2) == 0, ledger_);
+    node.wire.lines[end.id] = std::make_unique<Wire::Line>(end.id, random_.below(2) == 0, sent_);
     AssociationUp up;
     up.local = EndpointId{1};
     up.remote_addresses = {"10.0.0.1"};
@@ -369,12 +303,15 @@ class Schedule {
 
   Random random_;
   Ledger ledger_;
+  const Wire::Sent sent_ = [this](AssociationId, const MessageView& message) {
+    if (message.type() == MessageType::data) ledger_.arrive(message);
+  };
   TrafficMode mode_;
   std::size_t shard_count_;
   M3uaModule module_;
   PeerTable peers_;
   Directory directory_;
-  Facts facts_;
+  NoFacts facts_;
   BufferPool buffers_;
   Instant now_{1s};
   std::vector<std::unique_ptr<Node>> nodes_;

@@ -25,7 +25,8 @@ using Order = AsOrderParcel::Order;
 class AsHarness {
  public:
   explicit AsHarness(TrafficMode mode, std::size_t asps = 3, std::size_t active_min = 1)
-      : gateway_(config(mode, asps, active_min)), as_(gateway_, 0) {}
+      : latest_(std::make_shared<const Gateway>(config(mode, asps, active_min))),
+        as_(latest_, latest_.get(), 0) {}
 
   void event(Event event, std::uint64_t asp) { event_of(asp_name(asp), event, asp); }
   void event_of(std::string_view name, Event event, std::uint64_t association) {
@@ -46,6 +47,15 @@ class AsHarness {
     Buffer message = std::move(builder).finish();
     const auto view = MessageView::parse(message.bytes());
     step(Submitted{AssociationId{99}, DataParcel::received(*view, std::move(message), {})});
+  }
+  // A new revision of the config, which the AS follows.
+  template <class Change>
+  void reconfigure(Change&& change) {
+    M3uaConfig next = latest_.get()->config;
+    change(next);
+    ASSERT_TRUE(check(next));
+    latest_.set(std::make_shared<const Gateway>(next, *latest_.get()));
+    step(Reconfigured{});
   }
   void advance(Duration span) {
     const Instant until = now_ + span;
@@ -89,6 +99,8 @@ class AsHarness {
   unsigned reroutes = 0;               // asked for
   std::vector<std::string> delivered;  // "1:text", "1:text#correlation id"
   std::vector<MessageType> reports;
+  std::vector<std::string> dropped;  // the reasons, each time
+  bool ended = false;
 
  private:
   static M3uaConfig config(TrafficMode mode, std::size_t asps, std::size_t active_min) {
@@ -112,6 +124,10 @@ class AsHarness {
       } else if (std::holds_alternative<Reroute>(action)) {
         reroute_asked_ = true;
         ++reroutes;
+      } else if (auto* drop = std::get_if<Drop>(&action)) {
+        dropped.insert(dropped.end(), drop->count, std::string(drop->reason.name));
+      } else if (std::holds_alternative<Close>(action)) {
+        ended = true;
       }
     }
     if (reroute_at_once_ && std::exchange(reroute_asked_, false)) step(Rerouting{});
@@ -134,6 +150,9 @@ class AsHarness {
         break;
       case Order::deactivated:
         orders.push_back(who + (order.unasked ? "overridden" : "deactivated"));
+        break;
+      case Order::removed:
+        orders.push_back(who + (order.was_serving ? "removed while serving" : "removed"));
         break;
       case Order::notify:
         orders.push_back(who + name_of_status(order.status));
@@ -161,7 +180,7 @@ class AsHarness {
 
   BufferPool buffers_;
   Counters counters_;
-  Gateway gateway_;
+  LatestGateway latest_;
   ApplicationServer as_;
   bool reroute_at_once_ = true, reroute_asked_ = false;
   std::shared_ptr<const AsView> view_;
@@ -548,6 +567,141 @@ TEST(ApplicationServer, PutsWhatComesBackBeforeWhatItHolds) {
   EXPECT_THAT(as.delivered, ElementsAre("2:first", "2:second", "2:third"));
   as.answer_reroute();
   EXPECT_FALSE(as.view().through_coordinator);
+}
+
+// --- Another config ------------------------------------------------------------------------------
+
+TEST(ApplicationServer, AConfigThatDoesNotConcernItChangesNothing) {
+  AsHarness as(TrafficMode::loadshare, 3, 2);
+  as.event(Event::up, 1);
+  as.event(Event::up, 2);
+  as.event(Event::activate, 1);
+  as.event(Event::activate, 2);
+  as.event(Event::up, 3);
+  as.forget();
+  as.reconfigure([](M3uaConfig& next) {
+    next.routes.push_back({1999, {}, {}, {}, "as1"});
+    next.application_servers.push_back(next.application_servers.front());
+    next.application_servers.back().name = "another";
+    next.application_servers.back().routing_context = 999;
+    std::ranges::reverse(next.application_servers);
+  });
+  EXPECT_THAT(as.orders, IsEmpty());
+  EXPECT_EQ(as.reroutes, 0u);
+  EXPECT_THAT(as.reports, IsEmpty());
+  as.data(0, "x");
+  EXPECT_EQ(as.delivered.size(), 1u);
+}
+
+TEST(ApplicationServer, ThatNeedsFewerAspsBecomesActiveByAReroute) {
+  AsHarness as(TrafficMode::loadshare, 3, 2);
+  as.event(Event::up, 1);
+  as.event(Event::activate, 1);
+  ASSERT_EQ(as.state(), AsState::inactive);
+  as.answer_reroutes_later();
+  as.reconfigure([](M3uaConfig& next) { next.application_servers[0].active_asps_min = 1; });
+  EXPECT_EQ(as.state(), AsState::inactive);
+  EXPECT_EQ(as.reroutes, 1u);
+  as.answer_reroute();
+  EXPECT_EQ(as.state(), AsState::active);
+}
+
+TEST(ApplicationServer, ThatNeedsMoreAspsAsksTheInactiveOnesForThem) {
+  AsHarness as(TrafficMode::loadshare);
+  as.event(Event::up, 1);
+  as.event(Event::up, 2);
+  as.event(Event::activate, 1);
+  as.forget();
+  const auto two = [](M3uaConfig& next) { next.application_servers[0].active_asps_min = 2; };
+  as.reconfigure(two);
+  EXPECT_EQ(as.state(), AsState::active);
+  EXPECT_THAT(as.orders, ElementsAre("2:insufficient"));
+  as.forget();
+  as.reconfigure([](M3uaConfig& next) { next.routes.push_back({1999, {}, {}, {}, "as1"}); });
+  EXPECT_THAT(as.orders, IsEmpty());
+}
+
+TEST(ApplicationServer, ThatIsRemovedWhileARerouteChangesWhatItNeedsEndsAfterIt) {
+  AsHarness as(TrafficMode::loadshare, 3, 2);
+  as.event(Event::up, 1);
+  as.event(Event::activate, 1);
+  as.answer_reroutes_later();
+  as.event(Event::up, 2);
+  as.event(Event::activate, 2);  // two are enough: the path changes
+  ASSERT_EQ(as.reroutes, 1u);
+  as.forget();
+  as.reconfigure([](M3uaConfig& next) {
+    next.application_servers.clear();
+    next.routes.clear();
+  });
+  EXPECT_FALSE(as.ended);
+  as.data(1, "x");
+  as.answer_reroute();
+  EXPECT_TRUE(as.ended);
+  EXPECT_EQ(as.state(), AsState::down);
+  // The ASP that waits for an answer has it; both hear that it is no more.
+  EXPECT_THAT(as.answered, ElementsAre(AssociationId{2}));
+  EXPECT_THAT(as.orders, ElementsAre("2:removed", "1:removed", "2:removed"));
+  EXPECT_THAT(as.dropped, ElementsAre("m3ua.as_removed"));
+}
+
+TEST(ApplicationServer, OtherLimitsAndTimersHoldAtOnce) {
+  AsHarness as(TrafficMode::loadshare);
+  as.event(Event::up, 1);
+  as.event(Event::activate, 1);
+  as.event(Event::deactivate, 1);
+  ASSERT_EQ(as.state(), AsState::pending);
+  as.data(0, "a");
+  as.data(0, "b");
+  as.advance(500ms);
+  as.reconfigure([](M3uaConfig& next) {
+    next.application_servers[0].pending_messages_max = 3;
+    next.application_servers[0].recovery_timeout = 1s;
+    next.drain_messages_per_ms_max = 3;
+  });
+  as.data(0, "c");
+  EXPECT_THAT(as.dropped, IsEmpty());
+  as.data(0, "d");
+  EXPECT_THAT(as.dropped, ElementsAre("m3ua.pending_full"));
+  as.event(Event::activate, 1);
+  EXPECT_EQ(as.delivered.size(), 3u);  // in the first millisecond
+
+  as.event(Event::deactivate, 1);
+  as.advance(999ms);
+  EXPECT_EQ(as.state(), AsState::pending);
+  as.advance(1ms);
+  EXPECT_EQ(as.state(), AsState::inactive);
+}
+
+TEST(ApplicationServer, AShorterRecoveryTimeRunsFromWhenItBecamePending) {
+  AsHarness as(TrafficMode::loadshare);
+  as.event(Event::up, 1);
+  as.event(Event::activate, 1);
+  as.event(Event::deactivate, 1);
+  as.advance(600ms);
+  as.reconfigure([](M3uaConfig& next) { next.application_servers[0].recovery_timeout = 500ms; });
+  as.advance(1ms);
+  EXPECT_EQ(as.state(), AsState::inactive);
+}
+
+TEST(ApplicationServer, ThatIsRemovedDropsWhatItHoldsAndTellsItsAsps) {
+  AsHarness as(TrafficMode::loadshare);
+  as.event(Event::up, 1);
+  as.event(Event::up, 2);
+  as.event(Event::activate, 1);
+  as.event(Event::deactivate, 1);
+  as.data(0, "a");
+  as.data(1, "b");
+  as.forget();
+  as.reconfigure([](M3uaConfig& next) {
+    next.application_servers.clear();
+    next.routes.clear();
+  });
+  EXPECT_TRUE(as.ended);
+  EXPECT_EQ(as.discarded(), 2u);
+  EXPECT_THAT(as.dropped, ElementsAre("m3ua.as_removed", "m3ua.as_removed"));
+  EXPECT_THAT(as.orders, ElementsAre("1:removed while serving", "2:removed while serving"));
+  EXPECT_EQ(as.reroutes, 0u);
 }
 
 }  // namespace

@@ -25,11 +25,11 @@ using enum MessageType;
 // asp1 of as1 and as2.
 class AspRequests : public testing::Test {
  protected:
-  AspRequests() : gateway_(config()) {
+  AspRequests() : latest_(std::make_shared<const Gateway>(config())) {
     AssociationUp up;
     up.remote_addresses = {"10.0.1.1"};
     up.streams_in = up.streams_out = 8;
-    session_ = std::make_unique<AspSession>(gateway_, up, std::vector<std::string>{"asp1"});
+    session_ = std::make_unique<AspSession>(latest_, up, std::vector<std::string>{"asp1"});
     step(std::move(up));
   }
   // Up in both, and they have said so.
@@ -71,7 +71,7 @@ class AspRequests : public testing::Test {
     const Order order = asked.event == Event::activate     ? Order::activated
                         : asked.event == Event::deactivate ? Order::deactivated
                                                            : Order::noted;
-    step(Submitted{gateway_.coordinators[as],
+    step(Submitted{latest_.get()->servers[as].coordinator,
                    std::make_unique<AsOrderParcel>(order, as, asked.epoch)});
   }
   void answer_if_asked(std::size_t as) {
@@ -146,7 +146,7 @@ class AspRequests : public testing::Test {
   };
   BufferPool buffers_;
   Counters counters_;
-  Gateway gateway_;
+  LatestGateway latest_;
   std::unique_ptr<AspSession> session_;
   std::optional<Asked> asked_[2];  // by AS: what has no answer yet
   bool ending_ = false;            // the servers hear of that without having answered

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <string>
@@ -48,7 +49,7 @@ class SimGateway {
  public:
   SimGateway(sim::SimWorld& world, M3uaConfig config, AdmissionConfig admission = {},
              std::uint16_t streams = 8)
-      : module(config), node(world, PeerTable(peers_of(config), admission)) {
+      : module(config), node(world, PeerTable(peers_of(config), admission)), admission_(admission) {
     module.add_application_servers(node.shard, 1, world.now());
     (void)node.shard.open(endpoint_at(kGatewayAddress, kM3uaPort, true, streams), module);
   }
@@ -70,17 +71,70 @@ class SimGateway {
     return id;
   }
   std::uint64_t count(Counter counter) const { return node.counters.get(counter); }
+  // Does what the runtime does about a new config.
+  void follow(const M3uaConfig& next, Instant now) {
+    const auto before = module.gateway();
+    module.prepare(next);
+    module.add_application_servers(node.shard, 1, now);
+    auto revision = std::make_shared<Revision>();
+    revision->number = ++revision_;
+    revision->peers = PeerTable(peers_of(next), admission_);
+    auto change = std::make_shared<RevisionChange>();
+    change->modules = {&module};
+    for (const AspConfig& asp : before->config.asps) {
+      const auto same = std::ranges::find(next.asps, asp.name, &AspConfig::name);
+      if (same == next.asps.end()) {
+        change->peers[{&module, asp.name}] = PeerChange::removed;
+      } else if (same->asp_identifier != asp.asp_identifier) {
+        change->peers[{&module, asp.name}] = PeerChange::reconnected;
+      }
+    }
+    node.shard.follow({std::move(revision), std::move(change)}, now);
+  }
+  // An operator's order, as the runtime passes it on.
+  void order(const std::string& asp, PeerOrder order, const std::string& why, Instant now) {
+    StandingOrders orders = node.directory.orders_of(&module, asp);
+    if (order == PeerOrder::block) orders.blocked = true;
+    if (order == PeerOrder::unblock) orders.blocked = false;
+    if (order == PeerOrder::disconnect) ++orders.disconnects;
+    node.directory.order(&module, asp, orders);
+    node.shard.order({&module, asp}, order, why, now);
+  }
+  SessionStatus status_of(const std::string& peer) const {
+    SessionStatus status;
+    node.shard.visit_sessions([&](const SessionView& view) {
+      if (SessionStatus one = view.session->status(); one.peer == peer) status = std::move(one);
+    });
+    return status;
+  }
+  // How often a reason to drop was given.
+  std::uint64_t dropped(std::string_view reason) const {
+    std::uint64_t count = 0;
+    node.shard.drops().visit([&](std::string_view why, const std::string&, const Drops::Row& row) {
+      if (why == reason) count += row.count;
+    });
+    return count;
+  }
 
   M3uaModule module;
   sim::SimNode node;
 
  private:
+  // The n-th ASP of gateway_config() is called by its number; others go by their order.
   static std::vector<PeerConfig> peers_of(const M3uaConfig& config) {
     std::vector<PeerConfig> peers;
     std::size_t n = 0;
-    for (const AspConfig& asp : config.asps) peers.push_back(peer_at(asp.name, asp_address(++n)));
+    for (const AspConfig& asp : config.asps) {
+      ++n;
+      const bool numbered = asp.name.starts_with("asp") && asp.name.size() == 4;
+      const auto number = numbered ? static_cast<std::size_t>(asp.name[3] - '0') : n;
+      peers.push_back(peer_at(asp.name, asp_address(number)));
+    }
     return peers;
   }
+
+  AdmissionConfig admission_;
+  std::uint64_t revision_ = 1;
 };
 
 // `asps_per_server[i]` ASPs serve the i-th AS, with routing context 101 + i and point code 1001 +

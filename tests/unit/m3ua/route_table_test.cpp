@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/random.h"
@@ -63,7 +64,7 @@ TEST(RoutingRules, TheRouteThatSaysMostWins) {
   EXPECT_EQ(rules.find({}, {5, 101, 3, 0, 0, 0}), 1u);
   EXPECT_EQ(rules.find({}, {6, 101, 3, 0, 0, 0}), std::nullopt);
   EXPECT_EQ(rules.find({}, {1, 102, 3, 0, 0, 0}), std::nullopt);
-  EXPECT_EQ(rules.destinations_of(1), (std::vector<std::uint32_t>{100, 101}));
+  EXPECT_THAT(rules.destinations_of(1), testing::ElementsAre(100, 101));
 }
 
 TEST(RoutingRules, ADestinationBelongsToTheNetworkOfItsRoutes) {
