@@ -36,11 +36,18 @@ m3ua::M3uaConfig gateway() {
   return config;
 }
 
+std::shared_ptr<const m3ua::AsView> view(AssociationId coordinator,
+                                         std::vector<AssociationId> active) {
+  auto made = std::make_shared<m3ua::AsView>();
+  made->coordinator = coordinator;
+  made->active = std::move(active);
+  return made;
+}
+
 TEST(AdminRoutes, AnAspHasAnotherStateInEachApplicationServer) {
   m3ua::RouteTable table;
-  table.servers = {std::make_shared<m3ua::AsView>(m3ua::AsView{.coordinator = AssociationId{1},
-                                                               .active = {AssociationId{10}}}),
-                   std::make_shared<m3ua::AsView>(m3ua::AsView{.coordinator = AssociationId{2}})};
+  table.servers = {nullptr, view(AssociationId{1}, {AssociationId{10}}),
+                   view(AssociationId{2}, {})};
   const M3uaStates states{.servers = {{"hlr", {AssociationId{1}, "AS-ACTIVE", 5}},
                                       {"msc", {AssociationId{2}, "AS-INACTIVE", 0}}},
                           .asps = {{"a", {AssociationId{10}, "ASP-ACTIVE", 0}},
