@@ -1,22 +1,25 @@
 #include "core/dialer.h"
 
 #include <algorithm>
+#include <atomic>
 
 namespace siglane {
 namespace {
 
 using Link = Dialer::Link;
 
-// Its association, whether up or not.
-AssociationId association_of(const Link& link) {
-  if (const auto* connecting = std::get_if<Link::Connecting>(&link.state)) {
-    return connecting->association;
-  }
-  const auto* connected = std::get_if<Link::Connected>(&link.state);
-  return connected != nullptr ? connected->association : AssociationId::none;
+LinkId next_link_id() {
+  static std::atomic<std::uint64_t> last = 0;
+  return LinkId{++last};
 }
 
 }  // namespace
+
+AssociationId Link::association() const {
+  if (const auto* connecting = std::get_if<Connecting>(&state)) return connecting->association;
+  const auto* connected = std::get_if<Connected>(&state);
+  return connected != nullptr ? connected->association : AssociationId::none;
+}
 
 std::string_view name_of(LinkState state) {
   switch (state) {
@@ -45,9 +48,22 @@ LinkState Dialer::state_of(LinkId id) const {
   return std::visit(kName, at(id).state);
 }
 
+std::vector<LinkId> Dialer::links() const {
+  std::vector<LinkId> ids;
+  ids.reserve(links_.size());
+  for (const auto& [id, link] : links_) ids.push_back(id);
+  return ids;
+}
+
+const Link* Dialer::find(LinkId id) const {
+  const auto it = links_.find(id);
+  return it == links_.end() ? nullptr : &it->second;
+}
+
 LinkId Dialer::add(const ProtocolModule* module, EndpointId local, const PeerConfig& peer) {
-  const LinkId id{++last_id_};
-  const Link& link = links_.emplace(id, Link{module, local, peer, Backoff(config_)}).first->second;
+  const LinkId id = next_link_id();
+  const Link& link =
+      links_.emplace(id, Link{id, module, local, peer, Backoff(config_)}).first->second;
   by_peer_.emplace(link.key(), id);
   return id;
 }
@@ -121,7 +137,7 @@ void Dialer::up(AssociationId association, const PeerKey& peer, EndpointId local
   }
   bool taken = false;
   each_to(peer, [&](LinkId id, Link& link) {
-    if (taken || link.local != local || association_of(link) != AssociationId::none) return;
+    if (taken || link.local != local || link.association() != AssociationId::none) return;
     taken = true;
     link.state = Link::Connected{association};
     by_association_[association] = id;
@@ -156,7 +172,7 @@ std::vector<AssociationId> Dialer::identified(const PeerKey& key, AssociationId 
                                               const PeerPresence& peer, Instant now) {
   std::vector<AssociationId> in_vain;
   each_to(key, [&](LinkId, Link& link) {
-    const AssociationId its = association_of(link);
+    const AssociationId its = link.association();
     auto* connected = std::get_if<Link::Connected>(&link.state);
     if (its == association) {
       if (connected != nullptr) connected->is_peer = true;
@@ -192,7 +208,7 @@ std::optional<Link> Dialer::leave(AssociationId association) {
 }
 
 void Dialer::arrive(AssociationId association, Link link) {
-  const LinkId id{++last_id_};
+  const LinkId id = link.id;
   by_peer_.emplace(link.key(), id);
   by_association_[association] = id;
   links_.emplace(id, std::move(link));
@@ -231,7 +247,7 @@ std::vector<AssociationId> Dialer::remove(const PeerKey& peer) {
     if (const auto* connecting = std::get_if<Link::Connecting>(&link.state)) {
       not_up.push_back(connecting->association);
     }
-    by_association_.erase(association_of(link));
+    by_association_.erase(link.association());
     links_.erase(it->second);
   }
   by_peer_.erase(first, end);

@@ -66,7 +66,10 @@ class Dialer {
     struct Disabled {};
 
     PeerKey key() const { return {module, peer.name}; }
+    // Its association, whether up or not.
+    AssociationId association() const;
 
+    LinkId id{};  // of no other link of the process; it keeps it when it moves
     const ProtocolModule* module = nullptr;
     EndpointId local{};
     PeerConfig peer;
@@ -84,6 +87,9 @@ class Dialer {
   LinkId add(const ProtocolModule* module, EndpointId local, const PeerConfig& peer);
   const Link& at(LinkId id) const { return links_.at(id); }
   LinkState state_of(LinkId id) const;
+  // All that there are, in no particular order; and one of them, as long as it is here.
+  std::vector<LinkId> links() const;
+  const Link* find(LinkId id) const;
   // The link whose association that is; nullptr: none, so the peer has connected to us. Valid until
   // the association leaves this shard.
   const Link* link_of(AssociationId association) const;
@@ -139,7 +145,6 @@ class Dialer {
 
   BackoffConfig config_;
   Random random_;
-  std::uint64_t last_id_ = 0;
   std::unordered_map<LinkId, Link> links_;
   std::multimap<PeerKey, LinkId> by_peer_;
   std::unordered_map<AssociationId, LinkId> by_association_;

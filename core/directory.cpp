@@ -84,8 +84,16 @@ void Directory::note_end(const ProtocolModule* module, const std::string& peer, 
                          Instant now) {
   std::unique_lock lock(mutex_);
   PeerPast& past = pasts_[{module, peer}];
-  past.why = std::move(why);
-  past.ended_at = now;
+  past.why = past.trouble = std::move(why);
+  past.ended_at = past.trouble_at = now;
+}
+
+void Directory::note_trouble(const ProtocolModule* module, const std::string& peer, std::string why,
+                             Instant now) {
+  std::unique_lock lock(mutex_);
+  PeerPast& past = pasts_[{module, peer}];
+  past.trouble = std::move(why);
+  past.trouble_at = now;
 }
 
 void Directory::hold_off(const ProtocolModule* module, const std::string& peer, Instant until) {

@@ -20,10 +20,13 @@
 
 namespace siglane {
 
-// What is remembered of a peer whose association has ended.
+// What is remembered of a peer.
 struct PeerPast {
   std::string why;  // it ended, in words; empty: none has ended yet
   Instant ended_at{};
+  // What went wrong last: that end, a connect that failed, or a refusal. Empty: nothing has.
+  std::string trouble;
+  Instant trouble_at{};
   std::optional<Instant> held_off_until = std::nullopt;  // we do not connect to it before
 };
 
@@ -70,6 +73,9 @@ class Directory {
   // us.
   void note_end(const ProtocolModule* module, const std::string& peer, std::string why,
                 Instant now);
+  // A connect to it failed, or it was refused. An end is trouble anyway.
+  void note_trouble(const ProtocolModule* module, const std::string& peer, std::string why,
+                    Instant now);
   void hold_off(const ProtocolModule* module, const std::string& peer, Instant until);
   PeerPast past_of(const ProtocolModule* module, const std::string& peer) const;
   void order(const ProtocolModule* module, const std::string& peer, const StandingOrders& orders);

@@ -57,4 +57,9 @@ Fact Drops::take_untold(const Key& key, Row& row, Instant now) {
            {"count", count}}};
 }
 
+const Drops::Entry* Drops::next(const Entry* previous) const {
+  const auto it = previous == nullptr ? rows_.begin() : rows_.upper_bound(previous->first);
+  return it == rows_.end() ? nullptr : &*it;
+}
+
 }  // namespace siglane

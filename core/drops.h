@@ -58,9 +58,13 @@ class Drops {
   // Visits (reason, peer) in their order.
   void visit(const std::function<void(std::string_view reason, const std::string& peer,
                                       const Row& row)>& visit) const;
+  // The same, one at a time: the one that follows `previous` by now; nullptr: the first one, and
+  // behind the last one. An entry stays where it is as long as this lives.
+  using Key = std::pair<std::string_view, std::string>;  // reason and peer
+  using Entry = std::pair<const Key, Row>;
+  const Entry* next(const Entry* previous) const;
 
  private:
-  using Key = std::pair<std::string_view, std::string>;
   struct Less {
     using is_transparent = void;
     template <class A, class B>

@@ -25,4 +25,9 @@ void PeerCounts::visit(
   for (const auto& [peer, counts] : rows_) visit(peer, counts);
 }
 
+const PeerCounts::Row* PeerCounts::next(const Row* previous) const {
+  const auto it = previous == nullptr ? rows_.begin() : rows_.upper_bound(previous->first);
+  return it == rows_.end() ? nullptr : &*it;
+}
+
 }  // namespace siglane

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "core/sparse_counts.h"
 
@@ -26,6 +27,10 @@ class PeerCounts {
   // Visits the peers in the order of their names.
   void visit(
       const std::function<void(const std::string& peer, const SparseCounts& counts)>& visit) const;
+  // The same, one at a time: the one that follows `previous` by now; nullptr: the first one, and
+  // behind the last one. A row stays where it is as long as this lives.
+  using Row = std::pair<const std::string, SparseCounts>;
+  const Row* next(const Row* previous) const;
 
  private:
   std::map<std::string, SparseCounts, std::less<>> rows_;

@@ -109,6 +109,7 @@ struct PeerClosed {
 };
 struct PeerRefused {
   std::string who, why;
+  std::string peer = {};  // its name in the config, where it has one; empty: `who`
 };
 struct Violation {
   std::string what;
@@ -161,8 +162,9 @@ class Outbox {
   }
   // This association may not be the peer that it says it is. `who`: that name, or its address. To
   // Close it is up to the session, which may owe it an answer first.
-  void peer_refused(std::string who, std::string why) {
-    actions_.emplace_back(PeerRefused{std::move(who), std::move(why)});
+  // `peer`: the configured peer that it would be, where that has another name than `who`.
+  void peer_refused(std::string who, std::string why, std::string peer = {}) {
+    actions_.emplace_back(PeerRefused{std::move(who), std::move(why), std::move(peer)});
   }
   // Something is wrong with the peer itself, and not with one of its messages (drop()). To Close it
   // is up to the session, too, so that this is not said again and again.

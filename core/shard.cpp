@@ -152,9 +152,7 @@ void Shard::close_association(AssociationId id, AssociationDown down, Instant no
   note_end(id, down, now);
   if (entry == nullptr) return;
   if (!entry->end_noted) {
-    note_past(*entry,
-              std::string(name_of(down.cause)) + (down.detail.empty() ? "" : ": " + down.detail),
-              now);
+    note_past(*entry, in_words(down), now);
   }
   if (entry->session == nullptr) {
     forget(id, now);
@@ -333,7 +331,7 @@ void Shard::carry_out(AssociationId from, ProtocolModule& module, Outbox& out, I
                    [&](PauseInput& a) { pause_input(from, a.paused); },
                    [&](PeerOpened&) { peer_opened(from, now); },
                    [&](PeerClosed& a) { peer_closed(from, a, now); },
-                   [&](PeerRefused& a) { peer_refused(from, a.who, a.why, now); },
+                   [&](PeerRefused& a) { peer_refused(from, a, now); },
                    [&](Violation& a) { violation(from, a.what, now); },
                    [&](Announce& a) { report(from, a.fact, now); },
                    [&](Drop& a) { drop(from, std::move(a), now); },
@@ -370,7 +368,7 @@ void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
   if (std::holds_alternative<Inquire>(verdict)) return inquire(*entry, peer);
   if (auto* no = std::get_if<Refuse>(&verdict)) {
     counters_.add(counter::associations_refused_identity);
-    peer_refused(id, peer, no->why, now);
+    peer_refused(id, {peer, no->why}, now);
     entry->identity =
         std::make_unique<SessionInput>(IdentityRefused{std::move(no->why), no->connected_already});
     return;
@@ -503,12 +501,29 @@ void Shard::abandon() {
 
 void Shard::visit_sessions(const std::function<void(const SessionView&)>& visit) const {
   for (const auto& [id, entry] : entries_) {
-    if (entry->session == nullptr) continue;
-    const Traffic& traffic = entry->traffic;
-    visit({id, entry->coordinator, entry->identified(), entry->session.get(), entry->since,
-           traffic.messages_received, traffic.messages_sent, traffic.bytes_received,
-           traffic.bytes_sent});
+    if (const auto view = view_of(*entry)) visit(*view);
   }
+}
+
+std::optional<SessionView> Shard::view_of(const Entry& entry) {
+  if (entry.session == nullptr) return std::nullopt;
+  const Traffic& traffic = entry.traffic;
+  return SessionView{
+      entry.id,          entry.coordinator,         entry.identified(),    entry.session.get(),
+      entry.since,       traffic.messages_received, traffic.messages_sent, traffic.bytes_received,
+      traffic.bytes_sent};
+}
+
+std::vector<AssociationId> Shard::sessions() const {
+  std::vector<AssociationId> ids;
+  ids.reserve(entries_.size());
+  for (const auto& [id, entry] : entries_) ids.push_back(id);
+  return ids;
+}
+
+std::optional<SessionView> Shard::session(AssociationId id) const {
+  const Entry* entry = find(id);
+  return entry != nullptr ? view_of(*entry) : std::nullopt;
 }
 
 }  // namespace siglane

@@ -47,6 +47,16 @@ struct SessionView {
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
 };
 
+// A link and how it fares, for the operator.
+struct LinkView {
+  LinkId id{};
+  PeerKey peer;
+  EndpointId local{};
+  LinkState state{};
+  AssociationId association{};                 // its own one, if it connects or is connected
+  std::optional<Instant> next = std::nullopt;  // waiting: when it connects
+};
+
 // One thread's worth of a node: a transport, its associations' sessions, and the coordinators that
 // live here. Runs events -> step -> FIFO of actions -> associations, each to completion before the
 // next. Knows no thread, socket or clock itself: whoever drives it (transport/loop/shard_loop.h, or
@@ -126,6 +136,12 @@ class Shard final : public TransportSink {
   const PeerCounts& peer_counts() const;
   const Counters& counters() const { return counters_; }
   void visit_sessions(const std::function<void(const SessionView&)>& visit) const;
+  // To visit many in slices: what there is now, in no particular order, and then each of them by
+  // its id, if it is still here. What the view points to holds until the shard does something.
+  std::vector<AssociationId> sessions() const;
+  std::optional<SessionView> session(AssociationId id) const;
+  std::vector<LinkId> links() const { return dialer_.links(); }
+  std::optional<LinkView> link(LinkId id) const;
 
  private:
   struct Entry;
@@ -145,6 +161,7 @@ class Shard final : public TransportSink {
 
   Entry* find(AssociationId id);
   const Entry* find(AssociationId id) const;
+  static std::optional<SessionView> view_of(const Entry& entry);
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
   void close_association(AssociationId id, AssociationDown down, Instant now);
   void count(const Entry* entry, Counter counter, std::uint64_t n = 1);
@@ -173,6 +190,7 @@ class Shard final : public TransportSink {
   void settle_claim(AssociationId id, Instant now);
   void answer_claimants(Entry& holder);
   void note_past(Entry& entry, const std::string& why, Instant now);
+  void note_trouble(const PeerKey& peer, const std::string& why, Instant now);
   void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
             ProtocolModule* module);
   void arm(Entry& entry);
@@ -225,7 +243,7 @@ class Shard final : public TransportSink {
   void tell_of(Entry& entry, const std::string& remote, Instant now);
   void peer_opened(AssociationId id, Instant now);
   void peer_closed(AssociationId id, const PeerClosed& closed, Instant now);
-  void peer_refused(AssociationId id, const std::string& who, const std::string& why, Instant now);
+  void peer_refused(AssociationId id, const PeerRefused& refused, Instant now);
   void violation(AssociationId id, const std::string& what, Instant now);
 
   // shard_revision.cpp

@@ -41,8 +41,9 @@ void Shard::answer_claimants(Entry& holder) {
 
 void Shard::hold(Entry& claimant, SessionInput input, Instant now) {
   if (claimant.newcomer->hold(std::move(input)) || claimant.closing) return;
-  const std::string why = "sent more before its admission than a newcomer may";
-  peer_refused(claimant.id, claimant.newcomer->claimed(), why, now);
+  peer_refused(claimant.id,
+               {claimant.newcomer->claimed(), "sent more before its admission than a newcomer may"},
+               now);
   counters_.add(counter::associations_refused_identity);
   close_transport(claimant.id, CloseMode::abort);
 }

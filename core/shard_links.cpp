@@ -46,7 +46,22 @@ void Shard::give_up(const std::vector<AssociationId>& associations) {
   for (const AssociationId id : associations) close_transport(id, CloseMode::abort);
 }
 
+std::optional<LinkView> Shard::link(LinkId id) const {
+  const Dialer::Link* link = dialer_.find(id);
+  if (link == nullptr) return std::nullopt;
+  LinkView view{id, link->key(), link->local, dialer_.state_of(id), link->association()};
+  if (const auto* waiting = std::get_if<Dialer::Link::Waiting>(&link->state)) {
+    view.next = waiting->until;
+  }
+  return view;
+}
+
 // Only configured peers have a past: the number of other names has no bound.
+void Shard::note_trouble(const PeerKey& peer, const std::string& why, Instant now) {
+  if (peers_->find(peer.second) == nullptr) return;
+  directory_.note_trouble(peer.first, peer.second, why, now);
+}
+
 void Shard::note_past(Entry& entry, const std::string& why, Instant now) {
   entry.end_noted = true;
   if (peers_->find(entry.peer) == nullptr) return;
@@ -59,6 +74,8 @@ void Shard::link_down(AssociationId id, const AssociationDown& down, Instant now
   if (const auto retry_in = dialer_.down(id, presence_of(link->key(), id), now)) {
     counters_.add(counter::connects_failed);
     counts_of(link->peer.name).add(counter::connects_failed.index(), 1);
+    const std::string why = down.detail.empty() ? std::string(name_of(down.cause)) : down.detail;
+    note_trouble(link->key(), "connect failed: " + why, now);
     report(id,
            {kConnectFailed,
             {{"peer", link->peer.name},

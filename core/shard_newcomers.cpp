@@ -127,10 +127,14 @@ void Shard::peer_closed(AssociationId id, const PeerClosed& closed, Instant now)
 
 // Strangers may say anything, so not each of them has a line. `who` is the name of one, as it says,
 // or its address.
-void Shard::peer_refused(AssociationId id, const std::string& who, const std::string& why,
-                         Instant now) {
+void Shard::peer_refused(AssociationId id, const PeerRefused& refused, Instant now) {
   Entry* entry = find(id);
   if (entry == nullptr) return;
+  const auto& [who, why, peer] = refused;
+  // Which peer that may concern: the one that we have connected to, or the one that it says it is.
+  const Dialer::Link* link = dialer_.link_of(id);
+  const PeerKey concerned{entry->module, peer.empty() ? who : peer};
+  note_trouble(link != nullptr ? link->key() : concerned, "refused: " + why, now);
   if (entry->stranger()) {
     const bool named = who != first_of(entry->newcomer->remote_addresses);
     if (!named || !directory_.strangers().may_tell_alone(who, now)) {

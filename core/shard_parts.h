@@ -30,6 +30,10 @@ struct Traffic {
   std::uint64_t messages_received = 0, messages_sent = 0, bytes_received = 0, bytes_sent = 0;
 };
 
+inline std::string in_words(const AssociationDown& down) {
+  return std::string(name_of(down.cause)) + (down.detail.empty() ? "" : ": " + down.detail);
+}
+
 struct Shard::Entry {
   bool identified() const { return newcomer == nullptr; }
   // As operators read it; empty: they have not read of it yet.

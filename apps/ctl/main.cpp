@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -22,6 +23,13 @@
 namespace siglane::ctl {
 namespace {
 
+// Of route-lookup: a Diameter request, if it has a realm; else DATA.
+struct Lookup {
+  std::string realm, host, application;
+  std::uint32_t dpc = 0, opc = 0, si = 3, sls = 0;
+  std::optional<std::uint32_t> network_appearance;
+};
+
 struct Options {
   std::vector<std::string> sockets;
   std::string what;
@@ -32,6 +40,7 @@ struct Options {
   bool labels = false;
   bool dry_run = false;
   std::string level;
+  Lookup lookup;
   std::uint32_t facts_max = 100;
   double watch_seconds = 0;  // 0: once
   std::size_t frames_max = 0;
@@ -67,6 +76,21 @@ Duration as_duration(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
+void fill(const Lookup& lookup, admin::RouteLookupRequest& request) {
+  if (!lookup.realm.empty()) {
+    request.mutable_diameter()->set_realm(lookup.realm);
+    request.mutable_diameter()->set_host(lookup.host);
+    request.mutable_diameter()->set_application(lookup.application);
+    return;
+  }
+  admin::RouteLookupRequest::Data& data = *request.mutable_m3ua();
+  data.set_destination_point_code(lookup.dpc);
+  data.set_originating_point_code(lookup.opc);
+  data.set_service_indicator(lookup.si);
+  data.set_sls(lookup.sls);
+  if (lookup.network_appearance) data.set_network_appearance(*lookup.network_appearance);
+}
+
 admin::Request request_for(const Options& options) {
   admin::Request request;
   if (options.what == "peers") {
@@ -79,6 +103,12 @@ admin::Request request_for(const Options& options) {
     request.mutable_stats()->set_labels(options.labels);
   } else if (options.what == "drops") {
     request.mutable_drops();
+  } else if (options.what == "as") {
+    request.mutable_application_servers();
+  } else if (options.what == "routes") {
+    request.mutable_routes();
+  } else if (options.what == "route-lookup") {
+    fill(options.lookup, *request.mutable_route_lookup());
   } else if (options.what == "reload") {
     request.mutable_reload()->set_dry_run(options.dry_run);
   } else if (options.what == "log-level") {
@@ -99,6 +129,9 @@ std::string view(const Options& options, const std::vector<admin::Response>& nod
   if (options.what == "associations") return associations_view(nodes, width);
   if (options.what == "stats") return stats_view(nodes, options.all, earlier, width);
   if (options.what == "drops") return drops_view(nodes, width);
+  if (options.what == "as") return application_servers_view(nodes, width);
+  if (options.what == "routes") return routes_view(nodes, width);
+  if (options.what == "route-lookup") return route_lookup_view(nodes, width);
   if (is_command(options.what)) return command_view(nodes);
   return facts_view(nodes);
 }
@@ -182,6 +215,45 @@ void add_stats(CLI::App& app, Options& options) {
   by_peer->excludes(peer);
 }
 
+void add_lookup(CLI::App& app, Lookup& lookup) {
+  CLI::App* command =
+      app.add_subcommand("route-lookup", "Which way a message would go, and why not another");
+  const auto not_empty = [](const std::string& text) {
+    return text.empty() ? std::string("is empty") : std::string();
+  };
+  CLI::Option* realm =
+      command->add_option("--realm", lookup.realm, "A Diameter request: its Destination-Realm")
+          ->check(not_empty)
+          ->type_name("REALM");
+  CLI::Option* application =
+      command
+          ->add_option("--application", lookup.application, "Its application: name (S6a) or number")
+          ->check(not_empty)
+          ->needs(realm)
+          ->type_name("NAME");
+  realm->needs(application);
+  command->add_option("--host", lookup.host, "Its Destination-Host")
+      ->needs(realm)
+      ->type_name("HOST");
+  CLI::Option* dpc =
+      command->add_option("--dpc", lookup.dpc, "M3UA DATA: its destination point code")
+          ->excludes(realm)
+          ->type_name("N");
+  const auto of_data = [command, dpc](const char* name, auto& value, const char* help) {
+    return command->add_option(name, value, help)->needs(dpc)->type_name("N");
+  };
+  of_data("--opc", lookup.opc, "Its originating point code (0)");
+  of_data("--si", lookup.si, "Its service indicator (3: SCCP)")->check(CLI::Range(0, 255));
+  of_data("--sls", lookup.sls, "Its signalling link selection (0)")->check(CLI::Range(0, 255));
+  of_data("--na", lookup.network_appearance,
+          "The network that it comes from (the default network)");
+  command->callback([command, realm, dpc] {
+    if (realm->count() + dpc->count() > 0) return;
+    throw CLI::RequiredError("route-lookup: expected --realm REALM --application NAME, or --dpc N",
+                             CLI::ExitCodes::RequiredError);
+  });
+}
+
 void add_commands(CLI::App& app, Options& options) {
   app.add_subcommand("reload", "Read the config again and follow what has changed, as on SIGHUP")
       ->add_flag("--dry-run", options.dry_run, "Only say what would change");
@@ -257,7 +329,7 @@ int parse_and_run(int argc, char** argv) {
   app.fallthrough();
   app.require_subcommand(0, 1);  // check_command() says which are there
   app.allow_extras();
-  app.add_subcommand("peers", "The peers there are, and how they fare");
+  app.add_subcommand("peers", "The peers there are, how they fare, and why");
   app.add_subcommand("associations", "One line for each association: where it sits, why, how fast");
   add_stats(app, options);
   app.add_subcommand("drops", "Messages dropped or refused: why, whose, how many, the last one");
@@ -265,6 +337,9 @@ int parse_and_run(int argc, char** argv) {
       ->add_option("--max", options.facts_max,
                    "How many, the latest ones (100); 0: all that are kept")
       ->type_name("N");
+  app.add_subcommand("as", "M3UA's Application Servers: their state and that of their ASPs");
+  app.add_subcommand("routes", "Where messages may go, and what state that is in");
+  add_lookup(app, options.lookup);
   add_commands(app, options);
   try {
     app.parse(argc, argv);

@@ -1,29 +1,20 @@
 #include "apps/ctl/views.h"
 
 #include <algorithm>
-#include <ctime>
 #include <map>
+#include <optional>
 #include <tuple>
 
-#include <fmt/chrono.h>
-#include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
 
-#include "apps/ctl/table.h"
-#include "apps/runtime/printable.h"
+#include "apps/ctl/view_parts.h"
 
 namespace siglane::ctl {
 
 namespace {
 
 std::string utc(std::int64_t unix_ms) {
-  const auto seconds = static_cast<std::time_t>(unix_ms / 1000);
-  return fmt::format("{:%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), unix_ms % 1000);
-}
-
-std::string finish(Table table, std::size_t nodes, std::size_t width_max) {
-  if (nodes < 2) table.drop("NODE");
-  return table.text(width_max);
+  return fmt::format("{}.{:03}Z", utc_seconds(unix_ms), unix_ms % 1000);
 }
 
 std::string placement_text(const admin::Association& row) {
@@ -39,32 +30,10 @@ std::string placement_text(const admin::Association& row) {
   }
 }
 
-// A node's strings are printable already, and stay as they are; whatever else may sit at the socket
-// gets nothing past this.
-std::string shown(std::string_view text) {
-  return runtime::printable(text, "");
-}
-
 // As in a node's log: in quotes where a blank or a mark of the line itself would mislead.
 std::string shown_value(const std::string& value) {
   if (value.find_first_of(" =\"\\") == value.npos) return shown(value);
   return '"' + runtime::printable(value, "\"") + '"';
-}
-
-std::string or_dash(const std::string& text) {
-  return text.empty() ? "-" : text;
-}
-
-// "2m05s ago: the peer disconnects: BUSY (no connect for 2m55s)"
-std::string last_closed(const admin::Peer& peer, std::int64_t now_unix_ms) {
-  std::string text;
-  if (!peer.last_closed_why().empty()) {
-    text = age_text(now_unix_ms - peer.last_closed_unix_ms()) + " ago: " + peer.last_closed_why();
-  }
-  if (peer.held_off_until_unix_ms() > now_unix_ms) {
-    text += " (no connect for " + age_text(peer.held_off_until_unix_ms() - now_unix_ms) + ")";
-  }
-  return text;
 }
 
 struct Row {
@@ -144,6 +113,40 @@ class EarlierValues {
   double seconds_ = 0;
 };
 
+struct CounterRow {
+  const admin::Response* node;
+  const admin::Counter* counter;
+  std::optional<double> rate;
+  double rate_of_peer = 0;  // messages per second, in and out
+};
+
+// Those to show. Where it is known how fast they grow, the peers with most messages are the first:
+// of many, a screen shows no more.
+std::vector<CounterRow> counter_rows(const std::vector<admin::Response>& nodes, bool all,
+                                     const std::vector<admin::Response>& earlier) {
+  std::vector<CounterRow> rows;
+  for (const admin::Response& node : nodes) {
+    const EarlierValues before(node, earlier);
+    std::map<std::string_view, double> peers;
+    const std::size_t first = rows.size();
+    for (const admin::Counter& counter : node.stats().counter()) {
+      // What a peer has no count of may be a counter of the node alone.
+      if (counter.value() == 0 && (!all || !counter.peer().empty())) continue;
+      CounterRow row{&node, &counter, std::nullopt};
+      if (before.known()) row.rate = before.rate_of(counter);
+      if (row.rate && counter.name().starts_with("messages.")) peers[counter.peer()] += *row.rate;
+      rows.push_back(row);
+    }
+    for (std::size_t i = first; i < rows.size(); ++i) {
+      if (const std::string& peer = rows[i].counter->peer(); !peer.empty()) {
+        rows[i].rate_of_peer = peers[peer];
+      }
+    }
+  }
+  std::ranges::stable_sort(rows, std::ranges::greater{}, &CounterRow::rate_of_peer);
+  return rows;
+}
+
 }  // namespace
 
 std::string age_text(std::int64_t milliseconds) {
@@ -198,35 +201,6 @@ std::string associations_view(const std::vector<admin::Response>& nodes, std::si
   return finish(std::move(table), nodes.size(), width_max) + summary(rows);
 }
 
-std::string peers_view(const std::vector<admin::Response>& nodes, std::size_t width_max) {
-  Table table({{"NODE", false, 8},
-               {"PEER", false, 12},
-               {"PROTOCOL"},
-               {"STATE", false, 8},
-               {"FOR", true},
-               {"PIN"},
-               {"CONNECTS", false, 10},
-               {"ADDRESSES", false, 15},
-               {"LAST CLOSED", false, 20}});
-  for (const admin::Response& node : nodes) {
-    for (const admin::Peer& peer : node.peers().peer()) {
-      std::string addresses;
-      for (const std::string& address : peer.configured_address()) {
-        addresses += (addresses.empty() ? "" : ",") + address;
-      }
-      table.add(
-          {node.node(), peer.name(), peer.protocol(), or_dash(peer.state()),
-           peer.association() != 0 ? age_text(node.time_unix_ms() - peer.since_unix_ms()) : "-",
-           peer.configured() ? peer.pin() : "-",
-           !peer.configured()            ? "unknown"
-           : peer.connect_from().empty() ? "to us"
-                                         : "from " + peer.connect_from(),
-           or_dash(addresses), or_dash(last_closed(peer, node.time_unix_ms()))});
-    }
-  }
-  return finish(std::move(table), nodes.size(), width_max);
-}
-
 std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
                        const std::vector<admin::Response>& earlier, std::size_t width_max) {
   Table table({{"NODE", false, 8},
@@ -238,19 +212,18 @@ std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
   bool any = false, rates = false, peers = false, labels = false;
   std::string empty_peer;
   for (const admin::Response& node : nodes) {
-    const EarlierValues before(node, earlier);
-    rates = rates || before.known();
     for (const admin::Counter& counter : node.stats().counter()) {
       if (counter.value() == 0 && !counter.peer().empty()) empty_peer = counter.peer();
-      // What a peer has no count of may be a counter of the node alone.
-      if (counter.value() == 0 && (!all || !counter.peer().empty())) continue;
-      any = true;
-      peers = peers || !counter.peer().empty();
-      labels = labels || counter.label_size() > 0;
-      table.add({node.node(), counter.peer(), counter.name(), labels_text(counter),
-                 fmt::format("{}", counter.value()),
-                 before.known() ? rate_text(before.rate_of(counter)) : "-"});
     }
+  }
+  for (const CounterRow& row : counter_rows(nodes, all, earlier)) {
+    any = true;
+    rates = rates || row.rate;
+    peers = peers || !row.counter->peer().empty();
+    labels = labels || row.counter->label_size() > 0;
+    table.add({row.node->node(), row.counter->peer(), row.counter->name(),
+               labels_text(*row.counter), fmt::format("{}", row.counter->value()),
+               row.rate ? rate_text(*row.rate) : "-"});
   }
   if (!any && !empty_peer.empty()) {
     return "nothing has been counted for " + shown(empty_peer) + " yet\n";

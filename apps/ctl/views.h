@@ -17,7 +17,7 @@ std::string peers_view(const std::vector<admin::Response>& nodes,
 std::string associations_view(const std::vector<admin::Response>& nodes,
                               std::size_t width_max = Table::kWidth);
 // Counters that are not zero, or all; of a peer or with labels, if the answers have these. With the
-// answers of an earlier frame: also their rates.
+// answers of an earlier frame: also their rates, and the peers with the most messages first.
 std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
                        const std::vector<admin::Response>& earlier,
                        std::size_t width_max = Table::kWidth);
@@ -25,6 +25,13 @@ std::string stats_view(const std::vector<admin::Response>& nodes, bool all,
 std::string drops_view(const std::vector<admin::Response>& nodes,
                        std::size_t width_max = Table::kWidth);
 std::string facts_view(const std::vector<admin::Response>& nodes);
+std::string application_servers_view(const std::vector<admin::Response>& nodes,
+                                     std::size_t width_max = Table::kWidth);
+std::string routes_view(const std::vector<admin::Response>& nodes,
+                        std::size_t width_max = Table::kWidth);
+// Which way a message would go, and why not another.
+std::string route_lookup_view(const std::vector<admin::Response>& nodes,
+                              std::size_t width_max = Table::kWidth);
 // What came of a command.
 std::string command_view(const std::vector<admin::Response>& nodes);
 

@@ -107,7 +107,9 @@ struct AdminServer::State {
     void read();
     void on_read(ssize_t size);
     void answer_what_waits();
-    void send(const admin::Response& response);
+    void send(const admin::Response& response) { send(admin_frame(response)); }
+    void send(std::string frame);
+    void encode_and_send(admin::Response response);
     void close();
 
     State* server;
@@ -121,8 +123,8 @@ struct AdminServer::State {
     std::shared_ptr<int> alive = std::make_shared<int>(0);  // for answers that come late
   };
 
-  State(AdminServerLimits limits_, Handler handler_)
-      : limits(limits_), handler(std::move(handler_)) {}
+  State(AdminServerLimits limits_, Handler handler_, Beside beside_)
+      : limits(limits_), handler(std::move(handler_)), beside(std::move(beside_)) {}
   ~State();
 
   Result<void> listen(uv_loop_t* loop, const std::string& path);
@@ -131,6 +133,7 @@ struct AdminServer::State {
 
   AdminServerLimits limits;
   Handler handler;
+  Beside beside;
   uv_pipe_t* listener = nullptr;
   std::list<Client*> clients;  // who has asked nothing for the longest time is the first
   std::array<char, 16384> read_space{};
@@ -241,14 +244,31 @@ void AdminServer::State::Client::answer_what_waits() {
       request, [this, alive = std::weak_ptr(alive), id = request.id()](admin::Response response) {
         if (alive.expired() || server == nullptr) return;
         response.set_id(id);
-        send(response);
+        encode_and_send(std::move(response));
       });
 }
 
-void AdminServer::State::Client::send(const admin::Response& response) {
+// Elsewhere the response ends too, which takes as long.
+void AdminServer::State::Client::encode_and_send(admin::Response response) {
+  struct Encoding {
+    admin::Response response;
+    std::string frame;
+  };
+  const auto encoding = std::make_shared<Encoding>(Encoding{std::move(response), {}});
+  server->beside(
+      [encoding] {
+        encoding->frame = admin_frame(encoding->response);
+        encoding->response = {};
+      },
+      [this, alive = std::weak_ptr(alive), encoding] {
+        if (!alive.expired() && server != nullptr) send(std::move(encoding->frame));
+      });
+}
+
+void AdminServer::State::Client::send(std::string frame) {
   uv_read_stop(stream_of(pipe));
   reading = false;
-  answer = admin_frame(response);
+  answer = std::move(frame);
   write.data = this;
   const uv_buf_t buffer = uv_buf_init(answer.data(), static_cast<unsigned>(answer.size()));
   const int error =
@@ -269,13 +289,18 @@ void AdminServer::State::Client::close() {
 }
 
 Result<std::unique_ptr<AdminServer>> AdminServer::create(uv_loop_t* loop, const std::string& path,
-                                                         AdminServerLimits limits,
-                                                         Handler handler) {
+                                                         AdminServerLimits limits, Handler handler,
+                                                         Beside beside) {
   if (auto clear = clear_the_way(path); !clear) return tl::unexpected(clear.error());
   std::signal(SIGPIPE, SIG_IGN);
-  auto state = std::make_unique<State>(limits, std::move(handler));
+  auto state = std::make_unique<State>(limits, std::move(handler), std::move(beside));
   if (auto good = state->listen(loop, path); !good) return tl::unexpected(good.error());
   return std::unique_ptr<AdminServer>(new AdminServer(std::move(state)));
+}
+
+void AdminServer::at_once(const std::function<void()>& work, const std::function<void()>& then) {
+  work();
+  then();
 }
 
 AdminServer::AdminServer(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -24,11 +24,15 @@ class AdminServer {
   // Once, at once or later, on the loop's thread. Harmless when the client or the server has gone.
   using Reply = std::function<void(admin::Response)>;
   using Handler = std::function<void(const admin::Request&, Reply)>;
+  // Does `work` anywhere, and then `then` on the loop's thread, or never. A long answer takes many
+  // milliseconds to encode.
+  using Beside = std::function<void(std::function<void()> work, std::function<void()> then)>;
 
   // A socket file that nobody answers is taken over; one that somebody answers, or any other file,
   // is left alone, and the error says so. SIGPIPE is ignored from now on, in the whole process.
   static Result<std::unique_ptr<AdminServer>> create(uv_loop_t* loop, const std::string& path,
-                                                     AdminServerLimits limits, Handler handler);
+                                                     AdminServerLimits limits, Handler handler,
+                                                     Beside beside = at_once);
   // Closes everything and removes the socket file.
   ~AdminServer();
   AdminServer(const AdminServer&) = delete;
@@ -38,6 +42,7 @@ class AdminServer {
 
  private:
   struct State;
+  static void at_once(const std::function<void()>& work, const std::function<void()>& then);
   explicit AdminServer(std::unique_ptr<State> state);
 
   std::unique_ptr<State> state_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,14 +39,12 @@ void add_up(const SparseCounts& counts, SparseCounts& into) {
   for (const auto& [index, count] : counts.entries()) into.add(index, count);
 }
 
-void collect_peers(const Shard& shard, const std::string& only, PeerRows& into) {
-  if (only.empty()) {
-    shard.peer_counts().visit([&into](const std::string& peer, const SparseCounts& counts) {
-      add_up(counts, into[peer]);
-    });
-  } else if (const SparseCounts* counts = shard.peer_counts().find(only)) {
-    add_up(*counts, into[only]);
-  }
+Node::WalkStep collect_peers(const Shard& shard, const std::shared_ptr<PeerRows>& into) {
+  return [&shard, into, last = static_cast<const PeerCounts::Row*>(nullptr)]() mutable {
+    last = shard.peer_counts().next(last);
+    if (last != nullptr) add_up(last->second, (*into)[last->first]);
+    return last != nullptr;
+  };
 }
 
 void add_peers(const PeerRows& peers, admin::Stats& into) {
@@ -80,21 +80,28 @@ void collect_labels(const Shard& shard, LabelRows& into) {
   });
 }
 
+void add_labels(const CounterInfo& counter, const LabelValues& values, std::uint64_t count,
+                admin::Stats& into) {
+  admin::Counter& row = add(counter, count, into);
+  for (std::size_t i = 0; i < counter.labels.size(); ++i) {
+    const Label& label = counter.labels[i];
+    admin::Counter::Label& shown = *row.add_label();
+    shown.set_name(std::string(label.name));
+    shown.set_value(values.empty()          ? std::string(kOthers)
+                    : label.text == nullptr ? std::to_string(values[i])
+                                            : printable(label.text(values[i])));
+  }
+}
+
+// By the labels' numbers, and the others last.
 void add_labels(const CounterInfo& counter, const LabelSums& sums, admin::Stats& into) {
   const std::size_t index = counter.counter.index();
-  for (auto it = sums.lower_bound({index, {}}); it != sums.end() && it->first.first == index;
+  for (auto it = sums.upper_bound({index, {}}); it != sums.end() && it->first.first == index;
        ++it) {
-    const LabelValues& values = it->first.second;
-    admin::Counter& row = add(counter, it->second, into);
-    for (std::size_t i = 0; i < counter.labels.size(); ++i) {
-      const Label& label = counter.labels[i];
-      admin::Counter::Label& shown = *row.add_label();
-      shown.set_name(std::string(label.name));
-      shown.set_value(values.empty()          ? std::string(kOthers)
-                      : label.text == nullptr ? std::to_string(values[i])
-                                              : printable(label.text(values[i])));
-    }
+    add_labels(counter, it->first.second, it->second, into);
   }
+  const auto others = sums.find({index, {}});
+  if (others != sums.end()) add_labels(counter, {}, others->second, into);
 }
 
 void add_node(const Node& node, const LabelRows& labelled, admin::Stats& into) {
@@ -106,15 +113,42 @@ void add_node(const Node& node, const LabelRows& labelled, admin::Stats& into) {
   }
 }
 
-bool is_configured(const Node& node, const std::string& peer) {
-  return std::ranges::any_of(node.config().peers,
-                             [&](const NodePeer& one) { return one.peer.name == peer; });
-}
-
 void refuse(const std::string& peer, admin::Response& response) {
   response.mutable_error()->set_code(admin::Error::NOT_FOUND);
   response.mutable_error()->set_text("no peer is called \"" + printable(peer) +
                                      "\"; `siglanectl peers` lists the names");
+}
+
+void answer_all_peers(Node& node, const std::shared_ptr<admin::Response>& response,
+                      const std::function<void()>& done) {
+  auto rows = std::make_shared<PeerRows>();
+  const auto join = [rows, response] {
+    add_peers(*rows, *response->mutable_stats());
+    rows->clear();
+  };
+  node.walk([rows](const Shard& shard, const Transport&) { return collect_peers(shard, rows); },
+            [&node, join, done] { node.beside(join, done); });
+}
+
+void answer_one_peer(Node& node, const std::string& peer,
+                     const std::shared_ptr<admin::Response>& response,
+                     const std::function<void()>& done) {
+  auto counts = std::make_shared<std::optional<SparseCounts>>();
+  node.on_each_shard(
+      [counts, peer](const Shard& shard, const Transport&) {
+        const SparseCounts* here = shard.peer_counts().find(peer);
+        if (here == nullptr) return;
+        if (!*counts) counts->emplace();
+        add_up(*here, **counts);
+      },
+      [&node, counts, peer, response, done] {
+        if (*counts || node.config().peer(peer) != nullptr) {
+          add_peer(peer, counts->value_or(SparseCounts()), *response->mutable_stats());
+        } else {
+          refuse(peer, *response);
+        }
+        done();
+      });
 }
 
 }  // namespace
@@ -125,30 +159,17 @@ void answer_stats(Node& node, const admin::StatsRequest& request,
   admin::Stats& stats = *response->mutable_stats();
   stats.set_started_unix_ms(node.started_unix_ms());
   stats.set_version(version());
-  const std::string peer = request.peer();
-  if (request.by_peer() || !peer.empty()) {
-    auto rows = std::make_shared<PeerRows>();
-    return node.on_each_shard(
-        [rows, peer](const Shard& shard, const Transport&) { collect_peers(shard, peer, *rows); },
-        [&node, rows, peer, response, reply = std::move(reply)] {
-          if (peer.empty()) {
-            add_peers(*rows, *response->mutable_stats());
-          } else if (rows->contains(peer) || is_configured(node, peer)) {
-            add_peer(peer, (*rows)[peer], *response->mutable_stats());
-          } else {
-            refuse(peer, *response);
-          }
-          reply(std::move(*response));
-        });
-  }
+  const auto done = [response, reply = std::move(reply)] { reply(std::move(*response)); };
+  if (request.by_peer()) return answer_all_peers(node, response, done);
+  if (!request.peer().empty()) return answer_one_peer(node, request.peer(), response, done);
   auto rows = std::make_shared<LabelRows>();
-  auto done = [&node, rows, response, reply = std::move(reply)] {
-    add_node(node, *rows, *response->mutable_stats());
-    reply(std::move(*response));
-  };
-  if (!request.labels()) return done();
+  const auto join = [&node, rows, response] { add_node(node, *rows, *response->mutable_stats()); };
+  if (!request.labels()) {
+    join();
+    return done();
+  }
   node.on_each_shard([rows](const Shard& shard, const Transport&) { collect_labels(shard, *rows); },
-                     std::move(done));
+                     [&node, join, done] { node.beside(join, done); });
 }
 
 }  // namespace siglane::runtime

@@ -281,6 +281,27 @@ void write(const JsonValue& value, std::size_t depth, std::string& out) {
   std::visit(Visitor{value, depth, out}, value.value);
 }
 
+void write_in_line(const JsonValue& value, std::string& out) {
+  if (const auto* array = std::get_if<JsonValue::Array>(&value.value)) {
+    out += '[';
+    for (const JsonValue& element : *array) {
+      if (&element != &array->front()) out += ',';
+      write_in_line(element, out);
+    }
+    out += ']';
+  } else if (const auto* object = std::get_if<JsonValue::Object>(&value.value)) {
+    out += '{';
+    for (const JsonMember& member : *object) {
+      if (&member != &object->front()) out += ',';
+      out += in_quotes(member.key) + ":";
+      write_in_line(member.value, out);
+    }
+    out += '}';
+  } else {
+    write(value, 0, out);
+  }
+}
+
 }  // namespace
 
 bool operator==(const JsonValue& a, const JsonValue& b) {
@@ -328,6 +349,12 @@ std::string masked(std::string_view secret) {
 std::string to_text(const JsonValue& value) {
   std::string text;
   write(value, 0, text);
+  return text;
+}
+
+std::string compact_text(const JsonValue& value) {
+  std::string text;
+  write_in_line(value, text);
   return text;
 }
 

@@ -50,12 +50,12 @@ bool operator==(const JsonValue& a, const JsonValue& b);
 // How a value reads in a message to a human: `70000`, `"10.0.0"`, `an array`; long strings are cut,
 // secret ones are not shown.
 std::string describe(const JsonValue& value);
-// As JSON in one line.
-std::string compact_text(const JsonValue& value);
 
 // As JSON, indented by two blanks, printable ASCII only, without a line break at the end. Parsing
 // it gives the same value again. A secret is shown as in masked().
 std::string to_text(const JsonValue& value);
+// The same in one line, without blanks.
+std::string compact_text(const JsonValue& value);
 
 // A text that is a JSON number, as that.
 std::optional<JsonValue> number_of(std::string_view text);

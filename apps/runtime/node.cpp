@@ -14,6 +14,7 @@
 #include "apps/runtime/newcomer_budget.h"
 #include "apps/runtime/node_shard.h"
 #include "apps/runtime/program.h"
+#include "apps/runtime/side_thread.h"
 #include "apps/runtime/signals.h"
 #include "apps/runtime/wall_time.h"
 #include "transport/loop/loop.h"
@@ -87,6 +88,7 @@ Node::~Node() {
   for (std::thread& thread : threads_) thread.join();
   if (store_ != nullptr) store_->stop();  // its completions go to the shards' mailboxes
   admin_.reset();
+  side_thread_.reset();
   signals_.reset();
   // What is on its way from one shard to another belongs to both.
   for (auto& one : shards_) one->driver.reset();
@@ -250,7 +252,10 @@ Result<void> Node::start_admin() {
   auto server = AdminServer::create(
       loop().raw(), config_.admin.socket, {.clients_max = config_.admin.clients_max},
       [this](const admin::Request& request, AdminServer::Reply reply) {
-        answer_admin(*this, request, loop().now(), std::move(reply));
+        answer_admin(*this, request, std::move(reply));
+      },
+      [this](std::function<void()> work, std::function<void()> then) {
+        beside(std::move(work), std::move(then));
       });
   if (!server) return tl::unexpected(server.error());
   admin_ = std::move(*server);
@@ -365,6 +370,22 @@ std::optional<EndpointId> Node::endpoint(std::string_view name) const {
 
 PeerPast Node::past_of(const NodePeer& peer) const {
   return directory_.past_of(module(peer.module), peer.peer.name);
+}
+
+StandingOrders Node::orders_of(const ProtocolModule* module, const std::string& peer) const {
+  return directory_.orders_of(module, peer);
+}
+
+std::int64_t Node::configured_unix_ms(const std::string& peer) const {
+  const auto added = peers_added_unix_ms_.find(peer);
+  return added == peers_added_unix_ms_.end() ? started_unix_ms_ : added->second;
+}
+
+std::string Node::endpoint_name(EndpointId id) const {
+  for (const auto& [name, endpoint] : endpoints_) {
+    if (endpoint == id) return name;
+  }
+  return {};
 }
 
 void Node::on_each_shard(std::function<void(const Shard&, const Transport&)> each,

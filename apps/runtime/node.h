@@ -33,6 +33,7 @@ namespace siglane::runtime {
 class AdminServer;
 class FactLog;
 class Node;
+class SideThread;
 
 // What a set-up function gets for each shard, before any endpoint is open and any thread runs.
 struct ShardSetUp {
@@ -172,7 +173,20 @@ class Node {
   const PeerTable& peers() const { return revision_->peers; }
   std::uint64_t revision() const { return revision_->number; }
   const std::vector<std::unique_ptr<ProtocolModule>>& modules() const { return modules_; }
+  ProtocolModule* module(std::string_view name) const;
+  // The one of that class; nullptr: the node has none.
+  template <class Module>
+  const Module* find_module() const {
+    for (const auto& one : modules_) {
+      if (const auto* found = dynamic_cast<const Module*>(one.get())) return found;
+    }
+    return nullptr;
+  }
   PeerPast past_of(const NodePeer& peer) const;
+  // Since when it is configured.
+  std::int64_t configured_unix_ms(const std::string& peer) const;
+  // Empty: none is called so.
+  std::string endpoint_name(EndpointId id) const;
   // Shard 0's: for the application's own timers.
   transport::Loop& loop();
   Shard& shard();
@@ -181,6 +195,16 @@ class Node {
   // shard all of it before this returns; where the node stops meanwhile, perhaps never.
   void on_each_shard(std::function<void(const Shard&, const Transport&)> each,
                      std::function<void()> then);
+  // The same for what has many parts, so that no loop stalls. `begin` makes a step, which sees to
+  // one part each time that it is called, and returns false when there are no more. It is called
+  // for half a millisecond of each turn of that shard's loop; between two turns the shard does
+  // whatever else it has to.
+  using WalkStep = std::function<bool()>;
+  void walk(std::function<WalkStep(const Shard&, const Transport&)> begin,
+            std::function<void()> then);
+  // `work` on a thread of its own, one after another; then `then` on the node's. Neither runs any
+  // more once the node is destroyed, so the work may read what any thread may read of it.
+  void beside(std::function<void()> work, std::function<void()> then);
 
   // Any thread.
   // Moves it soon, if it can be done then. `then` hears whether it was, and if not, why: on the
@@ -188,6 +212,7 @@ class Node {
   // returns. For tools; loud ones move by themselves.
   void move(AssociationId id, ShardId to,
             std::function<void(tl::expected<void, MoveRefusal>)> then = {});
+  StandingOrders orders_of(const ProtocolModule* module, const std::string& peer) const;
   std::uint64_t count(Counter counter) const;  // of all shards, and of the store
   const FactLog& facts() const { return *facts_; }
   std::int64_t started_unix_ms() const { return started_unix_ms_; }
@@ -196,6 +221,7 @@ class Node {
   friend class NodeBuilder;
   struct ShardRuntime;
   struct Signals;
+  struct Walk;
 
   explicit Node(NodeConfig config);
   Result<void> start(NodeBuilder& builder);
@@ -210,17 +236,18 @@ class Node {
   Result<void> start_admin();
   void limit_newcomers();
   Result<void> watch_signals();
-  ProtocolModule* module(std::string_view name) const;
   bool has_certificates() const;
   void begin_stop(std::string_view why);
   void say(std::string_view text, Severity severity = Severity::info);
   std::string what_runs() const;
+  void walk_on(std::size_t index, std::shared_ptr<Walk> walk);
   void visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
                    std::function<void()> then);
   void each_shard_in_turn(std::function<void(ShardRuntime&)> what, std::function<void()> then,
                           std::size_t index = 0);
   Revised revise(const Reconfiguration& next);
   void keep_what_is_fixed(NodeConfig& next) const;
+  void note_added(const NodeConfig& next);
   bool may_reload() const;
   void begin_reload(bool dry_run, std::function<void(const ReloadOutcome&)> then);
   void serve_waiting_reloads();
@@ -239,6 +266,8 @@ class Node {
   std::unordered_map<std::string, EndpointId> endpoints_;
   std::unique_ptr<Signals> signals_;
   std::unique_ptr<AdminServer> admin_;
+  std::unique_ptr<SideThread> side_thread_;  // none: nobody has needed it yet
+  std::unordered_map<std::string, std::int64_t> peers_added_unix_ms_;  // by a new config
   std::int64_t started_unix_ms_ = 0;
   std::vector<std::thread> threads_;  // of the shards but the first
   bool running_ = false;

@@ -9,6 +9,7 @@
 #include "apps/runtime/node_shard.h"
 #include "apps/runtime/peer_changes.h"
 #include "apps/runtime/printable.h"
+#include "apps/runtime/wall_time.h"
 
 // Node: a new config while it runs.
 //
@@ -101,12 +102,27 @@ void Node::reconfigure(Reconfiguration next, std::function<void(std::uint64_t)> 
     const auto follow = [revised](ShardRuntime& at) { at.shard->follow(revised, at.loop->now()); };
     each_shard_in_turn(follow, [this, shared, revised, then] {
       facts_->set_level(shared->config.log.level);
+      note_added(shared->config);
       config_ = std::move(shared->config);
       revision_ = revised.revision;
       limit_newcomers();
       then(revision_->number);
     });
   });
+}
+
+void Node::note_added(const NodeConfig& next) {
+  std::unordered_map<std::string, std::int64_t> added;
+  const std::int64_t now = unix_ms_now();
+  for (const NodePeer& peer : next.peers) {
+    const std::string& name = peer.peer.name;
+    if (revision_->peers.find(name) == nullptr) {
+      added.emplace(name, now);
+    } else if (const auto at = peers_added_unix_ms_.find(name); at != peers_added_unix_ms_.end()) {
+      added.insert(*at);
+    }
+  }
+  peers_added_unix_ms_ = std::move(added);
 }
 
 // --- Reload -------------------------------------------------------------------------------------

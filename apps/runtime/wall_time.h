@@ -12,9 +12,19 @@ inline std::int64_t unix_ms_now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
-// When `at` was, seen from `now`, which is about the present.
-inline std::int64_t unix_ms_of(Instant at, Instant now) {
-  return unix_ms_now() - std::chrono::duration_cast<std::chrono::milliseconds>(now - at).count();
-}
+// When instants were, or will be, in wall time; seen from `now`, which is about the present.
+class WallClock {
+ public:
+  explicit WallClock(Instant now) : now_(now) {}
+
+  std::int64_t unix_ms() const { return unix_ms_; }  // of `now`
+  std::int64_t unix_ms(Instant at) const {
+    return unix_ms_ - std::chrono::duration_cast<std::chrono::milliseconds>(now_ - at).count();
+  }
+
+ private:
+  Instant now_;
+  std::int64_t unix_ms_ = unix_ms_now();
+};
 
 }  // namespace siglane::runtime

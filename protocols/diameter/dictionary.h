@@ -103,6 +103,7 @@ class Dictionary {
   const AvpEntry& avp(std::uint16_t index) const { return tables_.avps[index]; }
   std::span<const AvpEntry> avps() const { return tables_.avps; }
   std::span<const CommandEntry> commands() const { return tables_.commands; }
+  std::span<const ApplicationEntry> applications() const { return tables_.applications; }
 
   static constexpr std::uint16_t kFree = 0xffff;
   static constexpr std::size_t hash(std::uint32_t code, VendorId vendor) {

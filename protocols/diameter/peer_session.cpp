@@ -397,7 +397,10 @@ void PeerSession::answer_cer(const Header& cer, ResultCode result, std::string_v
 void PeerSession::reject_cer(const MessageView& cer, ResultCode result, std::string_view why,
                              Instant caused_at, const Violation* violation, Instant now,
                              Outbox& out) {
-  out.peer_refused(excerpt(cer.get(avp::origin_host).value_or(remote_address_)), std::string(why));
+  const auto host = cer.get(avp::origin_host);
+  const DiameterPeerConfig* known = host ? config_->peer_at(*host) : nullptr;
+  out.peer_refused(excerpt(host.value_or(remote_address_)), std::string(why),
+                   known != nullptr ? known->name : "");
   answer_cer(cer.header(), result, why, caused_at, violation, out);
   close(CloseMode::graceful, now, out);
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <future>
+#include <optional>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -204,9 +205,81 @@ TEST(RuntimeNode, ShowsItselfInTheAdminApi) {
   response = ask(request);
   EXPECT_THAT(ctl::facts_view({response}), HasSubstr("peer_opened association="));
 
-  answer_admin(**server, admin::Request(), (*server)->loop().now(),
+  answer_admin(**server, admin::Request(),
                [&](admin::Response answer) { response = std::move(answer); });
   EXPECT_EQ(response.error().code(), admin::Error::UNIMPLEMENTED);
+}
+
+// What is posted while it goes on has its turn before the end, which here would never come without
+// it. As long as one turn of the loop took all, nothing else got one.
+TEST(RuntimeNode, AWalkThroughItsShardsLeavesTheLoopToOthersInBetween) {
+  auto node = build(kServer);
+  ASSERT_TRUE(node) << node.error().what;
+  bool served = false, over = false;
+  std::size_t steps = 0;
+  (*node)->walk(
+      [&](const Shard&, const Transport&) {
+        (*node)->call([&] { served = true; });
+        return [&] {
+          ++steps;
+          return !served;
+        };
+      },
+      [&] { over = true; });
+  EXPECT_TRUE(turn_until({node->get()}, [&] { return over; }));
+  EXPECT_TRUE(served);
+  EXPECT_GT(steps, 1u);
+}
+
+admin::Response answer_of(Node& node, const admin::Request& request) {
+  std::optional<admin::Response> response;
+  answer_admin(node, request, [&](admin::Response answer) { response = std::move(answer); });
+  EXPECT_TRUE(turn_until({&node}, [&] { return response.has_value(); }));
+  return response.value_or(admin::Response());
+}
+
+TEST(RuntimeNode, SaysOfAPeerThatIsDownWhyAndWhatComesNext) {
+  auto gone = build(kServer);
+  ASSERT_TRUE(gone) << gone.error().what;
+  ASSERT_TRUE(turn_until({gone->get()}, [&] { return port_of(**gone) != "0"; }));
+  const std::string port = port_of(**gone);
+  gone->reset();  // nobody listens there any more
+  auto client = build(client_of(port));
+  ASSERT_TRUE(client) << client.error().what;
+  ASSERT_TRUE(turn_until({client->get()},
+                         [&] { return (*client)->count(siglane::counter::connects_failed) > 0; }));
+  admin::Request request;
+  request.mutable_peers();
+  const admin::Response waiting = answer_of(**client, request);
+  ASSERT_EQ(waiting.peers().peer_size(), 1);
+  const admin::Peer& peer = waiting.peers().peer(0);
+  EXPECT_EQ(peer.state(), "down");
+  EXPECT_EQ(peer.state_since_unix_ms(), (*client)->started_unix_ms());
+  EXPECT_THAT(peer.last_cause(), HasSubstr("connect failed: "));
+  EXPECT_EQ(peer.last_closed_why(), "");
+  ASSERT_EQ(peer.link_size(), 1);
+  EXPECT_EQ(peer.link(0).endpoint(), "out");
+  EXPECT_EQ(peer.connection_size(), 0);
+
+  (*client)->order("server", PeerOrder::disconnect);
+  (*client)->order("server", PeerOrder::block);
+  EXPECT_TRUE(turn_until({client->get()}, [&] {
+    const admin::Response answer = answer_of(**client, request);
+    const admin::Peer& ordered = answer.peers().peer(0);
+    return ordered.disconnected() && ordered.blocked() && ordered.link(0).state() == "disabled";
+  }));
+  EXPECT_THAT(ctl::peers_view({answer_of(**client, request)}),
+              HasSubstr("disconnected by the operator; blocked by the operator; "));
+}
+
+TEST(RuntimeNode, SaysWhichQuestionsItsProtocolsDoNotAnswer) {
+  auto node = build(kServer);
+  ASSERT_TRUE(node) << node.error().what;
+  admin::Request request;
+  request.mutable_application_servers();
+  EXPECT_EQ(answer_of(**node, request).error().code(), admin::Error::NOT_FOUND);
+  request.mutable_routes();
+  EXPECT_EQ(answer_of(**node, request).error().code(), admin::Error::NOT_FOUND);
 }
 
 TEST(RuntimeNode, SaysWhyItCannotStart) {

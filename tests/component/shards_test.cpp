@@ -95,7 +95,7 @@ class Shards : public ::testing::Test {
     what(request);
     admin::Response response;
     bool answered = false;
-    answer_admin(*server_, request, server_->loop().now(), [&](admin::Response answer) {
+    answer_admin(*server_, request, [&](admin::Response answer) {
       response = std::move(answer);
       answered = true;
     });
@@ -164,6 +164,35 @@ TEST_F(Shards, MoveAssociationsToAndFroInMidTrafficWithoutLosingOne) {
   EXPECT_EQ(server_->count(siglane::counter::messages_received), kPeers * (kPings + 1));
   EXPECT_EQ(server_->count(siglane::counter::associations_closed), 0u);
   EXPECT_GT(server_->count(siglane::counter::moves), 50u);
+}
+
+// Also of one that moves while they are counted.
+TEST_F(Shards, HaveOneRowForEachPeerWhereverItIs) {
+  start(UINT64_MAX);
+  ASSERT_TRUE(turn_until([&] { return all_received(10); }));
+  std::vector<AssociationId> ids;
+  for (const auto& row : associations()) ids.push_back(static_cast<AssociationId>(row.id()));
+  Random random(1);
+  for (int round = 0; round < 20; ++round) {
+    for (const AssociationId id : ids) {
+      server_->move(id, static_cast<ShardId>(random.below(kShards)));
+    }
+    std::set<std::uint64_t> seen;
+    for (const auto& row : associations()) {
+      EXPECT_TRUE(seen.insert(row.id()).second) << "twice";
+    }
+    const admin::Response peers = ask([](admin::Request& request) { request.mutable_peers(); });
+    for (const admin::Peer& peer : peers.peers().peer()) {
+      EXPECT_EQ(peer.connection_size(), 1) << peer.name();
+    }
+    const admin::Response stats =
+        ask([](admin::Request& request) { request.mutable_stats()->set_by_peer(true); });
+    std::set<std::pair<std::string, std::string>> counters;
+    for (const admin::Counter& row : stats.stats().counter()) {
+      EXPECT_TRUE(counters.emplace(row.peer(), row.name()).second) << row.peer() << row.name();
+    }
+  }
+  EXPECT_GT(server_->count(siglane::counter::moves), 20u);
 }
 
 TEST_F(Shards, TellWhoAsksForAMoveWhyItIsRefused) {

@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 SIGLANECTL = pathlib.Path(sys.argv[1]) / "siglanectl"
-ALL = "peers, associations, stats, drops, facts"
+ALL = ("peers, associations, stats, drops, facts, as, routes, route-lookup, reload, disconnect, connect, "
+       "block, unblock, peel, log-level")
 CASES = [
     (["peer"], f'"peer" is no subcommand; expected one of {ALL}'),
     (["--socket", "/tmp/none.sock", "peer"], f'"peer" is no subcommand; expected one of {ALL}'),
@@ -19,6 +20,15 @@ CASES = [
     (["--socket", "/tmp/none.sock", "peers", "--all"], '"--all" was not expected with peers'),
     (["--socket", "/tmp/none.sock", "stats", "--peer", ""], "is empty; expected a peer's name"),
     (["--socket", "/tmp/none.sock", "--watch", "x", "peers"], "x is not a number from 0.05 to 86400"),
+    (["--socket", "/tmp/none.sock", "route-lookup"],
+     "expected --realm REALM --application NAME, or --dpc N"),
+    (["--socket", "/tmp/none.sock", "route-lookup", "--realm", "a.example"],
+     "--realm requires --application"),
+    (["--socket", "/tmp/none.sock", "route-lookup", "--realm", "a", "--application", "S6a", "--dpc", "1"],
+     "--dpc excludes --realm"),
+    (["--socket", "/tmp/none.sock", "route-lookup", "--opc", "1"], "--opc requires --dpc"),
+    (["--socket", "/tmp/none.sock", "block"], "peer is required"),
+    (["--socket", "/tmp/none.sock", "--watch", "1", "reload"], "reload is done once"),
     (["\x1b[2J"], '"\\u001b[2J" is no subcommand'),
 ]
 

@@ -10,6 +10,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 constexpr EndpointId kLocal{7};
 constexpr AssociationId kOurs{1}, kTheirs{2}, kAgain{3};
@@ -286,6 +287,21 @@ TEST_F(DialerTest, AWaitThatWasArmedBeforeTheMoveConnectsNothing) {
   dialer.up(kAgain, to("alice"), kLocal);  // a restart, while it waits
   ASSERT_TRUE(dialer.leave(kAgain));
   EXPECT_FALSE(dialer.pop_due(now + 1h));
+}
+
+TEST_F(DialerTest, ALinkIsTheSameOneWhereItMovesTo) {
+  const LinkId bob = add("bob");
+  EXPECT_THAT(dialer.links(), UnorderedElementsAre(link, bob));
+  come_up();
+  Dialer other(config, 2);
+  const LinkId others = other.add(nullptr, kLocal, {});
+  other.arrive(kOurs, *dialer.leave(kOurs));
+  EXPECT_THAT(dialer.links(), ElementsAre(bob));
+  EXPECT_EQ(dialer.find(link), nullptr);
+  EXPECT_THAT(other.links(), UnorderedElementsAre(others, link));
+  ASSERT_NE(other.find(link), nullptr);
+  EXPECT_EQ(other.find(link)->peer.name, "alice");
+  EXPECT_EQ(other.find(link)->association(), kOurs);
 }
 
 TEST_F(DialerTest, AnAssociationThatThePeerMadeMovesWithoutALink) {

@@ -1,5 +1,6 @@
 #include "core/drops.h"
 
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -100,6 +101,20 @@ TEST_F(DropsTest, PeersBeyondTheBoundShareARow) {
   EXPECT_EQ(rows, Drops::kRowsMax + 1);
   EXPECT_EQ(others, 100u);
   EXPECT_EQ(told.size(), Drops::kRowsMax + 1);
+}
+
+TEST_F(DropsTest, AreVisitedOneAtATimeAlsoWhileMoreAreDropped) {
+  EXPECT_EQ(drops.next(nullptr), nullptr);
+  add(kNoRoute, "bob", "one", Instant(1s));
+  add(kFull, "dave", "two", Instant(1s));
+  const Drops::Entry* entry = drops.next(nullptr);
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(entry->first, Drops::Key(kFull.name, "dave"));
+  add(kFull, "alice", "behind", Instant(1s));
+  add(kNoRoute, "alice", "three", Instant(1s));
+  std::vector<std::string> examples;
+  while ((entry = drops.next(entry)) != nullptr) examples.push_back(entry->second.example);
+  EXPECT_EQ(examples, (std::vector<std::string>{"three", "one"}));
 }
 
 }  // namespace

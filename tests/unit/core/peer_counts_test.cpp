@@ -33,5 +33,25 @@ TEST(PeerCounts, ShareARowBetweenUnknownPeersBeyondTheBound) {
   EXPECT_EQ(rows, PeerCounts::kUnknownPeersMax + 2);
 }
 
+TEST(PeerCounts, AreVisitedOneAtATimeAlsoWhilePeersCome) {
+  PeerCounts counts;
+  EXPECT_EQ(counts.next(nullptr), nullptr);
+  counts.of("bob", true).add(1, 5);
+  counts.of("dave", true);
+  const PeerCounts::Row* row = counts.next(nullptr);
+  ASSERT_NE(row, nullptr);
+  EXPECT_EQ(row->first, "bob");
+  EXPECT_EQ(row->second.get(1), 5u);
+  counts.of("alice", true);
+  counts.of("carol", true);
+  row = counts.next(row);
+  ASSERT_NE(row, nullptr);
+  EXPECT_EQ(row->first, "carol");
+  row = counts.next(row);
+  ASSERT_NE(row, nullptr);
+  EXPECT_EQ(row->first, "dave");
+  EXPECT_EQ(counts.next(row), nullptr);
+}
+
 }  // namespace
 }  // namespace siglane

@@ -915,6 +915,63 @@ TEST_F(ShardTest, RemembersWhyTheLastAssociationOfAPeerHasEnded) {
   EXPECT_GT(past.ended_at, world.now() - 10ms);
 }
 
+TEST_F(ShardTest, AConnectThatFailsIsThePeersLastTroubleAndItsLinkSaysWhenItIsNext) {
+  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));  // nobody listens there
+  ASSERT_TRUE(world.run_until([&] { return server.counters.get(counter::connects_failed) == 1; }));
+  const PeerPast past = server.directory.past_of(&server_module, "alice");
+  EXPECT_EQ(past.trouble, "connect failed: refused");
+  EXPECT_EQ(past.trouble_at, world.now());
+  EXPECT_EQ(past.why, "") << "no association has ended";
+  const std::vector<LinkId> links = server.shard.links();
+  ASSERT_EQ(links.size(), 1u);
+  const auto link = server.shard.link(links.front());
+  ASSERT_TRUE(link);
+  EXPECT_EQ(link->peer, PeerKey(&server_module, "alice"));
+  EXPECT_EQ(link->local, server_endpoint);
+  EXPECT_EQ(link->state, LinkState::waiting);
+  EXPECT_EQ(link->next, server.shard.next_deadline());
+  EXPECT_FALSE(server.shard.link(LinkId{})) << "there is none of that id";
+}
+
+TEST_F(ShardTest, ARefusalIsTheTroubleOfThePeerWhoseNameWasSaid) {
+  client_module.own_name = "bob";
+  connect_and_wait();
+  EXPECT_EQ(server.directory.past_of(&server_module, "bob").trouble,
+            "refused: comes from an address that is not configured for it");
+  EXPECT_EQ(server.directory.past_of(&server_module, "alice").trouble, "");
+}
+
+TEST_F(ShardTest, WhoIsNotConfiguredLeavesNothingBehind) {
+  client_module.own_name = "mallory";
+  connect_and_wait();
+  EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
+  EXPECT_EQ(server.directory.past_of(&server_module, "mallory").trouble, "");
+}
+
+TEST_F(ShardTest, TheEndOfAnAssociationIsTroubleToo) {
+  connect_and_wait();
+  client.transport.cut(client_module.opened.back());
+  world.run_for(5ms);
+  EXPECT_EQ(server.directory.past_of(&server_module, "alice").trouble, "lost");
+}
+
+TEST_F(ShardTest, SessionsAreVisitedByTheirIdsAlsoWhileOthersEnd) {
+  connect_and_wait();
+  const AssociationId ours = server_module.opened.back();
+  EXPECT_THAT(server.shard.sessions(),
+              testing::UnorderedElementsAre(server_module.application, ours));
+  const auto view = server.shard.session(ours);
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->id, ours);
+  EXPECT_TRUE(view->identified);
+  EXPECT_FALSE(view->coordinator);
+  EXPECT_EQ(view->session->status().peer, "alice");
+  EXPECT_EQ(view->messages_received, 1u);
+  client.transport.cut(client_module.opened.back());
+  world.run_for(5ms);
+  EXPECT_FALSE(server.shard.session(ours));
+}
+
 // --- A peer that has ended its half of the connection --------------------------------------------
 
 TEST_F(ShardTest, ClosesAnAssociationThatItsPeerHasEnded) {

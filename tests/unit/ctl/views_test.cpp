@@ -89,24 +89,137 @@ TEST(Views, NoLineOfAssociationsIsWiderThan140Columns) {
   }
 }
 
-TEST(Views, PeersShowWhoIsThereAndWhoIsNot) {
-  EXPECT_EQ(peers_view({response(R"(
+admin::Response peers() {
+  return response(R"(
     node: "hss-1" time_unix_ms: 100000
     peers {
       peer { name: "mme-1" protocol: "diameter" configured: true configured_address: "10.0.0.1"
              configured_address: "10.0.1.1" configured_port: 3868 pin: "auto" state: "R-Open"
-             association: 4 since_unix_ms: 40000 }
+             state_since_unix_ms: 40000 last_cause: "peer_abort" last_cause_unix_ms: 38000
+             connection { association: 4 state: "R-Open" since_unix_ms: 40000 } }
       peer { name: "pcrf" protocol: "diameter" configured: true connect_from: "main" pin: "never"
-             state: "down" last_closed_why: "the peer disconnects: BUSY"
-             last_closed_unix_ms: 95000 held_off_until_unix_ms: 275000 }
-      peer { name: "stranger" protocol: "diameter" state: "R-Open" association: 5
-             since_unix_ms: 99000 }
+             state: "down" state_since_unix_ms: 95000 last_cause: "the peer disconnects: BUSY"
+             last_cause_unix_ms: 95000 held_off_until_unix_ms: 275000
+             link { id: 1 endpoint: "main" state: "waiting" next_connect_unix_ms: 275000 } }
+      peer { name: "stranger" protocol: "diameter" state: "R-Open"
+             connection { association: 5 state: "R-Open" since_unix_ms: 99000 } }
+    })");
+}
+
+TEST(Views, PeersShowWhoIsThereAndWhoIsNotAndWhy) {
+  EXPECT_EQ(peers_view({peers()}),
+            "PEER      PROTOCOL  STATE     FOR  PIN    CONNECTS   NEXT      ADDRESSES          "
+            "LAST CAUSE\n"
+            "mme-1     diameter  R-Open  1m00s  auto   to us      -         10.0.0.1,10.0.1.1  "
+            "1m02s ago: peer_abort\n"
+            "pcrf      diameter  down       5s  never  from main  in 2m55s  -                  "
+            "held off until 00:04:35Z; 5s ago~\n"
+            "stranger  diameter  R-Open     1s  -      unknown    -         -                  "
+            "-\n");
+}
+
+TEST(Views, PeersKeepTheirCausesWhereTheTerminalIsNarrow) {
+  EXPECT_EQ(peers_view({peers()}, 90),
+            "PEER      STATE     FOR  CONNECTS   NEXT      LAST CAUSE\n"
+            "mme-1     R-Open  1m00s  to us      -         1m02s ago: peer_abort\n"
+            "pcrf      down       5s  from main  in 2m55s  held off until 00:04:35Z; 5s ago: the "
+            "peer d~\n"
+            "stranger  R-Open     1s  unknown    -         -\n");
+}
+
+TEST(Views, APeerHasALineForEachConnectionAndForEachLinkWithoutOne) {
+  EXPECT_EQ(peers_view({response(R"(
+    node: "n" time_unix_ms: 100000
+    peers { peer {
+      name: "dra" protocol: "diameter" configured: true connect_from: "main" pin: "auto"
+      state: "I-Open" blocked: true
+      connection { association: 4 state: "I-Open" since_unix_ms: 40000 }
+      connection { association: 9 state: "I-Open" since_unix_ms: 99000 }
+      link { id: 1 endpoint: "main" state: "connected" association: 4 }
+      link { id: 2 endpoint: "main" state: "connected" association: 9 }
+      link { id: 3 endpoint: "main" state: "connecting" association: 11 }
+      link { id: 4 endpoint: "main" state: "resting" } } })")}),
+            "PEER  PROTOCOL  STATE         FOR  PIN   CONNECTS   NEXT  ADDRESSES  LAST CAUSE\n"
+            "dra   diameter  I-Open      1m00s  auto  from main  -     -          blocked by the "
+            "operator\n"
+            "dra   diameter  I-Open         1s  auto  from main  -     -\n"
+            "dra   diameter  connecting      -  auto  from main  now   -\n");
+}
+
+TEST(Views, APeerThatIsDownHasALineAlsoWhereNothingIsOnTheWay) {
+  EXPECT_EQ(
+      peers_view({response(R"(
+    node: "n" time_unix_ms: 100000
+    peers {
+      peer { name: "a" protocol: "m3ua" configured: true pin: "auto" state: "down"
+             state_since_unix_ms: 1000 last_cause: "refused: not from that address"
+             last_cause_unix_ms: 90000 }
+      peer { name: "b" protocol: "m3ua" configured: true connect_from: "main" pin: "auto"
+             state: "down" state_since_unix_ms: 99000 disconnected: true
+             link { id: 1 endpoint: "main" state: "disabled" } }
+    })")},
+                 100),
+      "PEER  PROTOCOL  STATE    FOR  CONNECTS   NEXT  LAST CAUSE\n"
+      "a     m3ua      down   1m39s  to us      -     10s ago: refused: not from that address\n"
+      "b     m3ua      down      1s  from main  -     disconnected by the operator\n");
+}
+
+TEST(Views, ApplicationServersShowWhoServesThem) {
+  EXPECT_EQ(
+      application_servers_view({response(R"(
+    node: "stp-1" application_servers {
+      application_server { name: "hlr" routing_context: 101 network_appearance: 1
+        traffic_mode: "loadshare" state: "AS-PENDING" active_asps_min: 2 held_messages: 17
+        asp { name: "hlr-a" state: "ASP-INACTIVE" } asp { name: "hlr-b" state: "ASP-DOWN" } }
+      application_server { name: "msc" routing_context: 102 traffic_mode: "override"
+        state: "AS-ACTIVE" active_asps_min: 1 asp { name: "msc-a" state: "ASP-ACTIVE" } }
     })")}),
-            "PEER      PROTOCOL  STATE     FOR  PIN    CONNECTS   ADDRESSES          LAST CLOSED\n"
-            "mme-1     diameter  R-Open  1m00s  auto   to us      10.0.0.1,10.0.1.1  -\n"
-            "pcrf      diameter  down        -  never  from main  -                  "
-            "5s ago: the peer disconnects: BUSY (no connect for 2m55s)\n"
-            "stranger  diameter  R-Open     1s  -      unknown    -                  -\n");
+      "AS    RC  NA  MODE       STATE       ACTIVE            HELD  ASPS\n"
+      "hlr  101   1  loadshare  AS-PENDING  0 of 2, 2 needed    17  hlr-a ASP-INACTIVE, hlr-b "
+      "ASP-DOWN\n"
+      "msc  102   -  override   AS-ACTIVE   1 of 1, 1 needed     0  msc-a ASP-ACTIVE\n");
+}
+
+TEST(Views, RoutesShowWhatTheNodeHas) {
+  const admin::Response diameter = response(R"(
+    node: "dra" routes {
+      diameter { realm: "a.example" origin_host: "dra.a.example" state: "open" application: "S6a" }
+      diameter { realm: "b.example" peer: "hss" origin_host: "hss.b.example" state: "blocked"
+                 connections: 2 application: "S6a" application: "any" }
+      diameter { realm: "*" peer: "ipx" origin_host: "ipx.example" state: "down" agent: true } })");
+  EXPECT_EQ(routes_view({diameter}),
+            "REALM      PEER         STATE    OPEN  ROLE    APPLICATIONS  HOST\n"
+            "a.example  (this node)  open        -  local   S6a           dra.a.example\n"
+            "b.example  hss          blocked     2  member  S6a,any       hss.b.example\n"
+            "*          ipx          down        0  agent   -             ipx.example\n");
+  const admin::Response m3ua = response(R"(
+    node: "stp" routes {
+      m3ua { destination_point_code: 100 network_appearance: 1 service_indicator: 3
+             service_indicator: 5 originating_point_code: 7 application_server: "hlr"
+             state: "AS-ACTIVE" }
+      m3ua { destination_point_code: 100 application_server: "msc" state: "AS-DOWN" } })");
+  EXPECT_EQ(routes_view({m3ua}),
+            "DPC  NA  SI   OPC  AS   STATE\n"
+            "100   1  3,5  7    hlr  AS-ACTIVE\n"
+            "100   -  -    -    msc  AS-DOWN\n");
+  EXPECT_EQ(routes_view({response("node: \"n\" routes {}")}), "no routes\n");
+}
+
+TEST(Views, ALookupSaysTheWayAndWhyNotTheOthers) {
+  EXPECT_EQ(route_lookup_view({response(R"(
+    node: "dra" route_lookup {
+      outcome: "to peer hss-1 or hss-2"
+      way { name: "hss-1" chosen: true share: 0.5 why: "is of that realm" }
+      way { name: "hss-2" chosen: true share: 0.5 why: "is of that realm" }
+      way { name: "mme-1" why: "has not advertised the application" } })")}),
+            "to peer hss-1 or hss-2\n"
+            "    WAY    SHARE  WHY\n"
+            "->  hss-1    50%  is of that realm\n"
+            "->  hss-2    50%  is of that realm\n"
+            "    mme-1      -  has not advertised the application\n");
+  EXPECT_EQ(route_lookup_view({response(R"(node: "a" route_lookup { outcome: "no route" })"),
+                               response(R"(node: "b\033" route_lookup { outcome: "x\r" })")}),
+            "a:\nno route\n\nb\\u001b:\nx\\r\n");
 }
 
 TEST(Views, StatsShowWhatIsNotZeroAndRatesBetweenFrames) {
@@ -151,6 +264,29 @@ TEST(Views, StatsOfPeersKeepTheirRatesWhenRowsComeBetween) {
             "PEER   COUNTER        VALUE  PER SECOND\n"
             "alice  messages.sent      4         2.0\n"
             "bob    messages.sent    300         100\n");
+}
+
+TEST(Views, OfManyPeersThoseWithTheMostMessagesAreTheFirst) {
+  const char* const rows = R"(stats {
+      counter { name: "bytes.sent" value: %A% peer: "alice" }
+      counter { name: "messages.sent" value: 12 peer: "alice" }
+      counter { name: "messages.received" value: %B% peer: "bob" }
+      counter { name: "messages.sent" value: %B% peer: "bob" }
+      counter { name: "messages.sent" value: 7 peer: "carol" } })";
+  const auto at = [&](const std::string& alice, const std::string& bob, std::int64_t time) {
+    std::string text = rows;
+    for (const auto& [from, to] : {std::pair("%A%", alice), {"%B%", bob}, {"%B%", bob}}) {
+      text.replace(text.find(from), 3, to);
+    }
+    return stats_of_peers(text.c_str(), time);
+  };
+  EXPECT_EQ(stats_view({at("5000", "11", 2000)}, false, {at("1000", "9", 1000)}),
+            "PEER   COUNTER            VALUE  PER SECOND\n"
+            "bob    messages.received     11         2.0\n"
+            "bob    messages.sent         11         2.0\n"
+            "alice  bytes.sent          5000        4000\n"
+            "alice  messages.sent         12           0\n"
+            "carol  messages.sent          7           0\n");
 }
 
 TEST(Views, StatsWithLabelsShowThemBesideTheirSum) {
