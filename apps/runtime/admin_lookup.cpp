@@ -43,7 +43,7 @@ std::string result_text(diameter::ResultCode code) {
 }
 
 std::string name_of(const diameter::Way& way) {
-  return way.kind == diameter::Way::Kind::application ? "(this node) " + way.name : way.name;
+  return way.kind == diameter::Way::Kind::application ? "this node's " + way.name : way.name;
 }
 
 void add_ways(const diameter::Explanation& explanation, admin::RouteLookup& into) {

@@ -25,7 +25,7 @@ CASES = [
     (["--socket", "/tmp/none.sock", "route-lookup", "--realm", "a.example"],
      "--realm requires --application"),
     (["--socket", "/tmp/none.sock", "route-lookup", "--realm", "a", "--application", "S6a", "--dpc", "1"],
-     "--dpc excludes --realm"),
+     "--realm excludes --dpc"),
     (["--socket", "/tmp/none.sock", "route-lookup", "--opc", "1"], "--opc requires --dpc"),
     (["--socket", "/tmp/none.sock", "block"], "peer is required"),
     (["--socket", "/tmp/none.sock", "--watch", "1", "reload"], "reload is done once"),
