@@ -190,7 +190,9 @@ void Node::tell(const ReloadOutcome& outcome) {
   for (std::size_t line = 0; !left.empty(); ++line) {
     const std::size_t end = std::min(left.find('\n'), left.size());
     if (line == kLinesMax) return say("(more)", severity);
-    say(fmt::format("reload: {}", left.substr(0, end)), severity);
+    const std::string_view text = left.substr(0, end);
+    const bool warning = outcome.good && text.starts_with("warning: ");
+    say(fmt::format("reload: {}", text), warning ? Severity::warning : severity);
     left.remove_prefix(std::min(end + 1, left.size()));
   }
 }
