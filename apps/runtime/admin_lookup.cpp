@@ -12,6 +12,7 @@
 #include "protocols/diameter/dictionary.h"
 #include "protocols/diameter/explain.h"
 #include "protocols/diameter/module.h"
+#include "protocols/diameter/text.h"
 #include "protocols/m3ua/explain.h"
 #include "protocols/m3ua/module.h"
 
