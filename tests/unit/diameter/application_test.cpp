@@ -73,8 +73,9 @@ class Hss final : public Application {
     send(
         std::move(request),
         [this, name](AnswerPtr, const MessageView& message, Instant, Outbox&) {
-          heard.push_back(name + " " +
-                          std::to_string(message.result_code().value_or(ResultCode{})));
+          heard.push_back(
+              name + " " +
+              std::to_string(static_cast<unsigned>(message.result_code().value_or(ResultCode{}))));
         },
         0s, out);
   }
