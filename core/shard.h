@@ -59,8 +59,8 @@ struct LinkView {
 
 // One thread's worth of a node: a transport, its associations' sessions, and the coordinators that
 // live here. Runs events -> step -> FIFO of actions -> associations, each to completion before the
-// next. Knows no thread, socket or clock itself: whoever drives it (transport/shard_loop.h, or the
-// simulator) calls it on one thread and tells it the time.
+// next. Knows no thread, socket or clock itself: whoever drives it (transport/loop/shard_loop.h, or
+// the simulator) calls it on one thread and tells it the time.
 //
 // It is made of parts, each pure and tested alone, which decide: Admission (who may be which peer),
 // Dialer (when and where to connect), Backpressure (whose input is paused). The shard connects them

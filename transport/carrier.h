@@ -1,6 +1,6 @@
 #pragma once
 #include "core/transport.h"
-#include "transport/peeloff_policy.h"
+#include "transport/peeling/policy.h"
 
 namespace siglane::transport {
 

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "core/config.h"
-#include "transport/tls_context.h"
+#include "transport/secure/tls_context.h"
 
 namespace siglane::transport {
 

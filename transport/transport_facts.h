@@ -6,7 +6,7 @@
 
 #include "core/facts.h"
 #include "core/transport.h"
-#include "transport/traffic_meter.h"
+#include "transport/peeling/traffic_meter.h"
 
 // The facts that transports tell, besides notices.
 namespace siglane::transport {

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "transport/sctp_socket.h"
-#include "transport/sctp_transport.h"
-#include "transport/stream_transport.h"
-#include "transport/usrsctp_transport.h"
+#include "transport/sctp/kernel/socket.h"
+#include "transport/sctp/kernel/transport.h"
+#include "transport/sctp/usrsctp/transport.h"
+#include "transport/stream/transport.h"
 
 namespace siglane::transport {
 namespace {

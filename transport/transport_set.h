@@ -8,8 +8,8 @@
 
 #include "core/counters.h"
 #include "core/transport.h"
-#include "transport/loop.h"
-#include "transport/peeloff_policy.h"
+#include "transport/loop/loop.h"
+#include "transport/peeling/policy.h"
 
 namespace siglane::transport {
 

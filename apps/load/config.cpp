@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "apps/runtime/config_fields.h"
+#include "apps/runtime/config_include.h"
 #include "apps/runtime/diameter_config.h"
 #include "core/host_name.h"
 #include "protocols/diameter/constants.h"
@@ -17,7 +18,6 @@ namespace siglane::load {
 namespace {
 
 using runtime::ConfigReader;
-using runtime::JsonDocument;
 using runtime::JsonValue;
 using runtime::ObjectReader;
 using runtime::read_field;
@@ -358,7 +358,7 @@ M3uaLoadConfig read_m3ua(const ObjectReader& root) {
 template <class Config>
 Result<Config> load_file(const std::string& file, const Overrides& overrides,
                          Config (*read)(const ObjectReader&)) {
-  Result<JsonDocument> document = JsonDocument::load(file);
+  const auto document = runtime::load_config_document(file);
   if (!document) return failure(document.error().what);
   ConfigReader reader(*document);
   Config config = read(reader.root());

@@ -71,6 +71,7 @@ void M3uaClient::on_submitted(AssociationId from, ParcelPtr parcel, Instant now)
     }
     case m3ua::ParcelKind::asp_event:
     case m3ua::ParcelKind::as_order:
+    case m3ua::ParcelKind::routes_changed:
       return;  // between a gateway's own sessions
   }
 }

@@ -21,7 +21,7 @@
 #include "apps/runtime/program.h"
 #include "apps/runtime/signals.h"
 #include "protocols/diameter/counters.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::load {
 namespace {

@@ -12,6 +12,7 @@
 #include "protocols/diameter/dictionary.h"
 #include "protocols/diameter/explain.h"
 #include "protocols/diameter/module.h"
+#include "protocols/diameter/text.h"
 #include "protocols/m3ua/explain.h"
 #include "protocols/m3ua/module.h"
 
@@ -28,7 +29,9 @@ void refuse(admin::Response& response, std::string text) {
 // By its name in the dictionary, or its number.
 std::optional<diameter::ApplicationId> application_of(const std::string& text) {
   const auto known = diameter::dictionary().applications();
-  const auto named = std::ranges::find(known, text, &diameter::ApplicationEntry::name);
+  const auto named = std::ranges::find_if(known, [&](const diameter::ApplicationEntry& one) {
+    return diameter::same_identity(one.name, text);  // whatever its case
+  });
   if (named != known.end()) return named->id;
   std::uint32_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

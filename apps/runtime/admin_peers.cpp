@@ -9,7 +9,7 @@
 #include "apps/runtime/node.h"
 #include "apps/runtime/printable.h"
 #include "apps/runtime/wall_time.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 namespace {

@@ -15,7 +15,7 @@
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
 #include "apps/runtime/printable.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 

@@ -8,7 +8,6 @@
 #include "apps/runtime/config_fields.h"
 #include "apps/runtime/endpoint_checks.h"
 #include "apps/runtime/peer_checks.h"
-#include "apps/runtime/printable.h"
 #include "core/host_name.h"
 #include "transport/address.h"
 
@@ -42,9 +41,9 @@ AdminConfig read_admin(const ObjectReader& admin) {
   AdminConfig config;
   config.socket = admin.file_path("socket", config.socket);
   if (config.socket.size() > kSocketPathMax) {
-    admin.complain("socket",
-                   fmt::format("is {}, of {} bytes; expected a path of at most {}",
-                               in_quotes(config.socket), config.socket.size(), kSocketPathMax));
+    admin.complain("socket", fmt::format("is {}, of {} bytes; expected a path of at most {}",
+                                         admin.shown("socket", config.socket), config.socket.size(),
+                                         kSocketPathMax));
   }
   read_field(admin, "clients_max", config.clients_max, {1, 1024});
   read_field(admin, "facts_kept_max", config.facts_kept_max, {1, 1'000'000});
@@ -388,6 +387,19 @@ std::optional<TransportKind> transport_kind_of(std::string_view name) {
 std::optional<std::string> canonical_address(std::string_view text) {
   const auto address = transport::SocketAddress::parse(text, 0);
   return address ? std::optional(address->text()) : std::nullopt;
+}
+
+std::vector<std::string> NodeConfig::links_to(const NodePeer& peer) const {
+  std::vector<std::string> links;
+  if (peer.connect_from.empty()) return links;
+  const std::size_t endpoints = peer.also_from.size() + 1;
+  const NodeEndpoint* first = endpoint(peer.connect_from);
+  const bool one_each = first != nullptr && is_sctp(first->endpoint.transport);
+  const std::size_t count = peer.peer.connections_max;
+  for (std::size_t i = 0; i < (one_each ? std::min(count, endpoints) : count); ++i) {
+    links.push_back(i % endpoints == 0 ? peer.connect_from : peer.also_from[i % endpoints - 1]);
+  }
+  return links;
 }
 
 const NodeEndpoint* NodeConfig::endpoint(std::string_view wanted) const {

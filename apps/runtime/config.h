@@ -10,7 +10,7 @@
 #include "core/config.h"
 #include "core/result.h"
 #include "core/time.h"
-#include "transport/peeloff_policy.h"
+#include "transport/peeling/policy.h"
 
 namespace siglane::runtime {
 
@@ -59,7 +59,8 @@ struct NodeEndpoint {
 struct NodePeer {
   PeerConfig peer;
   std::string module;
-  std::string connect_from;  // an endpoint; empty: we wait for the peer to connect
+  std::string connect_from;                 // an endpoint; empty: we wait for the peer to connect
+  std::vector<std::string> also_from = {};  // more of them, for a peer with several connections
 };
 
 struct NodeConfig {
@@ -77,6 +78,10 @@ struct NodeConfig {
 
   const NodeEndpoint* endpoint(std::string_view name) const;
   const NodePeer* peer(std::string_view name) const;
+  // The endpoint of each link to a peer that we connect to: as many as its connections_max, from
+  // its endpoints in turn. SCTP has one association between two endpoints, so there it is no more
+  // than these.
+  std::vector<std::string> links_to(const NodePeer& peer) const;
 };
 
 // Reads "node", "log", "admin", "runtime", "endpoints", "peeloff" and "admission". `modules`: what

@@ -40,6 +40,12 @@ const JsonValue::Object& members(const JsonValue& value) {
   return std::get<JsonValue::Object>(value.value);
 }
 
+// What comes from a file or the environment is text, and may be a number there.
+std::optional<JsonValue> number_in(const JsonValue& value) {
+  const auto* text = value.secret ? std::get_if<std::string>(&value.value) : nullptr;
+  return text == nullptr ? std::nullopt : number_of(*text);
+}
+
 bool has_control_character(std::string_view text) {
   return std::any_of(text.begin(), text.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -249,7 +255,10 @@ std::string ObjectReader::required_file_path(std::string_view key) const {
 
 std::string ObjectReader::file_path(std::string_view key, std::string fallback) const {
   const JsonValue* value = take(key);
-  if (value == nullptr) return beside(key, reader_->document_.files.front(), fallback);
+  if (value == nullptr) {
+    if (fallback.empty()) show(key, {fallback});
+    return beside(key, reader_->document_.files.front(), fallback);
+  }
   return beside(key, reader_->document_.files[value->file], string(key, std::move(fallback)));
 }
 
@@ -266,9 +275,11 @@ bool ObjectReader::boolean(std::string_view key, bool fallback) const {
 
 ObjectReader::Integer ObjectReader::integer_of(const JsonValue& value, const std::string& path,
                                                Integer min, Integer max) const {
+  const auto from_text = number_in(value);
+  const auto& found = from_text ? from_text->value : value.value;
   std::optional<Integer> number;
-  if (const auto* i = std::get_if<std::int64_t>(&value.value)) number = *i;
-  if (const auto* u = std::get_if<std::uint64_t>(&value.value)) number = *u;
+  if (const auto* i = std::get_if<std::int64_t>(&found)) number = *i;
+  if (const auto* u = std::get_if<std::uint64_t>(&found)) number = *u;
   if (!number || *number < min || max < *number) {
     found_is_not(value, path, fmt::format("a whole number from {} to {}", min.text(), max.text()));
     return min;
@@ -296,10 +307,12 @@ double ObjectReader::decimal_or(std::string_view key, std::optional<double> fall
     return fallback.value_or(0);
   }
   (void)take(key);
+  const auto from_text = number_in(*value);
+  const auto& found = from_text ? from_text->value : value->value;
   std::optional<double> number;
-  if (const auto* d = std::get_if<double>(&value->value)) number = *d;
-  if (const auto* i = std::get_if<std::int64_t>(&value->value)) number = static_cast<double>(*i);
-  if (const auto* u = std::get_if<std::uint64_t>(&value->value)) number = static_cast<double>(*u);
+  if (const auto* d = std::get_if<double>(&found)) number = *d;
+  if (const auto* i = std::get_if<std::int64_t>(&found)) number = static_cast<double>(*i);
+  if (const auto* u = std::get_if<std::uint64_t>(&found)) number = static_cast<double>(*u);
   if (number && allowed(*number)) return *number;
 
   const bool bounded = range.max < std::numeric_limits<double>::max();
@@ -437,6 +450,11 @@ void ObjectReader::refuse(std::string_view key, std::size_t index,
   const auto* array = value == nullptr ? nullptr : std::get_if<JsonValue::Array>(&value->value);
   if (array == nullptr || index >= array->size()) return refuse(key, expected);
   found_is_not((*array)[index], fmt::format("{}/{}", path_of(key), index), expected);
+}
+
+std::string ObjectReader::shown(std::string_view key, std::string_view text) const {
+  const JsonValue* value = look(key);
+  return value != nullptr && value->secret ? describe(*value) : in_quotes(text);
 }
 
 void ObjectReader::complain(std::string_view key, std::string_view sentence) const {

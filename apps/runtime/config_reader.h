@@ -186,6 +186,9 @@ class ObjectReader {
   ObjectReader object(std::string_view key) const;
   std::optional<ObjectReader> optional_object(std::string_view key) const;
 
+  // `text`, read from `key`, for a sentence of complain(): in quotes, or that it is a secret.
+  std::string shown(std::string_view key, std::string_view text) const;
+
   // For checks of your own: `WHAT WAS FOUND is not EXPECTED`, or any other sentence about `key`.
   void refuse(std::string_view key, std::string_view expected) const;
   void refuse(std::string_view key, std::size_t index, std::string_view expected) const;

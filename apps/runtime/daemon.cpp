@@ -6,12 +6,13 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "apps/runtime/config_include.h"
 #include "apps/runtime/endpoint_checks.h"
 #include "apps/runtime/key_files.h"
 #include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
 #include "apps/runtime/reload.h"
-#include "transport/tls_context.h"
+#include "transport/secure/tls_context.h"
 
 namespace siglane::runtime {
 
@@ -91,7 +92,7 @@ std::string CommandLine::answer(const NodeConfig& config) const {
 
 Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
                                const CommandLine& command) {
-  auto document = JsonDocument::load(file);
+  auto document = load_config_document(file);
   if (!document) return tl::unexpected(document.error());
   ConfigReader reader(*document);
   NodeConfig node = read_node_config(reader.root(), daemon.info().modules);

@@ -33,11 +33,42 @@ void check_routed_realms(const ObjectReader& from, const std::vector<std::string
   }
 }
 
+// RFC 6733 §2.1: instances of one peer may have a connection each.
+void read_connections(const ObjectReader& from, const NodeConfig& node, NodePeer& peer) {
+  peer.peer.connections_max =
+      from.number<std::size_t>("connections_max", 1, {.min = 1, .max = kConnectionsMax});
+  const auto connect = from.optional_object("connect");
+  if (!connect) return;
+  peer.also_from = connect->strings("also_from", {0, kConnectionsMax - 1});
+  const NodeEndpoint* first = node.endpoint(peer.connect_from);
+  for (std::size_t i = 0; i < peer.also_from.size(); ++i) {
+    const std::string& name = peer.also_from[i];
+    const NodeEndpoint* local = node.endpoint(name);
+    const bool repeated = name == peer.connect_from ||
+                          std::find(peer.also_from.begin(), peer.also_from.begin() + i, name) !=
+                              peer.also_from.begin() + i;
+    if (local == nullptr || local->module != "diameter" || repeated) {
+      connect->refuse("also_from", i, "another endpoint of the module \"diameter\"");
+    } else if (first != nullptr && local->endpoint.transport != first->endpoint.transport) {
+      connect->refuse("also_from", i,
+                      fmt::format("an endpoint with the transport of \"{}\"", peer.connect_from));
+    }
+  }
+  const std::size_t endpoints = peer.also_from.size() + 1;
+  if (endpoints > peer.peer.connections_max) {
+    connect->complain("also_from",
+                      fmt::format("has no effect beyond \"connections_max\", which is {}",
+                                  peer.peer.connections_max));
+  }
+}
+
 diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
                                                 const diameter::DiameterConfig& config,
                                                 NodeConfig& node) {
   diameter::DiameterPeerConfig peer;
-  PeerConfig& connection = read_peer(from, "diameter", kDiameterPort, node).peer;
+  NodePeer& node_peer = read_peer(from, "diameter", kDiameterPort, node);
+  read_connections(from, node, node_peer);
+  PeerConfig& connection = node_peer.peer;
   peer.name = connection.name;
   peer.origin_host = required_host_name(from, "origin_host");
   if (connection.tls_identity.empty()) connection.tls_identity = peer.origin_host;
@@ -53,7 +84,6 @@ diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
   peer.routed_realms = from.parsed_list("routed_realms", fmt::format("\"*\" or {}", kHostName),
                                         as_routed_realm, {0, 4096});
   check_routed_realms(from, peer.routed_realms);
-  read_field(from, "connections_max", connection.connections_max, {1, kConnectionsMax});
   peer.connections_max = connection.connections_max;
   return peer;
 }

@@ -97,7 +97,8 @@ void check_endpoints_used(const ObjectReader& root, const NodeConfig& node) {
     const NodeEndpoint& here = node.endpoints[i];
     const bool connects =
         std::any_of(node.peers.begin(), node.peers.end(), [&](const NodePeer& peer) {
-          return peer.connect_from == here.endpoint.name && peer.module == here.module;
+          const bool also = std::ranges::count(peer.also_from, here.endpoint.name) > 0;
+          return (also || peer.connect_from == here.endpoint.name) && peer.module == here.module;
         });
     if (here.endpoint.listening || connects) continue;
     readers[i].complain("listen",

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <iterator>
 #include <limits>
 #include <optional>
@@ -14,7 +12,6 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <openssl/sha.h>
-#include <unistd.h>
 
 #include "apps/runtime/printable.h"
 #include "transport/regular_file.h"
@@ -284,6 +281,27 @@ void write(const JsonValue& value, std::size_t depth, std::string& out) {
   std::visit(Visitor{value, depth, out}, value.value);
 }
 
+void write_in_line(const JsonValue& value, std::string& out) {
+  if (const auto* array = std::get_if<JsonValue::Array>(&value.value)) {
+    out += '[';
+    for (const JsonValue& element : *array) {
+      if (&element != &array->front()) out += ',';
+      write_in_line(element, out);
+    }
+    out += ']';
+  } else if (const auto* object = std::get_if<JsonValue::Object>(&value.value)) {
+    out += '{';
+    for (const JsonMember& member : *object) {
+      if (&member != &object->front()) out += ',';
+      out += in_quotes(member.key) + ":";
+      write_in_line(member.value, out);
+    }
+    out += '}';
+  } else {
+    write(value, 0, out);
+  }
+}
+
 }  // namespace
 
 bool operator==(const JsonValue& a, const JsonValue& b) {
@@ -313,6 +331,14 @@ std::string describe(const JsonValue& value) {
   return std::visit(Visitor{}, value.value);
 }
 
+std::optional<JsonValue> number_of(std::string_view text) {
+  // The parser would also take blanks and comments.
+  if (text.find_first_not_of("0123456789+-.eE") != text.npos) return std::nullopt;
+  auto document = JsonDocument::parse("", text);
+  if (!document) return std::nullopt;
+  return std::move(document->root);
+}
+
 std::string masked(std::string_view secret) {
   std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
   SHA256(reinterpret_cast<const unsigned char*>(secret.data()), secret.size(), digest.data());
@@ -323,6 +349,12 @@ std::string masked(std::string_view secret) {
 std::string to_text(const JsonValue& value) {
   std::string text;
   write(value, 0, text);
+  return text;
+}
+
+std::string compact_text(const JsonValue& value) {
+  std::string text;
+  write_in_line(value, text);
   return text;
 }
 
@@ -350,27 +382,21 @@ Result<JsonDocument> JsonDocument::parse(std::string file, std::string_view text
   return JsonDocument{{std::move(file)}, tree.take_root()};
 }
 
-Result<JsonDocument> JsonDocument::load(const std::filesystem::path& file,
-                                        const JsonLimits& limits) {
+Result<std::string> JsonDocument::text_of(const std::string& file, const JsonLimits& limits) {
   std::error_code error;
   if (std::filesystem::is_directory(file, error)) {
-    return failure(fmt::format("{}: is a directory, not a JSON file", file.string()));
+    return failure(fmt::format("{}: is a directory, not a JSON file", file));
   }
-  const auto opened = transport::open_regular_file(file.string());
-  if (!opened) {
-    return failure(fmt::format("{}: cannot be opened: {}", file.string(), opened.error().what));
-  }
-  std::string text;
-  std::array<char, 65536> chunk;
-  while (text.size() <= limits.file_bytes_max) {
-    const ssize_t got = ::read(opened->get(), chunk.data(), chunk.size());
-    if (got < 0) {
-      return failure(fmt::format("{}: cannot be read: {}", file.string(), strerror(errno)));
-    }
-    if (got == 0) break;
-    text.append(chunk.data(), static_cast<std::size_t>(got));
-  }
-  return parse(file.string(), text, limits);
+  auto text = transport::read_regular_file(file, limits.file_bytes_max);
+  if (!text) return failure(fmt::format("{}: cannot be read: {}", file, text.error().what));
+  return text;
+}
+
+Result<JsonDocument> JsonDocument::load(const std::filesystem::path& file,
+                                        const JsonLimits& limits) {
+  auto text = text_of(file.string(), limits);
+  if (!text) return tl::unexpected(text.error());
+  return parse(file.string(), *text, limits);
 }
 
 }  // namespace siglane::runtime

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -49,12 +50,15 @@ bool operator==(const JsonValue& a, const JsonValue& b);
 // How a value reads in a message to a human: `70000`, `"10.0.0"`, `an array`; long strings are cut,
 // secret ones are not shown.
 std::string describe(const JsonValue& value);
-// As JSON in one line.
-std::string compact_text(const JsonValue& value);
 
 // As JSON, indented by two blanks, printable ASCII only, without a line break at the end. Parsing
 // it gives the same value again. A secret is shown as in masked().
 std::string to_text(const JsonValue& value);
+// The same in one line, without blanks.
+std::string compact_text(const JsonValue& value);
+
+// A text that is a JSON number, as that.
+std::optional<JsonValue> number_of(std::string_view text);
 
 // What stands for a secret where values are shown: `(secret, 3f9a0c12)`. The digits are the first
 // of its SHA-256, so that a change shows and the secret does not.
@@ -78,6 +82,8 @@ struct JsonDocument {
   static Result<JsonDocument> load(const std::filesystem::path& file, const JsonLimits& = {});
   static Result<JsonDocument> parse(std::string file, std::string_view text,
                                     const JsonLimits& = {});
+  // What load() parses.
+  static Result<std::string> text_of(const std::string& file, const JsonLimits& = {});
 };
 
 }  // namespace siglane::runtime

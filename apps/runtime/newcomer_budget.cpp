@@ -8,7 +8,7 @@ namespace siglane::runtime {
 namespace {
 
 // Databases and their logs, certificates that are read again, connects that fail and are tried
-// again, and what a peel must never lack (transport/descriptor_reserve.h).
+// again, and what a peel must never lack (transport/peeling/descriptor_reserve.h).
 constexpr std::size_t kOwnNeeds = 96;
 // Newcomers that have lost their places and are not closed yet.
 constexpr std::size_t kLeaving = 128;

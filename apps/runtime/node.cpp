@@ -17,9 +17,9 @@
 #include "apps/runtime/side_thread.h"
 #include "apps/runtime/signals.h"
 #include "apps/runtime/wall_time.h"
-#include "transport/descriptor_reserve.h"
-#include "transport/loop.h"
-#include "transport/shard_loop.h"
+#include "transport/loop/loop.h"
+#include "transport/loop/shard_loop.h"
+#include "transport/peeling/descriptor_reserve.h"
 #include "transport/transport_set.h"
 
 namespace siglane::runtime {
@@ -233,23 +233,18 @@ void Node::warn_of_a_crowd(const std::string& endpoint, std::size_t sockets) {
 
 Result<void> Node::connect_peers() {
   for (const NodePeer& peer : config_.peers) {
-    if (peer.connect_from.empty()) continue;
-    const auto from = endpoint(peer.connect_from);
-    if (!from) {
-      return failure(fmt::format("peer \"{}\" is to be connected from \"{}\", which is no endpoint",
-                                 peer.peer.name, peer.connect_from));
-    }
-    const EndpointConfig& config = config_.endpoint(peer.connect_from)->endpoint;
-    for (std::size_t n = links_for(config, peer.peer.connections_max); n > 0; --n) {
-      shards_[next_link_++ % shards_of(config)]->shard->keep_connected(*from, peer.peer);
+    for (const std::string& name : config_.links_to(peer)) {
+      const auto from = endpoint(name);
+      if (!from) {
+        return failure(
+            fmt::format("peer \"{}\" is to be connected from \"{}\", which is no endpoint",
+                        peer.peer.name, name));
+      }
+      const std::size_t shards = shards_of(config_.endpoint(name)->endpoint);
+      shards_[next_link_++ % shards]->shard->keep_connected(*from, peer.peer);
     }
   }
   return {};
-}
-
-// SCTP has one association between two endpoints.
-std::size_t Node::links_for(const EndpointConfig& from, std::size_t connections_max) {
-  return is_sctp(from.transport) ? std::min<std::size_t>(connections_max, 1) : connections_max;
 }
 
 Result<void> Node::start_admin() {

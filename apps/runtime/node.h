@@ -230,8 +230,6 @@ class Node {
   Result<void> open_endpoints();
   Result<EndpointId> open_everywhere(EndpointConfig endpoint, ProtocolModule& module);
   std::size_t shards_of(const EndpointConfig& endpoint) const;
-  // How many links a peer with so many connections has from there.
-  static std::size_t links_for(const EndpointConfig& from, std::size_t connections_max);
   std::size_t sockets_for_a_crowd(const EndpointConfig& endpoint) const;
   void warn_of_a_crowd(const std::string& endpoint, std::size_t sockets);
   Result<void> connect_peers();

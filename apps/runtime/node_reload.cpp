@@ -56,7 +56,12 @@ void Node::keep_what_is_fixed(NodeConfig& next) const {
   next.endpoints = std::move(endpoints);
   // An endpoint that a restart will open: until then the peer has to come to us.
   for (NodePeer& peer : next.peers) {
-    if (!peer.connect_from.empty() && !endpoint(peer.connect_from)) peer.connect_from.clear();
+    std::erase_if(peer.also_from, [this](const std::string& name) { return !endpoint(name); });
+    if (peer.connect_from.empty() || endpoint(peer.connect_from)) continue;
+    peer.connect_from.clear();
+    if (peer.also_from.empty()) continue;
+    peer.connect_from = peer.also_from.front();
+    peer.also_from.erase(peer.also_from.begin());
   }
 }
 
@@ -68,11 +73,11 @@ Revised Node::revise(const Reconfiguration& next) {
     change->peers.emplace(PeerKey{module(config_.peer(name)->module), name}, what);
   }
   for (const auto& [peer, before] : peers.to_connect) {
-    const EndpointConfig& from = config_.endpoint(peer->connect_from)->endpoint;
-    const std::size_t links = links_for(from, peer->peer.connections_max);
-    for (std::size_t had = links_for(from, before); had < links; ++had) {
-      change->links.push_back({static_cast<ShardId>(next_link_++ % shards_of(from)),
-                               module(peer->module), *endpoint(peer->connect_from), peer->peer});
+    const std::vector<std::string> links = next.config.links_to(*peer);
+    for (std::size_t i = before; i < links.size(); ++i) {
+      const std::size_t shards = shards_of(config_.endpoint(links[i])->endpoint);
+      change->links.push_back({static_cast<ShardId>(next_link_++ % shards), module(peer->module),
+                               *endpoint(links[i]), peer->peer});
     }
   }
   return {revision_of(next.config, revision_->number + 1), std::move(change)};
@@ -185,7 +190,9 @@ void Node::tell(const ReloadOutcome& outcome) {
   for (std::size_t line = 0; !left.empty(); ++line) {
     const std::size_t end = std::min(left.find('\n'), left.size());
     if (line == kLinesMax) return say("(more)", severity);
-    say(fmt::format("reload: {}", left.substr(0, end)), severity);
+    const std::string_view text = left.substr(0, end);
+    const bool warning = outcome.good && text.starts_with("warning: ");
+    say(fmt::format("reload: {}", text), warning ? Severity::warning : severity);
     left.remove_prefix(std::min(end + 1, left.size()));
   }
 }

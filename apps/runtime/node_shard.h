@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "apps/runtime/node.h"
-#include "transport/loop.h"
-#include "transport/shard_loop.h"
+#include "transport/loop/loop.h"
+#include "transport/loop/shard_loop.h"
 #include "transport/transport_set.h"
 
 // What Node is made of, for its own source files.

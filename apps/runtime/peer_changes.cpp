@@ -1,15 +1,18 @@
 #include "apps/runtime/peer_changes.h"
 
-#include <optional>
+#include <algorithm>
 #include <string_view>
 #include <unordered_map>
 
 namespace siglane::runtime {
 namespace {
 
-// What an association took over when it was made.
+// What an association took over when it was made. More endpoints to connect from are for more
+// links.
 bool connects_alike(const NodePeer& a, const NodePeer& b) {
-  return a.module == b.module && a.connect_from == b.connect_from &&
+  const bool more = b.also_from.size() >= a.also_from.size() &&
+                    std::equal(a.also_from.begin(), a.also_from.end(), b.also_from.begin());
+  return a.module == b.module && a.connect_from == b.connect_from && more &&
          a.peer.addresses == b.peer.addresses && a.peer.port == b.peer.port &&
          a.peer.remote_udp_port == b.peer.remote_udp_port &&
          a.peer.tls_identity == b.peer.tls_identity;

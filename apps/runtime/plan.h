@@ -30,6 +30,8 @@ struct Plan {
   JsonValue effective;
 
   std::size_t count(Effect effect) const;
+  // Is there anything in it that does not wait for a restart?
+  bool takes_effect() const { return count(Effect::restart) < steps.size(); }
   // "3 changes: 1 at once, 2 reconnect"; "no changes".
   std::string summary() const;
   // A paragraph for each effect, a line for each step; of each effect at most so many.

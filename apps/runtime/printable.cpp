@@ -57,6 +57,15 @@ bool is_printable(std::string_view text) {
                      [](char c) { return is_printable_ascii(static_cast<unsigned char>(c)); });
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    if (character.bytes == 0) return false;
+    text.remove_prefix(character.bytes);
+  }
+  return true;
+}
+
 std::string printable(std::string_view text, std::string_view also) {
   std::string shown;
   shown.reserve(text.size());

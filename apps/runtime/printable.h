@@ -18,5 +18,6 @@ std::string printable_lines(std::string_view text);
 std::string in_quotes(std::string_view text);
 
 bool is_printable(std::string_view text);
+bool is_utf8(std::string_view text);
 
 }  // namespace siglane::runtime

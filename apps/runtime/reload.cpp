@@ -18,6 +18,13 @@ struct Reloader::Next {
   Plan plan;
   std::string file;
   std::string to_mend;  // lines; empty: nothing
+
+  // `is`: "now", or "would be".
+  std::string told(std::string_view is, std::uint64_t revision) const {
+    return fmt::format("{}: {} revision {}, {}\n{}{}", file,
+                       plan.takes_effect() ? is : std::string_view("still"), revision,
+                       plan.summary(), plan.text(), to_mend);
+  }
 };
 
 // What the node follows now.
@@ -42,11 +49,8 @@ void Reloader::reload(Node& node, bool dry_run, std::function<void(const ReloadO
         node.call([this, &node, next, dry_run, then] {
           if (!next) return then({false, dry_run, node.revision(), next.error().what});
           if (!dry_run) return follow(node, *next, then);
-          const Plan& plan = (*next)->plan;
-          const std::uint64_t revision = node.revision() + (plan.steps.empty() ? 0 : 1);
-          then({true, dry_run, revision,
-                fmt::format("{}: would be revision {}, {}\n{}{}", (*next)->file, revision,
-                            plan.summary(), plan.text(), (*next)->to_mend)});
+          const std::uint64_t revision = node.revision() + ((*next)->plan.takes_effect() ? 1 : 0);
+          then({true, dry_run, revision, (*next)->told("would be", revision)});
         });
       });
 }
@@ -82,19 +86,15 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Present& present, b
 
 void Reloader::follow(Node& node, const std::shared_ptr<Next>& next,
                       std::function<void(const ReloadOutcome&)> then) {
-  if (next->plan.steps.empty()) {
+  if (!next->plan.takes_effect()) {
     node.reload_credentials();
-    return then({true, false, node.revision(),
-                 fmt::format("{}: no changes; still revision {}\n{}", next->file, node.revision(),
-                             next->to_mend)});
+    return then({true, false, node.revision(), next->told("now", node.revision())});
   }
   next->config.effective = std::move(next->plan.effective);
   Reconfiguration reconfiguration{std::move(next->config), {}, std::move(next->reconnected), {}};
   daemon_.follow(*next->daemon, reconfiguration);
   node.reconfigure(std::move(reconfiguration), [next, then](std::uint64_t revision) {
-    then({true, false, revision,
-          fmt::format("{}: now revision {}, {}\n{}{}", next->file, revision, next->plan.summary(),
-                      next->plan.text(), next->to_mend)});
+    then({true, false, revision, next->told("now", revision)});
   });
 }
 

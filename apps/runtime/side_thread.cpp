@@ -4,7 +4,7 @@
 
 #include <pthread.h>
 
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 

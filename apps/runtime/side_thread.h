@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "transport/uv_handles.h"
+#include "transport/loop/uv_handles.h"
 
 namespace siglane::transport {
 class Loop;

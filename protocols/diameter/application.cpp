@@ -25,7 +25,9 @@ Application::Application(const DiameterModule& module, std::uint64_t seed)
 
 void Application::step(SessionInput input, Instant now, Outbox& out) {
   std::visit(Overloaded{
-                 [&](Submitted& submitted) { receive(std::move(submitted.parcel), now, out); },
+                 [&](Submitted& submitted) {
+                   receive(submitted.from, std::move(submitted.parcel), now, out);
+                 },
                  [&](Completed& completed) { on_completed(std::move(completed), now, out); },
                  [&](Woken&) { on_woken(now, out); }, [&](Stopping&) { on_stopping(now, out); },
                  [&](Reconfigured&) {
@@ -37,7 +39,7 @@ void Application::step(SessionInput input, Instant now, Outbox& out) {
              input);
 }
 
-void Application::receive(ParcelPtr parcel, Instant now, Outbox& out) {
+void Application::receive(AssociationId from, ParcelPtr parcel, Instant now, Outbox& out) {
   switch (kind_of(*parcel)) {
     case ParcelKind::request: {
       auto request = parcel_cast<RequestParcel>(std::move(parcel));
@@ -51,10 +53,17 @@ void Application::receive(ParcelPtr parcel, Instant now, Outbox& out) {
     case ParcelKind::answer: {
       auto answer = parcel_cast<AnswerParcel>(std::move(parcel));
       const MessageView message = answer->view();
+      const auto awaited = answered_.extract(answer->tag);
+      if (awaited) return awaited.mapped()(std::move(answer), message, now, out);
       return on_answer(std::move(answer), message, now, out);
     }
-    case ParcelKind::peer_change:
-      return;  // for the control plane alone
+    case ParcelKind::peer_change: {
+      const auto peer = parcel_cast<PeerChange>(std::move(parcel));
+      if (peer->state == PeerChange::State::open) return on_peer_open(*peer, from, now, out);
+      return on_peer_closed(*peer, from, now, out);
+    }
+    case ParcelKind::call:
+      return parcel_cast<CallParcel>(std::move(parcel))->call(*this, now, out);
   }
 }
 
@@ -64,6 +73,8 @@ SessionStatus Application::status() const {
 
 void Application::on_answer(AnswerPtr, const MessageView&, Instant, Outbox&) {}
 void Application::on_completed(Completed, Instant, Outbox&) {}
+void Application::on_peer_open(const PeerChange&, AssociationId, Instant, Outbox&) {}
+void Application::on_peer_closed(const PeerChange&, AssociationId, Instant, Outbox&) {}
 void Application::on_woken(Instant, Outbox&) {}
 void Application::on_stopping(Instant, Outbox&) {}
 void Application::on_reconfigured(Instant, Outbox&) {}
@@ -119,6 +130,20 @@ void Application::send_to(AssociationId peer, MessageBuilder request, std::uint6
   RequestPtr parcel = pack(std::move(request), tag, timeout);
   parcel->direct = true;
   out.forward(peer, std::move(parcel));
+}
+
+void Application::send(MessageBuilder request, Answered then, Duration timeout, Outbox& out) {
+  send(std::move(request), keep(std::move(then)), timeout, out);
+}
+
+void Application::send_to(AssociationId peer, MessageBuilder request, Answered then,
+                          Duration timeout, Outbox& out) {
+  send_to(peer, std::move(request), keep(std::move(then)), timeout, out);
+}
+
+std::uint64_t Application::keep(Answered then) {
+  answered_.emplace(next_tag_, std::move(then));
+  return next_tag_++;
 }
 
 RequestPtr Application::pack(MessageBuilder request, std::uint64_t tag, Duration timeout) {

@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <unordered_map>
 
 #include "core/random.h"
 #include "core/session.h"
@@ -51,6 +53,8 @@ class Application : public Session {
   SessionStatus status() const override;
 
  protected:
+  static constexpr std::uint64_t kFirstOwnTag = std::uint64_t{1} << 63;
+
   // A request for us: known application, dictionary and grammar checked. `message` views
   // `request->message`, wherever the request is moved to.
   virtual void on_request(RequestPtr request, const MessageView& message, Instant now,
@@ -59,6 +63,14 @@ class Application : public Session {
   // 3002 and the reason) when there was no way, or no answer in time.
   virtual void on_answer(AnswerPtr answer, const MessageView& message, Instant now, Outbox& out);
   virtual void on_completed(Completed completed, Instant now, Outbox& out);
+  // A connection to a peer takes requests from now on, or does no longer (it is closed, blocked, or
+  // has to answer its watchdog first): send_to() reaches it by this id. A peer may have several
+  // connections. Every application of the node hears it, of peers with which it has the application
+  // in common, or which relay.
+  virtual void on_peer_open(const PeerChange& peer, AssociationId connection, Instant now,
+                            Outbox& out);
+  virtual void on_peer_closed(const PeerChange& peer, AssociationId connection, Instant now,
+                              Outbox& out);
   // deadline() has come.
   virtual void on_woken(Instant now, Outbox& out);
   virtual void on_stopping(Instant now, Outbox& out);
@@ -81,10 +93,19 @@ class Application : public Session {
                        Outbox& out) const;
 
   // A request of ours, with a fresh end-to-end identifier, routed by its Destination-Host and
-  // -Realm. `timeout` 0: the config's. Answers come to on_answer with this tag.
+  // -Realm. `timeout` 0: the config's. Answers come to on_answer with this tag,
+  // which is below kFirstOwnTag.
   void send(MessageBuilder request, std::uint64_t tag, Duration timeout, Outbox& out);
   // The same to one peer's session, and to nobody else (ids: module().routes()).
   void send_to(AssociationId peer, MessageBuilder request, std::uint64_t tag, Duration timeout,
+               Outbox& out);
+
+  // The same two, with what to do with the answer in place of on_answer(). It is called once, as a
+  // step of this application.
+  using Answered =
+      std::function<void(AnswerPtr answer, const MessageView& message, Instant now, Outbox& out)>;
+  void send(MessageBuilder request, Answered then, Duration timeout, Outbox& out);
+  void send_to(AssociationId peer, MessageBuilder request, Answered then, Duration timeout,
                Outbox& out);
 
   const DiameterModule& module() const { return module_; }
@@ -93,13 +114,16 @@ class Application : public Session {
   Random& random() { return random_; }
 
  private:
-  void receive(ParcelPtr parcel, Instant now, Outbox& out);
+  void receive(AssociationId from, ParcelPtr parcel, Instant now, Outbox& out);
   RequestPtr pack(MessageBuilder request, std::uint64_t tag, Duration timeout);
+  std::uint64_t keep(Answered then);
 
   const DiameterModule& module_;
   std::shared_ptr<const DiameterConfig> config_;
   Random random_;
   std::uint32_t end_to_end_;
+  std::unordered_map<std::uint64_t, Answered> answered_;  // by tag; of requests under way
+  std::uint64_t next_tag_ = kFirstOwnTag;
 };
 
 }  // namespace siglane::diameter

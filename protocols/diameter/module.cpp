@@ -110,6 +110,7 @@ void DiameterModule::undelivered(ShardId shard, AssociationId from, ParcelPtr pa
       out.count(counter::answers_orphaned);
       return out.drop(kNobodyWaits, parcel->describe());
     case ParcelKind::peer_change:
+    case ParcelKind::call:
       return;
     case ParcelKind::request:
       break;

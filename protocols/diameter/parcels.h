@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,9 +13,13 @@
 
 // What travels between this module's sessions, its applications and its control plane.
 
+namespace siglane {
+class Outbox;
+}
+
 namespace siglane::diameter {
 
-enum class ParcelKind : std::uint8_t { request, answer, peer_change };
+enum class ParcelKind : std::uint8_t { request, answer, peer_change, call };
 
 class DiameterParcel : public Parcel {
  public:
@@ -79,7 +84,7 @@ class AnswerParcel final : public DiameterParcel {
 };
 using AnswerPtr = std::unique_ptr<AnswerParcel>;
 
-// To the control plane: what became of a connection to a peer.
+// To the control plane, and to the applications of the node: what became of a connection to a peer.
 class PeerChange final : public DiameterParcel {
  public:
   enum class State : std::uint8_t {
@@ -92,6 +97,7 @@ class PeerChange final : public DiameterParcel {
   };
 
   PeerChange() : DiameterParcel(ParcelKind::peer_change) {}
+  Carriage carriage() const override { return Carriage::control; }
 
   State state = State::closed;
   std::string name;  // the configured peer's, else its Origin-Host
@@ -100,6 +106,16 @@ class PeerChange final : public DiameterParcel {
   bool relay = false;                       // advertises the relay application: takes any
   std::vector<ApplicationId> applications;  // common ones
   std::vector<std::string> routed_realms;   // of its config
+};
+
+// To an application, from another thread (door.h).
+class Application;
+class CallParcel final : public DiameterParcel {
+ public:
+  using Call = std::function<void(Application&, Instant, Outbox&)>;
+  explicit CallParcel(Call c) : DiameterParcel(ParcelKind::call), call(std::move(c)) {}
+  std::size_t bytes_held() const override { return sizeof(CallParcel); }
+  Call call;
 };
 
 // Precondition: the parcel is one of this module's.

@@ -430,9 +430,13 @@ std::optional<OriginObjection> PeerSession::objection_to_origin(const MessageVie
 
 // --- What the control plane and the operator hear ------------------------------------------------
 
-void PeerSession::publish(PeerChange::State change, Outbox& out) {
+void PeerSession::publish(PeerChange::State state, Outbox& out) {
+  out.publish(change_of(state));
+}
+
+std::unique_ptr<PeerChange> PeerSession::change_of(PeerChange::State state) const {
   auto parcel = std::make_unique<PeerChange>();
-  parcel->state = change;
+  parcel->state = state;
   parcel->name = peer_.name;
   if (peer_.origin_host != nullptr) {
     parcel->origin_host = *peer_.origin_host;
@@ -445,14 +449,27 @@ void PeerSession::publish(PeerChange::State change, Outbox& out) {
   parcel->realm = peer_.realm;
   parcel->relay = peer_.relay;
   parcel->applications = peer_.applications;
-  out.publish(std::move(parcel));
+  return parcel;
 }
 
 // It is said once, and a connection that has failed is closed after that.
 void PeerSession::show(PeerChange::State state, Outbox& out) {
   const bool failed = state == PeerChange::State::failed;
-  if (std::exchange(shown_, failed ? PeerChange::State::closed : state) == state) return;
+  const PeerChange::State before =
+      std::exchange(shown_, failed ? PeerChange::State::closed : state);
+  if (before == state) return;
   publish(state, out);
+  const bool open = state == PeerChange::State::open;
+  if (open != (before == PeerChange::State::open)) tell_applications(state, out);
+}
+
+// Those that could send it a request, or could not any more.
+void PeerSession::tell_applications(PeerChange::State state, Outbox& out) {
+  const auto routes = routes_.load();
+  for (const LocalApplication& local : routes->applications) {
+    const bool common = peer_.relay || std::ranges::count(peer_.applications, local.id) > 0;
+    if (common) out.forward(local.coordinator, change_of(state));
+  }
 }
 
 // While it is open.

@@ -157,7 +157,9 @@ class PeerSession final : public Session {
   // Why the present config makes another peer of the one that this was identified as.
   std::optional<std::string> objection_to_identity() const;
   bool loses_election(std::string_view origin_host, const DiameterPeerConfig* peer) const;
-  void publish(PeerChange::State change, Outbox& out);
+  void publish(PeerChange::State state, Outbox& out);
+  std::unique_ptr<PeerChange> change_of(PeerChange::State state) const;
+  void tell_applications(PeerChange::State state, Outbox& out);
   void show(PeerChange::State state, Outbox& out);
   PeerChange::State standing() const;
   PeerChange::State ended() const;

@@ -358,6 +358,7 @@ PeerEvent PeerSession::on(Submitted& submitted, Instant now, Outbox& out) {
       send_answer(parcel_cast<AnswerParcel>(std::move(submitted.parcel)), out);
       break;
     case ParcelKind::peer_change:
+    case ParcelKind::call:
       break;  // for the control plane alone
   }
   return PeerEvent::send_message;

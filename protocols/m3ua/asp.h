@@ -144,6 +144,7 @@ class AspSession final : public Session {
               Outbox& out);
   void send_data(std::unique_ptr<DataParcel> data, Outbox& out);
   void send_status(const NetworkStatusParcel& status, Instant now, Outbox& out);
+  bool is_outdated(const NetworkStatusParcel& status, const AffectedPointCode& pc) const;
   void on_congestion(bool congested, Outbox& out);
   void report_congestion(std::span<const Membership> of, bool congested, Outbox& out);
   void on_stopping(Instant now, Outbox& out);

@@ -92,8 +92,13 @@ void AspSession::send_status(const NetworkStatusParcel& status, Instant now, Out
   const Network network = status.network_appearance;
   const auto contexts = active_contexts_in(network);
   if (phase_ != Phase::up || contexts.empty()) return;
+  std::vector<AffectedPointCode> outdated;
   std::vector<std::uint32_t> affected;
   for (const AffectedPointCode& pc : status.affected) {
+    if (is_outdated(status, pc)) {
+      outdated.push_back(pc);
+      continue;
+    }
     if (!status.limited || may_report({network, pc.point_code}, now)) affected.push_back(pc.pack());
   }
   for (std::size_t at = 0; at < affected.size(); at += kAffectedMax) {
@@ -105,6 +110,20 @@ void AspSession::send_status(const NetworkStatusParcel& status, Instant now, Out
         .u32_if(Tag::congestion_indications, status.congestion_level);
     link_.transmit(std::move(message).finish(), out);
   }
+  if (outdated.empty()) return;
+  auto audit = std::make_unique<NetworkStatusParcel>();
+  audit->type = MessageType::daud;
+  audit->network_appearance = network;
+  audit->affected = std::move(outdated);
+  out.accept(std::move(audit));
+}
+
+// It was said by the rules before those that this session follows, which are others for that
+// destination: what it has been told by the new ones may be newer. So it asks how it is now.
+bool AspSession::is_outdated(const NetworkStatusParcel& status, const AffectedPointCode& pc) const {
+  if (status.type == MessageType::scon || status.revision >= gateway_->number) return false;
+  if (status.revision + 1 < gateway_->number) return true;
+  return std::ranges::binary_search(gateway_->changed_destinations, pc.point_code);
 }
 
 // An AS without a network of its own is in the one that its ASP has asked about.

@@ -161,9 +161,7 @@ void AspSession::enforce_block(Instant now, Outbox& out) {
 
 void AspSession::on_reconfigured(Instant now, Outbox& out) {
   auto latest = latest_.get();
-  // Given the same twice, it has come from a shard that followed before this one did. What it was
-  // told there may have been contradicted here.
-  if (latest == gateway_) return report_routes(out);
+  if (latest == gateway_) return;
   gateway_ = std::move(latest);
   link_.heartbeat().use(gateway_->config.heartbeat_interval, now);
   if (phase_ == Phase::closing || phase_ == Phase::identifying || name_.empty()) return;

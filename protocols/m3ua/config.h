@@ -27,9 +27,9 @@ struct NetworkConfig {
 struct ApplicationServerConfig {
   std::string name;
   std::uint32_t routing_context = 0;
-  Network network_appearance;  // the network it is in; goes into what is sent to it
+  Network network_appearance = {};  // the network it is in; goes into what is sent to it
   TrafficMode traffic_mode = TrafficMode::loadshare;
-  std::vector<std::string> asps;
+  std::vector<std::string> asps = {};
   std::size_t active_asps_min = 1;  // the n of n+k (loadshare, broadcast): active from here on
   Duration recovery_timeout = 2s;   // T(r), RFC 4666 §4.3.2
   std::size_t pending_messages_max = 16384;  // held while AS-PENDING; more are discarded
@@ -41,10 +41,10 @@ struct ApplicationServerConfig {
 // the one that DATA comes from; the AS may be in another.
 struct RouteConfig {
   std::uint32_t destination_point_code = 0;
-  Network network_appearance;
-  std::vector<std::uint8_t> service_indicators;
-  std::vector<std::uint32_t> originating_point_codes;
-  std::string application_server;
+  Network network_appearance = {};
+  std::vector<std::uint8_t> service_indicators = {};
+  std::vector<std::uint32_t> originating_point_codes = {};
+  std::string application_server = {};
 };
 
 // The signalling gateway side.

@@ -17,7 +17,9 @@ bool is_same(const ApplicationServerConfig& a, const ApplicationServerConfig& b)
 Gateway::Gateway(M3uaConfig c, const Gateway* before) : config(std::move(c)), networks(config) {
   const auto places = take_places(before);
   rules = RoutingRules(config, places, servers.size());
-  if (before != nullptr) changed_destinations = rules.changed_since(before->rules);
+  if (before == nullptr) return;
+  number = before->number + 1;
+  changed_destinations = rules.changed_since(before->rules);
 }
 
 // Gives every AS and ASP of the config its place. The places of its ASs, in their order.

@@ -37,7 +37,8 @@ struct Gateway {
     bool removed = false;
   };
 
-  M3uaConfig config;  // as it was given
+  std::uint64_t number = 1;  // ascending
+  M3uaConfig config;         // as it was given
   Networks networks;
   std::vector<Server> servers;         // by place
   std::vector<std::string> asp_names;  // by place, of the removed ones too

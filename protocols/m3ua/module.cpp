@@ -62,10 +62,13 @@ std::unique_ptr<P> as(ParcelPtr parcel) {
   return std::unique_ptr<P>(static_cast<P*>(parcel.release()));
 }
 
-std::unique_ptr<NetworkStatusParcel> status_of(MessageType type, Network network,
+// As the routes of that revision have it.
+std::unique_ptr<NetworkStatusParcel> status_of(const Gateway& revision, MessageType type,
+                                               Network network,
                                                std::vector<AffectedPointCode> affected) {
   auto status = std::make_unique<NetworkStatusParcel>();
   status->type = type;
+  status->revision = revision.number;
   status->network_appearance = network;
   status->affected = std::move(affected);
   return status;
@@ -171,7 +174,8 @@ void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<D
   if (view == nullptr || !view->takes_data()) {
     out.count(counter::data_unroutable);
     out.drop(place ? kAsNotActive : kNoRoute, data->describe(), here.gateway->sender_of(*data));
-    auto duna = status_of(MessageType::duna, data->network_appearance, {{0, data->label.dpc}});
+    auto duna = status_of(*here.gateway, MessageType::duna, data->network_appearance,
+                          {{0, data->label.dpc}});
     duna->limited = true;
     return out.forward(from, std::move(duna));
   }
@@ -183,7 +187,7 @@ void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<D
 
 void M3uaModule::route_status(ShardId shard, AssociationId from,
                               std::unique_ptr<NetworkStatusParcel> status, Outbox& out) const {
-  if (status->type == MessageType::daud) return answer_audit(shard, from, *status, out);
+  if (status->type == MessageType::daud) return answer_audit(from, *status, out);
   const auto latest = latest_.get();
   const auto table = table_.load();
   // Until this shard has followed, those too that the AS served before.
@@ -207,7 +211,7 @@ void M3uaModule::route_status(ShardId shard, AssociationId from,
     asps.erase(std::unique(asps.begin(), asps.end()), asps.end());
     for (const AssociationId asp : asps) {
       if (std::ranges::find(behind, asp) != behind.end()) continue;
-      auto copy = status_of(status->type, network, affected);
+      auto copy = status_of(*latest, status->type, network, affected);
       copy->congestion_level = status->congestion_level;
       out.forward(asp, std::move(copy));
     }
@@ -239,16 +243,19 @@ void M3uaModule::report_changes(AssociationId asp, const RoutesChangedParcel& ch
       if (std::ranges::find_first_of(serving, changed.active_in) != serving.end()) continue;
       (is ? up : down).push_back({0, dpc});
     }
-    if (!up.empty()) out.forward(asp, status_of(MessageType::dava, network, std::move(up)));
-    if (!down.empty()) out.forward(asp, status_of(MessageType::duna, network, std::move(down)));
+    if (!up.empty())
+      out.forward(asp, status_of(*latest, MessageType::dava, network, std::move(up)));
+    if (!down.empty())
+      out.forward(asp, status_of(*latest, MessageType::duna, network, std::move(down)));
   }
 }
 
 // RFC 4666 §4.5.3: DAUD is answered with the state of each destination: DAVA or DUNA. We keep none
 // of congestion, so there is no SCON.
-void M3uaModule::answer_audit(ShardId shard, AssociationId from, const NetworkStatusParcel& audit,
+void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& audit,
                               Outbox& out) const {
-  const RoutingRules& rules = on(shard).gateway->rules;
+  const auto latest = latest_.get();
+  const RoutingRules& rules = latest->rules;
   const auto table = table_.load();
   const Network network = audit.network_appearance;
   const std::size_t answers_max = audit.affected.size() + rules.destinations_max(network);
@@ -269,7 +276,7 @@ void M3uaModule::answer_audit(ShardId shard, AssociationId from, const NetworkSt
   }
   for (auto& [type, affected] : {std::pair(MessageType::dava, std::move(up)),
                                  std::pair(MessageType::duna, std::move(down))}) {
-    if (!affected.empty()) out.forward(from, status_of(type, network, affected));
+    if (!affected.empty()) out.forward(from, status_of(*latest, type, network, affected));
   }
 }
 

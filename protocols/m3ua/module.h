@@ -84,8 +84,7 @@ class M3uaModule final : public ProtocolModule {
                   Outbox& out) const;
   void route_status(ShardId shard, AssociationId from, std::unique_ptr<NetworkStatusParcel> status,
                     Outbox& out) const;
-  void answer_audit(ShardId shard, AssociationId from, const NetworkStatusParcel& audit,
-                    Outbox& out) const;
+  void answer_audit(AssociationId from, const NetworkStatusParcel& audit, Outbox& out) const;
   void report_changes(AssociationId asp, const RoutesChangedParcel& changed, Outbox& out) const;
   void give_back(std::unique_ptr<DataParcel> data, Why why, Outbox& out) const;
 

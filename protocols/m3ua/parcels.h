@@ -103,7 +103,8 @@ class NetworkStatusParcel final : public M3uaParcel {
   // From an AS or an ASP in it to the routes: the place of the AS. All its destinations are meant,
   // and `affected` is left to the routes.
   std::size_t server = 0;
-  bool limited = false;  // an answer to DATA: at most one for a destination per interval
+  std::uint64_t revision = 0;  // from the routes: by whose rules they say so (Gateway::number)
+  bool limited = false;        // an answer to DATA: at most one for a destination per interval
   Carriage carriage() const override { return limited ? Carriage::unordered : Carriage::control; }
 };
 

@@ -23,7 +23,7 @@
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
 #include "tests/component/echo_module.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 namespace {

@@ -15,7 +15,7 @@
 #include <sys/epoll.h>
 
 #include "tests/bench/echo_server.h"
-#include "transport/sctp_socket.h"
+#include "transport/sctp/kernel/socket.h"
 
 namespace {
 

@@ -29,7 +29,7 @@
 #include <unistd.h>
 #include <usrsctp.h>
 
-#include "transport/usrsctp_transport.h"
+#include "transport/sctp/usrsctp/transport.h"
 
 namespace {
 

@@ -64,7 +64,8 @@ void collect(const Json& schema, const std::string& pattern, const std::string& 
   EXPECT_EQ(schema.value("additionalProperties", true), false) << pattern;
   const Json required = schema.value("required", Json::array());
   for (const auto& [key, property] : schema["properties"].items()) {
-    if (pattern.empty() && key == "load") continue;  // the load tool's own business
+    // The load tool's own business, and that of whoever loads the file.
+    if (pattern.empty() && (key == "load" || key == "include")) continue;
     places.push_back({pattern + "/" + key, Json::json_pointer(sample + "/" + key), &property,
                       std::find(required.begin(), required.end(), key) != required.end()});
     collect(property, pattern + "/" + key, sample + "/" + key, places);
@@ -85,6 +86,10 @@ std::vector<Place> all_places() {
 // A value that the schema allows, with every key there is.
 Json sample(const Json& schema) {
   if (schema.contains("default")) return schema["default"];
+  if (schema.contains("$ref")) {
+    const std::string place = schema["$ref"].get<std::string>().substr(1);  // behind the '#'
+    return sample(the_schema().at(Json::json_pointer(place)));
+  }
   if (schema.contains("enum")) return schema["enum"][0];
   if (schema.contains("minimum")) return schema["minimum"];
   if (schema.contains("const")) return schema["const"];
@@ -95,7 +100,7 @@ Json sample(const Json& schema) {
   if (type == "string") return schema.contains("anyOf") ? "127.0.0.1" : "x";
   Json object = Json::object();
   for (const auto& [key, property] : schema["properties"].items()) {
-    if (key != "load") object[key] = sample(property);
+    if (key != "load" && key != "include") object[key] = sample(property);
   }
   return object;
 }

@@ -16,7 +16,7 @@
 #include "apps/runtime/signals.h"
 #include "tests/component/echo_module.h"
 #include "tests/support/certificates.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 namespace {
@@ -228,7 +228,7 @@ TEST_F(DaemonTest, SaysWhatIsWrongWithItsConfig) {
   EXPECT_EQ(run({"--config", file_}), 1);
   EXPECT_EQ(err_, file_ + ": the greeting is rude\n");
   EXPECT_EQ(run({"--config", directory_ + "/none"}), 1);
-  EXPECT_THAT(err_, HasSubstr("cannot be opened"));
+  EXPECT_THAT(err_, HasSubstr("cannot be read"));
   EXPECT_FALSE(daemon_.built);
 }
 
@@ -341,7 +341,7 @@ TEST_F(DaemonTest, WaitsForNobodyAtTheOtherEndOfAFile) {
   const std::string config = directory_ + "/fifo.json";
   ASSERT_EQ(mkfifo(config.c_str(), 0600), 0);
   EXPECT_EQ(run({"--config", config}), 1);
-  EXPECT_THAT(err_, HasSubstr(config + ": cannot be opened: is not a regular file"));
+  EXPECT_THAT(err_, HasSubstr(config + ": cannot be read: is not a regular file"));
 }
 
 TEST_F(DaemonTest, SaysWhatIsWrongWithItsCommandLine) {

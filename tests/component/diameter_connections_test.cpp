@@ -149,7 +149,7 @@ bool stop(std::vector<Node*> nodes) {
   return graceful;
 }
 
-TEST(DiameterConnections, TwoInstancesOfOnePeerShareItsLoadAndOneTakesItAllWhenTheOtherStops) {
+TEST(DiameterConnections, TwoInstancesOfAPeerShareItsLoadAndAThirdTakesThePlaceOfOneThatStops) {
   Running hss = run("hss", "mme", 2);
   ASSERT_TRUE(hss.node);
   ASSERT_TRUE(turn_until({hss.node.get()}, [&] { return port_of(*hss.node) != 0; }));

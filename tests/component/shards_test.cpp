@@ -17,7 +17,7 @@
 #include "apps/runtime/node.h"
 #include "core/random.h"
 #include "tests/component/echo_module.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 namespace {

@@ -14,7 +14,7 @@
 #include "tests/support/sctp_flow.h"
 #include "tests/support/seeds.h"
 #include "transport/file_descriptor.h"
-#include "transport/sctp_security.h"
+#include "transport/sctp/security.h"
 
 namespace siglane::sctp_test {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "tests/support/counting_new.h"
 #include "tests/support/sctp_node.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::sctp_test {
 namespace {

@@ -22,7 +22,7 @@
 #include "tests/support/sctp_node.h"
 #include "transport/counters.h"
 #include "transport/file_descriptor.h"
-#include "transport/usrsctp_transport.h"
+#include "transport/sctp/usrsctp/transport.h"
 
 namespace siglane::sctp_test {
 namespace {

@@ -12,7 +12,7 @@
 #include "tests/support/certificates.h"
 #include "tests/support/sctp_flow.h"
 #include "tests/support/seeds.h"
-#include "transport/sctp_security.h"
+#include "transport/sctp/security.h"
 #include "transport/transport_facts.h"
 
 namespace siglane::sctp_test {

@@ -1,4 +1,5 @@
-// Any text as a config: an answer with a line for each mistake, or a config; never anything else.
+// Any text as a config: an answer with a line for each mistake, or a config, whose effective form
+// is the same config again; never anything else.
 #include <cstdint>
 #include <cstdlib>
 
@@ -8,6 +9,35 @@
 
 using namespace siglane::runtime;
 
+namespace {
+
+struct Outcome {
+  siglane::Result<void> good;
+  std::string effective;
+  bool has_secret = false;
+};
+
+Outcome read(const JsonDocument& document) {
+  ConfigReader reader(document);
+  Outcome outcome;
+  NodeConfig node = read_node_config(reader.root(), {"echo"});
+  for (const ObjectReader& peer : reader.root().objects("peers")) {
+    read_peer(peer, "echo", 3868, node);
+    peer.decimal("rate", 1, {.min = 0, .max = 10});
+    peer.numbers<std::int16_t>("numbers");
+    if (!peer.has("key")) continue;
+    outcome.has_secret = true;
+    peer.hex_bytes("key", 4);
+  }
+  check_endpoints_used(reader.root(), node);
+  outcome.good = reader.finish();
+  if (outcome.good && node.endpoints.empty()) std::abort();
+  if (outcome.good) outcome.effective = to_text(reader.effective());
+  return outcome;
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto document = JsonDocument::parse("c.json", text);
@@ -16,19 +46,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (!what.starts_with("c.json:") || !is_printable(what)) std::abort();
     return 0;
   }
-  ConfigReader reader(*document);
-  NodeConfig node = read_node_config(reader.root(), {"echo"});
-  for (const ObjectReader& peer : reader.root().objects("peers")) {
-    read_peer(peer, "echo", 3868, node);
-    peer.decimal("rate", 1, {.min = 0, .max = 10});
-    peer.numbers<std::int16_t>("numbers");
-    if (peer.has("key")) peer.hex_bytes("key", 4);
+  const Outcome outcome = read(*document);
+  if (outcome.good) {
+    const auto again = JsonDocument::parse("c.json", outcome.effective);
+    if (!again) std::abort();
+    // A secret is masked, and its mask is none.
+    if (!outcome.has_secret && read(*again).effective != outcome.effective) std::abort();
+    return 0;
   }
-  check_endpoints_used(reader.root(), node);
-  const auto good = reader.finish();
-  if (good && node.endpoints.empty()) std::abort();
-  if (good) return 0;
-  std::string what = good.error().what;
+  std::string what = outcome.good.error().what;
   std::erase(what, '\n');
   if (!is_printable(what)) std::abort();
   return 0;

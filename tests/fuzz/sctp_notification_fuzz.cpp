@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "transport/sctp_notification.h"
+#include "transport/sctp/kernel/socket.h"
 
 using namespace siglane;
 using namespace siglane::transport;

@@ -13,7 +13,7 @@
 
 #include "core/bytes.h"
 #include "tests/support/certificates.h"
-#include "transport/secure_channel.h"
+#include "transport/secure/channel.h"
 
 using namespace siglane;
 using namespace siglane::transport;

@@ -8,7 +8,7 @@
 #include "tests/support/sctp_flow.h"
 #include "tests/support/seeds.h"
 #include "tests/support/udp_encapsulation.h"
-#include "transport/sctp_security.h"
+#include "transport/sctp/security.h"
 
 namespace siglane::kernel_test {
 namespace {

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "transport/file_descriptor.h"
-#include "transport/sctp_socket.h"
+#include "transport/sctp/kernel/socket.h"
 
 namespace siglane::transport {
 namespace {

@@ -1,7 +1,5 @@
 // SctpAssociationOptions: what the kernel makes of them, what goes over the wire, and that a peeled
 // association keeps them.
-#include "transport/sctp_options.h"
-
 #include <array>
 #include <cstring>
 #include <fstream>
@@ -21,7 +19,8 @@
 #include <unistd.h>
 
 #include "transport/file_descriptor.h"
-#include "transport/sctp_socket.h"
+#include "transport/sctp/kernel/options.h"
+#include "transport/sctp/kernel/socket.h"
 #include "transport/socket_option.h"
 
 namespace siglane::transport {

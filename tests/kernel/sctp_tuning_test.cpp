@@ -14,7 +14,7 @@
 
 #include "tests/kernel/harness.h"
 #include "transport/counters.h"
-#include "transport/sctp_socket.h"
+#include "transport/sctp/kernel/socket.h"
 #include "transport/socket_option.h"
 #include "transport/transport_set.h"
 

@@ -21,7 +21,7 @@
 #include "tests/support/counting_new.h"
 #include "tests/support/raw_peer.h"
 #include "transport/counters.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::test {
 namespace {

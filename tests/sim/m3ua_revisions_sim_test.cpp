@@ -50,6 +50,7 @@ class Configs {
     M3uaConfig config;
     config.drain_messages_per_ms_max = 3 + random_.below(3);
     config.heartbeat_interval = random_.below(4) == 0 ? 1h : 0s;
+    config.destination_report_interval = random_.below(2) == 0 ? 0s : 1s;
     std::set<std::string> asps;
     ApplicationServerConfig sinks = server("sinks", kSinkContext);
     for (std::uint32_t n = 1; n <= kSinks; ++n) sinks.asps.push_back(name_of_asp(n));

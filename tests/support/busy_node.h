@@ -14,7 +14,7 @@
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
 #include "core/module.h"
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::test {
 

@@ -14,7 +14,7 @@
 #include "tests/support/raw_peer.h"
 #include "tests/support/udp_encapsulation.h"
 #include "transport/counters.h"
-#include "transport/sctp_socket.h"
+#include "transport/sctp/kernel/socket.h"
 
 namespace siglane::test {
 namespace {

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "tests/support/payload_protocols.h"
+#include "transport/sctp/usrsctp/transport.h"
 #include "transport/transport_facts.h"
-#include "transport/usrsctp_transport.h"
 
 namespace siglane::sctp_test {
 namespace {

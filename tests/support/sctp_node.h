@@ -13,7 +13,7 @@
 #include "tests/support/facts.h"
 #include "tests/support/no_framing.h"
 #include "transport/carrier.h"
-#include "transport/sctp_transport.h"
+#include "transport/sctp/kernel/transport.h"
 
 // Nodes on either SCTP stack, for tests of what both promise.
 namespace siglane::sctp_test {

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "transport/sctp_socket.h"
+#include "transport/sctp/kernel/socket.h"
 
 namespace siglane::test {
 

@@ -16,15 +16,25 @@ ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
 # Room -> rooms it may include, besides itself. The longest matching prefix names a file's room.
 ARROWS = {
     "core": set(),
-    "transport": {"core"},
+    # What the folders of transport/ share, and TransportSet, which sees them all.
+    "transport": {"core", "transport/loop", "transport/peeling", "transport/sctp/kernel",
+                  "transport/sctp/usrsctp", "transport/stream", "transport/secure"},
+    "transport/loop": {"core"},
+    "transport/peeling": {"core"},
+    "transport/secure": {"core", "transport"},
+    "transport/sctp": {"core", "transport", "transport/loop", "transport/peeling", "transport/secure"},
+    "transport/sctp/kernel": {"core", "transport", "transport/loop", "transport/peeling", "transport/sctp"},
+    "transport/sctp/usrsctp": {"core", "transport", "transport/loop", "transport/peeling", "transport/sctp"},
+    "transport/stream": {"core", "transport", "transport/loop", "transport/secure"},
     "protocols/diameter": {"core"},
     "protocols/m3ua": {"core"},
     "proto": {"core"},
-    "apps/runtime": {"core", "transport", "protocols/diameter", "protocols/m3ua", "proto"},
+    "apps/runtime": {"core", "transport", "transport/loop", "transport/peeling", "transport/secure",
+                     "protocols/diameter", "protocols/m3ua", "proto"},
     "apps/ctl": {"core", "proto", "apps/runtime"},
     "apps/hss": {"core", "protocols/diameter", "apps/runtime"},
     "apps/stp": {"core", "protocols/m3ua", "apps/runtime"},
-    "apps/load": {"core", "transport", "protocols/diameter", "protocols/m3ua", "apps/runtime"},
+    "apps/load": {"core", "transport", "transport/loop", "protocols/diameter", "protocols/m3ua", "apps/runtime"},
 }
 
 SOCKETS = re.compile(r"^(sys/socket\.h|netinet/.*|arpa/.*|netdb\.h|uv\.h|usrsctp\.h|linux/sctp\.h|poll\.h|sys/epoll\.h|sys/un\.h)$")
@@ -33,7 +43,16 @@ CLOCKS = re.compile(r"\b(system_clock|steady_clock|high_resolution_clock)\b|\b(c
 CHANCE = re.compile(r"\b(std::random_device|std::rand|mt19937)\b|\brand\(\)")
 LOGGING = re.compile(r"\bspdlog\b|\bstd::c(out|err|log)\b|\b(f?printf)\s*\(")
 
-MAY_USE_SOCKETS = {"transport", "apps/runtime", "apps/ctl"}
+MAY_USE_SOCKETS = {"transport", "transport/loop", "transport/sctp/kernel", "transport/sctp/usrsctp",
+                   "transport/stream", "apps/runtime", "apps/ctl"}
+# Libraries whose headers stay where they are wrapped.
+WRAPPED = (
+    (re.compile(r"^uv\.h$"), {"transport/loop", "apps/runtime", "apps/ctl"}),
+    (re.compile(r"^(netinet|linux)/sctp\.h$"), {"transport/sctp/kernel"}),
+    (re.compile(r"^usrsctp\.h$"), {"transport/sctp/usrsctp"}),
+)
+# Sees all folders of transport/, and none of them sees it.
+WHOLE_TRANSPORT = "transport/transport_set.h"
 PURE = {"core", "protocols/diameter", "protocols/m3ua"}
 # Threads in core: buffers go home across threads, so the pool asks which thread it is on.
 MAY_NAME_THREADS = {"core/buffer.cpp"}
@@ -87,6 +106,11 @@ def check_file(path):
                 fail(path, number, "nothing outside tests/ may include from tests/")
             if quoted and target_room and target_room != room and target_room not in ARROWS[room]:
                 fail(path, number, f"{room} may not include {target_room} ({target})")
+            if quoted and target == WHOLE_TRANSPORT and room.startswith("transport/"):
+                fail(path, number, f"a folder of transport/ may not include {target}")
+            for library, rooms in WRAPPED:
+                if library.match(target) and room not in rooms:
+                    fail(path, number, f"{target} stays in {', '.join(sorted(rooms))}")
             if SOCKETS.match(target) and room not in MAY_USE_SOCKETS:
                 fail(path, number, f"sockets and libuv stay in transport/: {target}")
             if room in PURE and THREADS.match(target) and relative not in MAY_NAME_THREADS:

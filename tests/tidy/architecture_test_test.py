@@ -8,8 +8,16 @@ import tempfile
 TOOL = pathlib.Path(__file__).with_name("architecture_test.py")
 
 BROKEN = {
-    "an arrow upwards": ("core/a.cpp", '#include "transport/loop.h"\n'),
+    "an arrow upwards": ("core/a.cpp", '#include "transport/loop/loop.h"\n'),
     "an arrow between siblings": ("protocols/diameter/a.cpp", '#include "protocols/m3ua/asp.h"\n'),
+    "one SCTP stack in the other": (
+        "transport/sctp/kernel/a.cpp", '#include "transport/sctp/usrsctp/socket.h"\n'),
+    "a stack in what both share": ("transport/sctp/a.cpp", '#include "transport/sctp/kernel/socket.h"\n'),
+    "SCTP in streams": ("transport/stream/a.cpp", '#include "transport/sctp/reassembly.h"\n'),
+    "a stack in an application": ("apps/runtime/a.cpp", '#include "transport/sctp/kernel/socket.h"\n'),
+    "the whole transport in a part of it": ("transport/stream/a.cpp", '#include "transport/transport_set.h"\n'),
+    "a library outside its wrapper": ("transport/stream/a.cpp", "#include <usrsctp.h>\n"),
+    "a socket in a secure channel": ("transport/secure/a.cpp", "#include <sys/socket.h>\n"),
     "a socket in a protocol": ("protocols/m3ua/a.cpp", "#include <sys/socket.h>\n"),
     "libuv in an application": ("apps/hss/a.cpp", "#include <uv.h>\n"),
     "a clock in core": ("core/a.cpp", "auto t = std::chrono::steady_clock::now();\n"),

@@ -52,7 +52,8 @@ class NamedSession final : public Session {
       peer_ = std::string(as_text(received->message.payload.bytes()));
       out.identify(peer_);
     } else if (const auto* operate = std::get_if<Operate>(&input)) {
-      told_[peer_].push_back(std::string(name_of(operate->verb)) + ": " + operate->why);
+      told_[peer_].push_back(std::string(name_of(operate->verb)) + ": " + operate->why +
+                             (operate->may_return ? ", and may return" : ""));
       if (operate->verb == Operate::Verb::disconnect) out.close(CloseMode::graceful);
     } else if (std::holds_alternative<Reconfigured>(input)) {
       told_[peer_].push_back("reconfigured");
@@ -265,7 +266,7 @@ TEST_F(RevisionTest, APeerThatIsToReconnectIsConnectedByItsNewConfig) {
   follow(revised(
       {new_dave},
       {{}, {{key("dave"), PeerChange::reconnected}}, {{ShardId{1}, &module, local, new_dave}}}));
-  EXPECT_THAT(told("dave"), ElementsAre("disconnect: its config has changed"));
+  EXPECT_THAT(told("dave"), ElementsAre("disconnect: its config has changed, and may return"));
   EXPECT_FALSE(dave.module.opened.empty());
   // The endpoint belongs to the first shard's transport here, so another revision has it there.
   follow(revised(

@@ -919,7 +919,7 @@ TEST_F(ShardTest, AConnectThatFailsIsThePeersLastTroubleAndItsLinkSaysWhenItIsNe
   server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));  // nobody listens there
   ASSERT_TRUE(world.run_until([&] { return server.counters.get(counter::connects_failed) == 1; }));
   const PeerPast past = server.directory.past_of(&server_module, "alice");
-  EXPECT_EQ(past.trouble, "connect failed: refused");
+  EXPECT_EQ(past.trouble, "connect failed: nobody listens");
   EXPECT_EQ(past.trouble_at, world.now());
   EXPECT_EQ(past.why, "") << "no association has ended";
   const std::vector<LinkId> links = server.shard.links();

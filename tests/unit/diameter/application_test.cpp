@@ -57,8 +57,29 @@ class Hss final : public Application {
   }
 
   void on_reconfigured(Instant, Outbox&) override { product_name = config().product_name; }
+  void on_peer_open(const PeerChange& peer, AssociationId connection, Instant, Outbox&) override {
+    EXPECT_EQ(connection, kPeer);
+    heard.push_back(peer.name + " open");
+  }
+  void on_peer_closed(const PeerChange& peer, AssociationId, Instant, Outbox&) override {
+    heard.push_back(peer.name + " closed");
+  }
+  // Asks the peer, and notes what comes of that under a name.
+  void cancel(std::string name, Outbox& out) {
+    auto request = MessageBuilder::request(out.buffers(), command::cancel_location);
+    request.add(avp::session_id, "s")
+        .add(avp::destination_host, "peer.example")
+        .add(avp::destination_realm, "realm.peer.example");
+    send(
+        std::move(request),
+        [this, name](AnswerPtr, const MessageView& message, Instant, Outbox&) {
+          heard.push_back(name + " " +
+                          std::to_string(message.result_code().value_or(ResultCode{})));
+        },
+        0s, out);
+  }
 
-  std::vector<std::string> users;
+  std::vector<std::string> users, heard;
   std::string product_name;
   std::vector<std::pair<std::uint64_t, ResultCode>> answers;
   AssociationId to = AssociationId::none;
@@ -106,6 +127,33 @@ TEST_F(ApplicationTest, HasTheNewConfigOnceItsShardFollows) {
   EXPECT_EQ(hss_->product_name, "");
   host_.give(kApplication, Reconfigured{});
   EXPECT_EQ(hss_->product_name, "Next");
+}
+
+TEST_F(ApplicationTest, HearsWhenAPeerMayBeSentRequestsAndWhenNotAnyMore) {
+  EXPECT_EQ(hss_->heard, std::vector<std::string>{"peer open"});
+  host_.give(kPeer, Operate{Operate::Verb::block, "asked"});
+  host_.give(kPeer, Operate{Operate::Verb::unblock, "asked"});
+  host_.down(kPeer);
+  EXPECT_EQ(hss_->heard,
+            (std::vector<std::string>{"peer open", "peer closed", "peer open", "peer closed"}));
+}
+
+TEST_F(ApplicationTest, ARequestOfAnotherThreadIsAStepOfItsOwnAndItsAnswerGoesToItsCallback) {
+  hss_->heard.clear();
+  const auto ask_for = [&](std::string name) {
+    host_.give(kApplication, Submitted{AssociationId::none,
+                                       std::make_unique<CallParcel>(
+                                           [name](Application& application, Instant, Outbox& out) {
+                                             static_cast<Hss&>(application).cancel(name, out);
+                                           })});
+  };
+  ask_for("first");
+  const Buffer asked = host_.sent_one(kPeer);
+  host_.down(kPeer);
+  ask_for("second");
+  EXPECT_EQ(hss_->heard, (std::vector<std::string>{"peer closed", "first 3002", "second 3002"}))
+      << "each callback once, whatever becomes of the request";
+  EXPECT_TRUE(hss_->answers.empty()) << "on_answer() is for requests with a tag";
 }
 
 TEST_F(ApplicationTest, AnswersARequestWhenItsStoreHasDoneItsPart) {

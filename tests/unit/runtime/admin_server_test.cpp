@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 namespace {

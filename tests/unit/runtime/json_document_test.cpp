@@ -186,7 +186,7 @@ TEST(JsonDocument, RefusesDeepNestingAndLargeFiles) {
 
 TEST(JsonDocument, NamesTheFileThatCannotBeRead) {
   EXPECT_EQ(JsonDocument::load("/nonexistent/c.json").error().what,
-            "/nonexistent/c.json: cannot be opened: No such file or directory");
+            "/nonexistent/c.json: cannot be read: No such file or directory");
   EXPECT_EQ(JsonDocument::load("/tmp").error().what, "/tmp: is a directory, not a JSON file");
 }
 

@@ -89,6 +89,8 @@ TEST(Plan, KeepsTheOldValueOfWhatNeedsARestart) {
       "stop_grace_ms": 6000}})"),
                                PlanRules::of_every_node());
   EXPECT_THAT(lines(again), ElementsAre("restart /runtime/shards: 2 is now 4"));
+  EXPECT_TRUE(plan.takes_effect());
+  EXPECT_FALSE(again.takes_effect());
 }
 
 TEST(Plan, OfAnEndpointChangesOnlyWhatItsSocketsNeedNotBeOpenedAgainFor) {

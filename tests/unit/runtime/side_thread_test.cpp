@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 namespace {

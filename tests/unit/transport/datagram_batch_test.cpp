@@ -1,4 +1,4 @@
-#include "transport/datagram_batch.h"
+#include "transport/sctp/usrsctp/datagram_batch.h"
 
 #include <array>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "transport/descriptor_reserve.h"
+#include "transport/peeling/descriptor_reserve.h"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "transport/dtls_records.h"
+#include "transport/secure/dtls_records.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "transport/keyed_hash.h"
+#include "transport/sctp/usrsctp/keyed_hash.h"
 
 #include <array>
 #include <cstddef>

@@ -1,4 +1,4 @@
-#include "transport/loop.h"
+#include "transport/loop/loop.h"
 
 #include <array>
 #include <string>

@@ -1,7 +1,7 @@
-#include "transport/peeloff_policy.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "transport/peeling/policy.h"
 
 namespace siglane::transport {
 namespace {

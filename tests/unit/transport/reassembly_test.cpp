@@ -1,4 +1,4 @@
-#include "transport/reassembly.h"
+#include "transport/sctp/reassembly.h"
 
 #include <string>
 

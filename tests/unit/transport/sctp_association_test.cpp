@@ -1,8 +1,8 @@
-#include "transport/sctp_association.h"
-
 #include <gtest/gtest.h>
 
+#include "tests/support/no_framing.h"
 #include "tests/support/payload_protocols.h"
+#include "transport/sctp/kernel/association.h"
 
 namespace siglane::transport {
 namespace {
@@ -152,6 +152,53 @@ TEST(SctpAssociation, EndsIfTheStackWillNeverTakeAMessage) {
   EXPECT_EQ(alive.down_event().detail, "cannot send: Invalid argument");
   EXPECT_FALSE(over.aborted);
   EXPECT_EQ(over.phase(), SctpAssociationBase::Phase::up);
+}
+
+// An endpoint that is set up, with a send buffer of 1000 bytes.
+SctpEndpoint endpoint_of_1000() {
+  static const NoFraming framing;
+  SctpEndpoint endpoint;
+  endpoint.config.sctp.send_buffer_bytes = 1000;
+  EXPECT_TRUE(endpoint.set_up(framing));
+  return endpoint;
+}
+
+TEST(SctpEndpoint, KeepsWhatTheStackGaveUntilItAsksForAnother) {
+  SctpEndpoint open = endpoint_of_1000();
+  open.limit_send_buffer(600);
+  EndpointConfig config = open.config;
+  config.limits.message_bytes_max = 50;
+  const auto same = open.with(config, nullptr);
+  EXPECT_EQ(same->send_buffer_bytes, 600u);
+  EXPECT_EQ(same->sent_bytes_max, 600u);
+  EXPECT_EQ(same->received_bytes_max, 50u);
+  config.sctp.send_buffer_bytes = 800;
+  EXPECT_EQ(open.with(config, nullptr)->sent_bytes_max, 800u);
+}
+
+TEST(SctpAssociation, FollowsItsEndpointButForTheBufferOfASocketOfItsOwn) {
+  const SctpEndpoint open = endpoint_of_1000();
+  EndpointConfig config = open.config;
+  config.sctp.send_buffer_bytes = 100;
+  config.limits.send_queue_messages_max = 2;
+  const auto next = open.with(config, nullptr);
+  const auto message = [](std::size_t size) {
+    return Message{{}, {}, false, {}, Buffer::copy_of(std::vector<std::byte>(size))};
+  };
+  notification::AssociationChanged up;
+  up.streams_out = 1;
+  for (const bool own_socket : {false, true}) {
+    NoHost host;
+    Unable one{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(open), host, Instant{}};
+    one.came_up(up, {}, Instant(1s));
+    ASSERT_EQ(one.send(message(500)), SendOutcome::accepted);
+    one.follow(next, own_socket);
+    EXPECT_TRUE(host.congestion_changed_seen) << "half of the new limit waits";
+    EXPECT_EQ(one.send(message(500)), own_socket ? SendOutcome::accepted : SendOutcome::refused);
+    (void)one.send(message(50));
+    EXPECT_EQ(one.queue.messages(), 2u);
+    EXPECT_EQ(one.send(message(50)), SendOutcome::refused);
+  }
 }
 
 TEST(SctpAssociation, ASinglePathThatMayHaveFailedIsNoNewsForThereIsNoOther) {

@@ -1,5 +1,3 @@
-#include "transport/sctp_notification.h"
-
 #include <cstring>
 #include <string>
 #include <vector>
@@ -10,6 +8,7 @@
 #include <netinet/sctp.h>
 
 #include "tests/support/payload_protocols.h"
+#include "transport/sctp/kernel/socket.h"
 
 namespace siglane::transport {
 namespace {

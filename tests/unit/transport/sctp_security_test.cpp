@@ -1,7 +1,5 @@
 // DTLS over SCTP between two ends, over a stack that loses nothing: what goes out when, on which
 // stream, and what SCTP-AUTH is keyed with meanwhile.
-#include "transport/sctp_security.h"
-
 #include <cerrno>
 #include <deque>
 #include <functional>
@@ -12,6 +10,7 @@
 
 #include "tests/support/certificates.h"
 #include "tests/support/payload_protocols.h"
+#include "transport/sctp/security.h"
 
 namespace siglane::transport {
 namespace {

@@ -1,5 +1,3 @@
-#include "transport/secure_channel.h"
-
 #include <array>
 #include <functional>
 
@@ -8,6 +6,7 @@
 #include <openssl/ssl.h>
 
 #include "tests/support/certificates.h"
+#include "transport/secure/channel.h"
 
 namespace siglane::transport {
 namespace {

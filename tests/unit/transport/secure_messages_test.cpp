@@ -9,7 +9,7 @@
 
 #include "core/random.h"
 #include "tests/support/certificates.h"
-#include "transport/secure_channel.h"
+#include "transport/secure/channel.h"
 
 namespace siglane::transport {
 namespace {

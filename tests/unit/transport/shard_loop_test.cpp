@@ -1,11 +1,11 @@
-#include "transport/shard_loop.h"
+#include "transport/loop/shard_loop.h"
 
 #include <thread>
 
 #include <gtest/gtest.h>
 
 #include "tests/support/facts.h"
-#include "transport/stream_transport.h"
+#include "transport/stream/transport.h"
 #include "transport/transport_facts.h"
 
 namespace siglane::transport {

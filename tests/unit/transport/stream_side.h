@@ -13,7 +13,7 @@
 
 #include "tests/support/facts.h"
 #include "tests/support/payload_protocols.h"
-#include "transport/stream_transport.h"
+#include "transport/stream/transport.h"
 #include "transport/transport_facts.h"
 
 namespace siglane::transport {

@@ -1,5 +1,3 @@
-#include "transport/stream_transport.h"
-
 #include <cerrno>
 #include <deque>
 #include <map>
@@ -17,6 +15,7 @@
 
 #include "tests/unit/transport/stream_side.h"
 #include "transport/counters.h"
+#include "transport/stream/transport.h"
 
 namespace siglane::transport {
 namespace {

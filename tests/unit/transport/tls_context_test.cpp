@@ -1,4 +1,4 @@
-#include "transport/tls_context.h"
+#include "transport/secure/tls_context.h"
 
 #include <filesystem>
 

@@ -1,4 +1,4 @@
-#include "transport/traffic_meter.h"
+#include "transport/peeling/traffic_meter.h"
 
 #include <gtest/gtest.h>
 
