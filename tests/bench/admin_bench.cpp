@@ -25,10 +25,8 @@
 #include "tests/component/echo_module.h"
 #include "transport/loop/loop.h"
 
+namespace siglane::runtime {
 namespace {
-
-using namespace siglane;
-using namespace siglane::runtime;
 
 [[noreturn]] void fail(const char* what) {
   std::perror(what);
@@ -56,7 +54,7 @@ std::unique_ptr<Node> listening_node() {
   config.endpoints = {endpoint};
   NodeBuilder builder(config);
   builder.embed();
-  builder.add_module(std::make_unique<testing::EchoModule>("node"));
+  builder.add_module(std::make_unique<siglane::testing::EchoModule>("node"));
   auto node = std::move(builder).build();
   if (!node) {
     std::fprintf(stderr, "%s\n", node.error().what.c_str());
@@ -126,9 +124,7 @@ double in_one_piece(Node& node) {
   return longest_turn(node, done);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   if (argc != 2) {
     std::fprintf(stderr, "usage: admin_bench ASSOCIATIONS\n");
     return 2;
@@ -159,4 +155,12 @@ int main(int argc, char** argv) {
       "\"peers_ms\": %.2f, \"by_peer_ms\": %.2f, \"ratio\": %.1f}\n",
       many, whole, sliced, in_slices(*node, by_name), in_slices(*node, by_peer), whole / sliced);
   for (const int fd : peers) ::close(fd);
+  return 0;
+}
+
+}  // namespace
+}  // namespace siglane::runtime
+
+int main(int argc, char** argv) {
+  return siglane::runtime::run(argc, argv);
 }
