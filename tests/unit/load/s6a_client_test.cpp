@@ -72,6 +72,7 @@ class S6aClientTest : public testing::Test {
           answers_.push_back(diameter::parcel_cast<AnswerParcel>(std::move(forward.parcel)));
           break;
         case diameter::ParcelKind::peer_change:
+        case diameter::ParcelKind::call:
           ADD_FAILURE() << "a client has no peers to change";
       }
     }
