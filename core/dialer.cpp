@@ -60,10 +60,11 @@ const Link* Dialer::find(LinkId id) const {
   return it == links_.end() ? nullptr : &it->second;
 }
 
-LinkId Dialer::add(const ProtocolModule* module, EndpointId local, const PeerConfig& peer) {
+LinkId Dialer::add(const ProtocolModule* module, EndpointId local, const PeerConfig& peer,
+                   std::uint64_t revision) {
   const LinkId id = next_link_id();
-  const Link& link =
-      links_.emplace(id, Link{id, module, local, peer, Backoff(config_)}).first->second;
+  Link& link = links_.emplace(id, Link{id, module, local, peer, Backoff(config_)}).first->second;
+  link.revision = revision;
   by_peer_.emplace(link.key(), id);
   return id;
 }
@@ -208,6 +209,7 @@ std::optional<Link> Dialer::leave(AssociationId association) {
 }
 
 void Dialer::arrive(AssociationId association, Link link) {
+  link.backoff.use(config_);
   const LinkId id = link.id;
   by_peer_.emplace(link.key(), id);
   by_association_[association] = id;
@@ -217,41 +219,51 @@ void Dialer::arrive(AssociationId association, Link link) {
 // --- What an operator wants ---------------------------------------------------------------------
 
 std::vector<AssociationId> Dialer::disable(const PeerKey& peer) {
-  std::vector<AssociationId> not_up;
+  std::vector<AssociationId> not_peer_yet;
   each_to(peer, [&](LinkId, Link& link) {
     link.enabled = false;
     if (const auto* connecting = std::get_if<Link::Connecting>(&link.state)) {
-      not_up.push_back(connecting->association);
-    } else if (!std::holds_alternative<Link::Connected>(link.state)) {
+      not_peer_yet.push_back(connecting->association);
+    } else if (const auto* connected = std::get_if<Link::Connected>(&link.state)) {
+      if (!connected->is_peer) not_peer_yet.push_back(connected->association);
+    } else {
       link.state = Link::Disabled{};
       link.peer_here_since.reset();
     }
   });
-  return not_up;
+  return not_peer_yet;
 }
 
 void Dialer::enable(const PeerKey& peer, Instant now) {
   each_to(peer, [&](LinkId id, Link& link) {
-    if (link.enabled) return;
     link.enabled = true;
+    const bool idle = std::holds_alternative<Link::Disabled>(link.state) ||
+                      std::holds_alternative<Link::Waiting>(link.state);
+    if (!idle || stopped_) return;
     link.backoff.reset();
-    if (!stopped_ && std::holds_alternative<Link::Disabled>(link.state)) wait(id, link, now);
+    wait(id, link, now);
   });
 }
 
-std::vector<AssociationId> Dialer::remove(const PeerKey& peer) {
-  std::vector<AssociationId> not_up;
+std::vector<AssociationId> Dialer::remove(const PeerKey& peer, std::uint64_t before) {
+  std::vector<AssociationId> not_peer_yet;
   const auto [first, end] = by_peer_.equal_range(peer);
-  for (auto it = first; it != end; ++it) {
+  for (auto it = first; it != end;) {
     const Link& link = links_.at(it->second);
-    if (const auto* connecting = std::get_if<Link::Connecting>(&link.state)) {
-      not_up.push_back(connecting->association);
+    if (link.revision >= before) {
+      ++it;
+      continue;
     }
-    by_association_.erase(link.association());
+    const auto* connected = std::get_if<Link::Connected>(&link.state);
+    const AssociationId association = link.association();
+    if (association != AssociationId::none && (connected == nullptr || !connected->is_peer)) {
+      not_peer_yet.push_back(association);
+    }
+    by_association_.erase(association);
     links_.erase(it->second);
+    it = by_peer_.erase(it);
   }
-  by_peer_.erase(first, end);
-  return not_up;
+  return not_peer_yet;
 }
 
 void Dialer::use(const PeerKey& key, const PeerConfig& peer) {

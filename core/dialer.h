@@ -78,13 +78,15 @@ class Dialer {
     bool enabled = true;  // else it is, or will be after its association, Disabled
     std::optional<Instant> peer_here_since = std::nullopt;  // on whichever association
     Deadlines<LinkId>::Slot armed = std::nullopt;
+    std::uint64_t revision = 0;  // that it was made for
   };
 
   // `seed`: of the back-off's jitter.
   Dialer(BackoffConfig config, std::uint64_t seed) : config_(config), random_(seed) {}
 
-  // It rests until begin().
-  LinkId add(const ProtocolModule* module, EndpointId local, const PeerConfig& peer);
+  // It rests until begin(). `revision`: that it was made for.
+  LinkId add(const ProtocolModule* module, EndpointId local, const PeerConfig& peer,
+             std::uint64_t revision = 0);
   const Link& at(LinkId id) const { return links_.at(id); }
   LinkState state_of(LinkId id) const;
   // All that there are, in no particular order; and one of them, as long as it is here.
@@ -118,13 +120,15 @@ class Dialer {
   std::optional<Link> leave(AssociationId association);
   void arrive(AssociationId association, Link link);
 
-  // An operator's word on all links to a peer. A disabled link keeps an association that is up, and
-  // does not connect after it; returns the associations that are not up yet: give them up. An
-  // enabled link without an association is due at once, with a fresh back-off.
+  // An operator's word on all links to a peer. A disabled link keeps an association that is the
+  // peer, and does not connect after it; returns the associations that are not the peer yet: give
+  // them up. An enabled link without an association is due at once, with a fresh back-off; it rests
+  // on if the peer has all its associations.
   [[nodiscard]] std::vector<AssociationId> disable(const PeerKey& peer);
   void enable(const PeerKey& peer, Instant now);
-  // Its links are no more. Returns the associations that are not up yet: give them up.
-  [[nodiscard]] std::vector<AssociationId> remove(const PeerKey& peer);
+  // Its links that were made for a revision before `before` are no more. Returns the associations
+  // that are not the peer yet: give them up.
+  [[nodiscard]] std::vector<AssociationId> remove(const PeerKey& peer, std::uint64_t before = 1);
   // Its links connect by this config from now on.
   void use(const PeerKey& key, const PeerConfig& peer);
   // The back-off of links from their next one on, and of those to come.

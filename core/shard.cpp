@@ -53,6 +53,7 @@ AssociationId Shard::add_coordinator(std::unique_ptr<Session> session, ProtocolM
   entry->module = &module;
   entry->session = std::move(session);
   entry->coordinator = true;
+  if (revised_.revision != nullptr) entry->revision = revised_.revision->number;
   entry->since = now;
   directory_.settle(id, config_.id);
   arm(*entries_.emplace(id, std::move(entry)).first->second);
@@ -125,6 +126,7 @@ void Shard::open_association(AssociationId id, const AssociationUp& up, Instant 
   entry.module = modules_.at(up.local);
   entry.since = now;
   entry.newcomer = admission_.unidentified(up, now);
+  if (revised_.revision != nullptr) entry.revision = revised_.revision->number;
   entries_[id] = std::move(owned);
   ++associations_;
   directory_.add_association();

@@ -250,7 +250,7 @@ class Shard final : public TransportSink {
   void follow(Entry& entry, const RevisionChange& change, Instant now);
   void begin_to_obey(Entry& entry);
   void obey(Entry& entry, const std::string& why);
-  void catch_up(std::uint64_t followed, Entry& entry, Instant now);
+  void catch_up(Entry& entry, Instant now);
 
   // shard_links.cpp
   void connect(LinkId link, Instant now);

@@ -348,7 +348,6 @@ void Shard::send_off(const Diversion& move, std::unique_ptr<DetachedAssociation>
   traveller->paused = backpressure_.is_paused(move.mover, PauseReason::session);
   backpressure_.forget(move.mover);
   traveller->link = dialer_.leave(move.mover);
-  traveller->revision = revised_.revision != nullptr ? revised_.revision->number : 0;
   begin(move);
   for (std::size_t i = 0; i < directory_.shards(); ++i) {
     const auto shard = static_cast<ShardId>(i);
@@ -367,12 +366,15 @@ void Shard::arrive(Arrival& arrival, Instant now) {
   ++associations_;
   if (traveller.link) {
     const PeerKey peer = traveller.link->key();
+    const bool was_disabled = !traveller.link->enabled;
     dialer_.arrive(entry.id, std::move(*traveller.link));
     // An order that was given while it was between two shards.
-    if (directory_.orders_of(peer.first, peer.second).disconnected) (void)dialer_.disable(peer);
+    const bool disconnected = directory_.orders_of(peer.first, peer.second).disconnected;
+    if (disconnected) (void)dialer_.disable(peer);
+    if (!disconnected && was_disabled) dialer_.enable(peer, now);
   }
   transport_.adopt(std::move(traveller.cargo));
-  catch_up(traveller.revision, entry, now);
+  catch_up(entry, now);
   obey(entry, std::string(kByOrder));
   if (traveller.paused) {
     backpressure_.pause(entry.id, PauseReason::session);

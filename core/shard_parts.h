@@ -55,6 +55,7 @@ struct Shard::Entry {
   SparseCounts* counts = nullptr;          // its peer's, on this shard; nullptr: not identified
   std::unique_ptr<SessionInput> identity;  // the answer to Identify, for the next step
   bool lingers = false;                    // its session has something to send before it closes
+  std::uint64_t revision = 0;              // that it was made under, or has followed
   StandingOrders obeyed;                   // what its session has been told
   bool end_noted = false;                  // its session has said why it closes
   std::vector<Inquiry> claimants;          // they wait for its end, which is near
@@ -110,7 +111,6 @@ struct Shard::Traveller final : MovingUnit {
   std::unique_ptr<DetachedAssociation> cargo;
   std::optional<Dialer::Link> link;  // of a peer that we keep connected; none: it came to us
   bool paused = false;               // its session asked for that
-  std::uint64_t revision = 0;        // that it has followed
 };
 
 }  // namespace siglane

@@ -4,8 +4,8 @@
 //
 // Shards follow a revision each in its turn, so for a moment some have followed it and others have
 // not. An association that moves meanwhile may so leave a shard before that follows, and arrive at
-// one that has: that one gives it what it has missed. The other way round it is given the same
-// twice, which changes nothing.
+// one that has: that one gives it what it has missed. The other way round it is given nothing
+// twice.
 namespace siglane {
 
 void Shard::follow(Revised revised, Instant now) {
@@ -14,6 +14,7 @@ void Shard::follow(Revised revised, Instant now) {
   admission_.use(*peers_);
   dialer_.use(revised_.revision->reconnect);
   const RevisionChange& change = *revised_.change;
+  const std::uint64_t number = revised_.revision->number;
   for (ProtocolModule* module : change.modules) module->adopt(config_.id);
   for (const auto& [peer, what] : change.peers) {
     if (what == PeerChange::rebound) {
@@ -21,15 +22,15 @@ void Shard::follow(Revised revised, Instant now) {
       wake_links(peer, now);  // it may have more connections now
       continue;
     }
-    give_up(dialer_.remove(peer));
+    give_up(dialer_.remove(peer, number));
     if (what == PeerChange::removed) directory_.forget_peer(peer.first, peer.second);
   }
   for (const auto& [id, entry] : entries_) {
-    if (entry->session != nullptr) follow(*entry, change, now);
+    if (entry->session != nullptr && entry->revision < number) follow(*entry, change, now);
   }
   for (const WantedLink& link : change.links) {
     if (link.shard != config_.id || stopping_) continue;
-    const LinkId added = dialer_.add(link.module, link.local, link.peer);
+    const LinkId added = dialer_.add(link.module, link.local, link.peer, number);
     if (directory_.orders_of(link.module, link.peer.name).disconnected) {
       (void)dialer_.disable({link.module, link.peer.name});
     } else {
@@ -41,6 +42,7 @@ void Shard::follow(Revised revised, Instant now) {
 
 // A goodbye is said by the old config, so it comes first.
 void Shard::follow(Entry& entry, const RevisionChange& change, Instant) {
+  entry.revision = revised_.revision->number;
   const auto changed =
       entry.peer.empty() ? change.peers.end() : change.peers.find({entry.module, entry.peer});
   if (changed != change.peers.end()) {
@@ -62,11 +64,15 @@ void Shard::follow(Entry& entry, const RevisionChange& change, Instant) {
 }
 
 // It has arrived from a shard that had not followed the present revision.
-void Shard::catch_up(std::uint64_t followed, Entry& entry, Instant now) {
-  if (revised_.revision == nullptr || followed >= revised_.revision->number) return;
+void Shard::catch_up(Entry& entry, Instant now) {
+  if (revised_.revision == nullptr || entry.revision >= revised_.revision->number) return;
   const auto changed = revised_.change->peers.find({entry.module, entry.peer});
-  if (changed != revised_.change->peers.end() && changed->second != PeerChange::rebound) {
-    (void)dialer_.leave(entry.id);
+  if (changed != revised_.change->peers.end()) {
+    if (changed->second != PeerChange::rebound) {
+      (void)dialer_.leave(entry.id);
+    } else if (const PeerConfig* config = peers_->find(entry.peer)) {
+      dialer_.use(changed->first, *config);
+    }
   }
   follow(entry, *revised_.change, now);
 }
@@ -98,7 +104,10 @@ std::size_t Shard::order(const PeerKey& peer, PeerOrder order, const std::string
 // It is identified, and has been told of no order yet.
 void Shard::begin_to_obey(Entry& entry) {
   entry.obeyed = {};
-  entry.obeyed.disconnects = directory_.orders_of(entry.module, entry.peer).disconnects;
+  const StandingOrders orders = directory_.orders_of(entry.module, entry.peer);
+  // One that we connected before the order; who comes to us is let in.
+  const bool too_late = orders.disconnected && dialer_.link_of(entry.id) != nullptr;
+  entry.obeyed.disconnects = orders.disconnects - (too_late ? 1 : 0);
   obey(entry, std::string(kByOrder));
 }
 

@@ -194,6 +194,8 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon,
   if (!node) return complain(node.error().what);
   daemon.on_started(**node);
   const NodeExit exit = (*node)->run();
+  // Nobody hears signals any more: from here on they end the process as they always do.
+  for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, SIG_DFL);
   reloader.finish();
   const int status = daemon.on_stopped(**node);
   return exit == NodeExit::graceful ? status : static_cast<int>(exit);

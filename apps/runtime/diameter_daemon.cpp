@@ -43,10 +43,11 @@ void DiameterDaemon::follow(Daemon& next, Reconfiguration& reconfiguration) {
   now.origin_host = diameter_.origin_host;
   now.origin_realm = diameter_.origin_realm;
   now.origin_state_id = diameter_.origin_state_id;
+  follow_own(next);
+  if (now == diameter_) return;
   diameter_ = std::move(now);
   module_->prepare(diameter_);
   reconfiguration.modules.push_back(module_);
-  follow_own(next);
 }
 
 }  // namespace siglane::runtime

@@ -54,21 +54,14 @@ void Node::keep_what_is_fixed(NodeConfig& next) const {
     kept.endpoint.tls->require_sctp_auth = require_sctp_auth;
   }
   next.endpoints = std::move(endpoints);
-  // An endpoint that a restart will open: until then the peer has to come to us.
-  for (NodePeer& peer : next.peers) {
-    std::erase_if(peer.also_from, [this](const std::string& name) { return !endpoint(name); });
-    if (peer.connect_from.empty() || endpoint(peer.connect_from)) continue;
-    peer.connect_from.clear();
-    if (peer.also_from.empty()) continue;
-    peer.connect_from = peer.also_from.front();
-    peer.also_from.erase(peer.also_from.begin());
-  }
+  keep_connecting(next.peers, config_.peers,
+                  [this](const std::string& name) { return endpoint(name).has_value(); });
 }
 
 Revised Node::revise(const Reconfiguration& next) {
   auto change = std::make_shared<RevisionChange>();
   change->modules = next.modules;
-  const PeerChanges peers = compare_peers(config_.peers, next.config.peers, next.reconnected);
+  const PeerChanges peers = compare_peers(config_, next.config, next.reconnected);
   for (const auto& [name, what] : peers.changed) {
     change->peers.emplace(PeerKey{module(config_.peer(name)->module), name}, what);
   }
@@ -101,7 +94,8 @@ void Node::reconfigure(Reconfiguration next, std::function<void(std::uint64_t)> 
     const Revised revised = revise(*shared);
     const auto follow = [revised](ShardRuntime& at) { at.shard->follow(revised, at.loop->now()); };
     each_shard_in_turn(follow, [this, shared, revised, then] {
-      facts_->set_level(shared->config.log.level);
+      // What siglanectl has set stays, unless the config has another level than before.
+      if (shared->config.log.level != config_.log.level) set_log_level(shared->config.log.level);
       note_added(shared->config);
       config_ = std::move(shared->config);
       revision_ = revised.revision;
@@ -236,6 +230,7 @@ void Node::carry_out(const std::string& peer, PeerOrder order,
         break;
       case PeerOrder::connect:
         orders.disconnected = false;
+        directory_.hold_off(module, name, Instant{});
         break;
       case PeerOrder::block:
       case PeerOrder::unblock:
@@ -254,7 +249,11 @@ void Node::carry_out(const std::string& peer, PeerOrder order,
           *concerned += at.shard->order(key, order, "the operator asks for it", at.loop->now());
         }
       },
-      [concerned, then = std::move(then)] {
+      [this, keys, peer, concerned, then = std::move(then)] {
+        // Nobody that there is: it is not to hold for somebody who comes later.
+        if (*concerned == 0 && config_.peer(peer) == nullptr) {
+          for (const auto& [module, name] : keys) directory_.forget_peer(module, name);
+        }
         if (then) then(*concerned);
       });
 }

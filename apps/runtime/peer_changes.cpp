@@ -18,11 +18,6 @@ bool connects_alike(const NodePeer& a, const NodePeer& b) {
          a.peer.tls_identity == b.peer.tls_identity;
 }
 
-// Nobody could say which of its links, on several shards, are the ones to go.
-bool has_too_many_links(const NodePeer& before, const NodePeer& after) {
-  return !after.connect_from.empty() && after.peer.connections_max < before.peer.connections_max;
-}
-
 }  // namespace
 
 std::set<std::string> PeerChanges::reconnected() const {
@@ -33,38 +28,52 @@ std::set<std::string> PeerChanges::reconnected() const {
   return names;
 }
 
-PeerChanges compare_peers(const std::vector<NodePeer>& before, const std::vector<NodePeer>& after,
+PeerChanges compare_peers(const NodeConfig& before, const NodeConfig& after,
                           const std::set<std::string>& reconnected) {
   PeerChanges changes;
   std::unordered_map<std::string_view, const NodePeer*> known;
-  for (const NodePeer& peer : before) known.emplace(peer.peer.name, &peer);
-  for (const NodePeer& peer : after) {
+  for (const NodePeer& peer : before.peers) known.emplace(peer.peer.name, &peer);
+  for (const NodePeer& peer : after.peers) {
     const std::string& name = peer.peer.name;
-    const auto was = known.find(name);
-    bool connect = was == known.end();
-    std::size_t connections_before = 0;
-    if (was != known.end()) {
+    const std::size_t links = after.links_to(peer).size();
+    std::size_t links_before = 0;
+    if (const auto was = known.find(name); was != known.end()) {
       const NodePeer& old = *was->second;
       known.erase(was);
+      links_before = before.links_to(old).size();
       if (old.module != peer.module) {
         changes.changed[name] = PeerChange::removed;  // of the other module
-        connect = true;
+        links_before = 0;
       } else if (reconnected.contains(name) || !connects_alike(old, peer) ||
-                 has_too_many_links(old, peer)) {
+                 links < links_before) {  // which of them, on several shards, are to go?
         changes.changed[name] = PeerChange::reconnected;
-        connect = true;
+        links_before = 0;
       } else if (old.peer != peer.peer) {
         changes.changed[name] = PeerChange::rebound;
-        connections_before = old.peer.connections_max;
-        connect = peer.peer.connections_max > connections_before;
       }
     }
-    if (connect && !peer.connect_from.empty()) {
-      changes.to_connect.push_back({&peer, connections_before});
-    }
+    if (links > links_before) changes.to_connect.push_back({&peer, links_before});
   }
   for (const auto& [name, peer] : known) changes.changed[std::string(name)] = PeerChange::removed;
   return changes;
+}
+
+std::set<std::string> keep_connecting(std::vector<NodePeer>& next,
+                                      const std::vector<NodePeer>& before,
+                                      const std::function<bool(const std::string&)>& is_open) {
+  std::set<std::string> kept;
+  std::unordered_map<std::string_view, const NodePeer*> known;
+  for (const NodePeer& peer : before) known.emplace(peer.peer.name, &peer);
+  for (NodePeer& peer : next) {
+    if (peer.connect_from.empty()) continue;
+    if (is_open(peer.connect_from) && std::ranges::all_of(peer.also_from, is_open)) continue;
+    const auto was = known.find(peer.peer.name);
+    const bool there = was != known.end() && was->second->module == peer.module;
+    peer.connect_from = there ? was->second->connect_from : std::string();
+    peer.also_from = there ? was->second->also_from : std::vector<std::string>();
+    if (there) kept.insert(peer.peer.name);
+  }
+  return kept;
 }
 
 }  // namespace siglane::runtime

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -15,8 +16,8 @@ struct PeerChanges {
   std::map<std::string, PeerChange> changed;  // by name; of those that were there
   // To whom there are new links.
   struct ToConnect {
-    const NodePeer* peer = nullptr;      // of `after`
-    std::size_t connections_before = 0;  // connections_max of the links that it keeps
+    const NodePeer* peer = nullptr;  // of `after`
+    std::size_t links_before = 0;    // that it keeps
   };
   std::vector<ToConnect> to_connect;
 
@@ -26,7 +27,14 @@ struct PeerChanges {
 
 // `reconnected`: peers of `after` whose associations are to be made anew, for what their protocol
 // knows of them. Pointers into `after`.
-PeerChanges compare_peers(const std::vector<NodePeer>& before, const std::vector<NodePeer>& after,
+PeerChanges compare_peers(const NodeConfig& before, const NodeConfig& after,
                           const std::set<std::string>& reconnected);
+
+// Peers of `next` that are to be connected from an endpoint that is not open, and will be after a
+// restart: until then they are connected as before, and new ones are waited for. Returns the names
+// of those that were there.
+std::set<std::string> keep_connecting(std::vector<NodePeer>& next,
+                                      const std::vector<NodePeer>& before,
+                                      const std::function<bool(const std::string&)>& is_open);
 
 }  // namespace siglane::runtime

@@ -113,8 +113,11 @@ class Comparison {
 
   Effect effect_of(bool whole) const {
     for (const auto& list : rules_.peer_lists) {
-      if (path_.size() > list.size() + 1 && begins_with(path_, list) &&
-          rules_.reconnected.contains(path_[list.size()])) {
+      if (path_.size() <= list.size() + 1 || !begins_with(path_, list)) continue;
+      if (path_[list.size() + 1] == "connect" && rules_.waiting.contains(path_[list.size()])) {
+        return Effect::restart;
+      }
+      if (rules_.reconnected.contains(path_[list.size()])) {
         return Effect::reconnect;
       }
     }

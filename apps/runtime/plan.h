@@ -49,6 +49,8 @@ struct PlanRules {
   std::vector<Rule> rules;
   // Names of peers whose associations are made anew, whatever of theirs has changed.
   std::set<std::string> reconnected;
+  // Names of peers whose "connect" waits for a restart, which opens its endpoint.
+  std::set<std::string> waiting = {};
   // The lists that they stand in.
   std::vector<std::vector<std::string_view>> peer_lists;
 

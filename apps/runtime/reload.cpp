@@ -1,5 +1,6 @@
 #include "apps/runtime/reload.h"
 
+#include <system_error>
 #include <utility>
 
 #include <CLI/CLI.hpp>
@@ -27,12 +28,6 @@ struct Reloader::Next {
   }
 };
 
-// What the node follows now.
-struct Reloader::Present {
-  std::vector<NodePeer> peers;
-  JsonValue effective;
-};
-
 Reloader::Reloader(Daemon& daemon, Another another, std::vector<std::string> arguments)
     : daemon_(daemon), another_(std::move(another)), arguments_(std::move(arguments)) {}
 
@@ -42,20 +37,28 @@ void Reloader::finish() {
 
 void Reloader::reload(Node& node, bool dry_run, std::function<void(const ReloadOutcome&)> then) {
   finish();  // the one before: it has done all but return
-  thread_ =
-      std::thread([this, &node, present = Present{node.config().peers, node.config().effective},
-                   dry_run, then] {
-        const auto next = read(present, dry_run);
-        node.call([this, &node, next, dry_run, then] {
-          if (!next) return then({false, dry_run, node.revision(), next.error().what});
-          if (!dry_run) return follow(node, *next, then);
-          const std::uint64_t revision = node.revision() + ((*next)->plan.takes_effect() ? 1 : 0);
-          then({true, dry_run, revision, (*next)->told("would be", revision)});
-        });
-      });
+  try {
+    start(node, dry_run, then);
+  } catch (const std::system_error& error) {
+    then(
+        {false, dry_run, node.revision(), fmt::format("cannot read the config: {}", error.what())});
+  }
 }
 
-Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Present& present, bool dry_run) const {
+void Reloader::start(Node& node, bool dry_run, std::function<void(const ReloadOutcome&)> then) {
+  thread_ = std::thread([this, &node, present = node.config(), dry_run, then] {
+    const auto next = read(present, dry_run);
+    node.call([this, &node, next, dry_run, then] {
+      if (!next) return then({false, dry_run, node.revision(), next.error().what});
+      if (!dry_run) return follow(node, *next, then);
+      const std::uint64_t revision = node.revision() + ((*next)->plan.takes_effect() ? 1 : 0);
+      then({true, dry_run, revision, (*next)->told("would be", revision)});
+    });
+  });
+}
+
+Result<std::shared_ptr<Reloader::Next>> Reloader::read(const NodeConfig& present,
+                                                       bool dry_run) const {
   auto next = std::make_shared<Next>();
   next->daemon = another_();
   CommandLine command;
@@ -74,8 +77,12 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Present& present, b
   next->reconnected = daemon_.to_reconnect(*next->daemon);
   PlanRules rules = PlanRules::of_every_node();
   daemon_.add_rules(rules);
-  rules.reconnected =
-      compare_peers(present.peers, next->config.peers, next->reconnected).reconnected();
+  NodeConfig until_restart = next->config;  // the endpoints that there are
+  until_restart.endpoints = present.endpoints;
+  rules.waiting = keep_connecting(until_restart.peers, present.peers, [&](const std::string& name) {
+    return present.endpoint(name) != nullptr;
+  });
+  rules.reconnected = compare_peers(present, until_restart, next->reconnected).reconnected();
   next->plan = make_plan(present.effective, next->config.effective, rules);
   if (dry_run) return next;
   auto prepared = daemon_.prepare(*next->daemon);

@@ -31,7 +31,9 @@ std::set<std::string> StpDaemon::to_reconnect(const runtime::Daemon& next) const
 }
 
 void StpDaemon::follow(runtime::Daemon& next, runtime::Reconfiguration& reconfiguration) {
-  config_ = std::move(static_cast<StpDaemon&>(next).config_);
+  m3ua::M3uaConfig& now = static_cast<StpDaemon&>(next).config_;
+  if (now == config_) return;
+  config_ = std::move(now);
   module_->prepare(config_);
   reconfiguration.modules.push_back(module_);
   reconfiguration.on_shard = [module = module_](const runtime::ShardSetUp& at) {

@@ -53,8 +53,6 @@ class Application : public Session {
   SessionStatus status() const override;
 
  protected:
-  static constexpr std::uint64_t kFirstOwnTag = std::uint64_t{1} << 63;
-
   // A request for us: known application, dictionary and grammar checked. `message` views
   // `request->message`, wherever the request is moved to.
   virtual void on_request(RequestPtr request, const MessageView& message, Instant now,
@@ -94,7 +92,7 @@ class Application : public Session {
 
   // A request of ours, with a fresh end-to-end identifier, routed by its Destination-Host and
   // -Realm. `timeout` 0: the config's. Answers come to on_answer with this tag,
-  // which is below kFirstOwnTag.
+  // which is below kFirstCallbackTag.
   void send(MessageBuilder request, std::uint64_t tag, Duration timeout, Outbox& out);
   // The same to one peer's session, and to nobody else (ids: module().routes()).
   void send_to(AssociationId peer, MessageBuilder request, std::uint64_t tag, Duration timeout,
@@ -123,7 +121,7 @@ class Application : public Session {
   Random random_;
   std::uint32_t end_to_end_;
   std::unordered_map<std::uint64_t, Answered> answered_;  // by tag; of requests under way
-  std::uint64_t next_tag_ = kFirstOwnTag;
+  std::uint64_t next_tag_ = kFirstCallbackTag;
 };
 
 }  // namespace siglane::diameter

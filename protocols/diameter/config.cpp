@@ -47,6 +47,14 @@ Result<void> check_peer(const DiameterConfig& config, std::size_t index) {
   return {};
 }
 
+std::string in_lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return lower;
+}
+
 }  // namespace
 
 bool contains_realm(const std::vector<std::string>& routed_realms, std::string_view realm) {
@@ -55,7 +63,20 @@ bool contains_realm(const std::vector<std::string>& routed_realms, std::string_v
   });
 }
 
+void DiameterConfig::index_peers() {
+  by_host.clear();
+  by_name.clear();
+  for (std::size_t i = 0; i < peers.size(); ++i) {
+    by_host.emplace(in_lower_case(peers[i].origin_host), i);
+    by_name.emplace(peers[i].name, i);
+  }
+}
+
 const DiameterPeerConfig* DiameterConfig::peer_at(std::string_view host) const {
+  if (by_host.size() == peers.size()) {
+    const auto it = by_host.find(in_lower_case(host));
+    return it != by_host.end() ? &peers[it->second] : nullptr;
+  }
   for (const DiameterPeerConfig& peer : peers) {
     if (same_identity(peer.origin_host, host)) return &peer;
   }
@@ -63,6 +84,10 @@ const DiameterPeerConfig* DiameterConfig::peer_at(std::string_view host) const {
 }
 
 const DiameterPeerConfig* DiameterConfig::peer_named(std::string_view peer_name) const {
+  if (by_name.size() == peers.size()) {
+    const auto it = by_name.find(std::string(peer_name));
+    return it != by_name.end() ? &peers[it->second] : nullptr;
+  }
   const auto it = std::ranges::find(peers, peer_name, &DiameterPeerConfig::name);
   return it != peers.end() ? &*it : nullptr;
 }

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/result.h"
@@ -32,6 +33,8 @@ struct DiameterPeerConfig {
   // As in its PeerConfig. RFC 6733 §2.1: several instances of a peer on one host may each have a
   // connection, to one Origin-Host.
   std::size_t connections_max = 1;
+
+  friend bool operator==(const DiameterPeerConfig&, const DiameterPeerConfig&) = default;
 };
 
 // Is the realm one of these, or may it be any?
@@ -44,6 +47,8 @@ struct DiameterLimits {
   std::size_t pending_bytes_max = std::size_t{64} << 20;
   std::size_t message_bytes_max = 65536;
   std::size_t avp_depth_max = 8;  // groups within groups
+
+  friend bool operator==(const DiameterLimits&, const DiameterLimits&) = default;
 };
 
 // One Diameter node. Values out of range are named by check().
@@ -75,6 +80,13 @@ struct DiameterConfig {
   // The peer that is configured with this Origin-Host; nullptr: none is.
   const DiameterPeerConfig* peer_at(std::string_view host) const;
   const DiameterPeerConfig* peer_named(std::string_view peer_name) const;
+
+  // Both of them are fast once the peers are indexed; until then they look at one after another.
+  // After the last change of `peers`.
+  void index_peers();
+  friend bool operator==(const DiameterConfig&, const DiameterConfig&) = default;
+
+  std::unordered_map<std::string, std::size_t> by_host = {}, by_name = {};  // index_peers()
 };
 
 // What is wrong with it, in words of the JSON config; nothing if it will do.

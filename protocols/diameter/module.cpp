@@ -30,6 +30,7 @@ Buffer with_route_record(const MessageView& request, std::string_view from, Buff
 
 DiameterModule::DiameterModule(DiameterConfig config)
     : config_(std::move(config)), message_bytes_max_(config_.load()->limits.message_bytes_max) {
+  config_.update([](DiameterConfig& indexed) { indexed.index_peers(); });
   for (View& view : views_) view.config = config_.load();
 }
 
@@ -39,6 +40,7 @@ void DiameterModule::prepare(DiameterConfig next) {
     next.origin_realm = std::move(config.origin_realm);
     next.origin_state_id = config.origin_state_id;
     config = std::move(next);
+    config.index_peers();
   });
   const auto config = config_.load();
   message_bytes_max_.store(config->limits.message_bytes_max, std::memory_order_relaxed);

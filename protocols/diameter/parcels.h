@@ -21,6 +21,9 @@ namespace siglane::diameter {
 
 enum class ParcelKind : std::uint8_t { request, answer, peer_change, call };
 
+// Tags from here on are of requests whose answer has a callback (Application::send()).
+inline constexpr std::uint64_t kFirstCallbackTag = std::uint64_t{1} << 63;
+
 class DiameterParcel : public Parcel {
  public:
   explicit DiameterParcel(ParcelKind kind) : kind_(kind) {}
@@ -68,6 +71,10 @@ using RequestPtr = std::unique_ptr<RequestParcel>;
 class AnswerParcel final : public DiameterParcel {
  public:
   AnswerParcel() : DiameterParcel(ParcelKind::answer) {}
+  // A callback waits for it, which is called in any case; as many as there are requests under way.
+  Carriage carriage() const override {
+    return tag < kFirstCallbackTag ? Carriage::unordered : Carriage::control;
+  }
   std::size_t bytes_held() const override { return message.size(); }
   std::string describe() const override;
 

@@ -15,12 +15,14 @@ namespace siglane::m3ua {
 struct AspConfig {
   std::string name;
   std::optional<std::uint32_t> asp_identifier;  // none: known by its address alone
+  friend bool operator==(const AspConfig&, const AspConfig&) = default;
 };
 
 // How wide the point codes of a network are: 14 bits (ITU-T), 16 (TTC) or 24 (ANSI, China).
 struct NetworkConfig {
   Network network_appearance;  // none: the default network
   unsigned point_code_bits = kPointCodeBitsMax;
+  friend bool operator==(const NetworkConfig&, const NetworkConfig&) = default;
 };
 
 // An Application Server (RFC 4666 §1.2): the ASPs that serve one routing context.
@@ -34,6 +36,7 @@ struct ApplicationServerConfig {
   Duration recovery_timeout = 2s;   // T(r), RFC 4666 §4.3.2
   std::size_t pending_messages_max = 16384;  // held while AS-PENDING; more are discarded
   std::size_t pending_bytes_max = 16 * 1024 * 1024;
+  friend bool operator==(const ApplicationServerConfig&, const ApplicationServerConfig&) = default;
 };
 
 // Where DATA goes. What is left out matches everything; of several that match, the one that says
@@ -45,6 +48,7 @@ struct RouteConfig {
   std::vector<std::uint8_t> service_indicators = {};
   std::vector<std::uint32_t> originating_point_codes = {};
   std::string application_server = {};
+  friend bool operator==(const RouteConfig&, const RouteConfig&) = default;
 };
 
 // The signalling gateway side.
@@ -59,6 +63,7 @@ struct M3uaConfig {
   bool single_stream_allowed = false;
   Duration destination_report_interval = 1s;    // DUNA for one destination to one ASP, at most
   std::size_t drain_messages_per_ms_max = 256;  // resumption from AS-PENDING
+  friend bool operator==(const M3uaConfig&, const M3uaConfig&) = default;
 };
 
 // Names that are not there, contexts and identifiers used twice, an AS without a route, ...

@@ -49,16 +49,21 @@ std::vector<std::size_t> Gateway::take_places(const Gateway* before) {
   for (std::size_t i = 0; i < servers.size(); ++i) {
     for (const std::string& asp : servers[i].config.asps) servers_of_[asp].push_back(i);
   }
-  std::unordered_set<std::string> known(asp_names.begin(), asp_names.end());
-  for (const AspConfig& asp : config.asps) {
-    if (known.insert(asp.name).second) asp_names.push_back(asp.name);
+  for (std::size_t i = 0; i < asp_names.size(); ++i) {
+    asp_place_.emplace(asp_names[i], static_cast<std::uint32_t>(i));
+  }
+  for (std::size_t i = 0; i < config.asps.size(); ++i) {
+    const std::string& name = config.asps[i].name;
+    asp_at_.emplace(name, i);
+    const auto place = static_cast<std::uint32_t>(asp_names.size());
+    if (asp_place_.emplace(name, place).second) asp_names.push_back(name);
   }
   return places;
 }
 
 const AspConfig* Gateway::find_asp(std::string_view name) const {
-  const auto at = std::ranges::find(config.asps, name, &AspConfig::name);
-  return at == config.asps.end() ? nullptr : &*at;
+  const auto at = asp_at_.find(std::string(name));
+  return at == asp_at_.end() ? nullptr : &config.asps[at->second];
 }
 
 const AspConfig* Gateway::find_asp(std::uint32_t identifier) const {
@@ -68,8 +73,8 @@ const AspConfig* Gateway::find_asp(std::uint32_t identifier) const {
 }
 
 std::uint32_t Gateway::place_of_asp(std::string_view name) const {
-  if (find_asp(name) == nullptr) return DataParcel::kNobody;
-  return static_cast<std::uint32_t>(std::ranges::find(asp_names, name) - asp_names.begin());
+  const std::string wanted(name);
+  return asp_at_.contains(wanted) ? asp_place_.at(wanted) : DataParcel::kNobody;
 }
 
 std::string Gateway::sender_of(const DataParcel& data) const {

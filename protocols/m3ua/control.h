@@ -69,6 +69,8 @@ struct Gateway {
   std::vector<std::size_t> take_places(const Gateway* before);
 
   std::unordered_map<std::string, std::vector<std::size_t>> servers_of_;
+  std::unordered_map<std::string, std::size_t> asp_at_;       // in config.asps
+  std::unordered_map<std::string, std::uint32_t> asp_place_;  // in asp_names
 };
 
 // The latest revision that a shard has followed: sessions begin with it, and take it when they are

@@ -358,10 +358,10 @@ TEST_F(DialerTest, AnEnabledLinkConnectsAtOnceWithAFreshBackOff) {
   EXPECT_LE(*retry_in, config.first);
 }
 
-TEST_F(DialerTest, EnablingALinkThatIsNotDisabledChangesNothing) {
+TEST_F(DialerTest, ALinkThatWaitsIsDueAtOnceWhenItIsEnabled) {
   (void)dialer.begin(link, held_off(now + 5min), now);
   dialer.enable(to("alice"), now);
-  EXPECT_EQ(dialer.deadline(), now + 5min);
+  EXPECT_EQ(dialer.pop_due(now), link);
 }
 
 TEST_F(DialerTest, OnlyTheLinksToThatPeerAreDisabled) {

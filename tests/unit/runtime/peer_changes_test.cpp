@@ -32,9 +32,17 @@ std::vector<std::string> names(const std::vector<PeerChanges::ToConnect>& peers)
   return all;
 }
 
+PeerChanges compare(const std::vector<NodePeer>& before, const std::vector<NodePeer>& after,
+                    const std::set<std::string>& reconnected = {}) {
+  static NodeConfig was, is;  // the changes point into it
+  was.peers = before;
+  is.peers = after;
+  return compare_peers(was, is, reconnected);
+}
+
 TEST(PeerChanges, OfTheSamePeersAreNone) {
   const std::vector<NodePeer> peers = {peer("a"), peer("b", "out")};
-  const PeerChanges changes = compare_peers(peers, peers, {});
+  const PeerChanges changes = compare(peers, peers);
   EXPECT_THAT(changes.changed, IsEmpty());
   EXPECT_THAT(changes.to_connect, IsEmpty());
 }
@@ -42,7 +50,7 @@ TEST(PeerChanges, OfTheSamePeersAreNone) {
 TEST(PeerChanges, ToldApartByName) {
   const std::vector<NodePeer> before = {peer("a"), peer("b", "out")};
   const std::vector<NodePeer> after = {peer("c", "out"), peer("d"), peer("a")};
-  const PeerChanges changes = compare_peers(before, after, {});
+  const PeerChanges changes = compare(before, after);
   EXPECT_THAT(changes.changed, ElementsAre(Pair("b", PeerChange::removed)));
   EXPECT_THAT(names(changes.to_connect), ElementsAre("c"));
 }
@@ -59,7 +67,7 @@ TEST_P(EachField, DecidesWhetherAssociationsAreMadeAnew) {
   const std::vector<NodePeer> before = {peer("a", "out")};
   std::vector<NodePeer> after = before;
   GetParam().change(after.front());
-  const PeerChanges changes = compare_peers(before, after, {});
+  const PeerChanges changes = compare(before, after);
   EXPECT_THAT(changes.changed, ElementsAre(Pair("a", GetParam().expected))) << GetParam().what;
   const bool connects =
       GetParam().expected != PeerChange::rebound && !after.front().connect_from.empty();
@@ -84,22 +92,52 @@ TEST(PeerChanges, MoreConnectionsNeedMoreLinksAndForFewerTheyAreMadeAnew) {
   std::vector<NodePeer> two = {peer("a", "out")}, three = two;
   two[0].peer.connections_max = 2;
   three[0].peer.connections_max = 3;
-  const PeerChanges more = compare_peers(two, three, {});
+  const PeerChanges more = compare(two, three);
   EXPECT_THAT(more.changed, ElementsAre(Pair("a", PeerChange::rebound)));
   ASSERT_EQ(more.to_connect.size(), 1u);
-  EXPECT_EQ(more.to_connect[0].connections_before, 2u);
-  const PeerChanges fewer = compare_peers(three, two, {});
+  EXPECT_EQ(more.to_connect[0].links_before, 2u);
+  const PeerChanges fewer = compare(three, two);
   EXPECT_THAT(fewer.changed, ElementsAre(Pair("a", PeerChange::reconnected)));
-  EXPECT_EQ(fewer.to_connect.at(0).connections_before, 0u);
+  EXPECT_EQ(fewer.to_connect.at(0).links_before, 0u);
   // Where the peer makes the connections, those that there are stay.
   two[0].connect_from = three[0].connect_from = "";
-  EXPECT_THAT(compare_peers(three, two, {}).changed, ElementsAre(Pair("a", PeerChange::rebound)));
-  EXPECT_EQ(compare_peers({}, two, {}).to_connect.at(0).connections_before, 0u);
+  EXPECT_THAT(compare(three, two).changed, ElementsAre(Pair("a", PeerChange::rebound)));
+}
+
+TEST(PeerChanges, OverSctpOneMoreEndpointIsOneMoreLink) {
+  NodeConfig before, after;
+  for (const char* name : {"out", "out2"}) {
+    NodeEndpoint endpoint;
+    endpoint.endpoint.name = name;
+    endpoint.endpoint.transport = TransportKind::sctp;
+    before.endpoints.push_back(endpoint);
+  }
+  before.peers = {peer("a", "out")};
+  before.peers[0].peer.connections_max = 4;
+  after = before;
+  EXPECT_EQ(after.links_to(after.peers[0]), std::vector<std::string>{"out"});
+  after.peers[0].also_from = {"out2"};
+  EXPECT_EQ(after.links_to(after.peers[0]), (std::vector<std::string>{"out", "out2"}));
+  const PeerChanges more = compare_peers(before, after, {});
+  EXPECT_THAT(more.changed, IsEmpty());
+  ASSERT_EQ(more.to_connect.size(), 1u);
+  EXPECT_EQ(more.to_connect[0].links_before, 1u);
+}
+
+TEST(PeerChanges, WhoIsToBeConnectedFromAnEndpointThatIsNotOpenStaysConnectedAsBefore) {
+  const std::vector<NodePeer> before = {peer("a", "out"), peer("b", "out")};
+  std::vector<NodePeer> after = {peer("a", "new"), peer("b", "out"), peer("c", "new")};
+  const auto kept =
+      keep_connecting(after, before, [](const std::string& name) { return name == "out"; });
+  EXPECT_THAT(kept, ElementsAre("a"));
+  EXPECT_EQ(after[0].connect_from, "out");
+  EXPECT_EQ(after[1].connect_from, "out");
+  EXPECT_EQ(after[2].connect_from, "") << "waited for until then";
 }
 
 TEST(PeerChanges, TakesTheWordOfTheProtocol) {
   const std::vector<NodePeer> peers = {peer("a"), peer("b", "out")};
-  const PeerChanges changes = compare_peers(peers, peers, {"a", "b", "gone"});
+  const PeerChanges changes = compare(peers, peers, {"a", "b", "gone"});
   EXPECT_THAT(changes.changed,
               ElementsAre(Pair("a", PeerChange::reconnected), Pair("b", PeerChange::reconnected)));
   EXPECT_THAT(names(changes.to_connect), ElementsAre("b"));

@@ -78,6 +78,16 @@ TEST(Plan, SaysWhichPeersReconnect) {
       ElementsAre("reconnect /m3ua/asps/asp1/port: 1 is now 2"));
 }
 
+TEST(Plan, SaysWhoseConnectWaitsForAnEndpoint) {
+  PlanRules rules = PlanRules::of_every_node();
+  rules.waiting = {"a"};
+  const Plan plan = make_plan(
+      json(R"({"diameter": {"peers": [{"name": "a", "connect": {"endpoint": "x"}}]}})"),
+      json(R"({"diameter": {"peers": [{"name": "a", "connect": {"endpoint": "y"}}]}})"), rules);
+  EXPECT_THAT(lines(plan),
+              ElementsAre(R"(restart /diameter/peers/a/connect/endpoint: "x" is now "y")"));
+}
+
 TEST(Plan, KeepsTheOldValueOfWhatNeedsARestart) {
   const Plan plan = plan_of(R"({"runtime": {"shards": 2, "stop_grace_ms": 5000}})",
                             R"({"runtime": {"shards": 4, "stop_grace_ms": 6000}})");
