@@ -157,7 +157,7 @@ class Victim {
         } else if (kind_of(*forward->parcel) == ParcelKind::request) {
           asked_.push_back(parcel_cast<RequestParcel>(std::move(forward->parcel)));
           if (asked_.back()->origin == kPeer) require_origin(asked_.back()->view());
-        } else {
+        } else if (kind_of(*forward->parcel) == ParcelKind::answer) {
           const auto answer = parcel_cast<AnswerParcel>(std::move(forward->parcel));
           if (!answer->made_here()) require_origin(answer->view());
         }

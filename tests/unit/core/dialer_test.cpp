@@ -38,6 +38,10 @@ class DialerTest : public testing::Test {
     connect(as);
     dialer.up(as, to("alice"), kLocal);
   }
+  void become_peer() {
+    come_up();
+    EXPECT_THAT(dialer.identified(to("alice"), kOurs, nobody(), now), IsEmpty());
+  }
   // Up to the time when the link is due: how long that takes.
   Duration wait_until_due() {
     const Instant begin = now;
@@ -329,8 +333,15 @@ TEST_F(DialerTest, DisablingGivesUpAConnectThatIsUnderWayAndDoesNotCallThatAFail
   EXPECT_FALSE(dialer.deadline());
 }
 
-TEST_F(DialerTest, DisablingLeavesAnAssociationThatIsUpAndDoesNotConnectAfterIt) {
+TEST_F(DialerTest, DisablingGivesUpAnAssociationThatIsUpAndIsNotThePeerYet) {
   come_up();
+  EXPECT_THAT(dialer.disable(to("alice")), ElementsAre(kOurs));
+  EXPECT_FALSE(dialer.down(kOurs, nobody(), now));
+  EXPECT_EQ(state(), LinkState::disabled);
+}
+
+TEST_F(DialerTest, DisablingLeavesAnAssociationThatIsThePeerAndDoesNotConnectAfterIt) {
+  become_peer();
   EXPECT_THAT(dialer.disable(to("alice")), IsEmpty());
   EXPECT_EQ(state(), LinkState::connected);
   EXPECT_FALSE(dialer.down(kOurs, nobody(), now));
@@ -338,7 +349,7 @@ TEST_F(DialerTest, DisablingLeavesAnAssociationThatIsUpAndDoesNotConnectAfterIt)
 }
 
 TEST_F(DialerTest, ALinkStaysDisabledWhereItMovesTo) {
-  come_up();
+  become_peer();
   EXPECT_THAT(dialer.disable(to("alice")), IsEmpty());
   Dialer other(config, 2);
   other.arrive(kOurs, *dialer.leave(kOurs));
@@ -403,8 +414,17 @@ TEST_F(DialerTest, ALinkThatIsRemovedIsDueNoMoreAndItsConnectIsGivenUp) {
   EXPECT_FALSE(dialer.pop_due(now + 1h));
 }
 
+TEST_F(DialerTest, ALinkThatWasMadeForTheRevisionThatRemovesOthersStays) {
+  PeerConfig config_of_alice;
+  config_of_alice.name = "alice";
+  const LinkId newer = dialer.add(nullptr, kLocal, config_of_alice, 2);
+  EXPECT_THAT(dialer.remove(to("alice"), 2), IsEmpty());
+  EXPECT_TRUE(dialer.begin(newer, nobody(), now));
+  EXPECT_EQ(dialer.find(link), nullptr);
+}
+
 TEST_F(DialerTest, ALinkThatIsRemovedWhileItIsUpOrWaitsIsGoneAndOthersAreNot) {
-  come_up();
+  become_peer();
   const LinkId other = add("bob");
   EXPECT_THAT(dialer.remove(to("alice")), IsEmpty());
   EXPECT_FALSE(dialer.down(kOurs, nobody(), now));

@@ -262,8 +262,8 @@ TEST(Views, StatsOfPeersKeepTheirRatesWhenRowsComeBetween) {
       3000);
   EXPECT_EQ(stats_view({second}, false, {first}),
             "PEER   COUNTER        VALUE  PER SECOND\n"
-            "alice  messages.sent      4         2.0\n"
-            "bob    messages.sent    300         100\n");
+            "bob    messages.sent    300         100\n"
+            "alice  messages.sent      4         2.0\n");
 }
 
 TEST(Views, OfManyPeersThoseWithTheMostMessagesAreTheFirst) {

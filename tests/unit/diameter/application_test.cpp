@@ -131,12 +131,12 @@ TEST_F(ApplicationTest, HasTheNewConfigOnceItsShardFollows) {
 }
 
 TEST_F(ApplicationTest, HearsWhenAPeerMayBeSentRequestsAndWhenNotAnyMore) {
-  EXPECT_EQ(hss_->heard, std::vector<std::string>{"peer open"});
+  EXPECT_EQ(hss_->heard, std::vector<std::string>{"peer.example open"});
   host_.give(kPeer, Operate{Operate::Verb::block, "asked"});
   host_.give(kPeer, Operate{Operate::Verb::unblock, "asked"});
   host_.down(kPeer);
-  EXPECT_EQ(hss_->heard,
-            (std::vector<std::string>{"peer open", "peer closed", "peer open", "peer closed"}));
+  EXPECT_EQ(hss_->heard, (std::vector<std::string>{"peer.example open", "peer.example closed",
+                                                   "peer.example open", "peer.example closed"}));
 }
 
 TEST_F(ApplicationTest, ARequestOfAnotherThreadIsAStepOfItsOwnAndItsAnswerGoesToItsCallback) {
@@ -152,7 +152,8 @@ TEST_F(ApplicationTest, ARequestOfAnotherThreadIsAStepOfItsOwnAndItsAnswerGoesTo
   const Buffer asked = host_.sent_one(kPeer);
   host_.down(kPeer);
   ask_for("second");
-  EXPECT_EQ(hss_->heard, (std::vector<std::string>{"peer closed", "first 3002", "second 3002"}))
+  EXPECT_EQ(hss_->heard,
+            (std::vector<std::string>{"peer.example closed", "first 3003", "second 3003"}))
       << "each callback once, whatever becomes of the request";
   EXPECT_TRUE(hss_->answers.empty()) << "on_answer() is for requests with a tag";
 }
