@@ -22,7 +22,8 @@ class DiameterModule final : public ProtocolModule {
   explicit DiameterModule(DiameterConfig config);
 
   // Requests of `application` that are for this node and arrive on `shard` go to `coordinator`
-  // there. Control plane; any thread, also while running.
+  // there, and so does what becomes of peers (PeerChange). Control plane; any thread, also while
+  // running.
   void add_application(ShardId shard, ApplicationId application, AssociationId coordinator);
 
   // Its next config, while it runs. A shard uses it from its adopt() on, and so do the sessions

@@ -21,6 +21,7 @@ class Echo final : public Session {
       answers.push_back(parcel_cast<AnswerParcel>(std::move(submitted->parcel)));
       return;
     }
+    if (kind_of(*submitted->parcel) != ParcelKind::request) return;
     ++requests;
     const auto request = parcel_cast<RequestParcel>(std::move(submitted->parcel));
     auto answer = begin_answer(out.buffers(), request->view(), config_, result::success);

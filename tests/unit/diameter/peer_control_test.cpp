@@ -21,7 +21,7 @@ class Keeper final : public Session {
     if (submitted == nullptr) return;
     if (kind_of(*submitted->parcel) == ParcelKind::request) {
       requests.push_back(parcel_cast<RequestParcel>(std::move(submitted->parcel)));
-    } else {
+    } else if (kind_of(*submitted->parcel) == ParcelKind::answer) {
       answers.push_back(parcel_cast<AnswerParcel>(std::move(submitted->parcel)));
     }
   }
