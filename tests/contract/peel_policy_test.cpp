@@ -102,6 +102,9 @@ TEST_F(PeelPolicy, TheCapOnPeeledSocketsHolds) {
   capped.bind(at_second, Placement::always_peeled);
   ASSERT_TRUE(
       small.run_until([&] { return !capped.facts_of(transport::kPeeloffStarved).empty(); }));
+  EXPECT_EQ(field(capped.facts_of(transport::kPeeloffStarved).at(0), "why"),
+            "peeled_max (1) is reached, and 1 more association qualifies for a socket of its own: "
+            "raise peeled_max");
   EXPECT_TRUE(capped.is_peeled(at_first));
   EXPECT_FALSE(capped.is_peeled(at_second));
   EXPECT_TRUE(capped.is_up(at_second));

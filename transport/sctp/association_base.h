@@ -77,6 +77,8 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   const SctpEndpoint& endpoint() const { return *endpoint_; }
   const std::shared_ptr<const SctpEndpoint>& shared_endpoint() const { return endpoint_; }
   Phase phase() const { return phase_; }
+  // Has a socket of its own.
+  virtual bool peeled() const = 0;
   bool can_move() const { return phase_ == Phase::up || phase_ == Phase::peer_closing; }
 
   // Its endpoint was reconfigured: the new limits are its own from now on. `own_socket`: it does
@@ -121,6 +123,10 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   AssociationUp up_event(std::vector<std::string> local, std::vector<std::string> remote);
   AssociationDown down_event() const;
 
+  PeeloffSample sample_of_traffic(Instant now) const;
+  // Accepted by the stack since it was last known to be dry; 0 where nobody counts.
+  virtual std::uint64_t held_bytes() const { return 0; }
+
   SendQueue queue;
   Reassembly reassembly;
   TrafficMeter meter;
@@ -137,7 +143,6 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   bool stopped_by(int error);
   void account_for(const Message& message, Instant now);
   AssociationStatus status_wherever_it_sits() const;
-  PeeloffSample sample_of_traffic(Instant now) const;
   Instant up_since() const { return up_since_; }
   bool has_several_paths() const { return several_paths_; }
 

@@ -52,6 +52,68 @@ std::shared_ptr<SctpEndpoint> SctpTransportBase::renewed(const SctpEndpoint& ope
   return open.with(std::move(next.config), std::move(next.tls));
 }
 
+// --- Peeling ----------------------------------------------------------------------------------
+
+void SctpTransportBase::reconfigure(const PeeloffLimits& limits) {
+  peeloff_ = limits;
+  starved_ = false;  // by other limits
+}
+
+void SctpTransportBase::pin(const SctpAssociationBase& association) {
+  if (association.placement != Placement::always_peeled || association.peeled()) return;
+  pinned_.push_back(association.id());
+  attend_soon();
+}
+
+void SctpTransportBase::peel_pinned() {
+  for (const AssociationId id : std::exchange(pinned_, {})) {
+    const SctpAssociationBase* association = find_association(id);
+    if (association == nullptr || association->peeled() || !association->can_move()) continue;
+    PeeloffSample sample = association->sample_of_traffic(loop_.now());
+    const PeeloffChoice choice = choose_peeloffs({&sample, 1}, {}, peeloff_, peeled_now());
+    for (const PeeloffDecision& decision : choice.chosen) peel(decision);
+    // If there is no room now, the next look at all associations finds it again.
+  }
+}
+
+bool SctpTransportBase::peel(const PeeloffDecision& decision) {
+  SctpAssociationBase* association = find_association(decision.id);
+  if (association == nullptr || association->peeled()) return false;
+  const TrafficRates rates = association->meter.rates();
+  const std::uint64_t bytes_held = association->held_bytes();
+  DetachOutcome outcome = detach(decision.id);
+  if (auto* starved = std::get_if<Starved>(&outcome)) starve(decision.id, starved->why);
+  auto* done = std::get_if<Peeled>(&outcome);
+  if (done == nullptr) return false;
+  adopt(std::move(done->cargo));
+  counters_.add(counter::peels);
+  starved_ = false;
+  const Instant now = loop_.now();
+  find_association(decision.id)->peel_record = std::make_unique<SctpAssociationBase::PeelRecord>(
+      SctpAssociationBase::PeelRecord{decision.reason, now, rates.messages()});
+  sink_->on_fact(decision.id, association_peeled(decision.reason, rates, bytes_held, peeled_now()),
+                 now);
+  return true;
+}
+
+void SctpTransportBase::tell_starved(std::size_t associations) {
+  if (associations == 0) return;
+  counters_.add(counter::peels_starved, associations);
+  if (starved_) return;  // no text at each look that nobody is told
+  starve(AssociationId::none,
+         "peeled_max (" + std::to_string(peeloff_.peeled_max) + ") is reached, and " +
+             std::to_string(associations) +
+             (associations == 1 ? " more association qualifies for a socket of its own"
+                                : " more associations qualify for a socket of their own") +
+             ": raise peeled_max");
+}
+
+// Said once, until a peel succeeds again.
+void SctpTransportBase::starve(AssociationId id, std::string why) {
+  if (std::exchange(starved_, true)) return;
+  sink_->on_fact(id, {kPeeloffStarved, {{"why", std::move(why)}}}, loop_.now());
+}
+
 // --- What was received ------------------------------------------------------------------------
 
 void SctpTransportBase::take_whole(SctpAssociationBase& association, Message&& message) {

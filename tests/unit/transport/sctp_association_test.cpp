@@ -102,6 +102,7 @@ class Unable final : public SctpAssociationBase {
  public:
   using SctpAssociationBase::SctpAssociationBase;
   AssociationStatus status() const { return status_wherever_it_sits(); }
+  bool peeled() const override { return false; }
 
   int why = EAGAIN;
   bool established = true, aborted = false;

@@ -21,7 +21,7 @@ class SctpAssociation final : public SctpAssociationBase {
     window_ = window;
   }
   void sit_on(WatchedSocket own);
-  bool peeled() const { return own_.has_value(); }
+  bool peeled() const override { return own_.has_value(); }
   int fd() const { return own_ ? own_->fd() : shared_fd_; }
   WatchedSocket* own_socket() { return own_ ? &*own_ : nullptr; }
   // From now on it sits nowhere; gives an own descriptor away.
@@ -36,7 +36,7 @@ class SctpAssociation final : public SctpAssociationBase {
   // Those that its peer has otherwise than the endpoint; null: none, or none that are known yet.
   std::unique_ptr<const SctpAssociationOptions> own_options;
 
-  std::uint64_t held_bytes() const { return held_bytes_; }
+  std::uint64_t held_bytes() const override { return held_bytes_; }
   // Half of what it may hold on a shared socket, or more.
   bool near_cap() const { return held_bytes_ * 2 >= held_bytes_max(); }
   AssociationStatus status() const;

@@ -141,11 +141,6 @@ void SctpTransport::leave_own(int fd) {
 
 // --- Deciding -------------------------------------------------------------------------------
 
-void SctpTransport::reconfigure(const PeeloffLimits& limits) {
-  options_.peeloff = limits;
-  starved_ = false;  // by other limits
-}
-
 void SctpTransport::tick() {
   const Instant now = loop_.now();
   if (!handshakes_.empty()) end_late_handshakes(now);
@@ -207,7 +202,7 @@ SharedPressure SctpTransport::pressure_of(Shared& shared, Instant now) {
 
 void SctpTransport::sample_all(Instant now, Duration window_min) {
   last_sample_ = now;
-  const TrafficThreshold threshold = options_.peeloff.threshold();
+  const TrafficThreshold threshold = peeloff().threshold();
   for (auto& [fd, shared] : shared_by_fd_) shared->samples.clear();
   for (auto& [id, association] : associations_) {
     end_overdue_close(*association, now);
@@ -246,21 +241,13 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
   const bool newly_wedged = wedged && !std::exchange(shared.wedge_counted, true);
   if (newly_wedged) counters_.add(counter::receive_stalls);
   const PeeloffChoice choice =
-      choose_peeloffs(shared.samples, pressure, options_.peeloff, *options_.peeled);
+      choose_peeloffs(shared.samples, pressure, peeloff(), *options_.peeled);
   bool relieved = false;
   for (const PeeloffDecision& decision : choice.chosen) {
-    if (!peel(decision, now)) continue;
+    if (!peel(decision)) continue;
     relieved |= decision.reason == PeeloffReason::receive_wedge;
   }
-  if (choice.starved > 0) {
-    counters_.add(counter::peels_starved, choice.starved);
-    if (!starved_) {  // no text at each look that nobody is told
-      starve(AssociationId::none,
-             "peeled_max (" + std::to_string(options_.peeloff.peeled_max) + ") is reached, and " +
-                 std::to_string(choice.starved) +
-                 " more associations qualify for a socket of their own: raise peeled_max");
-    }
-  }
+  tell_starved(choice.starved);
   if (!wedged || relieved) return;
   const std::string why_not = enlarge_receive_buffer(shared);
   if (why_not.empty() || !newly_wedged) return;
@@ -271,46 +258,6 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
                             why_not,
                         Severity::warning),
                  now);
-}
-
-bool SctpTransport::peel(const PeeloffDecision& decision, Instant now) {
-  SctpAssociation* association = find_association(decision.id);
-  if (association == nullptr || association->peeled()) return false;
-  const TrafficRates rates = association->meter.rates();
-  const std::size_t bytes_held = association->held_bytes();
-  DetachOutcome outcome = detach(decision.id);
-  if (auto* starved = std::get_if<Starved>(&outcome)) starve(decision.id, starved->why);
-  auto* done = std::get_if<Peeled>(&outcome);
-  if (done == nullptr) return false;
-  adopt(std::move(done->cargo));
-  counters_.add(counter::peels);
-  starved_ = false;
-  association = find_association(decision.id);
-  association->peel_record = std::make_unique<SctpAssociation::PeelRecord>(
-      SctpAssociation::PeelRecord{decision.reason, now, rates.messages()});
-  sink_->on_fact(decision.id,
-                 association_peeled(decision.reason, rates, bytes_held, *options_.peeled), now);
-  return true;
-}
-
-void SctpTransport::peel_pinned() {
-  std::vector<AssociationId> pinned;
-  pinned.swap(pinned_);
-  for (const AssociationId id : pinned) {
-    SctpAssociation* association = find_association(id);
-    if (association == nullptr || association->peeled() || !association->can_move()) continue;
-    PeeloffSample sample = association->sample(loop_.now(), false, false);
-    const PeeloffChoice choice =
-        choose_peeloffs({&sample, 1}, {}, options_.peeloff, *options_.peeled);
-    for (const PeeloffDecision& decision : choice.chosen) peel(decision, loop_.now());
-    // If there is no room now, the next look at all associations finds it again.
-  }
-}
-
-// Said once, until a peel succeeds again.
-void SctpTransport::starve(AssociationId id, std::string why) {
-  if (std::exchange(starved_, true)) return;
-  sink_->on_fact(id, {kPeeloffStarved, {{"why", why}}}, loop_.now());
 }
 
 // The other cure of a wedged receive buffer, where nothing can be peeled.

@@ -295,10 +295,7 @@ void SctpTransport::tell_secured(SctpAssociationBase& of) {
 }
 
 void SctpTransport::tell_up(SctpAssociation& association, std::vector<SocketAddress> remote) {
-  if (association.placement == Placement::always_peeled && !association.peeled()) {
-    pinned_.push_back(association.id());
-    soon_.schedule();
-  }
+  pin(association);
   // Anybody can write any address into an INIT (RFC 9260 §5.4). Where we connected, we have chosen
   // whom to ask.
   if (!association.initiator && remote.size() > 1) {

@@ -63,7 +63,7 @@ DownCause cause_of_connect_error(int error) {
 
 SctpTransport::SctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
                              SctpTransportOptions options)
-    : SctpTransportBase(loop, buffers, counters),
+    : SctpTransportBase(loop, buffers, counters, options.peeloff),
       options_(options),
       reader_(buffers),
       reserve_(options.descriptors_kept_free),
@@ -228,10 +228,7 @@ void SctpTransport::bind(AssociationId id, const PeerConfig& peer) {
   association->placement = peer.placement;
   apply_options(*association, peer);
   choose_primary(*association, peer);
-  if (peer.placement == Placement::always_peeled && !association->peeled()) {
-    pinned_.push_back(id);
-    soon_.schedule();
-  }
+  pin(*association);
 }
 
 SctpAssociation* SctpTransport::find_association(AssociationId id) const {

@@ -55,7 +55,7 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   std::optional<AssociationStatus> status(AssociationId id) const override;
 
   void reconfigure(EndpointId endpoint, const EndpointConfig& config) override;
-  void reconfigure(const PeeloffLimits& limits) override;
+  using SctpTransportBase::reconfigure;
   const EndpointConfig& config(EndpointId endpoint) const override {
     return endpoints_.at(endpoint).shared->config;
   }
@@ -111,6 +111,8 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
                                               std::span<const SocketAddress> addresses, bool first);
   void end_soon(SctpAssociation& association, DownCause cause, std::string detail);
   void tell(AssociationId about, Fact fact) override;
+  void attend_soon() override { soon_.schedule(); }
+  std::size_t peeled_now() const override { return *options_.peeled; }
   void tell_clipped(const SctpEndpoint& endpoint, const ClippedBuffer& clipped);
   void soon(std::function<void()> what);
   void end_of_turn();
@@ -163,9 +165,6 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   void sample_all(Instant now, Duration window_min);
   void end_overdue_close(SctpAssociation& association, Instant now);
   void evaluate(Shared& shared, const SharedPressure& pressure, Instant now);
-  bool peel(const PeeloffDecision& decision, Instant now);
-  void peel_pinned();
-  void starve(AssociationId id, std::string why);
   // An error, or nothing.
   std::string enlarge_receive_buffer(Shared& shared);
 
@@ -182,12 +181,11 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
   std::vector<AssociationId> dirty_;
   Instant work_began_{};  // the turn, or what of it came after the last flush
   std::vector<std::function<void()>> later_;
-  std::vector<AssociationId> pinned_;  // to be peeled at the end of this turn
   std::vector<std::pair<AssociationId, Instant>> handshakes_;  // DTLS: under way, until when
   std::unordered_map<AssociationId, Instant> closing_;         // gracefully, and seen since when
   std::vector<std::pair<Shared*, SharedPressure>> pressures_;  // of this tick
   bool pressed_ = false;                                       // ask the policy at the next tick
-  bool starved_ = false, encapsulation_told_ = false;
+  bool encapsulation_told_ = false;
   Instant last_sample_{};
   Soon soon_;
   Timer tick_;

@@ -36,7 +36,7 @@ class UsrsctpAssociation final : public SctpAssociationBase {
 
   // Where it sits.
   UsrsctpSocket& socket() const { return own_ ? *own_ : *shared_; }
-  bool peeled() const { return own_ != nullptr; }
+  bool peeled() const override { return own_ != nullptr; }
   void sit_on(std::unique_ptr<UsrsctpSocket> own) { own_ = std::move(own); }
   std::unique_ptr<UsrsctpSocket> take_socket() { return std::move(own_); }
 
@@ -50,7 +50,6 @@ class UsrsctpAssociation final : public SctpAssociationBase {
 
   AssociationUp up_event();
   AssociationStatus status() const;
-  PeeloffSample sample(Instant now) const { return sample_of_traffic(now); }
 
   PathId path = 0;  // held
   std::uint16_t peer_port = 0;

@@ -1,9 +1,7 @@
-#include <cerrno>
 #include <utility>
 
 #include "transport/counters.h"
 #include "transport/sctp/usrsctp/transport.h"
-#include "transport/transport_facts.h"
 
 // UsrsctpTransport: who sits where, and why.
 namespace siglane::transport {
@@ -96,18 +94,13 @@ void UsrsctpTransport::resume_input(AssociationId id) {
   host.read_soon(*association);
 }
 
-void UsrsctpTransport::reconfigure(const PeeloffLimits& limits) {
-  options_.peeloff = limits;
-  starved_ = false;  // by other limits
-}
-
 void UsrsctpTransport::tick() {
   const Instant now = loop_.now();
   close_overdue(now);
   if (now - last_sample_ >= options_.sample_interval) {
     last_sample_ = now;
     // No pressure: in this stack, what an association sends is limited for it alone.
-    const TrafficThreshold threshold = options_.peeloff.threshold();
+    const TrafficThreshold threshold = peeloff().threshold();
     samples_.clear();
     for (auto& [id, association] : associations_) {
       association->meter.roll(now, options_.sample_interval / 2, threshold);
@@ -118,48 +111,14 @@ void UsrsctpTransport::tick() {
       // Most are sporadic, and have nothing to say.
       const bool earns_nothing =
           association->meter.idle() && association->placement != Placement::always_peeled;
-      if (!earns_nothing && association->can_move()) samples_.push_back(association->sample(now));
+      if (!earns_nothing && association->can_move())
+        samples_.push_back(association->sample_of_traffic(now));
     }
-    const PeeloffChoice choice = choose_peeloffs(samples_, {}, options_.peeloff, peeled_);
-    for (const PeeloffDecision& decision : choice.chosen) peel(decision, now);
-    if (choice.starved > 0) {
-      counters_.add(counter::peels_starved, choice.starved);
-      if (!std::exchange(starved_, true)) {
-        const std::string why =
-            "peeled_max (" + std::to_string(options_.peeloff.peeled_max) + ") is reached";
-        sink_->on_fact(AssociationId::none, {kPeeloffStarved, {{"why", why}}}, now);
-      }
-    } else {
-      starved_ = false;
-    }
+    const PeeloffChoice choice = choose_peeloffs(samples_, {}, peeloff(), peeled_);
+    for (const PeeloffDecision& decision : choice.chosen) peel(decision);
+    tell_starved(choice.starved);
   }
   if (!associations_.empty()) tick_.start_after(std::min(kTick, options_.sample_interval));
-}
-
-void UsrsctpTransport::peel_pinned() {
-  const Instant now = loop_.now();
-  for (const AssociationId id : std::exchange(pinned_, {})) {
-    const UsrsctpAssociation* association = find_association(id);
-    if (association == nullptr || association->peeled() || !association->can_move()) continue;
-    PeeloffSample sample = association->sample(now);
-    const PeeloffChoice choice = choose_peeloffs({&sample, 1}, {}, options_.peeloff, peeled_);
-    for (const PeeloffDecision& decision : choice.chosen) peel(decision, now);
-    // If there is no room now, the next look at all associations finds it again.
-  }
-}
-
-void UsrsctpTransport::peel(const PeeloffDecision& decision, Instant now) {
-  UsrsctpAssociation* association = find_association(decision.id);
-  if (association == nullptr) return;
-  const TrafficRates rates = association->meter.rates();
-  DetachOutcome outcome = detach(decision.id);
-  auto* done = std::get_if<Peeled>(&outcome);
-  if (done == nullptr) return;
-  adopt(std::move(done->cargo));
-  counters_.add(counter::peels);
-  association->peel_record = std::make_unique<UsrsctpAssociation::PeelRecord>(
-      UsrsctpAssociation::PeelRecord{decision.reason, now, rates.messages()});
-  sink_->on_fact(decision.id, association_peeled(decision.reason, rates, 0, peeled_), now);
 }
 
 // A close that does not come to its end is ended: first by ABORT, then without the stack.

@@ -25,7 +25,7 @@ constexpr Duration kFlushAfterWork = 200us;
 
 UsrsctpTransport::UsrsctpTransport(Loop& loop, BufferPool& buffers, Counters& counters,
                                    UsrsctpTransportOptions options)
-    : SctpTransportBase(loop, buffers, counters),
+    : SctpTransportBase(loop, buffers, counters, options.peeloff),
       options_(options),
       scratch_(kScratchBytes),
       soon_(loop.soon([this] { attend(); })),
@@ -336,13 +336,6 @@ void UsrsctpTransport::end_of_turn() {
   closing_.clear();
   if (stack_) stack_->send_packets();  // what those have said at their end
   if (!readable_.empty()) soon_.schedule();
-}
-
-// A peer that is to have a socket of its own need not wait for the next look at all associations.
-void UsrsctpTransport::pin(const UsrsctpAssociation& association) {
-  if (association.placement != Placement::always_peeled || association.peeled()) return;
-  pinned_.push_back(association.id());
-  soon_.schedule();
 }
 
 void UsrsctpTransport::tell(AssociationId about, Fact fact) {

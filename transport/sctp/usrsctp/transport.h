@@ -47,7 +47,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   std::optional<AssociationStatus> status(AssociationId id) const override;
 
   void reconfigure(EndpointId endpoint, const EndpointConfig& config) override;
-  void reconfigure(const PeeloffLimits& limits) override;
+  using SctpTransportBase::reconfigure;
   const EndpointConfig& config(EndpointId endpoint) const override {
     return endpoints_.at(endpoint).shared->config;
   }
@@ -87,8 +87,9 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   std::unique_ptr<UsrsctpAssociation> remove(AssociationId id);
   std::optional<PathId> path_to(const Endpoint& endpoint, const PeerConfig& peer, std::string& why);
   bool has_peeled(const Endpoint& endpoint, UsrsctpAddress peer) const;
-  void pin(const UsrsctpAssociation& association);
   void tell(AssociationId about, Fact fact) override;
+  void attend_soon() override { soon_.schedule(); }
+  std::size_t peeled_now() const override { return peeled_; }
   void tell(Fact fact) { tell(AssociationId::none, std::move(fact)); }
   void attend();
   void end_of_turn();
@@ -117,8 +118,6 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
 
   // peeling.cpp: who sits where
   void tick();
-  void peel(const PeeloffDecision& decision, Instant now);
-  void peel_pinned();
   void close_overdue(Instant now);
 
   UsrsctpTransportOptions options_;
@@ -132,7 +131,6 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   std::vector<AssociationId> dirty_;    // to be flushed at the end of this turn
   std::vector<AssociationId> blocked_;  // wait for room in the stack
   std::vector<AssociationId> congestion_;
-  std::vector<AssociationId> pinned_;   // to be peeled off
   std::vector<AssociationId> over_;     // ended without a word from the stack
   std::vector<AssociationId> adopted_;  // whose channels may have more to say
   std::vector<std::pair<AssociationId, Fact>> facts_;
@@ -143,7 +141,7 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   unsigned worked_ = 0;
   Instant work_began_{};
   Instant last_sample_{};
-  bool starved_ = false, options_told_ = false;
+  bool options_told_ = false;
   Soon soon_;
   Timer tick_;
   Prepare end_of_turn_;
