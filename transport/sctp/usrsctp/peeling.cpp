@@ -1,9 +1,7 @@
-#include <cerrno>
 #include <utility>
 
 #include "transport/counters.h"
 #include "transport/sctp/usrsctp/transport.h"
-#include "transport/transport_facts.h"
 
 // UsrsctpTransport: who sits where, and why.
 namespace siglane::transport {
