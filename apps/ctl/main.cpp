@@ -247,7 +247,7 @@ void add_lookup(CLI::App& app, Lookup& lookup) {
   of_data("--sls", lookup.sls, "Its signalling link selection (0)")->check(CLI::Range(0, 255));
   of_data("--na", lookup.network_appearance,
           "The network that it comes from (the default network)");
-  command->callback([command, realm, dpc] {
+  command->callback([realm, dpc] {
     if (realm->count() + dpc->count() > 0) return;
     throw CLI::RequiredError("route-lookup: expected --realm REALM --application NAME, or --dpc N",
                              CLI::ExitCodes::RequiredError);
