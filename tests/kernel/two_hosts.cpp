@@ -4,12 +4,16 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <ifaddrs.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace siglane::kernel_test {
@@ -26,6 +30,41 @@ void batch(const std::string& ip, const std::string& lines) {
   fputs(lines.c_str(), in);
   ASSERT_EQ(pclose(in), 0) << ip << ":\n" << lines;
 }
+
+// A UDP socket on an address, in the network namespace that the caller is in.
+struct Datagrams {
+  explicit Datagrams(const std::string& text) {
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&address);
+    if (inet_pton(AF_INET6, text.c_str(), &v6->sin6_addr) == 1) {
+      v6->sin6_family = AF_INET6;
+      v6->sin6_port = htons(kPort);
+      size = sizeof *v6;
+    } else if (inet_pton(AF_INET, text.c_str(), &v4->sin_addr) == 1) {
+      v4->sin_family = AF_INET;
+      v4->sin_port = htons(kPort);
+      size = sizeof *v4;
+    }
+    fd = transport::FileDescriptor(
+        socket(address.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size), 0)
+        << text << ": " << std::strerror(errno);
+  }
+  bool reaches(const Datagrams& other) const {
+    for (int tries = 0; tries < 1000; ++tries) {
+      (void)sendto(fd.get(), "", 0, 0, reinterpret_cast<const sockaddr*>(&other.address),
+                   other.size);
+      pollfd arrived{other.fd.get(), POLLIN, 0};
+      if (poll(&arrived, 1, 10) == 1) return true;
+    }
+    return false;
+  }
+
+  static constexpr std::uint16_t kPort = 9;
+  transport::FileDescriptor fd{-1};
+  sockaddr_storage address{};
+  socklen_t size = 0;
+};
 
 }  // namespace
 
@@ -48,6 +87,19 @@ TwoHosts::TwoHosts(std::vector<Link> links)
   batch("ip", hosts);
   batch("ip -n " + name(Side::left), left);
   batch("ip -n " + name(Side::right), right);
+  for (std::size_t n = 0; n < links_.size(); ++n) wait_until_it_carries(n);
+}
+
+// The kernel tells IPv6 that a link is up a second late, and until then nobody there answers
+// neighbor solicitations: an association would begin with a path that does not work yet.
+void TwoHosts::wait_until_it_carries(std::size_t n) const {
+  const auto socket_at = [&](Side side) {
+    const auto here = inside(side);
+    return Datagrams(addresses(side)[n]);
+  };
+  const Datagrams left = socket_at(Side::left), right = socket_at(Side::right);
+  EXPECT_TRUE(left.reaches(right)) << "link " << n;
+  EXPECT_TRUE(right.reaches(left)) << "link " << n;
 }
 
 TwoHosts::~TwoHosts() {

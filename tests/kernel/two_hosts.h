@@ -48,6 +48,7 @@ class TwoHosts {
   std::uint64_t sent_by(Side side, std::size_t n) const;
 
  private:
+  void wait_until_it_carries(std::size_t n) const;
   std::string name(Side side) const { return (side == Side::left ? "left" : "right") + suffix_; }
   static std::string device(Side side, std::size_t n) {
     return (side == Side::left ? "l" : "r") + std::to_string(n);
