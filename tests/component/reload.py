@@ -9,13 +9,13 @@ import copy
 import pathlib
 import re
 import signal
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 import network
 import siglane
-from processes import Failed, Processes, main, patience, wait_until
+from operated import Operated
+from processes import Failed, Processes, main, patience
 from raw_asp import ASPAC_ACK, ASPIA_ACK, ASPUP_ACK, BEAT_ACK, ERR, NTFY, Asp, aspup, message, word
 
 ASPAC = message(4, 1)
@@ -37,42 +37,6 @@ def config_of(numbers):
         "routes": [{"dpc": 1000 + n, "as": f"as{n}"} for n in numbers],
     }
     return config
-
-
-class Node:
-    """One STP, its config, and siglanectl."""
-
-    def __init__(self, binaries, programs, numbers):
-        self.ours = siglane.Siglane(binaries, programs)
-        self.config = config_of(numbers)
-        self.node = self.ours.start_node("siglane-stp", "stp", self.config)
-
-    def ctl(self, *words, status=0):
-        socket = self.ours.directory / "stp.sock"
-        done = subprocess.run(
-            [self.ours.binaries / "siglanectl", "--socket", socket, "--timeout",
-             str(20 * patience()), *words], text=True, check=False, timeout=60 * patience(),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        if done.returncode != status:
-            raise Failed(f"siglanectl {words}: status {done.returncode}, expected {status}; "
-                         f"{done.stdout}{done.stderr}")
-        return done.stdout + done.stderr
-
-    def write(self, config):
-        config = {**config, "admin": {"socket": str(self.ours.directory / "stp.sock")}}
-        siglane.write(self.ours.directory, "stp", config)
-
-    def reload(self, config, *expected):
-        self.write(config)
-        said = self.ctl("reload")
-        for text in expected:
-            if text not in said:
-                raise Failed(f"reload said {said!r}, not {text!r}")
-        self.config = config
-        return int(re.search(r"revision (\d+)", said).group(1))
-
-    def state_of(self, peer):
-        return self.ours.ask(self.node, "peers")[peer]["state"]
 
 
 def up(identifier, context=None):
@@ -105,7 +69,7 @@ def what_is_wrong_changes_nothing(stp, steady):
     said = stp.ctl("reload", status=1)
     if not re.search(r"stp\.json:\d+: /m3ua/routes/0/as: ", said):
         raise Failed(f"reload said {said!r} of a wrong config")
-    (stp.ours.directory / "stp.json").write_text("{")
+    stp.write_text("{")
     stp.ctl("reload", status=1)
     stp.write(stp.config)
     if "still revision 1, no changes" not in stp.ctl("reload"):
@@ -194,7 +158,8 @@ def orders(stp, steady, third):
 def check(directory):
     network.enter()
     with Processes(directory) as programs:
-        stp = Node(sys.argv[1], programs, [1, 2])
+        ours = siglane.Siglane(sys.argv[1], programs)
+        stp = Operated(ours, "siglane-stp", "stp", config_of([1, 2]))
         steady, second = up(1), up(2)
         steady.wait_for(NTFY)
         what_is_wrong_changes_nothing(stp, steady)

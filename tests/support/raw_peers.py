@@ -94,14 +94,20 @@ class Mme:
         if _avp(268, 2001) not in body:
             raise ConnectionError("the CEA is no success")
 
+    def ask_for_vectors(self, imsi, number=1):
+        wanted = _avp(1408, _avp(1410, 1, self.VENDOR), self.VENDOR)
+        return _diameter(318, self.S6A, _avp(263, f"raw;{number}") + _avp(277, 1)
+                         + self._origin + _avp(283, self._realm) + _avp(1, imsi)
+                         + _avp(1407, b"\x00\xf1\x10", self.VENDOR) + wanted, number=number)
+
+    def agree_to_part(self, number):
+        """The answer to the Disconnect-Peer-Request of that hop-by-hop identifier."""
+        return _diameter(282, 0, _avp(268, 2001) + self._origin, flags=0, number=number)
+
     def chunk(self, random_):
         chunk = bytearray()
         for number in itertools.count(1):
-            wanted = _avp(1408, _avp(1410, 1, self.VENDOR), self.VENDOR)
-            chunk += _diameter(318, self.S6A, _avp(263, f"raw;{number}") + _avp(277, 1)
-                               + self._origin + _avp(283, self._realm)
-                               + _avp(1, random_.choice(self._imsis))
-                               + _avp(1407, b"\x00\xf1\x10", self.VENDOR) + wanted, number=number)
+            chunk += self.ask_for_vectors(random_.choice(self._imsis), number)
             if len(chunk) >= CHUNK_BYTES:
                 return bytes(chunk)
 
