@@ -1,28 +1,39 @@
-// What it costs a node's loop to tell an operator of many associations: the longest turn of the
-// loop where its shard answers in one piece, and where it answers in slices (Node::walk), in one
-// run.
+// What it costs a node to tell an operator of many associations, in one run: the longest turn of
+// the node's loop where its shard answers in one piece, and where it answers in slices
+// (Node::walk); and the p99 of peers that exchange messages with it, without a client of its admin
+// API and with one that asks all the time.
 //
 //   admin_bench ASSOCIATIONS
 #include <algorithm>
+#include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "apps/runtime/admin_frame.h"
 #include "apps/runtime/admin_service.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
+#include "core/histogram.h"
 #include "tests/component/echo_module.h"
+#include "tests/support/temporary_directory.h"
 #include "transport/loop/loop.h"
 
 namespace siglane::runtime {
@@ -40,9 +51,10 @@ double thread_ms() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
-std::unique_ptr<Node> listening_node() {
+std::unique_ptr<Node> listening_node(const std::string& admin_socket) {
   NodeConfig config;
   config.name = "node";
+  config.admin.socket = admin_socket;
   config.admission.accept_unknown_peers = true;
   NodeEndpoint endpoint;
   endpoint.module = "echo";
@@ -71,22 +83,6 @@ std::uint16_t port_of(Node& node) {
       }
     }
   }
-}
-
-// Connects and says who it is.
-int connect_peer(std::uint16_t port, std::size_t number) {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (fd < 0 || ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    fail("connect");
-  }
-  const std::string text = "I am peer" + std::to_string(number);
-  const std::string message = static_cast<char>(text.size()) + text;
-  if (::send(fd, message.data(), message.size(), MSG_NOSIGNAL) < 0) fail("send");
-  return fd;
 }
 
 // The longest turn of the loop until `done`, in milliseconds.
@@ -124,37 +120,237 @@ double in_one_piece(Node& node) {
   return longest_turn(node, done);
 }
 
+struct Turns {
+  double one_piece, associations, peers, by_peer;
+};
+
+constexpr std::array kQuestions{admin::Request::kAssociations, admin::Request::kPeers,
+                                admin::Request::kStats};
+
+admin::Request question(admin::Request::WhatCase what) {
+  admin::Request request;
+  if (what == admin::Request::kAssociations) request.mutable_associations();
+  if (what == admin::Request::kPeers) request.mutable_peers();
+  if (what == admin::Request::kStats) request.mutable_stats()->set_by_peer(true);
+  return request;
+}
+
+void write_all(int fd, const void* data, std::size_t size) {
+  if (::write(fd, data, size) != static_cast<ssize_t>(size)) fail("write");
+}
+void read_all(int fd, void* data, std::size_t size) {
+  for (auto* at = static_cast<char*>(data); size > 0;) {
+    const ssize_t got = ::read(fd, at, size);
+    if (got <= 0) fail("a child ended");
+    at += got;
+    size -= static_cast<std::size_t>(got);
+  }
+}
+
+// A process of its own, which ends with this one at the latest.
+class Child {
+ public:
+  explicit Child(const std::function<void(int tell)>& body) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) fail("pipe2");
+    const pid_t parent = ::getpid();
+    pid_ = ::fork();
+    if (pid_ < 0) fail("fork");
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (::getppid() != parent) ::_exit(1);
+      ::close(ends[0]);
+      body(ends[1]);
+      ::_exit(0);
+    }
+    ::close(ends[1]);
+    hear_ = ends[0];
+  }
+  ~Child() {
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    ::close(hear_);
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  template <class Value>
+  Value hear() {
+    Value value;
+    read_all(hear_, &value, sizeof value);
+    return value;
+  }
+  // What it has told and is unheard, to the last of it; a default value if that is nothing.
+  template <class Value>
+  Value latest() {
+    Value value{};
+    for (pollfd more{hear_, POLLIN, 0}; ::poll(&more, 1, 0) == 1;) value = hear<Value>();
+    return value;
+  }
+
+ private:
+  pid_t pid_;
+  int hear_;
+};
+
+// Tells its port, then, once `many` peers are there, its longest turns, and serves on.
+void be_the_node(const std::string& admin_socket, std::size_t many, int tell) {
+  const auto node = listening_node(admin_socket);
+  const std::uint16_t port = port_of(*node);
+  write_all(tell, &port, sizeof port);
+  while (node->count(counter::messages_sent) < many) node->turn(false);
+  const Turns turns{in_one_piece(*node), in_slices(*node, question(admin::Request::kAssociations)),
+                    in_slices(*node, question(admin::Request::kPeers)),
+                    in_slices(*node, question(admin::Request::kStats))};
+  write_all(tell, &turns, sizeof turns);
+  node->run();
+}
+
+// Asks the next question as soon as it has an answer, and tells how many it has had.
+void be_the_operator(const std::string& admin_socket, int tell) {
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  admin_socket.copy(address.sun_path, sizeof address.sun_path - 1);
+  if (fd < 0 || ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    fail("the admin socket");
+  }
+  AdminFrames frames(std::size_t{1} << 30);
+  for (std::uint32_t answers = 0;; ++answers) {
+    write_all(tell, &answers, sizeof answers);
+    const std::string frame = admin_frame(question(kQuestions[answers % kQuestions.size()]));
+    write_all(fd, frame.data(), frame.size());
+    std::string answer;
+    while (frames.next(answer) != AdminFrames::Next::message) {
+      std::array<std::byte, 65536> bytes;
+      const ssize_t got = ::read(fd, bytes.data(), bytes.size());
+      if (got <= 0) fail("the node hung up on its operator");
+      frames.append(Bytes(bytes).first(static_cast<std::size_t>(got)));
+    }
+  }
+}
+
+std::int64_t now_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+void say(int fd, std::string text) {
+  text.insert(text.begin(), static_cast<char>(text.size()));
+  if (::send(fd, text.data(), text.size(), MSG_NOSIGNAL) < 0) fail("send");
+}
+
+// What came: each message's text to `take`.
+template <class Take>
+void hear(int fd, Take take) {
+  std::array<char, 4096> bytes;
+  const ssize_t got = ::recv(fd, bytes.data(), bytes.size(), 0);
+  if (got <= 0) fail("recv");
+  for (std::string_view rest(bytes.data(), static_cast<std::size_t>(got)); !rest.empty();) {
+    const auto size = static_cast<unsigned char>(rest[0]);
+    if (rest.size() <= size) fail("the end of a message is missing");
+    take(rest.substr(1, size));
+    rest.remove_prefix(1 + size);
+  }
+}
+
+class Peers {
+ public:
+  Peers(std::uint16_t port, std::size_t many) {
+    address_.sin_family = AF_INET;
+    address_.sin_port = htons(port);
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    while (peers_.size() < many) {
+      const std::size_t first = peers_.size();
+      while (peers_.size() < std::min(first + 64, many)) connect_one();
+      for (std::size_t i = first; i < peers_.size(); ++i) hear(peers_[i].fd, [](auto) {});
+    }
+  }
+  ~Peers() {
+    for (const pollfd& peer : peers_) ::close(peer.fd);
+  }
+  Peers(const Peers&) = delete;
+  Peers& operator=(const Peers&) = delete;
+
+  // Of the time from when a message was due to its answer, in microseconds. Some of the peers send
+  // in turn, at `rate` messages a second all together, for so many seconds.
+  double p99_us(std::int64_t rate, std::int64_t seconds) {
+    constexpr std::int64_t kSecond = 1'000'000'000;
+    const std::size_t loud = std::min<std::size_t>(peers_.size(), 32);
+    const std::int64_t last = rate * seconds, interval = kSecond / rate, began = now_ns();
+    Histogram latency;
+    for (std::int64_t sent = 0; static_cast<std::int64_t>(latency.count()) < last;) {
+      for (; sent < last && now_ns() >= began + sent * interval; ++sent) {
+        say(peers_[static_cast<std::size_t>(sent) % loud].fd, "ping " + std::to_string(sent));
+      }
+      const std::int64_t next = began + sent * interval;
+      const timespec patience{
+          0, sent < last ? std::max<std::int64_t>(next - now_ns(), 0) : kSecond - 1};
+      if (::ppoll(peers_.data(), loud, &patience, nullptr) < 0) fail("ppoll");
+      for (std::size_t i = 0; i < loud; ++i) {
+        if (peers_[i].revents == 0) continue;
+        hear(peers_[i].fd, [&](std::string_view text) {
+          const std::int64_t number = std::stoll(std::string(text.substr(5)));  // "pong N"
+          latency.record(static_cast<std::uint64_t>(now_ns() - began - number * interval));
+        });
+      }
+    }
+    return static_cast<double>(latency.quantile(0.99)) / 1e3;
+  }
+
+ private:
+  void connect_one() {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || ::connect(fd, reinterpret_cast<sockaddr*>(&address_), sizeof address_) != 0) {
+      fail("connect");
+    }
+    peers_.push_back({fd, POLLIN, 0});
+    say(fd, "I am peer" + std::to_string(peers_.size()));
+  }
+
+  sockaddr_in address_{};
+  std::vector<pollfd> peers_;
+};
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
 int run(int argc, char** argv) {
   if (argc != 2) {
     std::fprintf(stderr, "usage: admin_bench ASSOCIATIONS\n");
     return 2;
   }
+  constexpr std::int64_t kRate = 5'000, kSeconds = 2;
+  constexpr int kRounds = 9;
   const std::size_t many = std::stoul(argv[1]);
-  const rlimit descriptors{2 * many + 100, 2 * many + 100};
+  const rlimit descriptors{many + 100, many + 100};
   if (::setrlimit(RLIMIT_NOFILE, &descriptors) != 0) fail("setrlimit");
-  const auto node = listening_node();
-  const std::uint16_t port = port_of(*node);
-  std::vector<int> peers;
-  while (peers.size() < many) {
-    for (std::size_t i = 0; i < 64 && peers.size() < many; ++i) {
-      peers.push_back(connect_peer(port, peers.size()));
-    }
-    while (node->count(counter::associations_opened) < peers.size() ||
-           node->count(counter::messages_sent) < peers.size()) {
-      node->turn(false);
-    }
+  const siglane::testing::TemporaryDirectory directory;
+  const std::string admin_socket = directory.path("admin.sock");
+
+  Child node([&](int tell) { be_the_node(admin_socket, many, tell); });
+  Peers peers(node.hear<std::uint16_t>(), many);
+  const auto turns = node.hear<Turns>();
+
+  std::vector<double> alone, asked;
+  std::uint32_t answers = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    alone.push_back(peers.p99_us(kRate, kSeconds));
+    Child client([&](int tell) { be_the_operator(admin_socket, tell); });
+    client.hear<std::uint32_t>();  // it is connected
+    asked.push_back(peers.p99_us(kRate, kSeconds));
+    answers += client.latest<std::uint32_t>();
   }
-  admin::Request associations, by_name, by_peer;
-  associations.mutable_associations();
-  by_name.mutable_peers();
-  by_peer.mutable_stats()->set_by_peer(true);
-  const double whole = in_one_piece(*node);
-  const double sliced = in_slices(*node, associations);
   std::printf(
       "{\"associations\": %zu, \"one_piece_ms\": %.2f, \"associations_ms\": %.2f, "
-      "\"peers_ms\": %.2f, \"by_peer_ms\": %.2f, \"ratio\": %.1f}\n",
-      many, whole, sliced, in_slices(*node, by_name), in_slices(*node, by_peer), whole / sliced);
-  for (const int fd : peers) ::close(fd);
+      "\"peers_ms\": %.2f, \"by_peer_ms\": %.2f, \"ratio\": %.1f, \"alone_p99_us\": %.0f, "
+      "\"asked_p99_us\": %.0f, \"answers_per_second\": %.1f}\n",
+      many, turns.one_piece, turns.associations, turns.peers, turns.by_peer,
+      turns.one_piece / turns.associations, median(alone), median(asked),
+      answers / static_cast<double>(kRounds * kSeconds));
   return 0;
 }
 
