@@ -33,7 +33,7 @@ struct PeerPast {
 // What the operator has asked of a peer, and stands until it is taken back.
 struct StandingOrders {
   bool blocked = false;           // it gets no traffic
-  bool disconnected = false;      // we do not connect to it
+  bool disconnected = false;      // we do not connect to it, nor let it in
   std::uint32_t disconnects = 0;  // how often its associations have been told goodbye
 };
 

@@ -52,8 +52,8 @@ struct Revised {
 
 // What the operator asks of a peer.
 enum class PeerOrder : std::uint8_t {
-  disconnect,  // end its associations with a goodbye; do not connect to it, until connect
-  connect,     // connect to it now, if it is one that we connect to
+  disconnect,  // end its associations with a goodbye; neither connect to it nor let it in
+  connect,     // take that back, and connect to it now, if it is one that we connect to
   block,       // give it no traffic, until unblock; its association stays, and comes back blocked
   unblock,
   peel,  // give its associations a socket of their own

@@ -397,9 +397,12 @@ Verdict Shard::judge(Entry& entry, const std::string& peer) {
   if (entry.identified()) return Admission::judge_again(entry.peer, peer);
   const Dialer::Link* link = dialer_.link_of(entry.id);
   Verdict verdict = admission_.judge(*entry.newcomer, link != nullptr ? link->peer.name : "", peer);
+  const bool may_be = std::holds_alternative<Bind>(verdict);
+  if (may_be && directory_.orders_of(entry.module, peer).disconnected) {
+    return Refuse{"the operator has disconnected it"};
+  }
   const std::size_t most = connections_max(peer);
-  const bool taken = std::holds_alternative<Bind>(verdict) &&
-                     !directory_.bind_peer(entry.module, peer, entry.id, most);
+  const bool taken = may_be && !directory_.bind_peer(entry.module, peer, entry.id, most);
   return taken ? entry.newcomer->claim(peer, most) : verdict;
 }
 

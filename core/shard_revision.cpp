@@ -7,6 +7,15 @@
 // one that has: that one gives it what it has missed. The other way round it is given nothing
 // twice.
 namespace siglane {
+namespace {
+
+// Peeled, or a stream that has never had another: there is nothing to peel.
+bool has_own_socket(const Transport& transport, AssociationId id) {
+  const auto status = transport.status(id);
+  return transport.seat(id) == Seat::own || (status && status->peeled);
+}
+
+}  // namespace
 
 void Shard::follow(Revised revised, Instant now) {
   revised_ = std::move(revised);
@@ -87,6 +96,7 @@ std::size_t Shard::order(const PeerKey& peer, PeerOrder order, const std::string
   for (const auto& [id, entry] : entries_) {
     if (entry->module != peer.first || entry->peer != peer.second) continue;
     if (entry->session == nullptr || entry->coordinator) continue;
+    if (order == PeerOrder::peel && has_own_socket(transport_, id)) continue;
     ++concerned;
     if (order == PeerOrder::peel) {
       const PeerConfig* config = peers_->find(entry->peer);
@@ -105,9 +115,8 @@ std::size_t Shard::order(const PeerKey& peer, PeerOrder order, const std::string
 void Shard::begin_to_obey(Entry& entry) {
   entry.obeyed = {};
   const StandingOrders orders = directory_.orders_of(entry.module, entry.peer);
-  // One that we connected before the order; who comes to us is let in.
-  const bool too_late = orders.disconnected && dialer_.link_of(entry.id) != nullptr;
-  entry.obeyed.disconnects = orders.disconnects - (too_late ? 1 : 0);
+  // The order was given after it was admitted.
+  entry.obeyed.disconnects = orders.disconnects - (orders.disconnected ? 1 : 0);
   obey(entry, std::string(kByOrder));
 }
 

@@ -16,6 +16,7 @@ class Snapshot {
 
   Snapshot() : value_(std::make_shared<const T>()) {}
   explicit Snapshot(T value) : value_(std::make_shared<const T>(std::move(value))) {}
+  explicit Snapshot(std::shared_ptr<const T> value) : value_(std::move(value)) {}
 
   // Keep it for the length of one call. Any thread; takes a lock.
   std::shared_ptr<const T> load() const {
@@ -29,14 +30,24 @@ class Snapshot {
     std::lock_guard turn(writers_);
     auto next = std::make_shared<T>(*value_);  // only writers replace it
     change(*next);
+    replace(std::move(next));
+  }
+  // With a value that was made elsewhere; writers take turns.
+  void set(std::shared_ptr<const T> next) {
+    std::lock_guard turn(writers_);
+    replace(std::move(next));
+  }
+
+ private:
+  // The old value, which may take long to destroy, goes outside the lock of the readers.
+  void replace(std::shared_ptr<const T> next) {
     {
       std::lock_guard lock(mutex_);
-      value_ = std::move(next);
+      value_.swap(next);
     }
     version_.fetch_add(1, std::memory_order_release);
   }
 
- private:
   std::mutex writers_;
   mutable std::mutex mutex_;  // over value_
   std::shared_ptr<const T> value_;

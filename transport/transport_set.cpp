@@ -168,9 +168,10 @@ void TransportSet::resume_input(AssociationId id) {
   if (Carrier* carrier = carrier_of(id)) carrier->resume_input(id);
 }
 
-void TransportSet::reconfigure(EndpointId endpoint, const EndpointConfig& config) {
+void TransportSet::reconfigure(EndpointId endpoint, const EndpointConfig& config,
+                               std::shared_ptr<const TlsContext> loaded) {
   const auto open = endpoints_.find(endpoint);
-  if (open != endpoints_.end()) open->second->reconfigure(endpoint, config);
+  if (open != endpoints_.end()) open->second->reconfigure(endpoint, config, std::move(loaded));
 }
 
 void TransportSet::reconfigure(const PeeloffLimits& limits) {
@@ -178,11 +179,11 @@ void TransportSet::reconfigure(const PeeloffLimits& limits) {
   for (Carrier* carrier : carriers_) carrier->reconfigure(limits);
 }
 
-void TransportSet::reload_credentials() {
-  for (const auto& [endpoint, carrier] : endpoints_) {
-    const EndpointConfig config = carrier->config(endpoint);
-    if (config.tls) carrier->reconfigure(endpoint, config);
-  }
+void TransportSet::use_credentials(EndpointId endpoint, std::shared_ptr<const TlsContext> loaded) {
+  const auto open = endpoints_.find(endpoint);
+  if (open == endpoints_.end()) return;
+  const EndpointConfig config = open->second->config(endpoint);
+  open->second->reconfigure(endpoint, config, std::move(loaded));
 }
 
 std::optional<AssociationStatus> TransportSet::status(AssociationId id) const {

@@ -16,6 +16,7 @@ namespace siglane::transport {
 class Carrier;
 class SctpTransport;
 class StreamTransport;
+class TlsContext;
 class UsrsctpTransport;
 
 struct TransportOptions {
@@ -67,17 +68,18 @@ class TransportSet final : public Transport {
   //   sctp                       buffers and nodelay at once on shared sockets; all else of
   //                              associations to come
   //   stream                     of what begins from now on
-  //   tls                        of handshakes to come. The files are read, even if nothing
-  //   differs.
-  //                              If they cannot be used, the old ones stay; a Notice says what came
-  //                              of it.
+  //   tls                        of handshakes to come, by what was made of the files already, if
+  //                              that is given (`loaded`). Else they are read, even if nothing
+  //                              differs; if they cannot be used, the old ones stay. A Notice says
+  //                              what came of it.
   // All else is fixed while the endpoint is open, whatever `config` says: also whether it has tls,
   // and require_sctp_auth. Messages that wait stay, and what is peeled stays peeled.
-  void reconfigure(EndpointId endpoint, const EndpointConfig& config);
+  void reconfigure(EndpointId endpoint, const EndpointConfig& config,
+                   std::shared_ptr<const TlsContext> loaded = nullptr);
   // What earns a socket of its own from now on. What is peeled stays peeled.
   void reconfigure(const PeeloffLimits& limits);
-  // reconfigure() of each endpoint that has certificates, with the config that it has.
-  void reload_credentials();
+  // reconfigure() with the config that it has. Does nothing if it is not open here.
+  void use_credentials(EndpointId endpoint, std::shared_ptr<const TlsContext> loaded);
   std::optional<AssociationStatus> status(AssociationId id) const override;
   const Histogram* residence(AssociationId id) const override;
 

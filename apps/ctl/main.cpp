@@ -54,12 +54,15 @@ struct Order {
 };
 constexpr std::array kOrders = {
     Order{"disconnect", admin::OrderRequest::DISCONNECT,
-          "End a peer's associations with a goodbye, and do not connect to it, until connect"},
-    Order{"connect", admin::OrderRequest::CONNECT, "Connect to a peer again, now"},
+          "End a peer's associations with a goodbye; until connect, do not connect to it\n"
+          "and refuse it when it connects"},
+    Order{"connect", admin::OrderRequest::CONNECT,
+          "Let a peer connect again; connect to it now, if it is one that we connect to"},
     Order{"block", admin::OrderRequest::BLOCK,
           "Give a peer no traffic, until unblock; its association stays"},
     Order{"unblock", admin::OrderRequest::UNBLOCK, "Give a peer traffic again"},
-    Order{"peel", admin::OrderRequest::PEEL, "Give a peer's associations sockets of their own"},
+    Order{"peel", admin::OrderRequest::PEEL,
+          "Give a peer's associations that share a socket sockets of their own"},
 };
 
 const Order* order_named(std::string_view name) {

@@ -301,7 +301,7 @@ std::string command_view(const std::vector<admin::Response>& nodes) {
         if (!text.ends_with('\n')) text += '\n';
         break;
       case admin::Response::kOrdered:
-        text += fmt::format("done; the peer has {} association{}\n", node.ordered().associations(),
+        text += fmt::format("done; it concerns {} association{}\n", node.ordered().associations(),
                             node.ordered().associations() == 1 ? "" : "s");
         break;
       default:

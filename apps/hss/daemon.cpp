@@ -94,7 +94,7 @@ void HssDaemon::add_rules(runtime::PlanRules& rules) const {
   rules.rules.push_back({{"hss", "store"}, runtime::Effect::restart});
 }
 
-Result<std::string> HssDaemon::prepare(runtime::Daemon& next) {
+Result<std::string> HssDaemon::prepare_own(runtime::Daemon& next) {
   const std::string& file = static_cast<HssDaemon&>(next).config_.subscribers;
   if (file.empty()) return std::string();
   const FileStamp stamp = FileStamp::of(file);

@@ -23,7 +23,7 @@ class HssDaemon final : public runtime::DiameterDaemon {
   std::optional<int> instead_of_running() override;
   void add_rules(runtime::PlanRules& rules) const override;
   // Imports the subscribers' file again if it is another one, or has been written to.
-  Result<std::string> prepare(runtime::Daemon& next) override;
+  Result<std::string> prepare_own(runtime::Daemon& next) override;
 
   const HssConfig& config() const { return config_; }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "apps/hss/subscription_json.h"
+#include "apps/runtime/config_include.h"
 
 namespace siglane::hss {
 namespace {
@@ -163,7 +164,7 @@ Result<std::vector<Subscriber>> read_subscribers(const ObjectReader& root) {
 }
 
 Result<std::vector<Subscriber>> read_subscribers(const std::filesystem::path& file) {
-  auto document = runtime::JsonDocument::load(file);
+  auto document = runtime::load_config_document(file);
   if (!document) return tl::unexpected(document.error());
   runtime::ConfigReader reader(*document);
   auto subscribers = read_subscribers(reader.root());

@@ -18,6 +18,8 @@ namespace siglane::hss {
 // may stand instead of "opc". "subscription" left out: the subscriber has none (AIR and ULR end
 // with DIAMETER_ERROR_UNKNOWN_EPS_SUBSCRIPTION). An IMSI may appear once.
 //
+// Parts of it may stand elsewhere, as in a config (apps/runtime/config_include.h).
+//
 // Errors name file, line and path; all of them are reported at once.
 Result<std::vector<Subscriber>> read_subscribers(const std::filesystem::path& file);
 // The same of a file that is being read (config/subscribers-schema.json): what is wrong is told to

@@ -9,6 +9,7 @@
 
 #include "apps/runtime/config_fields.h"
 #include "apps/runtime/config_include.h"
+#include "apps/runtime/credentials.h"
 #include "apps/runtime/diameter_config.h"
 #include "core/host_name.h"
 #include "protocols/diameter/constants.h"
@@ -366,7 +367,7 @@ Result<Config> load_file(const std::string& file, const Overrides& overrides,
   if (auto good = apply(overrides, config.load); !good) return failure(good.error().what);
   show(overrides, config.load, reader.root());
   config.load.node.effective = reader.effective();
-  if (auto good = runtime::credential_warnings(config.load.node); !good) {
+  if (auto good = runtime::load_credentials(config.load.node); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));
   }
   return config;

@@ -9,6 +9,7 @@
 #include "apps/runtime/endpoint_checks.h"
 #include "apps/runtime/peer_checks.h"
 #include "core/host_name.h"
+#include "core/peer_counts.h"
 #include "transport/address.h"
 
 namespace siglane::runtime {
@@ -435,6 +436,9 @@ NodePeer& read_peer(const ObjectReader& from, std::string_view module, std::uint
   PeerConfig& peer = config.peer;
   peer.name = required_name(from);
   if (node.peer(peer.name) != nullptr) from.refuse("name", "a name of its own");
+  if (peer.name == PeerCounts::kOtherPeers) {
+    from.refuse("name", "a name for one peer: tables of counters have it for all the others");
+  }
   peer.addresses =
       from.parsed_list("remote_addresses", "an IP address", canonical_address, {0, 32});
   peer.port = from.number<std::uint16_t>("port", default_port, {.min = 1});

@@ -7,12 +7,12 @@
 #include <fmt/format.h>
 
 #include "apps/runtime/config_include.h"
+#include "apps/runtime/credentials.h"
 #include "apps/runtime/endpoint_checks.h"
 #include "apps/runtime/key_files.h"
 #include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
 #include "apps/runtime/reload.h"
-#include "transport/secure/tls_context.h"
 
 namespace siglane::runtime {
 
@@ -108,27 +108,10 @@ Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
   if (auto good = daemon.check(); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));
   }
-  if (auto good = credential_warnings(node); !good) {
+  if (auto good = load_credentials(node); !good) {
     return failure(fmt::format("{}: {}", file, good.error().what));
   }
   return node;
-}
-
-Result<std::vector<std::string>> credential_warnings(const NodeConfig& node) {
-  std::vector<std::string> warnings;
-  for (const auto& [endpoint, module] : node.endpoints) {
-    if (!endpoint.tls) continue;
-    const auto context = transport::TlsContext::load(
-        *endpoint.tls,
-        is_sctp(endpoint.transport) ? transport::TlsMode::messages : transport::TlsMode::stream);
-    if (!context) {
-      return failure(fmt::format("endpoint \"{}\": {}", endpoint.name, context.error().what));
-    }
-    for (const std::string& warning : (*context)->warnings()) {
-      warnings.push_back(fmt::format("endpoint \"{}\": {}", endpoint.name, warning));
-    }
-  }
-  return warnings;
 }
 
 std::vector<std::string> key_file_warnings(const NodeConfig& node) {
@@ -171,9 +154,9 @@ int run_daemon(int argc, const char* const* argv, Daemon& daemon,
   std::vector<std::string> to_mend = daemon.warnings();
   for (std::string& warning : key_file_warnings(*config)) to_mend.push_back(std::move(warning));
   if (command.asks_only()) {
-    const auto warnings = credential_warnings(*config);
-    if (!warnings) return complain(warnings.error().what);
-    to_mend.insert(to_mend.end(), warnings->begin(), warnings->end());
+    const auto credentials = load_credentials(*config);
+    if (!credentials) return complain(credentials.error().what);
+    to_mend.insert(to_mend.end(), credentials->warnings.begin(), credentials->warnings.end());
     for (const std::string& warning : to_mend) {
       (void)print(stderr, fmt::format("{}: warning: {}\n", command.config_file, warning));
     }

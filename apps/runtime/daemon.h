@@ -102,12 +102,14 @@ class Daemon {
   virtual void add_rules(PlanRules&) const {}
   // Peers whose associations have to be made anew, for what their protocol knows of them.
   virtual std::set<std::string> to_reconnect(const Daemon& /*next*/) const { return {}; }
-  // What takes long, beside the node, on a thread of its own. Not called for a dry run. An error
-  // ends the reload, and nothing has changed; what the operator should know otherwise is returned.
-  virtual Result<std::string> prepare(Daemon& /*next*/) { return std::string(); }
-  // Takes over what changes at run time, and gives it to its modules; says which of them have a new
-  // config, and what new coordinators they need. On the node's thread.
-  virtual void follow(Daemon& /*next*/, Reconfiguration&) {}
+  // All that takes long, beside the node, on a thread of its own: builds what its modules are to
+  // use, and keeps it in `next`; says which modules have a new config, and what new coordinators
+  // they need. Not called for a dry run. An error ends the reload, and nothing has changed; what
+  // the operator should know otherwise is returned.
+  virtual Result<std::string> prepare(Daemon& /*next*/, Reconfiguration&) { return std::string(); }
+  // Takes over what changes at run time, and gives its modules what was built for them. On the
+  // node's thread, where others wait: no more than that.
+  virtual void follow(Daemon& /*next*/) {}
 
   // The node is up: endpoints are open, nothing has run yet.
   virtual void on_started(Node&) {}
@@ -135,9 +137,6 @@ int serve(int argc, const char* const* argv) {
 Result<NodeConfig> load_config(const std::string& file, Daemon& daemon,
                                const CommandLine& command = {});
 
-// Loads the endpoints' certificates and keys, to see whether they can be used; what will not hinder
-// the node but its peers is a warning.
-Result<std::vector<std::string>> credential_warnings(const NodeConfig& node);
 // The endpoints' key files that everybody on the machine may read.
 std::vector<std::string> key_file_warnings(const NodeConfig& node);
 

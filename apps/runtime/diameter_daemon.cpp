@@ -1,5 +1,6 @@
 #include "apps/runtime/diameter_daemon.h"
 
+#include <string_view>
 #include <utility>
 
 #include "apps/runtime/diameter_config.h"
@@ -7,23 +8,25 @@
 namespace siglane::runtime {
 
 void DiameterDaemon::read(const ObjectReader& root, NodeConfig& node) {
-  diameter_ = read_diameter_config(root, node);
-  diameter_.applications = applications();
+  diameter::DiameterConfig config = read_diameter_config(root, node);
+  config.applications = applications();
+  diameter_ = std::make_shared<const diameter::DiameterConfig>(std::move(config));
   read_own(root, node);
 }
 
 Result<void> DiameterDaemon::check() {
-  return diameter::check(diameter_);
+  return diameter::check(*diameter_);
 }
 
 Result<void> DiameterDaemon::build(NodeBuilder& builder) {
   if (auto done = set_up(builder); !done) return done;
-  auto& module = builder.add_module(std::make_unique<diameter::DiameterModule>(diameter_));
+  auto& module = builder.add_module(std::make_unique<diameter::DiameterModule>(*diameter_));
   module_ = &module;
+  diameter_ = module.config();  // with an index
   builder.on_shard([this, &module](const ShardSetUp& at) -> Result<void> {
     const AssociationId id =
         at.shard.add_coordinator(make_application(module, at.seed), module, at.now);
-    module.add_application(at.shard.id(), diameter_.applications.front().id, id);
+    module.add_application(at.shard.id(), diameter_->applications.front().id, id);
     return {};
   });
   return {};
@@ -32,22 +35,30 @@ Result<void> DiameterDaemon::build(NodeBuilder& builder) {
 void DiameterDaemon::add_rules(PlanRules& rules) const {
   rules.rules.push_back({{"diameter", "origin_host"}, Effect::restart});
   rules.rules.push_back({{"diameter", "origin_realm"}, Effect::restart});
+  // Told to a peer in the CER or CEA alone.
+  for (const std::string_view key :
+       {"product_name", "vendor_id", "firmware_revision", "host_ip_addresses", "relay"}) {
+    rules.rules.push_back({{"diameter", key}, Effect::next_connection});
+  }
 }
 
 std::set<std::string> DiameterDaemon::to_reconnect(const Daemon& next) const {
-  return peers_to_reconnect(diameter_, static_cast<const DiameterDaemon&>(next).diameter_);
+  return peers_to_reconnect(*diameter_, *static_cast<const DiameterDaemon&>(next).diameter_);
 }
 
-void DiameterDaemon::follow(Daemon& next, Reconfiguration& reconfiguration) {
-  diameter::DiameterConfig now = std::move(static_cast<DiameterDaemon&>(next).diameter_);
-  now.origin_host = diameter_.origin_host;
-  now.origin_realm = diameter_.origin_realm;
-  now.origin_state_id = diameter_.origin_state_id;
+Result<std::string> DiameterDaemon::prepare(Daemon& next, Reconfiguration& reconfiguration) {
+  auto done = prepare_own(next);
+  if (!done) return done;
+  auto& config = static_cast<DiameterDaemon&>(next).diameter_;
+  config = module_->build(*config);
+  if (*config != *module_->config()) reconfiguration.modules.push_back(module_);
+  return done;
+}
+
+void DiameterDaemon::follow(Daemon& next) {
   follow_own(next);
-  if (now == diameter_) return;
-  diameter_ = std::move(now);
+  diameter_.swap(static_cast<DiameterDaemon&>(next).diameter_);
   module_->prepare(diameter_);
-  reconfiguration.modules.push_back(module_);
 }
 
 }  // namespace siglane::runtime

@@ -33,7 +33,8 @@ class DiameterDaemon : public Daemon {
   Result<void> build(NodeBuilder& builder) final;
   void add_rules(PlanRules& rules) const override;
   std::set<std::string> to_reconnect(const Daemon& next) const final;
-  void follow(Daemon& next, Reconfiguration& reconfiguration) final;
+  Result<std::string> prepare(Daemon& next, Reconfiguration& reconfiguration) final;
+  void follow(Daemon& next) final;
 
  protected:
   // What the node advertises; the first one's requests go to the application.
@@ -44,15 +45,17 @@ class DiameterDaemon : public Daemon {
   virtual void read_own(const ObjectReader& /*root*/, NodeConfig& /*node*/) {}
   // Before the module is made: a store, say.
   virtual Result<void> set_up(NodeBuilder& /*builder*/) { return {}; }
+  // What takes long before that, beside the node (Daemon::prepare).
+  virtual Result<std::string> prepare_own(Daemon& /*next*/) { return std::string(); }
   // Takes over from `next`, a daemon of the same kind, what its applications are to use from now
   // on. On the node's thread: what applications on other shards read is a Snapshot, or atomic.
   virtual void follow_own(Daemon& /*next*/) {}
 
-  const diameter::DiameterConfig& diameter() const { return diameter_; }
+  const diameter::DiameterConfig& diameter() const { return *diameter_; }
 
  private:
-  diameter::DiameterConfig diameter_;
-  diameter::DiameterModule* module_ = nullptr;  // of the node that build() makes
+  std::shared_ptr<const diameter::DiameterConfig> diameter_;  // as it was read, or built
+  diameter::DiameterModule* module_ = nullptr;                // of the node that build() makes
 };
 
 }  // namespace siglane::runtime

@@ -76,8 +76,8 @@ Result<std::unique_ptr<Node>> NodeBuilder::build() && {
 // ---- Node --------------------------------------------------------------------------------------
 
 Node::Node(NodeConfig config)
-    : config_(std::move(config)),
-      revision_(revision_of(config_, 1)),
+    : config_(std::make_shared<const NodeConfig>(std::move(config))),
+      revised_{revision_of(*config_, 1), nullptr},
       started_unix_ms_(unix_ms_now()) {}
 
 Node::~Node() {
@@ -98,8 +98,8 @@ Node::~Node() {
 
 Result<void> Node::start(NodeBuilder& builder) {
   facts_ = std::make_unique<FactLog>(
-      config_.log, config_.admin.facts_kept_max,
-      builder.embedded_ ? nullptr : make_logger(config_.name, config_.log.level));
+      config_->log, config_->admin.facts_kept_max,
+      builder.embedded_ ? nullptr : make_logger(config_->name, config_->log.level));
   const auto tell = [this](const Fact& fact) {
     const Instant now{std::chrono::steady_clock::now().time_since_epoch()};
     facts_->on_fact({}, fact, now);
@@ -111,11 +111,11 @@ Result<void> Node::start(NodeBuilder& builder) {
     store_ = std::make_unique<StoreThread>(builder.store_config_, std::move(builder.store_),
                                            directory_, tell);
   }
-  say(fmt::format("starting: {}, process {}, {} {}", what_runs(), getpid(), config_.runtime.shards,
-                  config_.runtime.shards == 1 ? "shard" : "shards"));
-  const transport::TransportOptions options{.peeloff = config_.peeloff};
-  const std::uint64_t seed = config_.runtime.seed.value_or(random_seed());
-  for (std::size_t i = 0; i < config_.runtime.shards; ++i) {
+  say(fmt::format("starting: {}, process {}, {} {}", what_runs(), getpid(), config_->runtime.shards,
+                  config_->runtime.shards == 1 ? "shard" : "shards"));
+  const transport::TransportOptions options{.peeloff = config_->peeloff};
+  const std::uint64_t seed = config_->runtime.seed.value_or(random_seed());
+  for (std::size_t i = 0; i < config_->runtime.shards; ++i) {
     if (auto made = make_shard(static_cast<ShardId>(i), seed + i, options); !made) return made;
   }
   for (const auto& set_up : builder.set_ups_) {
@@ -137,9 +137,9 @@ Result<void> Node::start(NodeBuilder& builder) {
 }
 
 std::string Node::what_runs() const {
-  const std::string program = config_.program.empty() ? "Siglane" : config_.program;
+  const std::string program = config_->program.empty() ? "Siglane" : config_->program;
   return fmt::format("{} {}{}", program, version(),
-                     config_.file.empty() ? "" : ", config " + config_.file);
+                     config_->file.empty() ? "" : ", config " + config_->file);
 }
 
 void Node::say(std::string_view text, Severity severity) {
@@ -150,13 +150,14 @@ Result<void> Node::make_shard(ShardId id, std::uint64_t seed,
                               const transport::TransportOptions& options) {
   auto loop = transport::Loop::create();
   if (!loop) return tl::unexpected(loop.error());
-  auto made = std::make_unique<ShardRuntime>(std::move(*loop), config_, options);
+  auto made = std::make_unique<ShardRuntime>(std::move(*loop), *config_, options);
   ShardConfig of_shard;
   of_shard.id = id;
   of_shard.seed = seed;
-  of_shard.reconnect = config_.runtime.reconnect;
-  made->shard = std::make_unique<Shard>(of_shard, made->transports, revision_->peers, directory_,
-                                        *facts_, store_.get(), made->buffers, made->counters);
+  of_shard.reconnect = config_->runtime.reconnect;
+  made->shard =
+      std::make_unique<Shard>(of_shard, made->transports, revised_.revision->peers, directory_,
+                              *facts_, store_.get(), made->buffers, made->counters);
   made->transports.set_sink(*made->shard);
   made->driver = std::make_unique<transport::ShardLoop>(*made->loop, *made->shard);
   shards_.push_back(std::move(made));
@@ -170,10 +171,10 @@ ProtocolModule* Node::module(std::string_view name) const {
 }
 
 Result<void> Node::open_endpoints() {
-  if (config_.runtime.tune_kernel) {
+  if (config_->runtime.tune_kernel) {
     if (const std::string said = transport::tune_kernel(); !said.empty()) say(said);
   }
-  for (const NodeEndpoint& endpoint : config_.endpoints) {
+  for (const NodeEndpoint& endpoint : config_->endpoints) {
     ProtocolModule* owner = module(endpoint.module);
     if (owner == nullptr) {
       return failure(
@@ -219,7 +220,7 @@ std::size_t Node::shards_of(const EndpointConfig& endpoint) const {
 std::size_t Node::sockets_for_a_crowd(const EndpointConfig& endpoint) const {
   if (resolved(endpoint) != TransportKind::kernel_sctp) return 1;
   return transport::sockets_wanted(
-      config_.admission.accept_unknown_peers ? endpoint.associations_max : config_.peers.size());
+      config_->admission.accept_unknown_peers ? endpoint.associations_max : config_->peers.size());
 }
 
 void Node::warn_of_a_crowd(const std::string& endpoint, std::size_t sockets) {
@@ -232,15 +233,15 @@ void Node::warn_of_a_crowd(const std::string& endpoint, std::size_t sockets) {
 }
 
 Result<void> Node::connect_peers() {
-  for (const NodePeer& peer : config_.peers) {
-    for (const std::string& name : config_.links_to(peer)) {
+  for (const NodePeer& peer : config_->peers) {
+    for (const std::string& name : config_->links_to(peer)) {
       const auto from = endpoint(name);
       if (!from) {
         return failure(
             fmt::format("peer \"{}\" is to be connected from \"{}\", which is no endpoint",
                         peer.peer.name, name));
       }
-      const std::size_t shards = shards_of(config_.endpoint(name)->endpoint);
+      const std::size_t shards = shards_of(config_->endpoint(name)->endpoint);
       shards_[next_link_++ % shards]->shard->keep_connected(*from, peer.peer);
     }
   }
@@ -248,9 +249,9 @@ Result<void> Node::connect_peers() {
 }
 
 Result<void> Node::start_admin() {
-  if (config_.admin.socket.empty()) return {};
+  if (config_->admin.socket.empty()) return {};
   auto server = AdminServer::create(
-      loop().raw(), config_.admin.socket, {.clients_max = config_.admin.clients_max},
+      loop().raw(), config_->admin.socket, {.clients_max = config_->admin.clients_max},
       [this](const admin::Request& request, AdminServer::Reply reply) {
         answer_admin(*this, request, std::move(reply));
       },
@@ -263,14 +264,14 @@ Result<void> Node::start_admin() {
 }
 
 bool Node::has_certificates() const {
-  return std::any_of(config_.endpoints.begin(), config_.endpoints.end(),
+  return std::any_of(config_->endpoints.begin(), config_->endpoints.end(),
                      [](const NodeEndpoint& e) { return e.endpoint.tls.has_value(); });
 }
 
 // What is open now stays open.
 void Node::limit_newcomers() {
   const NewcomerBudget budget =
-      budget_newcomers(transport::descriptors_left(), config_, revision_->peers.places());
+      budget_newcomers(transport::descriptors_left(), *config_, revised_.revision->peers.places());
   directory_.newcomers().limit(budget.places);
   if (!budget.complaint.empty()) say(budget.complaint, Severity::warning);
 }
@@ -342,10 +343,10 @@ void Node::stop() {
 void Node::begin_stop(std::string_view why) {
   if (!shards_.front()->driver->stopping()) {
     say(fmt::format("stopping: {}; associations have {:.1f} s to close", why,
-                    seconds(config_.runtime.stop_grace)));
+                    seconds(config_->runtime.stop_grace)));
   }
   for (const auto& one : shards_) {
-    auto stop = [driver = one->driver.get(), grace = config_.runtime.stop_grace] {
+    auto stop = [driver = one->driver.get(), grace = config_->runtime.stop_grace] {
       driver->stop(grace);
     };
     if (one == shards_.front()) {

@@ -31,6 +31,7 @@ struct TransportOptions;
 namespace siglane::runtime {
 
 class AdminServer;
+struct Credentials;
 class FactLog;
 class Node;
 class SideThread;
@@ -156,22 +157,36 @@ class Node {
   void reload(bool dry_run = false, std::function<void(const ReloadOutcome&)> then = {});
   // Follows a new config: peers, links, admission, peel-off limits, back-off, stop_grace, log
   // level, and of the endpoints that exist their TLS, limits and options. Everything else stays as
-  // it is, whatever `next` says. What has not changed notices nothing. On the node's thread, while
-  // it runs, one after another: `then`, on that thread, once every shard follows.
+  // it is, whatever the next one says. What has not changed notices nothing. In two steps, so that
+  // no loop waits for what takes long with many peers:
+  // 1. On any thread. The error: certificates that cannot be used. The same node must not be
+  //    reconfigured by another one before this one is followed.
+  struct NextRevision;
+  Result<std::shared_ptr<NextRevision>> build_revision(Reconfiguration next) const;
+  // 2. On the node's thread, while it runs, one after another: `then`, on that thread, once every
+  //    shard follows.
+  void reconfigure(std::shared_ptr<NextRevision> next,
+                   std::function<void(std::uint64_t revision)> then);
+  // Both at once.
   void reconfigure(Reconfiguration next, std::function<void(std::uint64_t revision)> then);
   // What the operator asks of a peer. Any thread. `then` hears how many associations that
   // concerned; on the node's thread.
   void order(const std::string& peer, PeerOrder order, std::function<void(std::size_t)> then = {});
   void set_log_level(LogLevel level);
-  // Certificates and keys are read again, for connections to come. Any thread.
+  // Certificates and keys are read again, beside the loops, for connections to come. Where they
+  // cannot be used, the old ones stay, and a warning says so. On the node's thread.
   void reload_credentials();
+  // What was read of the endpoints' files holds for connections to come. Any thread.
+  void use_credentials(const Credentials& credentials);
   // `what` soon, on the node's own thread. Any thread, as long as the node exists.
   void call(std::function<void()> what);
 
   // On the node's own thread, or while it does not run:
-  const NodeConfig& config() const { return config_; }
-  const PeerTable& peers() const { return revision_->peers; }
-  std::uint64_t revision() const { return revision_->number; }
+  const NodeConfig& config() const { return *config_; }
+  // The same, to keep.
+  std::shared_ptr<const NodeConfig> shared_config() const { return config_; }
+  const PeerTable& peers() const { return revised_.revision->peers; }
+  std::uint64_t revision() const { return revised_.revision->number; }
   const std::vector<std::unique_ptr<ProtocolModule>>& modules() const { return modules_; }
   ProtocolModule* module(std::string_view name) const;
   // The one of that class; nullptr: the node has none.
@@ -205,6 +220,9 @@ class Node {
   // `work` on a thread of its own, one after another; then `then` on the node's. Neither runs any
   // more once the node is destroyed, so the work may read what any thread may read of it.
   void beside(std::function<void()> work, std::function<void()> then);
+
+  // Destroys what is large, and nobody else has, beside the loops. On the node's thread.
+  void discard(std::shared_ptr<const void> what);
 
   // Any thread.
   // Moves it soon, if it can be done then. `then` hears whether it was, and if not, why: on the
@@ -245,9 +263,8 @@ class Node {
                    std::function<void()> then);
   void each_shard_in_turn(std::function<void(ShardRuntime&)> what, std::function<void()> then,
                           std::size_t index = 0);
-  Revised revise(const Reconfiguration& next);
-  void keep_what_is_fixed(NodeConfig& next) const;
-  void note_added(const NodeConfig& next);
+  void revise(const Reconfiguration& reconfiguration, NextRevision& next) const;
+  std::unordered_map<std::string, std::int64_t> added_unix_ms(const NodeConfig& next) const;
   bool may_reload() const;
   void begin_reload(bool dry_run, std::function<void(const ReloadOutcome&)> then);
   void serve_waiting_reloads();
@@ -256,8 +273,8 @@ class Node {
   void start_threads();
   NodeExit finish();
 
-  NodeConfig config_;
-  std::shared_ptr<const Revision> revision_;  // what config_ makes of it
+  std::shared_ptr<const NodeConfig> config_;
+  Revised revised_;  // what config_ makes of it; kept here, so that no shard has to destroy it
   Directory directory_;
   std::unique_ptr<FactLog> facts_;
   std::vector<std::unique_ptr<ProtocolModule>> modules_;

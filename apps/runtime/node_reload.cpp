@@ -6,8 +6,10 @@
 
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
+#include "apps/runtime/node_revision.h"
 #include "apps/runtime/node_shard.h"
 #include "apps/runtime/peer_changes.h"
+#include "apps/runtime/plan.h"
 #include "apps/runtime/printable.h"
 #include "apps/runtime/wall_time.h"
 
@@ -31,92 +33,102 @@ void Node::each_shard_in_turn(std::function<void(ShardRuntime&)> what, std::func
       }});
 }
 
-// What needs a restart: the rest of the node was made for it.
-void Node::keep_what_is_fixed(NodeConfig& next) const {
-  next.name = config_.name;
-  next.admin = config_.admin;
-  next.log.facts_per_second_max = config_.log.facts_per_second_max;
-  next.runtime.shards = config_.runtime.shards;
-  next.runtime.tune_kernel = config_.runtime.tune_kernel;
-  next.runtime.cached_buffer_bytes_max = config_.runtime.cached_buffer_bytes_max;
-  next.runtime.seed = config_.runtime.seed;
-  std::vector<NodeEndpoint> endpoints = config_.endpoints;
-  for (NodeEndpoint& kept : endpoints) {
-    const NodeEndpoint* wanted = next.endpoint(kept.endpoint.name);
-    if (wanted == nullptr) continue;
-    kept.endpoint.limits = wanted->endpoint.limits;
-    kept.endpoint.associations_max = wanted->endpoint.associations_max;
-    kept.endpoint.sctp = wanted->endpoint.sctp;
-    kept.endpoint.stream = wanted->endpoint.stream;
-    if (!kept.endpoint.tls || !wanted->endpoint.tls) continue;
-    const bool require_sctp_auth = kept.endpoint.tls->require_sctp_auth;
-    kept.endpoint.tls = wanted->endpoint.tls;
-    kept.endpoint.tls->require_sctp_auth = require_sctp_auth;
-  }
-  next.endpoints = std::move(endpoints);
-  keep_connecting(next.peers, config_.peers,
-                  [this](const std::string& name) { return endpoint(name).has_value(); });
-}
-
-Revised Node::revise(const Reconfiguration& next) {
+void Node::revise(const Reconfiguration& reconfiguration, NextRevision& next) const {
   auto change = std::make_shared<RevisionChange>();
-  change->modules = next.modules;
-  const PeerChanges peers = compare_peers(config_, next.config, next.reconnected);
+  change->modules = reconfiguration.modules;
+  std::unordered_map<std::string_view, const NodePeer*> known;
+  for (const NodePeer& peer : next.config->peers) known.emplace(peer.peer.name, &peer);
+  for (const NodePeer& peer : config_->peers) known.insert_or_assign(peer.peer.name, &peer);
+  const PeerChanges peers = compare_peers(*config_, *next.config, reconfiguration.reconnected);
   for (const auto& [name, what] : peers.changed) {
-    change->peers.emplace(PeerKey{module(config_.peer(name)->module), name}, what);
+    change->peers.emplace(PeerKey{module(known.at(name)->module), name}, what);
   }
+  next.next_link = next_link_;
   for (const auto& [peer, before] : peers.to_connect) {
-    const std::vector<std::string> links = next.config.links_to(*peer);
+    const std::vector<std::string> links = next.config->links_to(*peer);
     for (std::size_t i = before; i < links.size(); ++i) {
-      const std::size_t shards = shards_of(config_.endpoint(links[i])->endpoint);
-      change->links.push_back({static_cast<ShardId>(next_link_++ % shards), module(peer->module),
-                               *endpoint(links[i]), peer->peer});
+      const std::size_t shards = shards_of(config_->endpoint(links[i])->endpoint);
+      change->links.push_back({static_cast<ShardId>(next.next_link++ % shards),
+                               module(peer->module), *endpoint(links[i]), peer->peer});
     }
   }
-  return {revision_of(next.config, revision_->number + 1), std::move(change)};
+  next.revised = {revision_of(*next.config, revision() + 1), std::move(change)};
 }
 
-void Node::reconfigure(Reconfiguration next, std::function<void(std::uint64_t)> then) {
-  keep_what_is_fixed(next.config);
-  const auto shared = std::make_shared<Reconfiguration>(std::move(next));
-  const auto prepare = [this, shared](ShardRuntime& at) {
-    at.transports.reconfigure(shared->config.peeloff);
-    for (const NodeEndpoint& endpoint : shared->config.endpoints) {
-      if (const auto id = this->endpoint(endpoint.endpoint.name)) {
-        at.transports.reconfigure(*id, endpoint.endpoint);
-      }
+Result<std::shared_ptr<Node::NextRevision>> Node::build_revision(
+    Reconfiguration reconfiguration) const {
+  keep_what_is_fixed(reconfiguration.config, *config_);
+  keep_connecting(reconfiguration.config.peers, config_->peers,
+                  [this](const std::string& name) { return endpoint(name).has_value(); });
+  auto credentials = load_credentials(reconfiguration.config);
+  if (!credentials) return tl::unexpected(credentials.error());
+  auto next = std::make_shared<NextRevision>();
+  next->config = std::make_shared<const NodeConfig>(std::move(reconfiguration.config));
+  next->credentials = std::move(*credentials);
+  next->on_shard = std::move(reconfiguration.on_shard);
+  next->peers_added_unix_ms = added_unix_ms(*next->config);
+  revise(reconfiguration, *next);
+  return next;
+}
+
+void Node::reconfigure(std::shared_ptr<NextRevision> next,
+                       std::function<void(std::uint64_t)> then) {
+  const auto prepare = [this, next](ShardRuntime& at) {
+    at.transports.reconfigure(next->config->peeloff);
+    for (const NodeEndpoint& endpoint : next->config->endpoints) {
+      const auto id = this->endpoint(endpoint.endpoint.name);
+      if (!id) continue;
+      const auto loaded = next->credentials.by_endpoint.find(endpoint.endpoint.name);
+      const bool has_tls = loaded != next->credentials.by_endpoint.end();
+      at.transports.reconfigure(*id, endpoint.endpoint, has_tls ? loaded->second : nullptr);
     }
-    if (shared->on_shard) {
-      shared->on_shard({*at.shard, shards_.size(), random_seed(), at.loop->now()});
+    if (next->on_shard) {
+      next->on_shard({*at.shard, shards_.size(), random_seed(), at.loop->now()});
     }
   };
-  each_shard_in_turn(prepare, [this, shared, then = std::move(then)] {
-    const Revised revised = revise(*shared);
-    const auto follow = [revised](ShardRuntime& at) { at.shard->follow(revised, at.loop->now()); };
-    each_shard_in_turn(follow, [this, shared, revised, then] {
+  each_shard_in_turn(prepare, [this, next, then = std::move(then)] {
+    const auto follow = [next](ShardRuntime& at) {
+      at.shard->follow(next->revised, at.loop->now());
+    };
+    each_shard_in_turn(follow, [this, next, then] {
       // What siglanectl has set stays, unless the config has another level than before.
-      if (shared->config.log.level != config_.log.level) set_log_level(shared->config.log.level);
-      note_added(shared->config);
-      config_ = std::move(shared->config);
-      revision_ = revised.revision;
+      if (next->config->log.level != config_->log.level) set_log_level(next->config->log.level);
+      peers_added_unix_ms_.swap(next->peers_added_unix_ms);
+      next_link_ = next->next_link;
+      config_.swap(next->config);
+      std::swap(revised_, next->revised);
       limit_newcomers();
-      then(revision_->number);
+      then(revision());
+      discard(std::make_shared<NextRevision>(std::move(*next)));
     });
   });
 }
 
-void Node::note_added(const NodeConfig& next) {
+void Node::reconfigure(Reconfiguration next, std::function<void(std::uint64_t)> then) {
+  auto built = build_revision(std::move(next));
+  if (built) return reconfigure(std::move(*built), std::move(then));
+  say("the config stays as it was: " + built.error().what, Severity::error);
+  then(revision());
+}
+
+// What was replaced is as large as what replaces it. Nobody else has a share in `what`, or a loop
+// may be the one that destroys it.
+void Node::discard(std::shared_ptr<const void> what) {
+  beside([what = std::move(what)] {}, [] {});
+}
+
+std::unordered_map<std::string, std::int64_t> Node::added_unix_ms(const NodeConfig& next) const {
   std::unordered_map<std::string, std::int64_t> added;
   const std::int64_t now = unix_ms_now();
   for (const NodePeer& peer : next.peers) {
     const std::string& name = peer.peer.name;
-    if (revision_->peers.find(name) == nullptr) {
+    if (peers().find(name) == nullptr) {
       added.emplace(name, now);
     } else if (const auto at = peers_added_unix_ms_.find(name); at != peers_added_unix_ms_.end()) {
       added.insert(*at);
     }
   }
-  peers_added_unix_ms_ = std::move(added);
+  return added;
 }
 
 // --- Reload -------------------------------------------------------------------------------------
@@ -196,9 +208,28 @@ void Node::call(std::function<void()> what) {
 }
 
 void Node::reload_credentials() {
-  for (const auto& one : shards_) {
-    one->shard->mailbox().post_control(
-        Call{[&transports = one->transports] { transports.reload_credentials(); }});
+  const auto loaded = std::make_shared<Result<Credentials>>();
+  beside([config = config_, loaded] { *loaded = load_credentials(*config); },
+         [this, loaded] {
+           if (!*loaded) {
+             return say("kept the certificates there were: " + loaded->error().what,
+                        Severity::warning);
+           }
+           for (const std::string& warning : (*loaded)->warnings) say(warning, Severity::warning);
+           use_credentials(**loaded);
+         });
+}
+
+void Node::use_credentials(const Credentials& credentials) {
+  for (const auto& [name, loaded] : credentials.by_endpoint) {
+    const auto id = endpoint(name);
+    if (!id) continue;
+    for (const auto& one : shards_) {
+      one->shard->mailbox().post_control(
+          Call{[&transports = one->transports, id = *id, loaded = loaded] {
+            transports.use_credentials(id, loaded);
+          }});
+    }
   }
 }
 
@@ -216,7 +247,7 @@ void Node::order(const std::string& peer, PeerOrder order, std::function<void(st
 void Node::carry_out(const std::string& peer, PeerOrder order,
                      std::function<void(std::size_t)> then) {
   std::vector<PeerKey> keys;
-  if (const NodePeer* configured = config_.peer(peer)) {
+  if (const NodePeer* configured = config_->peer(peer)) {
     keys.push_back({module(configured->module), peer});
   } else {
     for (const auto& one : modules_) keys.push_back({one.get(), peer});
@@ -251,7 +282,7 @@ void Node::carry_out(const std::string& peer, PeerOrder order,
       },
       [this, keys, peer, concerned, then = std::move(then)] {
         // Nobody that there is: it is not to hold for somebody who comes later.
-        if (*concerned == 0 && config_.peer(peer) == nullptr) {
+        if (*concerned == 0 && config_->peer(peer) == nullptr) {
           for (const auto& [module, name] : keys) directory_.forget_peer(module, name);
         }
         if (then) then(*concerned);

@@ -1,5 +1,8 @@
 #include <memory>
+#include <system_error>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "apps/runtime/node.h"
 #include "apps/runtime/node_shard.h"
@@ -41,7 +44,18 @@ void Node::walk_on(std::size_t index, std::shared_ptr<Walk> walk) {
 }
 
 void Node::beside(std::function<void()> work, std::function<void()> then) {
-  if (side_thread_ == nullptr) side_thread_ = std::make_unique<SideThread>(loop());
+  if (side_thread_ == nullptr) {
+    try {
+      side_thread_ = std::make_unique<SideThread>(loop());
+    } catch (const std::system_error& error) {
+      say(fmt::format("no thread for what takes long: {}; its work holds up shard 0 instead, until "
+                      "the system has one (ulimit -u, TasksMax=)",
+                      error.what()),
+          Severity::error);
+      work();
+      return call(std::move(then));
+    }
+  }
   side_thread_->run(std::move(work), std::move(then));
 }
 

@@ -51,6 +51,9 @@ PeerChanges compare_peers(const NodeConfig& before, const NodeConfig& after,
       } else if (old.peer != peer.peer) {
         changes.changed[name] = PeerChange::rebound;
       }
+    } else if (before.admission.accept_unknown_peers) {
+      // It was let in without all that stands here: addresses, certificate, options.
+      changes.changed[name] = PeerChange::reconnected;
     }
     if (links > links_before) changes.to_connect.push_back({&peer, links_before});
   }

@@ -13,7 +13,9 @@ namespace siglane::runtime {
 
 // What a new config makes of the peers of a node.
 struct PeerChanges {
-  std::map<std::string, PeerChange> changed;  // by name; of those that were there
+  // By name. Those that were there; and where strangers are let in, new ones too, as one of the
+  // strangers may be called so.
+  std::map<std::string, PeerChange> changed;
   // To whom there are new links.
   struct ToConnect {
     const NodePeer* peer = nullptr;  // of `after`

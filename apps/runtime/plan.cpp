@@ -20,6 +20,8 @@ std::string_view name_of(Effect effect) {
   switch (effect) {
     case Effect::at_once:
       return "at once";
+    case Effect::next_connection:
+      return "with the next connection: those that there are keep what they have";
     case Effect::reconnect:
       return "these associations reconnect";
     case Effect::restart:
@@ -217,15 +219,43 @@ PlanRules PlanRules::of_every_node() {
       {{"runtime", "cached_buffer_bytes_max"}, Effect::restart},
       {{"endpoints", "*", "tls"}, Effect::restart, true},
       {{"endpoints", "*", "tls", "require_sctp_auth"}, Effect::restart},
-      {{"endpoints", "*", "tls"}, Effect::at_once},
+      {{"endpoints", "*", "tls"}, Effect::next_connection},
       {{"endpoints", "*", "limits"}, Effect::at_once},
       {{"endpoints", "*", "associations_max"}, Effect::at_once},
-      {{"endpoints", "*", "sctp"}, Effect::at_once},
-      {{"endpoints", "*", "tcp"}, Effect::at_once},
+      // What belongs to the shared sockets; all else is agreed upon when an association begins.
+      {{"endpoints", "*", "sctp", "receive_buffer_bytes"}, Effect::at_once},
+      {{"endpoints", "*", "sctp", "send_buffer_bytes"}, Effect::at_once},
+      {{"endpoints", "*", "sctp", "nodelay"}, Effect::at_once},
+      {{"endpoints", "*", "sctp"}, Effect::next_connection},
+      {{"endpoints", "*", "tcp"}, Effect::next_connection},
       {{"endpoints"}, Effect::restart},
   };
   rules.peer_lists = {{"diameter", "peers"}, {"m3ua", "asps"}};
   return rules;
+}
+
+void keep_what_is_fixed(NodeConfig& next, const NodeConfig& present) {
+  next.name = present.name;
+  next.admin = present.admin;
+  next.log.facts_per_second_max = present.log.facts_per_second_max;
+  next.runtime.shards = present.runtime.shards;
+  next.runtime.tune_kernel = present.runtime.tune_kernel;
+  next.runtime.cached_buffer_bytes_max = present.runtime.cached_buffer_bytes_max;
+  next.runtime.seed = present.runtime.seed;
+  std::vector<NodeEndpoint> endpoints = present.endpoints;
+  for (NodeEndpoint& kept : endpoints) {
+    const NodeEndpoint* wanted = next.endpoint(kept.endpoint.name);
+    if (wanted == nullptr) continue;
+    kept.endpoint.limits = wanted->endpoint.limits;
+    kept.endpoint.associations_max = wanted->endpoint.associations_max;
+    kept.endpoint.sctp = wanted->endpoint.sctp;
+    kept.endpoint.stream = wanted->endpoint.stream;
+    if (!kept.endpoint.tls || !wanted->endpoint.tls) continue;
+    const bool require_sctp_auth = kept.endpoint.tls->require_sctp_auth;
+    kept.endpoint.tls = wanted->endpoint.tls;
+    kept.endpoint.tls->require_sctp_auth = require_sctp_auth;
+  }
+  next.endpoints = std::move(endpoints);
 }
 
 Plan make_plan(const JsonValue& old, const JsonValue& next, const PlanRules& rules) {
@@ -246,6 +276,7 @@ std::string Plan::summary() const {
     parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", count(effect), what);
   };
   add(Effect::at_once, "at once");
+  add(Effect::next_connection, "with the next connection");
   add(Effect::reconnect, "with a reconnect");
   add(Effect::restart, "only after a restart");
   return fmt::format("{} {}: {}", steps.size(), steps.size() == 1 ? "change" : "changes", parts);
@@ -253,7 +284,8 @@ std::string Plan::summary() const {
 
 std::string Plan::text(std::size_t steps_max) const {
   std::string text;
-  for (const Effect effect : {Effect::at_once, Effect::reconnect, Effect::restart}) {
+  for (const Effect effect :
+       {Effect::at_once, Effect::next_connection, Effect::reconnect, Effect::restart}) {
     if (count(effect) == 0) continue;
     text += fmt::format("{}:\n", name_of(effect));
     std::size_t shown_so_far = 0;

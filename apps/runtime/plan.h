@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/runtime/config.h"
 #include "apps/runtime/json_document.h"
 
 namespace siglane::runtime {
@@ -12,8 +13,9 @@ namespace siglane::runtime {
 // When a change of the config takes effect.
 enum class Effect : std::uint8_t {
   at_once,
-  reconnect,  // once the peer's associations, which say goodbye, are made anew
-  restart,    // when the node is started again; until then the old value holds
+  next_connection,  // for connections that are made later; those that there are keep what they have
+  reconnect,        // once the peer's associations, which say goodbye, are made anew
+  restart,          // when the node is started again; until then the old value holds
 };
 
 // One difference between two configs.
@@ -57,6 +59,11 @@ struct PlanRules {
   // Of the sections that every daemon has.
   static PlanRules of_every_node();
 };
+
+// What needs a restart stays in `next` as `present` has it: the rest of the node was made for it.
+// The same as the rules of every node say; tests/component/config_schema_test.cpp holds the two
+// together, key by key.
+void keep_what_is_fixed(NodeConfig& next, const NodeConfig& present);
 
 // What `next` changes. Both are effective configs (ConfigReader::effective()). Objects in an array
 // are the same if they have the same "name"; those without names are only added and removed.

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "apps/runtime/node_revision.h"
 #include "apps/runtime/peer_changes.h"
 #include "apps/runtime/plan.h"
 
@@ -19,12 +20,14 @@ struct Reloader::Next {
   Plan plan;
   std::string file;
   std::string to_mend;  // lines; empty: nothing
+  // Not of a dry run: what the node is to use, all that takes long done.
+  std::shared_ptr<Node::NextRevision> revision;
 
   // `is`: "now", or "would be".
-  std::string told(std::string_view is, std::uint64_t revision) const {
+  std::string told(std::string_view is, std::uint64_t number) const {
     return fmt::format("{}: {} revision {}, {}\n{}{}", file,
-                       plan.takes_effect() ? is : std::string_view("still"), revision,
-                       plan.summary(), plan.text(), to_mend);
+                       plan.takes_effect() ? is : std::string_view("still"), number, plan.summary(),
+                       plan.text(), to_mend);
   }
 };
 
@@ -46,8 +49,8 @@ void Reloader::reload(Node& node, bool dry_run, std::function<void(const ReloadO
 }
 
 void Reloader::start(Node& node, bool dry_run, std::function<void(const ReloadOutcome&)> then) {
-  thread_ = std::thread([this, &node, present = node.config(), dry_run, then] {
-    const auto next = read(present, dry_run);
+  thread_ = std::thread([this, &node, present = node.shared_config(), dry_run, then] {
+    const auto next = read(node, *present, dry_run);
     node.call([this, &node, next, dry_run, then] {
       if (!next) return then({false, dry_run, node.revision(), next.error().what});
       if (!dry_run) return follow(node, *next, then);
@@ -57,7 +60,7 @@ void Reloader::start(Node& node, bool dry_run, std::function<void(const ReloadOu
   });
 }
 
-Result<std::shared_ptr<Reloader::Next>> Reloader::read(const NodeConfig& present,
+Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Node& node, const NodeConfig& present,
                                                        bool dry_run) const {
   auto next = std::make_shared<Next>();
   next->daemon = another_();
@@ -85,23 +88,32 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const NodeConfig& present
   rules.reconnected = compare_peers(present, until_restart, next->reconnected).reconnected();
   next->plan = make_plan(present.effective, next->config.effective, rules);
   if (dry_run) return next;
-  auto prepared = daemon_.prepare(*next->daemon);
+  Reconfiguration reconfiguration;
+  auto prepared = daemon_.prepare(*next->daemon, reconfiguration);
   if (!prepared) return tl::unexpected(prepared.error());
   if (!prepared->empty()) next->to_mend += *prepared + "\n";
+  next->config.effective = std::exchange(next->plan.effective, {});
+  reconfiguration.config = std::move(next->config);
+  reconfiguration.reconnected = std::move(next->reconnected);
+  auto built = node.build_revision(std::move(reconfiguration));
+  if (!built) return tl::unexpected(built.error());
+  for (const std::string& warning : (*built)->credentials.warnings) {
+    next->to_mend += fmt::format("warning: {}\n", warning);
+  }
+  next->revision = std::move(*built);
   return next;
 }
 
 void Reloader::follow(Node& node, const std::shared_ptr<Next>& next,
                       std::function<void(const ReloadOutcome&)> then) {
   if (!next->plan.takes_effect()) {
-    node.reload_credentials();
+    node.use_credentials(next->revision->credentials);
     return then({true, false, node.revision(), next->told("now", node.revision())});
   }
-  next->config.effective = std::move(next->plan.effective);
-  Reconfiguration reconfiguration{std::move(next->config), {}, std::move(next->reconnected), {}};
-  daemon_.follow(*next->daemon, reconfiguration);
-  node.reconfigure(std::move(reconfiguration), [next, then](std::uint64_t revision) {
+  daemon_.follow(*next->daemon);
+  node.reconfigure(std::move(next->revision), [&node, next, then](std::uint64_t revision) {
     then({true, false, revision, next->told("now", revision)});
+    node.discard(std::make_shared<Next>(std::move(*next)));
   });
 }
 

@@ -30,7 +30,8 @@ class Reloader {
  private:
   struct Next;
   void start(Node& node, bool dry_run, std::function<void(const ReloadOutcome&)> then);
-  Result<std::shared_ptr<Next>> read(const NodeConfig& present, bool dry_run) const;
+  Result<std::shared_ptr<Next>> read(const Node& node, const NodeConfig& present,
+                                     bool dry_run) const;
   void follow(Node& node, const std::shared_ptr<Next>& next,
               std::function<void(const ReloadOutcome&)> then);
 

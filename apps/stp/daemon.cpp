@@ -1,6 +1,7 @@
 #include "apps/stp/daemon.h"
 
 #include <memory>
+#include <utility>
 
 #include "apps/runtime/m3ua_config.h"
 #include "apps/stp/config.h"
@@ -9,15 +10,15 @@
 namespace siglane::stp {
 
 void StpDaemon::read(const runtime::ObjectReader& root, runtime::NodeConfig& node) {
-  config_ = read_stp_config(root, node);
+  config_ = std::make_shared<const m3ua::M3uaConfig>(read_stp_config(root, node));
 }
 
 Result<void> StpDaemon::check() {
-  return m3ua::check(config_);
+  return m3ua::check(*config_);
 }
 
 Result<void> StpDaemon::build(runtime::NodeBuilder& builder) {
-  auto& module = builder.add_module(std::make_unique<m3ua::M3uaModule>(config_));
+  auto& module = builder.add_module(std::make_unique<m3ua::M3uaModule>(*config_));
   module_ = &module;
   builder.on_shard([&module](const runtime::ShardSetUp& at) -> Result<void> {
     module.add_application_servers(at.shard, at.shards, at.now);
@@ -26,19 +27,31 @@ Result<void> StpDaemon::build(runtime::NodeBuilder& builder) {
   return {};
 }
 
-std::set<std::string> StpDaemon::to_reconnect(const runtime::Daemon& next) const {
-  return runtime::asps_to_reconnect(config_, static_cast<const StpDaemon&>(next).config_);
+void StpDaemon::add_rules(runtime::PlanRules& rules) const {
+  rules.rules.push_back({{"m3ua", "single_stream_allowed"}, runtime::Effect::next_connection});
 }
 
-void StpDaemon::follow(runtime::Daemon& next, runtime::Reconfiguration& reconfiguration) {
-  m3ua::M3uaConfig& now = static_cast<StpDaemon&>(next).config_;
-  if (now == config_) return;
-  config_ = std::move(now);
-  module_->prepare(config_);
+std::set<std::string> StpDaemon::to_reconnect(const runtime::Daemon& next) const {
+  return runtime::asps_to_reconnect(*config_, *static_cast<const StpDaemon&>(next).config_);
+}
+
+Result<std::string> StpDaemon::prepare(runtime::Daemon& next,
+                                       runtime::Reconfiguration& reconfiguration) {
+  auto& other = static_cast<StpDaemon&>(next);
+  if (*other.config_ == *config_) return std::string();
+  other.built_ = module_->build(*other.config_);
   reconfiguration.modules.push_back(module_);
   reconfiguration.on_shard = [module = module_](const runtime::ShardSetUp& at) {
     module->add_application_servers(at.shard, at.shards, at.now);
   };
+  return std::string();
+}
+
+void StpDaemon::follow(runtime::Daemon& next) {
+  auto& other = static_cast<StpDaemon&>(next);
+  if (other.built_ == nullptr) return;
+  config_.swap(other.config_);
+  module_->prepare(std::exchange(other.built_, nullptr));
 }
 
 }  // namespace siglane::stp

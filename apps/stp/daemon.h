@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <set>
 #include <string>
 
@@ -19,14 +20,18 @@ class StpDaemon final : public runtime::Daemon {
   Result<void> check() override;
   Result<void> build(runtime::NodeBuilder& builder) override;
 
+  void add_rules(runtime::PlanRules& rules) const override;
   std::set<std::string> to_reconnect(const runtime::Daemon& next) const override;
-  void follow(runtime::Daemon& next, runtime::Reconfiguration& reconfiguration) override;
+  Result<std::string> prepare(runtime::Daemon& next,
+                              runtime::Reconfiguration& reconfiguration) override;
+  void follow(runtime::Daemon& next) override;
 
-  const m3ua::M3uaConfig& config() const { return config_; }
+  const m3ua::M3uaConfig& config() const { return *config_; }
 
  private:
-  m3ua::M3uaConfig config_;
-  m3ua::M3uaModule* module_ = nullptr;  // of the node that build() makes
+  std::shared_ptr<const m3ua::M3uaConfig> config_;
+  std::shared_ptr<const m3ua::Gateway> built_;  // of config_, for a node that runs; or null
+  m3ua::M3uaModule* module_ = nullptr;          // of the node that build() makes
 };
 
 }  // namespace siglane::stp

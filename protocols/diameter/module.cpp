@@ -34,18 +34,20 @@ DiameterModule::DiameterModule(DiameterConfig config)
   for (View& view : views_) view.config = config_.load();
 }
 
-void DiameterModule::prepare(DiameterConfig next) {
-  config_.update([&](DiameterConfig& config) {
-    next.origin_host = std::move(config.origin_host);
-    next.origin_realm = std::move(config.origin_realm);
-    next.origin_state_id = config.origin_state_id;
-    config = std::move(next);
-    config.index_peers();
-  });
-  const auto config = config_.load();
-  message_bytes_max_.store(config->limits.message_bytes_max, std::memory_order_relaxed);
+std::shared_ptr<const DiameterConfig> DiameterModule::build(DiameterConfig next) const {
+  const auto present = config_.load();
+  next.origin_host = present->origin_host;
+  next.origin_realm = present->origin_realm;
+  next.origin_state_id = present->origin_state_id;
+  next.index_peers();
+  return std::make_shared<const DiameterConfig>(std::move(next));
+}
+
+void DiameterModule::prepare(std::shared_ptr<const DiameterConfig> next) {
+  message_bytes_max_.store(next->limits.message_bytes_max, std::memory_order_relaxed);
+  config_.set(next);
   const auto routes = routes_.load();
-  const auto unknown = [&](const std::string& name) { return config->peer_named(name) == nullptr; };
+  const auto unknown = [&](const std::string& name) { return next->peer_named(name) == nullptr; };
   if (std::ranges::none_of(routes->suspects, unknown)) return;
   routes_.update([&](RouteTable& table) { std::erase_if(table.suspects, unknown); });
 }
@@ -182,8 +184,10 @@ void DiameterModule::publish(ShardId shard, AssociationId from, ParcelPtr change
       case PeerChange::State::closed:
         return;
       case PeerChange::State::failed:
-        // While another connection of it is well, the peer is.
-        if (peer->configured && !routes.is_well(peer->name) && !routes.is_suspect(peer->name)) {
+        // While another connection of it is well, the peer is. One that was removed meanwhile would
+        // stay here for ever: prepare() has looked for such already.
+        if (peer->configured && config_.load()->peer_named(peer->name) != nullptr &&
+            !routes.is_well(peer->name) && !routes.is_suspect(peer->name)) {
           routes.suspects.push_back(peer->name);
         }
         return;

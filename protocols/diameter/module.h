@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "core/module.h"
 #include "core/snapshot.h"
@@ -31,8 +32,12 @@ class DiameterModule final : public ProtocolModule {
   // is prepared once every shard has adopted this one. Who this node is stays as it was:
   // origin_host, origin_realm and origin_state_id. What was said in a CER or CEA holds until the
   // connection is made anew, so the applications of an open peer do not change.
-  // Precondition: check(next). Control plane; any thread.
-  void prepare(DiameterConfig next);
+  // Control plane; any thread. In two steps:
+  // 1. What takes long with many peers, beside the shards. Precondition: check(next).
+  std::shared_ptr<const DiameterConfig> build(DiameterConfig next) const;
+  // 2. `next` is what build() made last.
+  void prepare(std::shared_ptr<const DiameterConfig> next);
+  void prepare(DiameterConfig next) { prepare(build(std::move(next))); }
   // The one that was prepared last. Any thread; takes a lock.
   std::shared_ptr<const DiameterConfig> config() const { return config_.load(); }
   // Who is open now, with the session's id for RequestParcels sent directly. Keep it for one call.

@@ -67,7 +67,7 @@ std::string_view name_of(AsEvent event) {
   return "unknown";
 }
 
-ApplicationServer::ApplicationServer(const LatestGateway& latest,
+ApplicationServer::ApplicationServer(const Snapshot<Gateway>& latest,
                                      std::shared_ptr<const Gateway> gateway, std::size_t place)
     : latest_(latest),
       gateway_(std::move(gateway)),
@@ -375,7 +375,7 @@ void ApplicationServer::on_rerouting(Instant now, Outbox& out) {
 
 // Which ASPs are in it, their own sessions know and tell: so that is nothing to look at here.
 void ApplicationServer::on_reconfigured(Outbox& out) {
-  auto latest = latest_.get();
+  auto latest = latest_.load();
   if (latest == gateway_) return;
   const auto before = std::exchange(gateway_, std::move(latest));
   if (removed()) {

@@ -62,7 +62,7 @@ class ApplicationServer final : public Session {
  public:
   // `gateway`: the revision that brings it. `latest` must outlive it. `place`: its own
   // (Gateway::servers).
-  ApplicationServer(const LatestGateway& latest, std::shared_ptr<const Gateway> gateway,
+  ApplicationServer(const Snapshot<Gateway>& latest, std::shared_ptr<const Gateway> gateway,
                     std::size_t place);
 
   void step(SessionInput input, Instant now, Outbox& out) override;
@@ -127,7 +127,7 @@ class ApplicationServer final : public Session {
                   std::optional<std::uint32_t> about = std::nullopt);
   void report_destinations(MessageType type, Outbox& out);
 
-  const LatestGateway& latest_;
+  const Snapshot<Gateway>& latest_;
   std::shared_ptr<const Gateway> gateway_;
   std::size_t place_;
 

@@ -64,10 +64,10 @@ std::string_view name_of(AspAnswer answer) {
   return "unknown";
 }
 
-AspSession::AspSession(const LatestGateway& latest, const AssociationUp& up,
+AspSession::AspSession(const Snapshot<Gateway>& latest, const AssociationUp& up,
                        std::vector<std::string> candidates)
     : latest_(latest),
-      gateway_(latest.get()),
+      gateway_(latest.load()),
       link_(gateway_->config.heartbeat_interval),
       single_stream_allowed_(gateway_->config.single_stream_allowed),
       candidates_(std::move(candidates)),

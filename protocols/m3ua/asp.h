@@ -95,7 +95,7 @@ constexpr AspTransition next_state(AspState from, AspEvent event) {
 class AspSession final : public Session {
  public:
   // `latest` must outlive it. `candidates`: names of the ASPs that may come from this address.
-  AspSession(const LatestGateway& latest, const AssociationUp& up,
+  AspSession(const Snapshot<Gateway>& latest, const AssociationUp& up,
              std::vector<std::string> candidates);
 
   void step(SessionInput input, Instant now, Outbox& out) override;
@@ -116,6 +116,7 @@ class AspSession final : public Session {
     bool unwanted = false;
     bool told_to_end = false;  // the AS was, by the event that awaits its answer
     bool over = false;         // the AS has let the ASP go
+    bool untold = false;       // unblocked: the ASP is to hear the state of the AS again
   };
   void take(SessionInput input, Instant now, Outbox& out);
   void on_received(Message message, Instant now, Outbox& out);
@@ -156,6 +157,7 @@ class AspSession final : public Session {
   bool may_drop(Membership& membership, Instant now, Outbox& out);
   void withdraw(Membership& membership, Outbox& out);
   void enforce_block(Instant now, Outbox& out);
+  void tell_states(Instant now, Outbox& out);
   void on_unsent(AssociationUnsent unsent, Instant now, Outbox& out);
   void on_down(Instant now, Outbox& out);
   void discard_unsent(Outbox& out);
@@ -183,7 +185,7 @@ class AspSession final : public Session {
   };
   bool may_report(const Destination& destination, Instant now);
 
-  const LatestGateway& latest_;
+  const Snapshot<Gateway>& latest_;
   std::shared_ptr<const Gateway> gateway_;
   PeerLink link_;
   bool single_stream_allowed_;  // as it was when the association came up

@@ -71,6 +71,7 @@ void AspSession::on_order(const AsOrderParcel& order, Instant now, Outbox& out) 
   const bool over = m->over;
   if (over || m->unwanted) review_memberships(now, out);  // it may be there no more
   enforce_block(now, out);
+  tell_states(now, out);
   if (order.is_answer() || over) serve_waiting(now, out);
 }
 
@@ -142,8 +143,9 @@ void AspSession::on_operate(const Operate& operate, Instant now, Outbox& out) {
       blocked_ = true;
       return enforce_block(now, out);
     case Operate::Verb::unblock:
-      blocked_ = false;  // it is up to the ASP to send ASPAC again
-      return;
+      blocked_ = false;
+      for (Membership& m : memberships_) m.untold = true;
+      return tell_states(now, out);
   }
 }
 
@@ -159,8 +161,20 @@ void AspSession::enforce_block(Instant now, Outbox& out) {
   }
 }
 
+// It is up to the ASP to send ASPAC again, and nothing else would tell it that it may. RFC 4666
+// §4.3.4.5 has a NTFY "inform the ASP of the current AS state" when it becomes ASP-INACTIVE; an ASP
+// that waits for that activates by it. The AS says it, as after an ASPUP.
+void AspSession::tell_states(Instant now, Outbox& out) {
+  if (blocked_ || phase_ != Phase::up) return;
+  for (Membership& m : memberships_) {
+    if (!m.untold || m.awaits_answer || m.unwanted || m.over) continue;
+    m.untold = false;
+    if (m.state == AspState::inactive) tell(m, Event::up, now, out);
+  }
+}
+
 void AspSession::on_reconfigured(Instant now, Outbox& out) {
-  auto latest = latest_.get();
+  auto latest = latest_.load();
   if (latest == gateway_) return;
   gateway_ = std::move(latest);
   link_.heartbeat().use(gateway_->config.heartbeat_interval, now);

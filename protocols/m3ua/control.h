@@ -1,7 +1,6 @@
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "core/drops.h"
+#include "core/snapshot.h"
 #include "protocols/m3ua/config.h"
 #include "protocols/m3ua/networks.h"
 #include "protocols/m3ua/parcels.h"
@@ -71,27 +71,6 @@ struct Gateway {
   std::unordered_map<std::string, std::vector<std::size_t>> servers_of_;
   std::unordered_map<std::string, std::size_t> asp_at_;       // in config.asps
   std::unordered_map<std::string, std::uint32_t> asp_place_;  // in asp_names
-};
-
-// The latest revision that a shard has followed: sessions begin with it, and take it when they are
-// Reconfigured. It may be ahead of the shard that a session is on, for a moment. Any thread; takes
-// a lock.
-class LatestGateway {
- public:
-  explicit LatestGateway(std::shared_ptr<const Gateway> gateway) : gateway_(std::move(gateway)) {}
-
-  std::shared_ptr<const Gateway> get() const {
-    std::lock_guard lock(mutex_);
-    return gateway_;
-  }
-  void set(std::shared_ptr<const Gateway> gateway) {
-    std::lock_guard lock(mutex_);
-    gateway_ = std::move(gateway);
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::shared_ptr<const Gateway> gateway_;
 };
 
 // ASP -> AS: what became of the ASP, or what it asks for (RFC 4666 §4.3.1). The AS answers each but

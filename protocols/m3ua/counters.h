@@ -19,10 +19,13 @@ inline const LabelledCounter messages_received{"m3ua.messages.received",
                                                "messages received, by class and type",
                                                {{"class", class_label}, {"type", type_label}}};
 inline const LabelledCounter messages_sent{"m3ua.messages.sent",
-                                           "messages sent, by class and type",
+                                           "messages given to an association to send, by class "
+                                           "and type; messages.refused has those that it refused",
                                            {{"class", class_label}, {"type", type_label}}};
 inline const Counter data_received{"m3ua.data.received", "DATA messages received"};
-inline const Counter data_sent{"m3ua.data.sent", "DATA messages sent"};
+inline const Counter data_sent{"m3ua.data.sent",
+                               "DATA messages given to an association to send; those "
+                               "that it refused are in data.discarded too"};
 inline const Counter data_unroutable{
     "m3ua.data.unroutable", "DATA that no active Application Server serves; DUNA is sent back"};
 inline const Counter data_discarded{

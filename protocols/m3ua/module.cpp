@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "core/shard.h"
 #include "protocols/m3ua/as.h"
@@ -78,24 +79,31 @@ std::unique_ptr<NetworkStatusParcel> status_of(const Gateway& revision, MessageT
 
 M3uaModule::M3uaModule(M3uaConfig config)
     : prepared_(std::make_shared<const Gateway>(std::move(config))),
-      latest_(prepared_.get()),
-      table_(nobody_up(*prepared_.get())),
-      shards_(1, {prepared_.get(), 0, table_.load()->servers}) {}
+      latest_(prepared_.load()),
+      table_(nobody_up(*prepared_.load())),
+      shards_(1, {prepared_.load(), 0, table_.load()->servers}) {}
 
 // --- A new config --------------------------------------------------------------------------------
 
-void M3uaModule::prepare(M3uaConfig next) {
-  auto gateway = std::make_shared<const Gateway>(std::move(next), *prepared_.get());
+std::shared_ptr<const Gateway> M3uaModule::build(M3uaConfig next) {
+  const auto over = [this] {
+    std::lock_guard lock(mutex_);
+    return std::exchange(turn_before_, {});
+  }();
+  return std::make_shared<const Gateway>(std::move(next), *prepared_.load());
+}
+
+void M3uaModule::prepare(std::shared_ptr<const Gateway> next) {
   table_.update(
-      [&](RouteTable& table) { table.servers.resize(gateway->servers.size(), nobody_up()); });
-  prepared_.set(std::move(gateway));
+      [&](RouteTable& table) { table.servers.resize(next->servers.size(), nobody_up()); });
+  prepared_.set(std::move(next));
 }
 
 void M3uaModule::add_application_servers(Shard& shard, std::size_t shards, Instant now) {
   // Before the node runs; none comes later.
   if (shards_.size() < shards) shards_.resize(shards, shards_.front());
   OnShard& here = on(shard.id());
-  const auto gateway = prepared_.get();
+  const auto gateway = prepared_.load();
   for (std::size_t& place = here.servers_added; place < gateway->servers.size(); ++place) {
     if (place % shards != static_cast<std::size_t>(shard.id())) continue;
     shard.add_coordinator(std::make_unique<ApplicationServer>(latest_, gateway, place), *this, now,
@@ -105,10 +113,11 @@ void M3uaModule::add_application_servers(Shard& shard, std::size_t shards, Insta
 
 void M3uaModule::adopt(ShardId shard) {
   OnShard& here = on(shard);
-  auto next = prepared_.get();
+  auto next = prepared_.load();
   if (here.gateway == next) return;
-  if (std::lock_guard lock(mutex_); latest_.get() != next) {
-    turn_ = {latest_.get(), table_.load()};
+  if (std::lock_guard lock(mutex_); latest_.load() != next) {
+    turn_before_ = std::exchange(turn_, {latest_.load(), table_.load()});
+    report_ = {};
     latest_.set(next);
   }
   here.gateway = std::move(next);
@@ -139,7 +148,7 @@ std::unique_ptr<Session> M3uaModule::open_session(AssociationId, const Associati
                                                   const PeerTable& peers, std::uint64_t) const {
   // By address; and where several share one, by the port they connect from.
   std::vector<std::string> candidates, by_port;
-  const auto gateway = latest_.get();
+  const auto gateway = latest_.load();
   for (const AspConfig& asp : gateway->config.asps) {
     const PeerConfig* peer = peers.find(asp.name);
     if (peer == nullptr || !PeerTable::at_home(*peer, up.remote_addresses)) continue;
@@ -188,7 +197,7 @@ void M3uaModule::route_data(ShardId shard, AssociationId from, std::unique_ptr<D
 void M3uaModule::route_status(ShardId shard, AssociationId from,
                               std::unique_ptr<NetworkStatusParcel> status, Outbox& out) const {
   if (status->type == MessageType::daud) return answer_audit(from, *status, out);
-  const auto latest = latest_.get();
+  const auto latest = latest_.load();
   const auto table = table_.load();
   // Until this shard has followed, those too that the AS served before.
   std::vector<const RoutingRules*> rules{&latest->rules};
@@ -223,7 +232,7 @@ void M3uaModule::route_status(ShardId shard, AssociationId from,
 // what is true last, whichever comes first; at worst twice.
 void M3uaModule::report_changes(AssociationId asp, const RoutesChangedParcel& changed,
                                 Outbox& out) const {
-  const auto latest = latest_.get();
+  const auto latest = latest_.load();
   const auto table = table_.load();
   const Turn turn = [this] {
     std::lock_guard lock(mutex_);
@@ -234,27 +243,59 @@ void M3uaModule::report_changes(AssociationId asp, const RoutesChangedParcel& ch
     networks.insert(latest->servers[as].config.network_appearance);
   }
   for (const Network& network : networks) {
-    std::vector<AffectedPointCode> up, down;
-    for (const std::uint32_t dpc : latest->changed_destinations) {
-      const bool is = table->available(latest->rules, network, dpc);
-      if (is == turn.table->available(turn.before->rules, network, dpc)) continue;
-      // Not of those that it serves, or served, itself.
-      const auto serving = (is ? latest : turn.before)->rules.serving(network, dpc);
-      if (std::ranges::find_first_of(serving, changed.active_in) != serving.end()) continue;
-      (is ? up : down).push_back({0, dpc});
-    }
-    if (!up.empty())
-      out.forward(asp, status_of(*latest, MessageType::dava, network, std::move(up)));
-    if (!down.empty())
-      out.forward(asp, status_of(*latest, MessageType::duna, network, std::move(down)));
+    // Not of those that it serves, or served, itself.
+    const auto tell = [&](MessageType type, const std::vector<std::uint32_t>& destinations,
+                          const RoutingRules& rules) {
+      std::vector<std::uint32_t> own;
+      for (const std::size_t as : changed.active_in) {
+        for (const std::uint32_t dpc : rules.destinations_of(as)) {
+          if (!std::ranges::binary_search(destinations, dpc)) continue;
+          const auto serving = rules.serving(network, dpc);
+          if (std::ranges::find(serving, as) != serving.end()) own.push_back(dpc);
+        }
+      }
+      std::ranges::sort(own);
+      std::vector<AffectedPointCode> affected;
+      affected.reserve(destinations.size());
+      for (const std::uint32_t dpc : destinations) {
+        if (!std::ranges::binary_search(own, dpc)) affected.push_back({0, dpc});
+      }
+      if (!affected.empty()) {
+        out.forward(asp, status_of(*latest, type, network, std::move(affected)));
+      }
+    };
+    const ChangesPtr changes = changes_in(network, turn, latest, table);
+    tell(MessageType::dava, changes->available, latest->rules);
+    tell(MessageType::duna, changes->unavailable, turn.before->rules);
   }
+}
+
+M3uaModule::ChangesPtr M3uaModule::changes_in(
+    Network network, const Turn& turn, const std::shared_ptr<const Gateway>& latest,
+    const std::shared_ptr<const RouteTable>& table) const {
+  {
+    std::lock_guard lock(mutex_);
+    if (report_.latest != latest || report_.table != table) report_ = {latest, table, {}};
+    if (const auto known = report_.by_network.find(network); known != report_.by_network.end()) {
+      return known->second;
+    }
+  }
+  auto changes = std::make_shared<Changes>();
+  for (const std::uint32_t dpc : latest->changed_destinations) {
+    const bool is = table->available(latest->rules, network, dpc);
+    if (is == turn.table->available(turn.before->rules, network, dpc)) continue;
+    (is ? changes->available : changes->unavailable).push_back(dpc);
+  }
+  std::lock_guard lock(mutex_);
+  if (report_.latest == latest && report_.table == table) report_.by_network[network] = changes;
+  return changes;
 }
 
 // RFC 4666 §4.5.3: DAUD is answered with the state of each destination: DAVA or DUNA. We keep none
 // of congestion, so there is no SCON.
 void M3uaModule::answer_audit(AssociationId from, const NetworkStatusParcel& audit,
                               Outbox& out) const {
-  const auto latest = latest_.get();
+  const auto latest = latest_.load();
   const RoutingRules& rules = latest->rules;
   const auto table = table_.load();
   const Network network = audit.network_appearance;
@@ -304,7 +345,7 @@ void M3uaModule::undelivered(ShardId, AssociationId from, ParcelPtr parcel, Why 
 // before, because it decides in the order in which it hears. This shard may not know the AS yet, or
 // not know that it is removed.
 void M3uaModule::give_back(std::unique_ptr<DataParcel> data, Why why, Outbox& out) const {
-  const auto latest = latest_.get();
+  const auto latest = latest_.load();
   const Gateway::Server& server = latest->servers[data->server];
   // Of broadcast, the others have theirs.
   const bool broadcast = server.config.traffic_mode == TrafficMode::broadcast;
@@ -331,7 +372,7 @@ std::shared_ptr<const AsView>& M3uaModule::view_of(ShardId shard, std::size_t pl
 }
 
 void M3uaModule::hold(ShardId shard, AssociationId coordinator) {
-  const auto place = latest_.get()->place_of(coordinator);
+  const auto place = latest_.load()->place_of(coordinator);
   auto& view = view_of(shard, *place);
   auto held = std::make_shared<AsView>(*view);
   held->coordinator = coordinator;
@@ -341,7 +382,7 @@ void M3uaModule::hold(ShardId shard, AssociationId coordinator) {
 }
 
 void M3uaModule::follow(ShardId shard, AssociationId coordinator) {
-  const auto place = latest_.get()->place_of(coordinator);
+  const auto place = latest_.load()->place_of(coordinator);
   view_of(shard, *place) = table_.load()->servers[*place];
 }
 

@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -36,9 +38,13 @@ class M3uaModule final : public ProtocolModule {
   // first association.
   explicit M3uaModule(M3uaConfig config);
 
-  // A new config while the node runs, in three steps; the next one once all shards have done all:
-  // 1. On one thread. `next` must have passed check().
-  void prepare(M3uaConfig next);
+  // A new config while the node runs, in four steps; the next one once all shards have done all:
+  // 0. What takes long with many routes, on any thread beside the shards. `next` must have passed
+  //    check().
+  std::shared_ptr<const Gateway> build(M3uaConfig next);
+  // 1. On one thread. `next` is what build() made last.
+  void prepare(std::shared_ptr<const Gateway> next);
+  void prepare(M3uaConfig next) { prepare(build(std::move(next))); }
   // 2. On each shard's thread: makes an AS session for each new Application Server whose place mod
   //    `shards` is this shard's, and gives it to the shard.
   void add_application_servers(Shard& shard, std::size_t shards, Instant now);
@@ -61,7 +67,7 @@ class M3uaModule final : public ProtocolModule {
   void follow(ShardId shard, AssociationId coordinator) override;
 
   // The latest that any shard follows. Any thread.
-  std::shared_ptr<const Gateway> gateway() const { return latest_.get(); }
+  std::shared_ptr<const Gateway> gateway() const { return latest_.load(); }
   std::shared_ptr<const RouteTable> routes() const { return table_.load(); }
 
  private:
@@ -76,6 +82,17 @@ class M3uaModule final : public ProtocolModule {
     std::shared_ptr<const Gateway> before;
     std::shared_ptr<const RouteTable> table;  // as it was when the first shard took that step
   };
+  // What one network's destinations have become by that step; each list ascends.
+  struct Changes {
+    std::vector<std::uint32_t> available, unavailable;
+  };
+  using ChangesPtr = std::shared_ptr<const Changes>;
+  // The same for all ASPs of a network, so it is looked up once.
+  struct Report {
+    std::shared_ptr<const Gateway> latest;
+    std::shared_ptr<const RouteTable> table;
+    std::map<Network, ChangesPtr> by_network;
+  };
 
   const OnShard& on(ShardId shard) const { return shards_[static_cast<std::size_t>(shard)]; }
   OnShard& on(ShardId shard) { return shards_[static_cast<std::size_t>(shard)]; }
@@ -86,12 +103,18 @@ class M3uaModule final : public ProtocolModule {
                     Outbox& out) const;
   void answer_audit(AssociationId from, const NetworkStatusParcel& audit, Outbox& out) const;
   void report_changes(AssociationId asp, const RoutesChangedParcel& changed, Outbox& out) const;
+  ChangesPtr changes_in(Network network, const Turn& turn,
+                        const std::shared_ptr<const Gateway>& latest,
+                        const std::shared_ptr<const RouteTable>& table) const;
   void give_back(std::unique_ptr<DataParcel> data, Why why, Outbox& out) const;
 
-  LatestGateway prepared_, latest_;
+  // `latest_`: of those that a shard has followed. Sessions begin with it, and take it when they
+  // are Reconfigured. It may be ahead of the shard that a session is on, for a moment.
+  Snapshot<Gateway> prepared_, latest_;
   Snapshot<RouteTable> table_;  // as published
-  mutable std::mutex mutex_;    // over turn_
-  Turn turn_;
+  mutable std::mutex mutex_;    // over these
+  Turn turn_, turn_before_;     // build() destroys the latter, which takes long too
+  mutable Report report_;
   std::vector<OnShard> shards_;
 };
 

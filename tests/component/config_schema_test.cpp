@@ -2,16 +2,22 @@
 // ones; and the examples are good by both.
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <set>
+#include <string>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include "apps/hss/config.h"
+#include "apps/hss/daemon.h"
 #include "apps/hss/subscriber_file.h"
 #include "apps/runtime/diameter_config.h"
 #include "apps/runtime/m3ua_config.h"
+#include "apps/runtime/plan.h"
+#include "apps/stp/daemon.h"
 #include "tests/support/paths.h"
 
 namespace siglane::runtime {
@@ -220,6 +226,123 @@ TEST(ConfigSchema, HasEveryKeyOfTheExamples) {
     EXPECT_EQ(errors, "") << file.path();
   }
   EXPECT_GE(examples, 2u);
+}
+
+// --- A new config while a node runs --------------------------------------------------------------
+
+// The sections that every node has, as text. A key that is missing here is found by the test below.
+std::string fingerprint(const NodeConfig& node) {
+  std::string text;
+  const auto add = [&text](const auto&... values) {
+    ((text += fmt::format("{} ", values)), ...);
+    text += "\n";
+  };
+  add(node.name, name_of(node.log.level), node.log.facts_per_second_max);
+  add(node.admin.socket, node.admin.clients_max, node.admin.facts_kept_max);
+  const RuntimeConfig& runtime = node.runtime;
+  add(runtime.shards, runtime.tune_kernel, runtime.stop_grace.count(),
+      runtime.reconnect.first.count(), runtime.reconnect.longest.count(),
+      runtime.cached_buffer_bytes_max);
+  const transport::PeeloffLimits& peeloff = node.peeloff;
+  add(peeloff.messages_per_second_min, peeloff.bytes_per_second_min, peeloff.sustained_min.count(),
+      peeloff.age_min.count(), peeloff.peeled_max);
+  add(node.admission.accept_unknown_peers, node.admission.identification_timeout.count(),
+      node.admission.unidentified_associations_max);
+  for (const auto& [endpoint, module] : node.endpoints) {
+    add(endpoint.name, module, name_of(endpoint.transport), Json(endpoint.addresses).dump(),
+        endpoint.port, endpoint.listening, endpoint.sockets, endpoint.udp_encapsulation_port,
+        endpoint.peers_udp_port, endpoint.udp_segmentation_offload, endpoint.associations_max);
+    add(endpoint.limits.message_bytes_max, endpoint.limits.send_queue_bytes_max,
+        endpoint.limits.send_queue_messages_max);
+    const SctpOptions& sctp = endpoint.sctp;
+    add(sctp.streams_out, sctp.streams_in_max, sctp.init_attempts_max,
+        sctp.init_timeout_max.count(), sctp.rto_initial.count(), sctp.rto_min.count(),
+        sctp.rto_max.count(), sctp.heartbeat_interval.count(), sctp.association_retransmissions_max,
+        sctp.path_retransmissions_max, sctp.potentially_failed_retransmissions_max,
+        sctp.sack_delay.count(), sctp.dscp, sctp.path_mtu_discovery, sctp.path_mtu_bytes,
+        sctp.nodelay, sctp.handshake_timeout.count(), sctp.receive_buffer_bytes,
+        sctp.send_buffer_bytes);
+    const StreamOptions& stream = endpoint.stream;
+    add(stream.connect_timeout.count(), stream.handshake_timeout.count(),
+        stream.close_timeout.count(), stream.unacknowledged_timeout.count());
+    if (!endpoint.tls) continue;
+    const TlsConfig& tls = *endpoint.tls;
+    add(tls.certificate, tls.key, tls.ca, static_cast<int>(tls.minimum_version), tls.ciphers,
+        tls.require_peer_certificate, tls.require_sctp_auth);
+  }
+  return text;
+}
+
+NodeConfig node_of(const Json& config) {
+  auto document = JsonDocument::parse("c", config.dump());
+  ConfigReader reader(*document);
+  return read_node_config(reader.root(), {"diameter", "m3ua"});
+}
+
+// Another value that the schema allows; nothing: there is none.
+std::optional<Json> another(const Json& value, const Json& schema) {
+  if (schema.contains("$ref")) {
+    return another(
+        value, the_schema().at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1))));
+  }
+  if (schema.contains("enum")) {
+    for (const Json& one : schema["enum"]) {
+      if (one != value) return one;
+    }
+    return std::nullopt;
+  }
+  if (value.is_boolean()) return !value.get<bool>();
+  if (value.is_number() && schema.contains("maximum")) {
+    return value != schema["maximum"] ? schema["maximum"] : schema["minimum"];
+  }
+  if (value.is_number()) return value.get<std::int64_t>() + 1;
+  if (value.is_string()) return value.get<std::string>() + "y";
+  if (value.is_array() && (value.empty() || value[0].is_string())) return Json{"127.0.0.2"};
+  return std::nullopt;  // its keys are places of their own
+}
+
+// What the plan says is what the node does: the two lists in plan.cpp are one.
+TEST(ConfigSchema, OfEveryKeyThePlanSaysWhetherANodeThatRunsKeepsItsOldValue) {
+  const std::set<std::string> sections{"node",      "log",     "admin",    "runtime",
+                                       "endpoints", "peeloff", "admission"};
+  // Of the endpoint another one is made by it.
+  const std::set<std::string> apart{"/endpoints/*/name"};
+  const Json full = full_config();
+  const auto json = [](const Json& config) {
+    return JsonDocument::parse("c", config.dump())->root;
+  };
+  std::size_t looked_at = 0;
+  for (const Place& place : all_places()) {
+    const std::string section = place.pattern.substr(1, place.pattern.find('/', 1) - 1);
+    if (!sections.contains(section) || apart.contains(place.pattern)) continue;
+    const auto value = another(full.at(place.sample), *place.schema);
+    if (!value) continue;
+    Json changed = full;
+    changed[place.sample] = *value;
+    const Plan plan = make_plan(json(full), json(changed), PlanRules::of_every_node());
+    ASSERT_EQ(plan.steps.size(), 1u) << place.pattern;
+    const NodeConfig before = node_of(full);
+    NodeConfig next = node_of(changed);
+    ASSERT_NE(fingerprint(next), fingerprint(before)) << place.pattern << " = " << *value;
+    keep_what_is_fixed(next, before);
+    EXPECT_EQ(fingerprint(next) == fingerprint(before), plan.steps[0].effect == Effect::restart)
+        << place.pattern;
+    ++looked_at;
+  }
+  EXPECT_GT(looked_at, 60u);
+}
+
+TEST(ConfigSchema, HasEveryKeyThatAPlanHasARuleFor) {
+  std::set<std::string> places;
+  for (const Place& place : all_places()) places.insert(place.pattern);
+  PlanRules rules = PlanRules::of_every_node();
+  hss::HssDaemon().add_rules(rules);
+  stp::StpDaemon().add_rules(rules);
+  for (const PlanRules::Rule& rule : rules.rules) {
+    std::string pattern;
+    for (const std::string_view part : rule.path) pattern += "/" + std::string(part);
+    EXPECT_TRUE(places.contains(pattern)) << pattern;
+  }
 }
 
 }  // namespace

@@ -52,10 +52,12 @@ class EchoDaemon final : public Daemon {
       before_reload();
       raise(SIGHUP);
       look_ = std::make_unique<transport::Timer>(node.loop().timer([this, &node] {
+        matches = 0;
         for (const KeptFact& kept : node.facts().after(0, 100)) {
           for (const FactField& field : kept.fact.fields) {
             if (field.value.find(answer_to_hang_up) != field.value.npos) {
               reloaded = field.value;
+              ++matches;
             }
           }
         }
@@ -81,6 +83,7 @@ class EchoDaemon final : public Daemon {
   bool built = false;
   int signal_to_raise = 0;
   bool reload = false;
+  int matches = 0;  // of answer_to_hang_up
   std::function<void()> before_reload, on_loop;
   std::string answer_to_hang_up = "kept the certificate", reloaded;
   TransportKind transport{};
@@ -128,7 +131,7 @@ class DaemonTest : public ::testing::Test {
     for (const std::string& argument : arguments) argv.push_back(argument.c_str());
     ::testing::internal::CaptureStderr();
     ::testing::internal::CaptureStdout();
-    const int status = run_daemon(static_cast<int>(argv.size()), argv.data(), daemon_);
+    const int status = run_daemon(static_cast<int>(argv.size()), argv.data(), daemon_, another_);
     err_ = ::testing::internal::GetCapturedStderr();
     out_ = ::testing::internal::GetCapturedStdout();
     return status;
@@ -138,6 +141,7 @@ class DaemonTest : public ::testing::Test {
   std::string directory_, file_, out_, err_;
   siglane::testing::Authority authority_;
   EchoDaemon daemon_;
+  std::function<std::unique_ptr<Daemon>()> another_;  // none: it does not read its config again
 };
 
 TEST_F(DaemonTest, RunsUntilItIsStoppedAndOverridesItsConfig) {
@@ -313,8 +317,36 @@ TEST_F(DaemonTest, ReadsItsCertificatesAgainOnHangUp) {
   daemon_.before_reload = [this] { write_file("e.key", "half a key"); };
   daemon_.reload = true;
   EXPECT_EQ(run({"--config", file_}), 42) << err_;
-  EXPECT_THAT(daemon_.reloaded, HasSubstr("endpoint e: kept the certificate it had: key file " +
+  EXPECT_THAT(daemon_.reloaded,
+              HasSubstr("kept the certificates there were: endpoint \"e\": key file " + directory_ +
+                        "/e.key"));
+}
+
+TEST_F(DaemonTest, ANewConfigIsRefusedWhoseCertificatesCannotBeUsed) {
+  write_tls();
+  write_credentials({.dns_names = {"e.example"}});
+  another_ = [] { return std::make_unique<EchoDaemon>(); };
+  daemon_.before_reload = [this] { write_file("e.key", "half a key"); };
+  daemon_.reload = true;
+  daemon_.answer_to_hang_up = "reload: ";
+  EXPECT_EQ(run({"--config", file_}), 42) << err_;
+  EXPECT_THAT(daemon_.reloaded, HasSubstr("reload: " + file_ + ": endpoint \"e\": key file " +
                                           directory_ + "/e.key"));
+}
+
+TEST_F(DaemonTest, ANewCertificateThatHasExpiredIsAWarningOfTheReload) {
+  write_tls();
+  write_credentials({.dns_names = {"e.example"}});
+  another_ = [] { return std::make_unique<EchoDaemon>(); };
+  daemon_.before_reload = [this] {
+    write_credentials({.dns_names = {"e.example"}, .from = -48h, .until = -24h});
+  };
+  daemon_.reload = true;
+  daemon_.answer_to_hang_up = "expired at";
+  EXPECT_EQ(run({"--config", file_}), 42) << err_;
+  EXPECT_THAT(daemon_.reloaded, HasSubstr("reload: warning: endpoint \"e\": certificate file " +
+                                          directory_ + "/e.crt expired at"));
+  EXPECT_EQ(daemon_.matches, 1);
 }
 
 TEST_F(DaemonTest, WaitsForNobodyAtTheOtherEndOfAFile) {

@@ -119,7 +119,8 @@ class LoadedStp {
     if (left == 0) return;
     stp::StpDaemon next;
     runtime::Reconfiguration change{read(next, left % 6), {}, {}, {}};
-    daemon_.follow(next, change);
+    (void)daemon_.prepare(next, change);
+    daemon_.follow(next);
     node_->reconfigure(std::move(change), [this, left](std::uint64_t) { revise(left - 1); });
   }
 

@@ -263,7 +263,7 @@ std::size_t Node::partial_bytes(AssociationId id) const {
 void Node::reconfigure(EndpointId endpoint, EndpointConfig config) {
   if (tls) config.tls = tls;
   quietly([&] {
-    carrier_->reconfigure(endpoint, config);
+    carrier_->reconfigure(endpoint, config, nullptr);
     return 0;
   });
 }

@@ -42,12 +42,13 @@ void SctpTransportBase::tell_unset(const SctpEndpoint& endpoint, const OptionOut
 
 std::shared_ptr<SctpEndpoint> SctpTransportBase::renewed(const SctpEndpoint& open,
                                                          const EndpointConfig& config,
+                                                         std::shared_ptr<const TlsContext> loaded,
                                                          bool speaks) {
-  ReconfiguredEndpoint next = reconfigured(open.config, open.tls, config);
+  ReconfiguredEndpoint next = reconfigured(open.config, open.tls, config, std::move(loaded));
   if (!next.problem.empty()) {
-    tell_of(open, next.problem);
-  } else if (speaks && next.tls != open.tls) {
-    tell_of(open, next.tls->notices("from now on the "));
+    tell_of(open, next.problem, Severity::warning);
+  } else if (speaks) {
+    tell_of(open, next.news);
   }
   return open.with(std::move(next.config), std::move(next.tls));
 }

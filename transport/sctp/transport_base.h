@@ -42,7 +42,7 @@ class SctpTransportBase : public Carrier {
   // An open endpoint with what may change of it. What comes of its certificates is told: success
   // only if it `speaks` for the endpoint's other shards.
   std::shared_ptr<SctpEndpoint> renewed(const SctpEndpoint& open, const EndpointConfig& config,
-                                        bool speaks);
+                                        std::shared_ptr<const TlsContext> loaded, bool speaks);
   // A peer that is to have a socket of its own need not wait for the next look at all associations:
   // peel_pinned() comes soon.
   void pin(const SctpAssociationBase& association);

@@ -172,25 +172,26 @@ Result<std::unique_ptr<StreamTransport::Listening>> StreamTransport::listen(
 }
 
 void StreamTransport::tell_of(const StreamEndpoint& endpoint,
-                              const std::vector<std::string>& notices) {
+                              const std::vector<std::string>& notices, Severity severity) {
   for (const std::string& text : notices) {
-    tell(notice("endpoint " + endpoint.config.name + ": " + text));
+    tell(notice("endpoint " + endpoint.config.name + ": " + text, severity));
   }
 }
 
-void StreamTransport::reconfigure(EndpointId id, const EndpointConfig& config) {
+void StreamTransport::reconfigure(EndpointId id, const EndpointConfig& config,
+                                  std::shared_ptr<const TlsContext> loaded) {
   const auto found = endpoints_.find(id);
   if (found == endpoints_.end()) return;
   Endpoint& endpoint = found->second;
   const StreamEndpoint& open = *endpoint.shared;
-  ReconfiguredEndpoint wanted = reconfigured(open.config, open.tls, config);
+  ReconfiguredEndpoint wanted = reconfigured(open.config, open.tls, config, std::move(loaded));
   auto next = std::make_shared<StreamEndpoint>(open);
   next->config = std::move(wanted.config);
   next->tls = std::move(wanted.tls);
   if (!wanted.problem.empty()) {
-    tell_of(*next, {wanted.problem});
-  } else if (endpoint.speaks && next->tls != open.tls) {
-    tell_of(*next, next->tls->notices("from now on the "));
+    tell_of(*next, {wanted.problem}, Severity::warning);
+  } else if (endpoint.speaks) {
+    tell_of(*next, wanted.news);
   }
   endpoint.shared = std::move(next);
   for (auto& [of, connection] : connections_) {

@@ -35,7 +35,8 @@ class StreamTransport final : public Carrier, private StreamHost, private Stream
   void pause_input(AssociationId id) override;
   void resume_input(AssociationId id) override;
 
-  void reconfigure(EndpointId endpoint, const EndpointConfig& config) override;
+  void reconfigure(EndpointId endpoint, const EndpointConfig& config,
+                   std::shared_ptr<const TlsContext> loaded) override;
   void reconfigure(const PeeloffLimits&) override {}
   const EndpointConfig& config(EndpointId endpoint) const override {
     return endpoints_.at(endpoint).shared->config;
@@ -82,7 +83,8 @@ class StreamTransport final : public Carrier, private StreamHost, private Stream
   void flush_if_worked_enough();
   void attend_all();
   void tell(Fact fact);
-  void tell_of(const StreamEndpoint& endpoint, const std::vector<std::string>& notices);
+  void tell_of(const StreamEndpoint& endpoint, const std::vector<std::string>& notices,
+               Severity severity = Severity::info);
 
   Loop& loop_;
   BufferPool& buffers_;

@@ -358,5 +358,26 @@ TEST_F(RevisionTest, WhatIsDisconnectedIsNotConnectedToUntilTheOperatorSaysSo) {
   EXPECT_THAT(told("dave"), IsEmpty());
 }
 
+TEST_F(RevisionTest, WhoIsDisconnectedAndConnectsByItselfIsRefusedUntilTheOperatorSaysSo) {
+  order("alice", PeerOrder::disconnect, {.disconnected = true, .disconnects = 1});
+  EXPECT_THAT(told("alice"), ElementsAre("disconnect: asked"));
+  settle(60s);
+  EXPECT_GT(alice.module.opened.size(), 1u) << "she has come again";
+  EXPECT_FALSE(here("alice"));
+  EXPECT_EQ(server.facts.last(kPeerRefused, "why"), "the operator has disconnected it");
+  EXPECT_TRUE(here("bob"));
+  order("alice", PeerOrder::connect, {.disconnects = 1});
+  settle(60s);
+  EXPECT_TRUE(here("alice"));
+  EXPECT_THAT(told("alice"), IsEmpty());
+}
+
+TEST_F(RevisionTest, OnlyWhatSharesASocketCountsAsPeeled) {
+  server.transport.seat_all(Seat::shared);
+  EXPECT_EQ(server.shard.order(key("alice"), PeerOrder::peel, "asked", world.now()), 1u);
+  server.transport.seat_all(Seat::own);
+  EXPECT_EQ(server.shard.order(key("alice"), PeerOrder::peel, "asked", world.now()), 0u);
+}
+
 }  // namespace
 }  // namespace siglane

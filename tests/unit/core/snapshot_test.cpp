@@ -16,6 +16,16 @@ TEST(Snapshot, IsWhatTheLastWriterMadeOfIt) {
   EXPECT_EQ(*before, std::vector<int>{1}) << "what was loaded does not change";
 }
 
+TEST(Snapshot, TakesAValueThatWasMadeElsewhere) {
+  const auto first = std::make_shared<const int>(1), second = std::make_shared<const int>(2);
+  Snapshot<int> number(first);
+  Snapshot<int>::Reader reader;
+  EXPECT_EQ(&reader.get(number), first.get());
+  number.set(second);
+  EXPECT_EQ(number.load(), second);
+  EXPECT_EQ(&reader.get(number), second.get());
+}
+
 TEST(Snapshot, ReaderSeesEachChangeAtItsNextLook) {
   Snapshot<int> number(1);
   Snapshot<int>::Reader reader;

@@ -411,6 +411,15 @@ TEST_F(PeerControlTest, ASuspicionOfAPeerThatIsConfiguredNoMoreIsForgotten) {
   EXPECT_FALSE(routes().is_suspect("the peer"));
 }
 
+TEST_F(PeerControlTest, NobodyIsSuspectedWhoWasRemovedBeforeItsWatchdogFailed) {
+  DiameterConfig next = ours();
+  next.peers.erase(next.peers.begin());
+  host_.module.prepare(next);  // which no shard has adopted
+  host_.pass(99s);
+  host_.down(kPeer);
+  EXPECT_FALSE(routes().is_suspect("the peer"));
+}
+
 // --- Several connections of one peer ------------------------------------------------------------
 
 class SeveralConnectionsTest : public PeerControlTest {

@@ -36,6 +36,26 @@ class SubscriberFileTest : public ::testing::Test {
                             ".json";
 };
 
+TEST_F(SubscriberFileTest, ReadsKeysAndSubscribersThatStandElsewhere) {
+  const std::string key = path_ + ".key", more = path_ + ".more";
+  std::ofstream(key) << "465b5ce8b199b49faa5f0a2ee238a6bc\n";
+  std::ofstream(more) << R"({"subscribers": [{"imsi": "001010000000008",
+    "k": "00112233445566778899aabbccddeeff", "opc": "00112233445566778899aabbccddeeff"}]})";
+  const std::string begin = R"({"include": [")" + more + R"("], "subscribers": [{
+    "imsi": "001010000000007", "opc": "cd63cb71954a9f4e48a5994e37a02baf", "k": {"from_file": ")";
+  const auto subscribers = read(begin + key + R"("}}]})");
+  ASSERT_TRUE(subscribers) << subscribers.error().what;
+  std::set<std::string> imsis;
+  for (const Subscriber& one : *subscribers) imsis.emplace(one.imsi.text());
+  EXPECT_EQ(imsis, (std::set<std::string>{"001010000000007", "001010000000008"}));
+  std::ofstream(key) << "465b5ce8";
+  const std::string what = complaint(begin + key + R"("}}]})");
+  EXPECT_NE(what.find("/subscribers/0/k"), what.npos) << what;
+  EXPECT_EQ(what.find("465b5ce8"), what.npos) << what;
+  std::remove(key.c_str());
+  std::remove(more.c_str());
+}
+
 TEST_F(SubscriberFileTest, ReadsOneSubscriber) {
   const auto subscribers = read(R"({"subscribers": [{
     "imsi": "001010000000007", "k": "465b5ce8b199b49faa5f0a2ee238a6bc",

@@ -26,7 +26,7 @@ class AsHarness {
  public:
   explicit AsHarness(TrafficMode mode, std::size_t asps = 3, std::size_t active_min = 1)
       : latest_(std::make_shared<const Gateway>(config(mode, asps, active_min))),
-        as_(latest_, latest_.get(), 0) {}
+        as_(latest_, latest_.load(), 0) {}
 
   void event(Event event, std::uint64_t asp) { event_of(asp_name(asp), event, asp); }
   void event_of(std::string_view name, Event event, std::uint64_t association) {
@@ -51,10 +51,10 @@ class AsHarness {
   // A new revision of the config, which the AS follows.
   template <class Change>
   void reconfigure(Change&& change) {
-    M3uaConfig next = latest_.get()->config;
+    M3uaConfig next = latest_.load()->config;
     change(next);
     ASSERT_TRUE(check(next));
-    latest_.set(std::make_shared<const Gateway>(next, *latest_.get()));
+    latest_.set(std::make_shared<const Gateway>(next, *latest_.load()));
     step(Reconfigured{});
   }
   void advance(Duration span) {
@@ -180,7 +180,7 @@ class AsHarness {
 
   BufferPool buffers_;
   Counters counters_;
-  LatestGateway latest_;
+  Snapshot<Gateway> latest_;
   ApplicationServer as_;
   bool reroute_at_once_ = true, reroute_asked_ = false;
   std::shared_ptr<const AsView> view_;

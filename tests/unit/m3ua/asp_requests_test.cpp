@@ -71,7 +71,7 @@ class AspRequests : public testing::Test {
     const Order order = asked.event == Event::activate     ? Order::activated
                         : asked.event == Event::deactivate ? Order::deactivated
                                                            : Order::noted;
-    step(Submitted{latest_.get()->servers[as].coordinator,
+    step(Submitted{latest_.load()->servers[as].coordinator,
                    std::make_unique<AsOrderParcel>(order, as, asked.epoch)});
   }
   void answer_if_asked(std::size_t as) {
@@ -146,7 +146,7 @@ class AspRequests : public testing::Test {
   };
   BufferPool buffers_;
   Counters counters_;
-  LatestGateway latest_;
+  Snapshot<Gateway> latest_;
   std::unique_ptr<AspSession> session_;
   std::optional<Asked> asked_[2];  // by AS: what has no answer yet
   bool ending_ = false;            // the servers hear of that without having answered

@@ -97,6 +97,8 @@ class SimGateway {
     if (order == PeerOrder::block) orders.blocked = true;
     if (order == PeerOrder::unblock) orders.blocked = false;
     if (order == PeerOrder::disconnect) ++orders.disconnects;
+    if (order == PeerOrder::disconnect) orders.disconnected = true;
+    if (order == PeerOrder::connect) orders.disconnected = false;
     node.directory.order(&module, asp, orders);
     node.shard.order({&module, asp}, order, why, now);
   }

@@ -396,6 +396,21 @@ TEST_F(RevisionTest, AnAspIsDisconnectedAsTheOperatorSays) {
   EXPECT_EQ(gateway.as_state(0), AsState::active);
 }
 
+TEST_F(RevisionTest, ADisconnectedAspThatConnectsByItselfIsRefusedUntilItMayConnect) {
+  all_active();
+  gateway.order("asp1", PeerOrder::disconnect, "maintenance", world.now());
+  ASSERT_TRUE(world.run_until([&] { return one.down(); }, 1s));
+  ASSERT_TRUE(world.run_until([&] { return !one.down(); }, 60s));
+  EXPECT_TRUE(has_error(one.aspup(1), ErrorCode::refused_management_blocking));
+  EXPECT_EQ(gateway.node.facts.last(kPeerRefused, "why"), "the operator has disconnected it");
+  ASSERT_TRUE(world.run_until([&] { return one.down(); }, 1s));
+
+  gateway.order("asp1", PeerOrder::connect, "", world.now());
+  ASSERT_TRUE(world.run_until([&] { return !one.down(); }, 60s));
+  come_up(one, 1, {101});
+  EXPECT_EQ(gateway.asp_state("asp1"), "ASP-ACTIVE");
+}
+
 TEST_F(RevisionTest, ABlockedAspIsMadeInactiveAndItsAspacRefused) {
   all_active();
   gateway.order("asp1", PeerOrder::block, "maintenance", world.now());
@@ -409,7 +424,9 @@ TEST_F(RevisionTest, ABlockedAspIsMadeInactiveAndItsAspacRefused) {
   EXPECT_FALSE(one.down());
 
   gateway.order("asp1", PeerOrder::unblock, "", world.now());
-  EXPECT_THAT(one.listen(), IsEmpty());
+  const auto told = one.listen();
+  EXPECT_THAT(types_in(told, 101), ElementsAre(MessageType::ntfy)) << "how its AS fares";
+  EXPECT_TRUE(has_notify(told, NotifyStatus::as_active));
   EXPECT_EQ(types(one.say(MessageType::aspac, {101})).front(), MessageType::aspac_ack);
   EXPECT_EQ(spread(), std::pair(std::size_t{8}, std::size_t{8}));
 }
@@ -432,6 +449,18 @@ TEST_F(RevisionTest, AnInactiveAspThatIsBlockedHearsNothing) {
   gateway.order("asp1", PeerOrder::block, "maintenance", world.now());
   EXPECT_THAT(one.listen(), IsEmpty());
   EXPECT_EQ(gateway.status_of("asp1").detail, "blocked, as1 ASP-INACTIVE");
+}
+
+TEST_F(RevisionTest, AnAspThatIsUnblockedBeforeItsAckHearsOfItsServerAfterThat) {
+  all_active();
+  two.say(MessageType::aspia, {101});
+  (void)one.listen();
+  gateway.order("asp1", PeerOrder::block, "maintenance", world.now());
+  gateway.order("asp1", PeerOrder::unblock, "", world.now());
+  const auto heard = one.listen();
+  EXPECT_THAT(types_in(heard, 101),
+              ElementsAre(MessageType::aspia_ack, MessageType::ntfy, MessageType::ntfy));
+  EXPECT_EQ(types(one.say(MessageType::aspac, {101})).front(), MessageType::aspac_ack);
 }
 
 TEST_F(RevisionTest, ABlockedAspOfAnAddedServerMayNotActivateThere) {

@@ -88,6 +88,15 @@ const Case kCases[] = {
 };
 INSTANTIATE_TEST_SUITE_P(PeerChanges, EachField, testing::ValuesIn(kCases));
 
+TEST(PeerChanges, ANewPeerIsMadeAnewWhereAStrangerMayBeCalledSo) {
+  NodeConfig before, after;
+  after.peers = {peer("a")};
+  EXPECT_THAT(compare_peers(before, after, {}).changed, IsEmpty());
+  before.admission.accept_unknown_peers = true;
+  EXPECT_THAT(compare_peers(before, after, {}).changed,
+              ElementsAre(Pair("a", PeerChange::reconnected)));
+}
+
 TEST(PeerChanges, MoreConnectionsNeedMoreLinksAndForFewerTheyAreMadeAnew) {
   std::vector<NodePeer> two = {peer("a", "out")}, three = two;
   two[0].peer.connections_max = 2;

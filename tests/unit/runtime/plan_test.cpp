@@ -23,7 +23,7 @@ JsonValue json(std::string_view text) {
 std::vector<std::string> lines(const Plan& plan) {
   std::vector<std::string> all;
   for (const PlanStep& step : plan.steps) {
-    constexpr const char* kEffects[] = {"at once", "reconnect", "restart"};
+    constexpr const char* kEffects[] = {"at once", "next connection", "reconnect", "restart"};
     all.push_back(std::string(kEffects[static_cast<int>(step.effect)]) + " " + step.path + ": " +
                   step.what);
   }
@@ -113,7 +113,7 @@ TEST(Plan, OfAnEndpointChangesOnlyWhatItsSocketsNeedNotBeOpenedAgainFor) {
   const Plan plan = plan_of(kOld, kNew);
   EXPECT_THAT(lines(plan),
               ElementsAre("restart /endpoints/a/port: 1 is now 2",
-                          R"(at once /endpoints/a/tls/key: "k" is now "l")",
+                          R"(next connection /endpoints/a/tls/key: "k" is now "l")",
                           "at once /endpoints/a/limits/message_bytes_max: 1 is now 2",
                           "restart /endpoints/b/tls: added", "restart /endpoints/c: added"));
   EXPECT_EQ(compact_text(plan.effective),
@@ -126,6 +126,18 @@ TEST(Plan, WhatIsRemovedAndNeedsARestartStays) {
                             R"({"endpoints": [{"name": "b"}]})");
   EXPECT_THAT(lines(plan), ElementsAre("restart /endpoints/a: removed"));
   EXPECT_THAT(compact_text(plan.effective), HasSubstr(R"({"name":"a"})"));
+}
+
+TEST(Plan, OfWhatIsAgreedUponAtTheBeginningOfAConnectionWaitsForTheNextOne) {
+  const Plan plan =
+      plan_of(R"({"endpoints": [{"name": "a", "sctp": {"streams_out": 2, "nodelay": true}}]})",
+              R"({"endpoints": [{"name": "a", "sctp": {"streams_out": 4, "nodelay": false}}]})");
+  EXPECT_THAT(lines(plan), ElementsAre("next connection /endpoints/a/sctp/streams_out: 2 is now 4",
+                                       "at once /endpoints/a/sctp/nodelay: true is now false"));
+  EXPECT_EQ(plan.summary(), "2 changes: 1 at once, 1 with the next connection");
+  EXPECT_THAT(plan.text(), HasSubstr("with the next connection: those that there are keep what "
+                                     "they have:\n  /endpoints/a/sctp/streams_out"));
+  EXPECT_TRUE(plan.takes_effect());
 }
 
 TEST(Plan, IsToldByEffectAndNotAtAnyLength) {

@@ -182,7 +182,7 @@ struct Side {
   }
   void reconfigure(EndpointId endpoint, const EndpointConfig& config) {
     quietly([&] {
-      transport.reconfigure(endpoint, config);
+      transport.reconfigure(endpoint, config, nullptr);
       return 0;
     });
   }

@@ -114,14 +114,20 @@ TEST_F(TransportSetTest, reconfigures_the_endpoint_that_is_named_and_no_other) {
   EXPECT_TRUE(sink.facts.empty());
 }
 
-TEST_F(TransportSetTest, reads_all_certificates_again) {
-  (void)set.open(tls_endpoint(), framing).value();
+TEST_F(TransportSetTest, UsesCertificatesThatAreLoadedAlreadyAndReadsNoFile) {
+  const EndpointConfig config = tls_endpoint();
+  const EndpointId secure = set.open(config, framing).value();
   EndpointConfig clear = endpoint(TransportKind::tcp);
   clear.name = "clear";
-  (void)set.open(clear, framing).value();
+  const EndpointId in_clear = set.open(clear, framing).value();
   EXPECT_THAT(told(), HasSubstr("hss.example"));
   authority.issue_files_for("renewed.example", directory, "server");
-  set.reload_credentials();
+  const auto loaded = TlsContext::load(*config.tls).value();
+  std::filesystem::remove(config.tls->key);
+  set.use_credentials(secure, loaded);
+  set.use_credentials(in_clear, loaded);
+  EXPECT_EQ(told(), "endpoint s6a: from now on the " + loaded->summary());
+  set.reconfigure(secure, config, loaded);
   EXPECT_THAT(told(), HasSubstr("endpoint s6a: from now on the certificate of renewed.example"));
 }
 

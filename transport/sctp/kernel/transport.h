@@ -54,7 +54,8 @@ class SctpTransport final : public SctpTransportBase, private SctpHost {
 
   std::optional<AssociationStatus> status(AssociationId id) const override;
 
-  void reconfigure(EndpointId endpoint, const EndpointConfig& config) override;
+  void reconfigure(EndpointId endpoint, const EndpointConfig& config,
+                   std::shared_ptr<const TlsContext> loaded) override;
   using SctpTransportBase::reconfigure;
   const EndpointConfig& config(EndpointId endpoint) const override {
     return endpoints_.at(endpoint).shared->config;

@@ -25,11 +25,12 @@ Duration waits(const SctpAssociationOptions& options, int count, Duration longes
 
 // --- An endpoint that is open -----------------------------------------------------------------
 
-void SctpTransport::reconfigure(EndpointId id, const EndpointConfig& config) {
+void SctpTransport::reconfigure(EndpointId id, const EndpointConfig& config,
+                                std::shared_ptr<const TlsContext> loaded) {
   const auto found = endpoints_.find(id);
   if (found == endpoints_.end()) return;
   Endpoint& endpoint = found->second;
-  const auto next = renewed(*endpoint.shared, config, endpoint.speaks);
+  const auto next = renewed(*endpoint.shared, config, std::move(loaded), endpoint.speaks);
   for (auto& shared : endpoint.sockets) reconfigure_socket(*shared, *next, endpoint.speaks);
   for (auto& shared : endpoint.sockets) shared->endpoint = next;
   endpoint.shared = next;

@@ -100,11 +100,12 @@ Result<EndpointId> UsrsctpTransport::open(const EndpointConfig& config, const Fr
   return shared->id;
 }
 
-void UsrsctpTransport::reconfigure(EndpointId id, const EndpointConfig& config) {
+void UsrsctpTransport::reconfigure(EndpointId id, const EndpointConfig& config,
+                                   std::shared_ptr<const TlsContext> loaded) {
   const auto found = endpoints_.find(id);
   if (found == endpoints_.end()) return;
   Endpoint& endpoint = found->second;
-  const auto next = renewed(*endpoint.shared, config, true);
+  const auto next = renewed(*endpoint.shared, config, std::move(loaded), true);
   if (next->config.sctp != endpoint.shared->config.sctp) {
     tell_unset(*next, endpoint.socket->set_options(next->config.sctp));
   }

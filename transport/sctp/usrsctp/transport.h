@@ -46,7 +46,8 @@ class UsrsctpTransport final : public SctpTransportBase, private UsrsctpHost {
   void resume_input(AssociationId id) override;
   std::optional<AssociationStatus> status(AssociationId id) const override;
 
-  void reconfigure(EndpointId endpoint, const EndpointConfig& config) override;
+  void reconfigure(EndpointId endpoint, const EndpointConfig& config,
+                   std::shared_ptr<const TlsContext> loaded) override;
   using SctpTransportBase::reconfigure;
   const EndpointConfig& config(EndpointId endpoint) const override {
     return endpoints_.at(endpoint).shared->config;

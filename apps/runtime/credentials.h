@@ -1,0 +1,24 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/runtime/config.h"
+#include "core/result.h"
+#include "transport/secure/tls_context.h"
+
+namespace siglane::runtime {
+
+// What was made of the certificates, keys and authorities of a node's endpoints.
+struct Credentials {
+  std::map<std::string, std::shared_ptr<const transport::TlsContext>> by_endpoint;
+  // What will not hinder the node but its peers, such as a certificate that has expired.
+  std::vector<std::string> warnings;
+};
+
+// Reads the files. An error names the endpoint, the file, and what is wrong. Any thread; disks may
+// be slow.
+Result<Credentials> load_credentials(const NodeConfig& config);
+
+}  // namespace siglane::runtime
