@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <memory>
@@ -11,6 +12,7 @@
 #include "protocols/diameter/module.h"
 #include "protocols/diameter/peer_session.h"
 #include "protocols/diameter/text.h"
+#include "tests/support/session_script.h"
 
 // A hostile peer: the first byte says in which state it begins, then come messages, each behind a
 // byte of what to do and two of its length. Whatever it sends, the session's own messages are in
@@ -24,10 +26,6 @@ using namespace siglane::diameter;
 
 constexpr AssociationId kPeer{1}, kApplication{2};
 
-void require(bool good) {
-  if (!good) std::abort();
-}
-
 DiameterConfig config_of(const char* host) {
   DiameterConfig config;
   config.origin_host = host;
@@ -40,45 +38,45 @@ DiameterConfig config_of(const char* host) {
   return config;
 }
 
-class Victim {
+// The module, which outlives the session.
+struct FuzzedModule {
+  DiameterModule module{config_of("us.example")};
+};
+
+class Victim : private FuzzedModule, public test::SessionScript {
  public:
-  Victim(bool initiator, bool refuse) : refuse_(refuse) {
+  Victim(bool initiator, bool refuse) : SessionScript(&module) {
+    on_identify = [refuse](AssociationId, const std::string&) -> SessionInput {
+      if (refuse) return IdentityRefused{"no"};
+      return Identified{};
+    };
+    on_action = [this](AssociationId, Action& action) { return check(action); };
     AssociationUp up;
     up.initiator = initiator;
     up.peer = initiator ? "peer" : "";
     up.streams_out = 4;
-    module_.add_application(ShardId{}, application::s6a, kApplication);
-    session_ = module_.open_session(kPeer, up, peers_, 1);
+    module.add_application(ShardId{}, application::s6a, kApplication);
+    session_ = &add(kPeer, module.open_session(kPeer, up, PeerTable(), 1));
     give(std::move(up));
   }
 
   void give(SessionInput input) {
-    inputs_.push_back(std::move(input));
-    while (!inputs_.empty()) {
-      SessionInput next = std::move(inputs_.front());
-      inputs_.pop_front();
-      Outbox out(pool_, counters_);
-      session_->step(std::move(next), now_, out);
-      carry_out(out);
-    }
+    SessionScript::give(kPeer, std::move(input));
     require(session_->status().pending <= 8);
   }
   void receive(Buffer payload) {
-    if (ended_) return;
-    Message message;
-    message.payload = std::move(payload);
-    give(AssociationReceived{std::move(message)});
+    if (!ended_) give(AssociationReceived{{.payload = std::move(payload)}});
   }
   void wake() {
     const auto at = session_->deadline();
     if (!at) return;
-    now_ = std::max(now_, *at);
+    now = std::max(now, *at);
     give(Woken{});
     const auto next = session_->deadline();
-    require(!next || *next > now_);  // never due again at once
+    require(!next || *next > now);  // never due again at once
   }
   void send_request() {
-    auto request = MessageBuilder::request(pool_, command::cancel_location, 0, 7);
+    auto request = MessageBuilder::request(pool, command::cancel_location, 0, 7);
     request.add(avp::destination_realm, "example");
     auto parcel = std::make_unique<RequestParcel>();
     parcel->message = std::move(request).finish();
@@ -103,8 +101,8 @@ class Victim {
     if (is_agent_) next.peers = {{"peer", "peer.example", turn == 0 ? "" : "example", {"*"}}};
     next.relay = turn == 1;
     next.limits.pending_max = 1 + turn;
-    module_.prepare(next);
-    module_.adopt(ShardId{});
+    module.prepare(next);
+    module.adopt(ShardId{});
     give(Reconfigured{});
   }
   // Its application answers the oldest request that it has.
@@ -113,19 +111,24 @@ class Victim {
     const RequestPtr request = std::move(asked_.front());
     asked_.pop_front();
     give(Submitted{kApplication,
-                   make_answer(*request, error_answer(pool_, request->view(), *module_.config(),
+                   make_answer(*request, error_answer(pool, request->view(), *module.config(),
                                                       result::unable_to_comply))});
   }
   void open(bool initiator) {
-    if (!initiator) return receive(make_cer(pool_, config_of("peer.example"), {}, 1, 1));
+    if (!initiator) return receive(make_cer(pool, config_of("peer.example"), {}, 1, 1));
     Header cer;
     cer.command = command::capabilities_exchange.code;
     cer.hop_by_hop = hop_by_hop_;
-    receive(make_cea(pool_, config_of("peer.example"), {}, cer, result::success));
+    receive(make_cea(pool, config_of("peer.example"), {}, cer, result::success));
   }
   std::uint32_t hop_by_hop() const { return hop_by_hop_; }
 
  private:
+  void require(bool good) const {
+    if (good) return;
+    std::fputs(history().c_str(), stderr);
+    std::abort();
+  }
   // There is one of each name, and they are those that the session's capabilities exchange said
   // where the peer speaks for itself alone.
   void require_origin(const MessageView& message) {
@@ -138,55 +141,36 @@ class Victim {
     require(same_identity(std::string_view(known).substr(0, names.size()), names));
     require(known.size() == names.size() || known[names.size()] == ',');
   }
-  void carry_out(Outbox& out) {
-    for (Action& action : out.actions()) {
-      if (auto* transmit = std::get_if<Transmit>(&action)) {
-        const auto sent = MessageView::parse(transmit->message.payload.bytes());
-        require(sent.has_value());
-        // RFC 6733 §7.2: what has the E bit has no capabilities.
-        if (sent->header().is_error()) require(!sent->find(avp::host_ip_address));
-        if (sent->is_request()) hop_by_hop_ = sent->header().hop_by_hop;
-      } else if (std::holds_alternative<Identify>(action)) {
-        SessionInput answer = Identified{};
-        if (refuse_) answer = IdentityRefused{"no"};
-        inputs_.push_front(std::move(answer));
-      } else if (auto* accept = std::get_if<Accept>(&action)) {
-        Outbox routed(pool_, counters_);
-        module_.route(ShardId{}, kPeer, std::move(accept->parcel), now_, routed);
-        carry_out(routed);
-      } else if (auto* forward = std::get_if<Forward>(&action)) {
-        if (forward->to == kPeer) {
-          inputs_.push_back(Submitted{kPeer, std::move(forward->parcel)});
-        } else if (kind_of(*forward->parcel) == ParcelKind::request) {
-          asked_.push_back(parcel_cast<RequestParcel>(std::move(forward->parcel)));
-          if (asked_.back()->origin == kPeer) require_origin(asked_.back()->view());
-        } else if (kind_of(*forward->parcel) == ParcelKind::answer) {
-          const auto answer = parcel_cast<AnswerParcel>(std::move(forward->parcel));
-          if (!answer->made_here()) require_origin(answer->view());
-        }
-      } else if (auto* undelivered = std::get_if<Undelivered>(&action)) {
-        require(undelivered->parcel->mark_tried(kPeer));
-        Outbox again(pool_, counters_);
-        module_.undelivered(ShardId{}, kPeer, std::move(undelivered->parcel), undelivered->why,
-                            now_, again);
-        carry_out(again);
-      } else if (auto* publish = std::get_if<Publish>(&action)) {
-        module_.publish(ShardId{}, kPeer, std::move(publish->change));
-      }
+  // What is not for the session itself ends here.
+  bool check(Action& action) {
+    if (auto* transmit = std::get_if<Transmit>(&action)) {
+      const auto sent = MessageView::parse(transmit->message.payload.bytes());
+      require(sent.has_value());
+      // RFC 6733 §7.2: what has the E bit has no capabilities.
+      if (sent->header().is_error()) require(!sent->find(avp::host_ip_address));
+      if (sent->is_request()) hop_by_hop_ = sent->header().hop_by_hop;
+      return true;
     }
+    if (auto* undelivered = std::get_if<Undelivered>(&action)) {
+      require(!undelivered->parcel->was_tried(kPeer));
+      return false;
+    }
+    auto* forward = std::get_if<Forward>(&action);
+    if (forward == nullptr || forward->to == kPeer) return false;
+    if (kind_of(*forward->parcel) == ParcelKind::request) {
+      asked_.push_back(parcel_cast<RequestParcel>(std::move(forward->parcel)));
+      if (asked_.back()->origin == kPeer) require_origin(asked_.back()->view());
+    } else if (kind_of(*forward->parcel) == ParcelKind::answer) {
+      const auto answer = parcel_cast<AnswerParcel>(std::move(forward->parcel));
+      if (!answer->made_here()) require_origin(answer->view());
+    }
+    return true;
   }
 
-  bool refuse_;
   bool ended_ = false;
   bool is_agent_ = false;  // the config lets it speak for any realm
   unsigned reloads_ = 0;
-  BufferPool pool_;
-  Counters counters_;
-  DiameterModule module_{config_of("us.example")};
-  PeerTable peers_;
-  Instant now_{1s};
-  std::unique_ptr<Session> session_;
-  std::deque<SessionInput> inputs_;
+  Session* session_ = nullptr;
   std::deque<RequestPtr> asked_;
   std::uint32_t hop_by_hop_ = 0;
 };

@@ -11,6 +11,7 @@
 #include "core/shard.h"
 #include "protocols/m3ua/asp_client.h"
 #include "protocols/m3ua/module.h"
+#include "tests/support/test_wire.h"
 
 using namespace siglane;
 using namespace siglane::m3ua;
@@ -18,6 +19,7 @@ using namespace siglane::m3ua;
 namespace {
 
 constexpr std::size_t kHeldMax = 20;
+constexpr std::uint16_t kStreams = 4;
 
 void require(bool good) {
   if (!good) std::abort();
@@ -43,58 +45,6 @@ void check_ssnm(const MessageView& ssnm) {
     require(affected.mask <= bits && affected.point_code >> bits == 0);
   }
 }
-
-class WireEnd final : public Association {
- public:
-  explicit WireEnd(AssociationId id) : id_(id) {}
-  AssociationId id() const override { return id_; }
-  SendOutcome send(Message&& message) override {
-    if (closed || refusing) return SendOutcome::refused;
-    const auto view = MessageView::parse(message.payload.bytes());
-    require(view.has_value());
-    require(message.protocol == m3ua::kPayloadProtocol);
-    require(static_cast<std::uint16_t>(message.stream) < streams);
-    if (view->type() == MessageType::err) ++errors;
-    if (view->find(Tag::affected_point_code) && view->type() != MessageType::err) check_ssnm(*view);
-    return SendOutcome::accepted;
-  }
-  void close(CloseMode) override { closed = true; }
-
-  static constexpr std::uint16_t streams = 4;
-  bool closed = false, refusing = false;
-  std::size_t errors = 0;
-
- private:
-  AssociationId id_;
-};
-
-class Wire final : public Transport {
- public:
-  Result<EndpointId> open(const EndpointConfig&, const Framing&) override {
-    return EndpointId{endpoints_++};
-  }
-  AssociationId connect(EndpointId, const PeerConfig&) override { return next_association_id(); }
-  Association* find(AssociationId id) override {
-    const auto at = ends.find(id);
-    return at == ends.end() ? nullptr : &at->second;
-  }
-  void bind(AssociationId, const PeerConfig&) override {}
-  DetachOutcome detach(AssociationId) override { return Gone{}; }
-  void adopt(std::unique_ptr<DetachedAssociation>) override {}
-  Seat seat(AssociationId) const override { return Seat::own; }
-  std::optional<AssociationStatus> status(AssociationId) const override { return std::nullopt; }
-  const Histogram* residence(AssociationId) const override { return nullptr; }
-
-  std::map<AssociationId, WireEnd> ends;
-
- private:
-  std::uint32_t endpoints_ = 0;
-};
-
-class NoFacts final : public FactSink {
- public:
-  void on_fact(const FactSource&, const Fact&, Instant) override {}
-};
 
 M3uaConfig gateway_config() {
   M3uaConfig config;
@@ -147,16 +97,19 @@ class Node {
         client(client_config()),
         peers(peer_table()),
         shard({}, wire, peers, directory, facts, nullptr, buffers, counters) {
+    on_send = [this](test::Wire::Line& line, const Message& message) {
+      return send(line, message);
+    };
     gateway.add_application_servers(shard, 1, now);
     const EndpointId endpoints[] = {*shard.open({}, gateway), *shard.open({}, client)};
     for (std::uint32_t i = 0; i < 3; ++i) {
       const AssociationId id = next_association_id();
       ids[i] = id;
-      wire.ends.try_emplace(id, id);
+      wire.add(id, true);
       AssociationUp up;
       up.local = endpoints[i == 2 ? 1 : 0];
       up.remote_addresses = {"10.0.0." + std::to_string(i + 1)};
-      up.streams_in = up.streams_out = WireEnd::streams;
+      up.streams_in = up.streams_out = kStreams;
       up.initiator = i == 2;
       if (up.initiator) up.peer = "gateway";
       shard.on_event(id, up, now);
@@ -164,16 +117,16 @@ class Node {
   }
 
   void receive(std::size_t who, std::uint8_t stream, Bytes bytes) {
-    const auto at = wire.ends.find(ids[who]);
-    if (at == wire.ends.end() || at->second.closed) return;
-    const std::size_t errors = at->second.errors;
+    const test::Wire::Line* line = wire.line(ids[who]);
+    if (line == nullptr || line->closed) return;
+    const std::size_t before = errors[ids[who]];
     Message message{StreamId{stream}, m3ua::kPayloadProtocol, false, now, Buffer::copy_of(bytes)};
     shard.on_event(ids[who], AssociationReceived{std::move(message)}, now);
     const bool err = bytes.size() >= 4 && load_u16(bytes.data() + 2) == 0;
-    require(!err || at->second.errors == errors);
+    require(!err || errors[ids[who]] == before);
   }
   void lose(std::size_t who) {
-    if (wire.ends.erase(ids[who]) == 0) return;
+    if (wire.lines.erase(ids[who]) == 0) return;
     shard.on_event(ids[who], AssociationDown{DownCause::lost, {}}, now);
   }
   void pass(Duration span) {
@@ -185,11 +138,24 @@ class Node {
         [](const SessionView& view) { require(view.session->status().pending <= kHeldMax); });
   }
 
+  SendOutcome send(test::Wire::Line& line, const Message& message) {
+    if (line.closed || line.refusing) return SendOutcome::refused;
+    const auto view = MessageView::parse(message.payload.bytes());
+    require(view.has_value());
+    require(message.protocol == m3ua::kPayloadProtocol);
+    require(static_cast<std::uint16_t>(message.stream) < kStreams);
+    if (view->type() == MessageType::err) ++errors[line.id()];
+    if (view->find(Tag::affected_point_code) && view->type() != MessageType::err) check_ssnm(*view);
+    return SendOutcome::accepted;
+  }
+
   BufferPool buffers;
   Counters counters;
   Directory directory;
-  NoFacts facts;
-  Wire wire;
+  test::NoFacts facts;
+  test::Wire::OnSend on_send;
+  test::Wire wire{&on_send};
+  std::map<AssociationId, std::size_t> errors;  // that it was sent
   M3uaModule gateway;
   AspClientModule client;
   PeerTable peers;
@@ -215,15 +181,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
       case 6:
         if (parameter < 64) {
           node.lose(who);
-        } else if (auto at = node.wire.ends.find(node.ids[who]); at != node.wire.ends.end()) {
-          at->second.refusing = parameter % 2 == 0;
+        } else if (auto* line = node.wire.line(node.ids[who]); line != nullptr) {
+          line->refusing = parameter % 2 == 0;
           node.shard.on_event(node.ids[who], AssociationCongestion{parameter % 2 == 0}, node.now);
         }
         break;
       default: {
         const std::size_t length = reader.u16().value_or(0);
         const auto message = reader.take(std::min(length, reader.remaining()));
-        node.receive(who, parameter % WireEnd::streams, *message);
+        node.receive(who, parameter % kStreams, *message);
       }
     }
     node.check();

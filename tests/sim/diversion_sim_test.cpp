@@ -19,8 +19,7 @@
 #include <gtest/gtest.h>
 
 #include "core/flow_group.h"
-#include "core/random.h"
-#include "core/shard.h"
+#include "tests/sim/shards_in_turn.h"
 #include "tests/support/seeds.h"
 
 namespace siglane {
@@ -314,97 +313,21 @@ std::unique_ptr<Session> TestModule::open_session(AssociationId id, const Associ
   return std::make_unique<End>(*this, id);
 }
 
-// Associations that nothing comes from and nothing goes to: they can only be moved.
-class Wire final : public Transport {
- public:
-  class Line final : public Association {
-   public:
-    Line(AssociationId id, bool own_socket) : own(own_socket), id_(id) {}
-    AssociationId id() const override { return id_; }
-    SendOutcome send(Message&&) override { return SendOutcome::accepted; }
-    void close(CloseMode) override {}
-    bool own;  // or on a socket that it shares, where nobody is paused alone
-    bool paused = false;
-
-   private:
-    AssociationId id_;
-  };
-  struct Cargo final : DetachedAssociation {
-    explicit Cargo(std::unique_ptr<Line> l) : line(std::move(l)) {}
-    AssociationId id() const override { return line->id(); }
-    std::unique_ptr<Line> line;
-  };
-
-  Result<EndpointId> open(const EndpointConfig&, const Framing&) override { return EndpointId{1}; }
-  AssociationId connect(EndpointId, const PeerConfig&) override { return AssociationId::none; }
-  Association* find(AssociationId id) override {
-    auto it = lines.find(id);
-    return it == lines.end() ? nullptr : it->second.get();
-  }
-  void bind(AssociationId, const PeerConfig&) override {}
-  DetachOutcome detach(AssociationId id) override {
-    auto line = std::move(lines.at(id));
-    lines.erase(id);
-    return Peeled{std::make_unique<Cargo>(std::move(line))};
-  }
-  void adopt(std::unique_ptr<DetachedAssociation> cargo) override {
-    const AssociationId id = cargo->id();
-    lines[id] = std::move(static_cast<Cargo&>(*cargo).line);
-    peel(id);
-  }
-  void peel(AssociationId id) {
-    Line& line = *lines.at(id);
-    line.own = true;
-    line.paused = false;
-  }
-  void pause_input(AssociationId id) override { set_paused(id, true); }
-  void resume_input(AssociationId id) override { set_paused(id, false); }
-  Seat seat(AssociationId id) const override {
-    return lines.at(id)->own ? Seat::own : Seat::shared;
-  }
-  std::optional<AssociationStatus> status(AssociationId) const override { return std::nullopt; }
-  const Histogram* residence(AssociationId) const override { return nullptr; }
-
-  std::map<AssociationId, std::unique_ptr<Line>> lines;
-
- private:
-  void set_paused(AssociationId id, bool paused) {
-    const auto line = lines.find(id);
-    if (line != lines.end()) line->second->paused = paused && line->second->own;
-  }
-};
-
-struct Facts final : FactSink {
-  void on_fact(const FactSource&, const Fact&, Instant) override {}
-};
-
 // The shards, their sources and sinks, and what may happen to them.
-class Schedule {
+class Schedule : public sim::ShardsInTurn {
  public:
-  explicit Schedule(std::uint64_t seed)
-      : random_(seed),
-        shard_count_(2 + random_.below(3)),
-        module_(ledger_, shard_count_),
-        peers_({}, AdmissionConfig{true, 10s, 1000}) {
-    const std::size_t mailbox_max = random_.below(2) == 0 ? 1 + random_.below(6) : 1000;
-    for (std::size_t i = 0; i < shard_count_; ++i) {
-      auto node = std::make_unique<Node>();
-      ShardConfig config;
-      config.id = static_cast<ShardId>(i);
-      config.seed = random_.next();
-      config.mailbox.parcels_max = mailbox_max;
-      node->shard = std::make_unique<Shard>(config, node->wire, peers_, directory_, facts_, nullptr,
-                                            buffers_, node->counters);
-      (void)node->shard->open({}, module_);
-      nodes_.push_back(std::move(node));
-    }
+  explicit Schedule(std::uint64_t seed) : ShardsInTurn(seed) {
+    const std::size_t shards = 2 + random_.below(3);
+    const std::size_t mailbox_max = draw_mailbox(1);
+    module_ = &open(shards, std::make_unique<TestModule>(ledger_, shards),
+                    PeerTable({}, AdmissionConfig{true, 10s, 1000}), mailbox_max);
     for (unsigned i = 0; i < kGroups; ++i) {
-      module_.groups[i] = any().shard->add_coordinator(std::make_unique<Group>(i), module_, now_);
+      module_->groups[i] = any().shard->add_coordinator(std::make_unique<Group>(i), *module_, now_);
     }
-    for (auto& sink : module_.sinks) sink = add();
+    for (auto& sink : module_->sinks) sink = add();
     for (unsigned i = 0; i < kSources; ++i) {
       sources_[i] = add();
-      module_.sources[sources_[i]] = i;
+      module_->sources[sources_[i]] = i;
     }
   }
 
@@ -417,16 +340,16 @@ class Schedule {
       } else if (what < 85) {
         any().shard->run_mailbox(now_, 1 + random_.below(3));
       } else if (what < 90) {
-        const AssociationId sink = module_.sinks[random_.below(kSinks)];
+        const AssociationId sink = module_->sinks[random_.below(kSinks)];
         toggle(sink, static_cast<unsigned>(random_.below(kGroups)), random_.below(3) != 0);
       } else if (what < 94) {
         move_one();
       } else if (what < 95) {
-        replace(module_.sinks[random_.below(kSinks)]);
+        replace(module_->sinks[random_.below(kSinks)]);
       } else if (what < 96) {
         peel(sources_[random_.below(kSources)]);
       } else {
-        for (auto& node : nodes_) node->shard->run_due(now_);
+        run_due();
       }
     }
   }
@@ -436,7 +359,7 @@ class Schedule {
     // Until all has arrived; and where something never does, for as long as it takes to be sure.
     for (unsigned quiet = 0; quiet < 1000 && (unaccounted() > 0 || directory_.diverting());) {
       now_ += 1ms;
-      for (const AssociationId sink : module_.sinks) {  // once none is on its way
+      for (const AssociationId sink : module_->sinks) {  // once none is on its way
         for (unsigned group = 0; group < kGroups; ++group) toggle(sink, group, true);
       }
       const unsigned before = ledger_.arrived;
@@ -466,32 +389,13 @@ class Schedule {
     ASSERT_EQ(unpaused_, 0u) << "found no room, and may go on";
     ASSERT_EQ(unaccounted(), 0u);
     ASSERT_EQ(directory_.diverting(), false) << "a diversion that never ended";
-    for (std::size_t rounds = 0; rounds < 2; ++rounds) {  // room has been made: it is told
-      for (auto& node : nodes_) node->shard->run_mailbox(now_);
-    }
-    for (const auto& node : nodes_) {
-      for (const auto& [id, line] : node->wire.lines) ASSERT_FALSE(line->paused) << "for ever";
-    }
+    run_mailboxes(2);  // room has been made: it is told
+    ASSERT_FALSE(anything_paused()) << "for ever";
   }
-  std::uint64_t pauses() const {
-    std::uint64_t n = 0;
-    for (const auto& node : nodes_) n += node->counters.get(counter::inputs_paused);
-    return n;
-  }
-  std::uint64_t moves() const {
-    std::uint64_t n = 0;
-    for (const auto& node : nodes_) n += node->counters.get(counter::moves);
-    return n;
-  }
+  std::uint64_t moves() const { return count(counter::moves); }
   unsigned lost() const { return ledger_.lost; }
 
  private:
-  struct Node {
-    Wire wire;
-    Counters counters;
-    std::unique_ptr<Shard> shard;
-  };
-
   void play_here(Node& node, std::uint64_t moves_min, std::uint64_t seed,
                  std::atomic<std::size_t>& playing) {
     constexpr unsigned kStepsMax = 1'000'000;
@@ -515,14 +419,14 @@ class Schedule {
       } else if (what < 85) {
         node.shard->run_mailbox(now, 1 + random.below(8));
       } else if (what < 90) {
-        const AssociationId sink = pick(module_.sinks);
+        const AssociationId sink = pick(module_->sinks);
         if (sink != AssociationId::none) {
           const auto group = static_cast<std::uint32_t>(random.below(kGroups));
           receive_at(node, sink, {0, group, random.below(3) != 0 ? 1u : 0u}, now);
         }
       } else if (what < 94) {
-        const AssociationId id = random.below(2) == 0 ? pick(module_.sinks) : pick(sources_);
-        node.shard->move(id, static_cast<ShardId>(random.below(shard_count_)), now);
+        const AssociationId id = random.below(2) == 0 ? pick(module_->sinks) : pick(sources_);
+        node.shard->move(id, static_cast<ShardId>(random.below(nodes_.size())), now);
       } else {
         node.shard->run_due(now);
       }
@@ -532,7 +436,7 @@ class Schedule {
     while (playing > 0 || unaccounted() > 0 || directory_.diverting()) {
       if (std::chrono::steady_clock::now() > give_up) return;
       now += 1ms;
-      for (const AssociationId sink : module_.sinks) {
+      for (const AssociationId sink : module_->sinks) {
         for (std::uint32_t group = 0; group < kGroups; ++group) {
           if (node.wire.lines.contains(sink)) receive_at(node, sink, {0, group, 1}, now);
         }
@@ -543,30 +447,14 @@ class Schedule {
     }
   }
 
-  Node& any() { return *nodes_[random_.below(nodes_.size())]; }
-  Node& home_of(AssociationId id) {
-    for (auto& node : nodes_) {
-      if (node->wire.lines.contains(id)) return *node;
-    }
-    return *nodes_.front();  // on its way
-  }
   AssociationId add() {
     const AssociationId id = next_association_id();
-    Node& node = any();
-    node.wire.lines[id] = std::make_unique<Wire::Line>(id, random_.below(2) == 0);
-    AssociationUp up;
-    up.local = EndpointId{1};
-    up.remote_addresses = {"10.0.0.1"};
-    up.peer = "peer" + std::to_string(static_cast<std::uint64_t>(id));
-    node.shard->on_event(id, up, now_);
+    come_up(id, "peer" + std::to_string(static_cast<std::uint64_t>(id)));
     return id;
   }
   // The association goes down, and another comes.
   void replace(AssociationId& sink) {
-    Node& node = home_of(sink);
-    if (node.wire.lines.erase(sink) == 0) return;
-    node.shard->on_event(sink, AssociationDown{}, now_);
-    sink = add();
+    if (lose(sink)) sink = add();
   }
   static void receive_at(Node& node, AssociationId id, std::initializer_list<std::uint32_t> words,
                          Instant now) {
@@ -581,22 +469,21 @@ class Schedule {
     node.shard->on_event(id, AssociationReceived{std::move(message)}, now);
   }
   void receive(AssociationId id, std::initializer_list<std::uint32_t> words) {
-    Node& node = home_of(id);
-    if (node.wire.lines.contains(id)) receive_at(node, id, words, now_);
+    if (Node* node = home_of(id)) receive_at(*node, id, words, now_);
   }
   void send() {
     const auto source = static_cast<unsigned>(random_.below(kSources));
-    Node& node = home_of(sources_[source]);
-    const auto line = node.wire.lines.find(sources_[source]);
-    if (line == node.wire.lines.end()) return;
-    const std::uint64_t full = node.counters.get(counter::mailbox_full);
-    const bool to_a_sink = send_from(node, source, random_, now_);
-    const bool found_no_room = to_a_sink && node.counters.get(counter::mailbox_full) > full;
-    if (found_no_room && line->second->own && !line->second->paused) ++unpaused_;
+    Node* node = home_of(sources_[source]);
+    if (node == nullptr) return;
+    const std::uint64_t full = node->counters.get(counter::mailbox_full);
+    const bool to_a_sink = send_from(*node, source, random_, now_);
+    const bool found_no_room = to_a_sink && node->counters.get(counter::mailbox_full) > full;
+    const Wire::Line& line = *node->wire.line(sources_[source]);
+    if (found_no_room && line.own && !line.paused) ++unpaused_;
   }
   void peel(AssociationId id) {
-    Node& node = home_of(id);
-    if (node.wire.lines.contains(id) && !node.wire.lines.at(id)->own) node.wire.peel(id);
+    Node* node = home_of(id);
+    if (node != nullptr && !node->wire.line(id)->own) node->wire.peel(id);
   }
   // true: to a sink; not to the group, which may send on what it gets from anybody.
   bool send_from(Node& node, unsigned source, Random& random, Instant now) {
@@ -611,26 +498,15 @@ class Schedule {
   }
   void move_one() {
     const bool sink = random_.below(2) == 0;
-    const AssociationId id =
-        sink ? module_.sinks[random_.below(kSinks)] : sources_[random_.below(kSources)];
-    home_of(id).shard->move(id, static_cast<ShardId>(random_.below(shard_count_)), now_);
+    move_anywhere(sink ? module_->sinks[random_.below(kSinks)] : sources_[random_.below(kSources)]);
   }
   std::uint64_t unaccounted() const {
-    std::uint64_t counted = ledger_.arrived + ledger_.lost;
-    for (const auto& node : nodes_) counted += node->counters.get(counter::parcels_lost);
+    const std::uint64_t counted = ledger_.arrived + ledger_.lost + count(counter::parcels_lost);
     return ledger_.sent - counted;
   }
 
-  Random random_;
   Ledger ledger_;
-  std::size_t shard_count_;
-  TestModule module_;
-  PeerTable peers_;
-  Directory directory_;
-  Facts facts_;
-  BufferPool buffers_;
-  Instant now_{1s};
-  std::vector<std::unique_ptr<Node>> nodes_;
+  TestModule* module_ = nullptr;
   std::array<AssociationId, kSources> sources_{};
   unsigned unpaused_ = 0;
 };
@@ -646,7 +522,7 @@ TEST(Diversion, KeepsEveryFlowInOrderWhateverTheInterleaving) {
     if (HasFatalFailure()) FAIL() << "seed " << seed;
     moves += run.moves();
     lost += run.lost();
-    pauses += run.pauses();
+    pauses += run.count(counter::inputs_paused);
   }
   // The schedules do what they are for.
   EXPECT_GT(moves, schedules / 2);

@@ -19,9 +19,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/shard.h"
-#include "protocols/m3ua/counters.h"
-#include "protocols/m3ua/module.h"
+#include "tests/sim/m3ua_shards.h"
 
 namespace siglane::m3ua {
 namespace {
@@ -58,92 +56,30 @@ M3uaConfig config_of(const Shape& shape) {
   return config;
 }
 
-std::vector<PeerConfig> peers_of(const M3uaConfig& config) {
-  std::vector<PeerConfig> peers(config.asps.size());
-  for (std::size_t i = 0; i < peers.size(); ++i) peers[i].name = config.asps[i].name;
-  return peers;
-}
-
-// What an ASP gets to see.
-class Peer {
+class Restart final : public sim::ShardsInTurn {
  public:
-  virtual ~Peer() = default;
-  virtual void on_message(AssociationId id, const MessageView& message) = 0;
-};
-
-class Wire final : public Transport {
- public:
-  explicit Wire(Peer& peer) : peer_(peer) {}
-  class Line final : public Association {
-   public:
-    Line(AssociationId id, Peer& peer) : id_(id), peer_(peer) {}
-    AssociationId id() const override { return id_; }
-    SendOutcome send(Message&& message) override {
-      peer_.on_message(id_, *MessageView::parse(message.payload.bytes()));
+  explicit Restart(Shape shape) : ShardsInTurn(1), shape_(shape) {
+    on_send_ = [this](Wire::Line& line, const Message& message) {
+      on_message(line.id(), *MessageView::parse(message.payload.bytes()));
       return SendOutcome::accepted;
-    }
-    void close(CloseMode) override {}
-
-   private:
-    AssociationId id_;
-    Peer& peer_;
-  };
-  void add(AssociationId id) { lines_.emplace(id, std::make_unique<Line>(id, peer_)); }
-  void remove(AssociationId id) { lines_.erase(id); }
-
-  Result<EndpointId> open(const EndpointConfig&, const Framing&) override { return EndpointId{1}; }
-  AssociationId connect(EndpointId, const PeerConfig&) override { return AssociationId::none; }
-  Association* find(AssociationId id) override {
-    const auto it = lines_.find(id);
-    return it == lines_.end() ? nullptr : it->second.get();
-  }
-  void bind(AssociationId, const PeerConfig&) override {}
-  DetachOutcome detach(AssociationId) override { return Gone{}; }
-  void adopt(std::unique_ptr<DetachedAssociation>) override {}
-  void pause_input(AssociationId) override {}
-  void resume_input(AssociationId) override {}
-  Seat seat(AssociationId) const override { return Seat::shared; }
-  std::optional<AssociationStatus> status(AssociationId) const override { return std::nullopt; }
-  const Histogram* residence(AssociationId) const override { return nullptr; }
-
- private:
-  Peer& peer_;
-  std::map<AssociationId, std::unique_ptr<Line>> lines_;
-};
-
-struct Facts final : FactSink {
-  void on_fact(const FactSource&, const Fact&, Instant) override {}
-};
-
-class Restart final : public Peer {
- public:
-  explicit Restart(Shape shape)
-      : shape_(shape),
-        module_(config_of(shape)),
-        peers_(peers_of(module_.gateway()->config), AdmissionConfig{true, 1h, 10'000}) {
-    for (std::size_t i = 0; i < kShards; ++i) {
-      auto node = std::make_unique<Node>(*this);
-      ShardConfig config;
-      config.id = static_cast<ShardId>(i);
-      node->shard = std::make_unique<Shard>(config, node->wire, peers_, directory_, facts_, nullptr,
-                                            buffers_, node->counters);
-      (void)node->shard->open({}, module_);
-      nodes_.push_back(std::move(node));
-    }
-    for (auto& node : nodes_) module_.add_application_servers(*node->shard, kShards, node->clock);
-    asps_.resize(module_.gateway()->config.asps.size());
+    };
+    const M3uaConfig config = config_of(shape);
+    auto& module = open(kShards, std::make_unique<M3uaModule>(config),
+                        PeerTable(peers_of(config), AdmissionConfig{true, 1h, 10'000}));
+    for (auto& node : nodes_) module.add_application_servers(*node->shard, kShards, now_);
+    asps_.resize(config.asps.size());
     for (std::size_t asp = 0; asp < asps_.size(); ++asp) come_up(asp, Instant{1s});
     until_all_are_active();
   }
 
   // All but the sources are lost, and come back at once.
   void restart() {
-    const Instant at = std::max(nodes_[0]->clock, nodes_[1]->clock);
+    const Instant at = std::max(loops_[0].clock, loops_[1].clock);
     for (std::size_t asp = kSources; asp < asps_.size(); ++asp) {
       later(asp, at, AssociationDown{});
       come_up(asp, at);
     }
-    for (auto& node : nodes_) node->letters_max = 0;
+    for (Loop& loop : loops_) loop.letters_max = 0;
     const std::uint64_t diversions = directory_.diversions();
     until_all_are_active();
     Duration longest{};
@@ -161,21 +97,11 @@ class Restart final : public Peer {
 
   Duration longest() const { return longest_; }  // ASPUP until the ACK of the ASPAC
   std::uint64_t diversions() const { return diversions_; }
-  std::size_t letters_max() const {
-    return std::max(nodes_[0]->letters_max, nodes_[1]->letters_max);
-  }
-  const std::string& trouble() const { return trouble_; }
-  std::uint64_t sent() const { return sent_; }
-  std::uint64_t arrived() const { return arrived_; }
+  std::size_t letters_max() const { return std::max(loops_[0].letters_max, loops_[1].letters_max); }
+  const Ledger& ledger() const { return ledger_; }
   std::uint64_t unaccounted() const {
-    std::uint64_t counted = arrived_;
-    for (const auto& node : nodes_) {
-      for (const Counter counter :
-           {counter::data_discarded, counter::data_unroutable, siglane::counter::parcels_lost}) {
-        counted += node->counters.get(counter);
-      }
-    }
-    return sent_ - counted;
+    return ledger_.sent - ledger_.arrived - count(counter::data_discarded) -
+           count(counter::data_unroutable) - count(siglane::counter::parcels_lost);
   }
 
  private:
@@ -188,11 +114,8 @@ class Restart final : public Peer {
       return std::pair(other.at, other.number) < std::pair(at, number);
     }
   };
-  struct Node {
-    explicit Node(Peer& peer) : wire(peer) {}
-    Wire wire;
-    Counters counters;
-    std::unique_ptr<Shard> shard;
+  // Of the shard with that number.
+  struct Loop {
     Instant clock{1s};
     std::priority_queue<Input> inputs;
     std::size_t letters_max = 0;  // in a turn
@@ -202,9 +125,9 @@ class Restart final : public Peer {
     std::optional<Instant> active_at;
   };
 
-  Node& node_of(std::size_t asp) { return *nodes_[asp % kShards]; }
+  Loop& loop_of(std::size_t asp) { return loops_[asp % kShards]; }
   void later(std::size_t asp, Instant at, AssociationEvent event) {
-    node_of(asp).inputs.push(
+    loop_of(asp).inputs.push(
         {at, ++inputs_, asps_[asp].id, std::make_shared<AssociationEvent>(std::move(event))});
   }
   void say(std::size_t asp, Instant at, MessageType type) {
@@ -232,91 +155,69 @@ class Restart final : public Peer {
     say(asp, at, MessageType::aspup);
   }
 
-  void on_message(AssociationId id, const MessageView& message) override {
+  void on_message(AssociationId id, const MessageView& message) {
     const std::size_t asp = asp_of_.at(id);
-    const Instant now = node_of(asp).clock;
+    const Instant now = loop_of(asp).clock;
     if (message.type() == MessageType::aspup_ack) say(asp, now + kRoundTrip, MessageType::aspac);
     if (message.type() == MessageType::aspac_ack && !asps_[asp].active_at) {
       asps_[asp].active_at = now;
       --inactive_;
     }
-    if (message.type() == MessageType::data) arrive(*message.find(Tag::protocol_data));
+    if (message.type() == MessageType::data) ledger_.arrive(message);
   }
-  void arrive(Bytes data) {
-    const auto opc = load_u32(data.data()), dpc = load_u32(data.data() + 4);
-    const auto sls = std::to_integer<unsigned>(data[11]);
-    const auto number = load_u32(data.data() + 12);
-    std::uint32_t& last = last_of_[{opc, dpc, sls}];
-    if (number <= last && trouble_.empty()) {
-      trouble_ = std::to_string(number) + " after " + std::to_string(last);
-    }
-    last = number;
-    ++arrived_;
-  }
-  void send_data(Node& node, std::size_t source) {
+  void send_data(Node& node, Instant now, std::size_t source) {
     const auto dpc = static_cast<std::uint32_t>(kFirstPointCode + 1 + next_++ % shape_.servers);
-    const auto sls = static_cast<std::uint8_t>(next_ * 7 % 16);
+    const auto sls = static_cast<unsigned>(next_ * 7 % 16);
     const auto opc = static_cast<std::uint32_t>(source);
-    std::array<std::byte, 4> number{};
-    store_u32(number.data(), ++sent_of_[{opc, dpc, sls}]);
-    ++sent_;
-    MessageBuilder builder(buffers_, MessageType::data);
-    builder.u32(Tag::routing_context, kFirstContext);
-    builder.protocol_data({opc, dpc, 3, 2, 0, sls}, number);
-    node.shard->on_event(asps_[source].id, received(std::move(builder).finish(), StreamId{1}),
-                         node.clock);
+    node.shard->on_event(
+        asps_[source].id,
+        received(ledger_.next(buffers_, {opc, dpc, sls}, kFirstContext), StreamId{1}), now);
   }
 
-  void handle(Node& node, const Input& input) {
-    if (std::holds_alternative<AssociationUp>(*input.event)) node.wire.add(input.id);
-    if (std::holds_alternative<AssociationDown>(*input.event)) node.wire.remove(input.id);
-    node.shard->on_event(input.id, std::move(*input.event), node.clock);
+  void handle(Node& node, const Input& input, Instant now) {
+    if (std::holds_alternative<AssociationUp>(*input.event)) node.wire.add(input.id, false);
+    if (std::holds_alternative<AssociationDown>(*input.event)) node.wire.lines.erase(input.id);
+    node.shard->on_event(input.id, std::move(*input.event), now);
   }
   void turn() {
-    Node& node = nodes_[0]->clock <= nodes_[1]->clock ? *nodes_[0] : *nodes_[1];
+    const std::size_t turn_of = loops_[0].clock <= loops_[1].clock ? 0 : 1;
+    Node& node = *nodes_[turn_of];
+    Loop& loop = loops_[turn_of];
     std::size_t messages = 0, letters = 0;
-    while (!node.inputs.empty() && node.inputs.top().at <= node.clock &&
+    while (!loop.inputs.empty() && loop.inputs.top().at <= loop.clock &&
            messages < kMessagesPerTurn) {
-      const Input input = node.inputs.top();
-      node.inputs.pop();
-      handle(node, input);
+      const Input input = loop.inputs.top();
+      loop.inputs.pop();
+      handle(node, input, loop.clock);
       ++messages;
     }
     for (std::size_t source = 0; source < kSources; ++source) {
-      if (&node_of(source) != &node || !asps_[source].active_at) continue;
-      for (std::size_t n = 0; n < load_; ++n, ++messages) send_data(node, source);
+      if (&loop_of(source) != &loop || !asps_[source].active_at) continue;
+      for (std::size_t n = 0; n < load_; ++n, ++messages) send_data(node, loop.clock, source);
     }
     do {
-      node.shard->run_mailbox(node.clock, 1);
+      node.shard->run_mailbox(loop.clock, 1);
       ++letters;
     } while (node.shard->mail_waits() && letters < 4096);
-    node.shard->run_due(node.clock);
-    node.letters_max = std::max(node.letters_max, letters);
-    node.clock +=
+    node.shard->run_due(loop.clock);
+    loop.letters_max = std::max(loop.letters_max, letters);
+    loop.clock +=
         kTurn + kPerMessage * static_cast<int>(messages) + kPerLetter * static_cast<int>(letters);
   }
   void until_all_are_active() {
-    const Instant give_up = nodes_[0]->clock + 120s;
-    while (inactive_ > 0 && nodes_[0]->clock < give_up) turn();
+    const Instant give_up = loops_[0].clock + 120s;
+    while (inactive_ > 0 && loops_[0].clock < give_up) turn();
     ASSERT_EQ(inactive_, 0u);
   }
 
   Shape shape_;
-  M3uaModule module_;
-  PeerTable peers_;
-  Directory directory_;
-  Facts facts_;
-  BufferPool buffers_;
-  std::vector<std::unique_ptr<Node>> nodes_;
+  std::array<Loop, kShards> loops_;
   std::vector<Asp> asps_;
   std::map<AssociationId, std::size_t> asp_of_;
   std::size_t inactive_ = 0, load_ = kDataPerTurn;
   std::uint64_t inputs_ = 0, next_ = 0;
 
-  using FlowKey = std::array<std::uint32_t, 3>;  // OPC, DPC, SLS
-  std::map<FlowKey, std::uint32_t> sent_of_, last_of_;
-  std::uint64_t sent_ = 0, arrived_ = 0;
-  std::string trouble_;
+  Ledger ledger_;
   Duration longest_{};
   std::uint64_t diversions_ = 0;
 };
@@ -332,10 +233,10 @@ TEST_P(M3uaRestart, OfAThousandAspsUnderLoadIsOverWellWithinTAck) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(run.longest()).count();
   std::cout << GetParam().servers << " ASs of " << GetParam().asps_each << " ASPs: " << ms
             << " ms until the last is ASP-ACTIVE, " << run.diversions() << " diversions, at most "
-            << run.letters_max() << " letters in a turn of a shard; " << run.sent()
-            << " DATA sent, " << run.arrived() << " arrived\n";
+            << run.letters_max() << " letters in a turn of a shard; " << run.ledger().sent
+            << " DATA sent, " << run.ledger().arrived << " arrived\n";
   EXPECT_LT(run.longest(), kTAck / 2);
-  EXPECT_EQ(run.trouble(), "");
+  EXPECT_EQ(run.ledger().trouble, "");
   EXPECT_EQ(run.unaccounted(), 0u);
 }
 

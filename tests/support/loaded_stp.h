@@ -1,7 +1,6 @@
 #pragma once
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <future>
 #include <memory>
@@ -16,6 +15,7 @@
 #include "apps/stp/daemon.h"
 #include "core/random.h"
 #include "tests/support/paths.h"
+#include "tests/support/temporary_directory.h"
 
 namespace siglane::test {
 
@@ -24,8 +24,6 @@ namespace siglane::test {
 class LoadedStp {
  public:
   LoadedStp(TransportKind transport, std::uint16_t shards, Placement placement) {
-    char name[] = "/tmp/siglane-shards-XXXXXX";
-    directory_ = mkdtemp(name);
     kind_ = transport;
     transport_ = name_of(transport);
     placement_ = placement;
@@ -39,14 +37,13 @@ class LoadedStp {
     if (!node) throw std::runtime_error(node.error().what);
     node_ = std::move(*node);
   }
-  ~LoadedStp() { std::filesystem::remove_all(directory_); }
 
   // Until the load is over; its exit status. Meanwhile the STP follows so many new configs, one
   // after another, that add and remove ASPs, Application Servers and routes that the load has
   // nothing to do with.
   int run(int seconds, std::uint64_t seed, int revisions = 0) {
     auto stp = std::async(std::launch::async, [this] { return node_->run(); });
-    const std::string report = directory_ + "/load.log";
+    const std::string report = directory_.path("load.log");
     auto load = std::async(std::launch::async, [&] {
       const std::string command = binary_dir() + "/bin/siglane-load m3ua --config " + source_dir() +
                                   "/config/load-m3ua.json --admin-socket '' --quiet --transport " +
@@ -124,7 +121,8 @@ class LoadedStp {
     node_->reconfigure(std::move(change), [this, left](std::uint64_t) { revise(left - 1); });
   }
 
-  std::string directory_, transport_, report_;
+  testing::TemporaryDirectory directory_;
+  std::string transport_, report_;
   TransportKind kind_{};
   Placement placement_{};
   std::string_view movable_from_ = "association_opened";  // the fact from which on they move

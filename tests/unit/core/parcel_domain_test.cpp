@@ -6,8 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/shard.h"
-#include "tests/support/sim_world.h"
+#include "tests/unit/core/shard_world.h"
 
 namespace siglane {
 namespace {
@@ -25,19 +24,17 @@ struct Number final : Parcel {
 };
 struct Private final : Parcel {};
 
-struct Taker final : Session {
+struct Taker final : PlainSession {
   void step(SessionInput input, Instant, Outbox&) override {
     if (auto* submitted = std::get_if<Submitted>(&input)) {
       taken.emplace_back(submitted->parcel->domain().name);
     }
   }
-  std::optional<Instant> deadline() const override { return std::nullopt; }
-  SessionStatus status() const override { return {}; }
   std::vector<std::string> taken;
 };
 
 // Sends what it has when it is woken.
-struct Sender final : Session {
+struct Sender final : PlainSession {
   void step(SessionInput input, Instant, Outbox& out) override {
     if (!std::holds_alternative<Woken>(input)) return;
     woken = true;
@@ -48,29 +45,16 @@ struct Sender final : Session {
   std::optional<Instant> deadline() const override {
     return woken ? std::nullopt : std::optional(Instant{});
   }
-  SessionStatus status() const override { return {}; }
   AssociationId to{};
   bool woken = false;
 };
 
-struct Module final : ProtocolModule {
-  std::string_view name() const override { return "module"; }
-  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
-  Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
-    return std::optional(head.size());
-  }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
-  std::unique_ptr<Session> open_session(AssociationId, const AssociationUp&, const PeerTable&,
-                                        std::uint64_t) const override {
-    return nullptr;
-  }
+struct Module final : PlainModule {
   bool takes(const ParcelDomain& domain) const override { return &domain == taken_domain; }
-  void route(ShardId, AssociationId, ParcelPtr, Instant, Outbox&) const override {}
   void undelivered(ShardId, AssociationId, ParcelPtr parcel, Why why, Instant,
                    Outbox&) const override {
     returned.push_back(std::string(parcel->domain().name) + ", " + std::string(name_of(why)));
   }
-  void publish(ShardId, AssociationId, ParcelPtr) override {}
 
   const ParcelDomain* taken_domain = &kLetters;
   mutable std::vector<std::string> returned;

@@ -5,15 +5,12 @@
 
 #include <gtest/gtest.h>
 
-#include "core/shard.h"
-#include "tests/support/sim_world.h"
+#include "tests/unit/core/shard_world.h"
 
 namespace siglane {
 namespace {
 
-using sim::SimNode;
 using sim::SimTransport;
-using sim::SimWorld;
 
 const Counter words{"test.words", "words that a session was sent"};
 const Counter routed{"test.routed", "words that were routed"};
@@ -22,12 +19,12 @@ constexpr DropReason kBadWord{"test.bad_word", "a bad word"};
 
 // "iam NAME" says who it is; "route" is accepted, and its module routes it; "bad" is dropped, and
 // "bad NAME" is a message of that peer.
-class WordSession final : public Session {
+class WordSession final : public PlainSession {
  public:
   void step(SessionInput input, Instant, Outbox& out) override {
     const auto* received = std::get_if<AssociationReceived>(&input);
     if (received == nullptr) return;
-    const std::string text(as_text(received->message.payload.bytes()));
+    const std::string text = text_of(received->message);
     out.count(words);
     out.count(lengths, {static_cast<std::uint32_t>(text.size())});
     if (text.starts_with("iam ")) {
@@ -37,23 +34,13 @@ class WordSession final : public Session {
     } else if (text.starts_with("bad")) {
       out.drop(kBadWord, text, text.size() > 4 ? text.substr(4) : "");
     } else {
-      out.transmit({.payload = Buffer::copy_of(as_bytes(text))});
+      out.transmit(message(text));
     }
   }
-  std::optional<Instant> deadline() const override { return std::nullopt; }
-  SessionStatus status() const override { return {"", "word", "open", 0, {}}; }
 };
 
-struct WordModule final : ProtocolModule {
-  std::string_view name() const override { return "word"; }
-  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
-  Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
-    return std::optional(head.size());
-  }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
-  std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp&, const PeerTable&,
-                                        std::uint64_t) const override {
-    opened.push_back(id);
+struct WordModule final : PlainModule {
+  std::unique_ptr<Session> session_of(AssociationId, const AssociationUp&) const override {
     return std::make_unique<WordSession>();
   }
   void route(ShardId, AssociationId, ParcelPtr parcel, Instant, Outbox& out) const override {
@@ -63,27 +50,7 @@ struct WordModule final : ProtocolModule {
   void undelivered(ShardId, AssociationId, ParcelPtr, Why, Instant, Outbox& out) const override {
     out.count(routed);
   }
-  void publish(ShardId, AssociationId, ParcelPtr) override {}
-
-  mutable std::vector<AssociationId> opened;
 };
-
-EndpointConfig endpoint(const std::string& address, bool listening) {
-  EndpointConfig config;
-  config.name = "main";
-  config.addresses = {address};
-  config.port = 7000;
-  config.listening = listening;
-  return config;
-}
-
-PeerConfig peer(const std::string& name, const std::string& address = {}) {
-  PeerConfig config;
-  config.name = name;
-  if (!address.empty()) config.addresses = {address};
-  config.port = 7000;
-  return config;
-}
 
 AdmissionConfig anybody() {
   AdmissionConfig admission;
@@ -91,35 +58,21 @@ AdmissionConfig anybody() {
   return admission;
 }
 
-class ShardCountsTest : public testing::Test, private TransportSink {
+class ShardCountsTest : public ShardFixture<WordModule>, private TransportSink {
  protected:
-  ShardCountsTest()
-      : server(world, PeerTable({peer("alice"), peer("bob")}, anybody())),
-        client(world),
-        there(world),
-        other(shard_1(), there, server.peers, server.directory, server.facts, nullptr,
-              server.buffers, other_counters) {
-    there.set_sink(other);
+  ShardCountsTest() : ShardFixture({peer("alice"), peer("bob")}, anybody()) {
     client.set_sink(*this);
-    server.shard.open(endpoint("10.0.0.1", true), module).value();
     other.open(endpoint("10.0.0.1", false), module).value();
-    local = client.open(endpoint("10.0.0.2", false), module).value();
-  }
-  static ShardConfig shard_1() {
-    ShardConfig config;
-    config.id = ShardId{1};
-    return config;
+    client_endpoint = client.open(endpoint("10.0.0.2", false), module).value();
   }
   void connect() {
     up = AssociationId::none;
-    client.connect(local, peer("server", "10.0.0.1"));
+    client.connect(client_endpoint, peer("server", "10.0.0.1"));
     ASSERT_TRUE(world.run_until([&] { return up != AssociationId::none; }));
   }
   void say(const std::vector<std::string>& texts) {
     for (const std::string& text : texts) {
-      Message message;
-      message.payload = Buffer::copy_of(as_bytes(text));
-      ASSERT_EQ(client.find(up)->send(std::move(message)), SendOutcome::accepted);
+      ASSERT_EQ(client.find(up)->send(message(text)), SendOutcome::accepted);
     }
     world.run_for(1s);
   }
@@ -131,13 +84,11 @@ class ShardCountsTest : public testing::Test, private TransportSink {
     return count(server.shard, peer, counter);
   }
 
-  SimWorld world{1};
-  WordModule module;
-  SimNode server;
   Counters other_counters;
-  SimTransport client, there;
-  Shard other;
-  EndpointId local{};
+  SecondShard there{world, server, {}, other_counters};
+  Shard& other = there.shard;
+  SimTransport client{world};
+  EndpointId client_endpoint{};
   AssociationId up{};
 
  private:
@@ -210,10 +161,7 @@ TEST_F(ShardCountsTest, AnAssociationThatMovesCountsOnItsNewShard) {
   say({"iam alice", "one"});
   const AssociationId id = module.opened.back();
   ASSERT_TRUE(server.shard.move(id, ShardId{1}, world.now()));
-  for (int i = 0; i < 100; ++i) {
-    server.shard.run_mailbox(world.now());
-    other.run_mailbox(world.now());
-  }
+  there.turns();
   say({"two", "three"});
   EXPECT_EQ(count("alice", words), 1u);
   EXPECT_EQ(count("alice", counter::moves), 1u);

@@ -7,15 +7,10 @@
 
 #include <gtest/gtest.h>
 
-#include "core/shard.h"
-#include "tests/support/sim_world.h"
+#include "tests/unit/core/shard_world.h"
 
 namespace siglane {
 namespace {
-
-using sim::SimNode;
-using sim::SimTransport;
-using sim::SimWorld;
 
 struct Ordered final : Parcel {
   explicit Ordered(AssociationId target) : to(target) {}
@@ -25,7 +20,7 @@ struct Ordered final : Parcel {
 
 // Whoever connects says its name, if it has one. "to N" is a parcel for the session with id N. Does
 // not close when its node stops.
-class WordSession final : public Session {
+class WordSession final : public PlainSession {
  public:
   WordSession(std::string own_name, std::string peer)
       : own_name_(std::move(own_name)), peer_(std::move(peer)) {}
@@ -33,12 +28,10 @@ class WordSession final : public Session {
   void step(SessionInput input, Instant, Outbox& out) override {
     if (const auto* up = std::get_if<AssociationUp>(&input)) {
       if (!up->initiator || own_name_.empty()) return;
-      Message message;
-      message.payload = Buffer::copy_of(as_bytes(own_name_));
-      out.transmit(std::move(message));
+      out.transmit(message(own_name_));
       out.identify(peer_);
     } else if (const auto* received = std::get_if<AssociationReceived>(&input)) {
-      const std::string word(as_text(received->message.payload.bytes()));
+      const std::string word = text_of(received->message);
       if (word == "bye") return out.close(CloseMode::graceful);
       if (!word.starts_with("to ")) return out.identify(word);
       out.accept(std::make_unique<Ordered>(AssociationId{std::stoull(word.substr(3))}));
@@ -46,82 +39,33 @@ class WordSession final : public Session {
       out.linger();
     }
   }
-  std::optional<Instant> deadline() const override { return std::nullopt; }
   SessionStatus status() const override { return {peer_, "word", "open", 0, {}}; }
 
  private:
   std::string own_name_, peer_;
 };
 
-struct WordModule final : ProtocolModule {
-  std::string_view name() const override { return "word"; }
-  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
-  Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
-    return std::optional(head.size());
-  }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
-  std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up, const PeerTable&,
-                                        std::uint64_t) const override {
-    opened.push_back(id);
+struct WordModule final : PlainModule {
+  std::unique_ptr<Session> session_of(AssociationId, const AssociationUp& up) const override {
     return std::make_unique<WordSession>(own_name, up.peer);
   }
   void route(ShardId, AssociationId, ParcelPtr parcel, Instant, Outbox& out) const override {
     const AssociationId to = static_cast<Ordered&>(*parcel).to;
     out.forward(to, std::move(parcel));
   }
-  void undelivered(ShardId, AssociationId, ParcelPtr, Why, Instant, Outbox&) const override {}
-  void publish(ShardId, AssociationId, ParcelPtr) override {}
-
-  std::string own_name;
-  mutable std::vector<AssociationId> opened;
 };
-
-EndpointConfig endpoint(std::string address, bool listening) {
-  EndpointConfig config;
-  config.name = "main";
-  config.addresses = {std::move(address)};
-  config.port = 7000;
-  config.listening = listening;
-  return config;
-}
-
-PeerConfig peer(std::string name, std::string address) {
-  PeerConfig config;
-  config.name = std::move(name);
-  config.addresses = {std::move(address)};
-  config.port = 7000;
-  return config;
-}
-
-// One node that connects to the first shard of another.
-struct Client {
-  Client(SimWorld& world, const std::string& name, const std::string& address)
-      : node(world, PeerTable({peer("server", "10.0.0.1")})) {
-    module.own_name = name;
-    const EndpointId local = node.shard.open(endpoint(address, false), module).value();
-    node.shard.keep_connected(local, peer("server", "10.0.0.1"));
-  }
-  WordModule module;
-  SimNode node;
-};
+using Client = Remote<WordModule>;
 
 // The association of alice lives on the first shard. The second does nothing by itself: the test
 // drives it. Its mailbox takes one parcel.
-class MoveTest : public testing::Test {
+class MoveTest : public ShardFixture<WordModule> {
  protected:
-  MoveTest()
-      : server(world, PeerTable({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")})),
-        transport(world),
-        second(second_of_two(), transport, server.peers, server.directory, server.facts, nullptr,
-               server.buffers, server.counters) {
-    transport.set_sink(second);
-    server.shard.open(endpoint("10.0.0.1", true), module).value();
+  MoveTest() : ShardFixture({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")}) {
     second_endpoint = second.open(endpoint("10.0.0.9", true), module).value();
     id = come(alice);
   }
-  static ShardConfig second_of_two() {
+  static ShardConfig small_mailbox() {
     ShardConfig config;
-    config.id = ShardId{1};
     config.mailbox.parcels_max = 1;
     return config;
   }
@@ -132,16 +76,9 @@ class MoveTest : public testing::Test {
     return module.opened.back();
   }
   void first_reads(AssociationId from, const std::string& word) {
-    Message message;
-    message.payload = Buffer::copy_of(as_bytes(word));
-    server.shard.on_event(from, AssociationReceived{std::move(message)}, world.now());
+    reads(server.shard, from, word, world.now());
   }
-  void turns(int count = 100) {
-    for (int i = 0; i < count; ++i) {
-      server.shard.run_mailbox(world.now());
-      second.run_mailbox(world.now());
-    }
-  }
+  void turns() { there.turns(); }
   auto move_to(ShardId to) { return server.shard.move(id, to, world.now()); }
   // It stays where it is, and that is counted.
   void expect_refused(MoveRefusal reason, ShardId to = ShardId{1}) {
@@ -168,11 +105,8 @@ class MoveTest : public testing::Test {
     first_reads(from, word);
   }
 
-  SimWorld world{1};
-  WordModule module;
-  SimNode server;
-  SimTransport transport;
-  Shard second;
+  SecondShard there{world, server, small_mailbox()};
+  Shard& second = there.shard;
   EndpointId second_endpoint{};
   Client alice{world, "alice", "10.0.0.2"};
   AssociationId id{};
@@ -219,13 +153,8 @@ TEST_F(MoveTest, IsRefusedForAnAssociationOfWhichNobodyKnowsWhoItIs) {
 
 TEST_F(MoveTest, IsRefusedWhileAnotherAssociationWaitsToBeItsPeer) {
   const AssociationId again = next_association_id();
-  AssociationUp up;
-  up.local = second_endpoint;
-  up.remote_addresses = {"10.0.0.2"};
-  second.on_event(again, std::move(up), world.now());
-  Message message;
-  message.payload = Buffer::copy_of(as_bytes("alice"));
-  second.on_event(again, AssociationReceived{std::move(message)}, world.now());
+  comes_up(second, again, second_endpoint, "10.0.0.2", world.now());
+  reads(second, again, "alice", world.now());
   turns();
   expect_refused(MoveRefusal::claimed);
 }

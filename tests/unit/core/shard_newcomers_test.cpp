@@ -8,9 +8,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/shard.h"
 #include "core/shard_facts.h"
-#include "tests/support/sim_world.h"
+#include "tests/unit/core/shard_world.h"
 
 namespace siglane {
 namespace {
@@ -21,11 +20,11 @@ using sim::SimWorld;
 using testing::ElementsAre;
 
 // Whoever connects may say one word: the name of a peer, or something that is none.
-class NameSession final : public Session {
+class NameSession final : public PlainSession {
  public:
   void step(SessionInput input, Instant, Outbox& out) override {
     if (auto* received = std::get_if<AssociationReceived>(&input)) {
-      name_ = std::string(as_text(received->message.payload.bytes()));
+      name_ = text_of(received->message);
       if (name_ == "garbage") {
         out.violation("not a name");
         out.close(CloseMode::abort);
@@ -36,45 +35,17 @@ class NameSession final : public Session {
       out.close(CloseMode::graceful);
     }
   }
-  std::optional<Instant> deadline() const override { return std::nullopt; }
   SessionStatus status() const override { return {name_, "name", "open", 0, {}}; }
 
  private:
   std::string name_;
 };
 
-struct NameModule final : ProtocolModule {
-  std::string_view name() const override { return "name"; }
-  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
-  Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
-    return std::optional(head.size());
-  }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
-  std::unique_ptr<Session> open_session(AssociationId, const AssociationUp&, const PeerTable&,
-                                        std::uint64_t) const override {
+struct NameModule final : PlainModule {
+  std::unique_ptr<Session> session_of(AssociationId, const AssociationUp&) const override {
     return std::make_unique<NameSession>();
   }
-  void route(ShardId, AssociationId, ParcelPtr, Instant, Outbox&) const override {}
-  void undelivered(ShardId, AssociationId, ParcelPtr, Why, Instant, Outbox&) const override {}
-  void publish(ShardId, AssociationId, ParcelPtr) override {}
 };
-
-EndpointConfig endpoint(std::string address, bool listening) {
-  EndpointConfig config;
-  config.name = "main";
-  config.addresses = {std::move(address)};
-  config.port = 7000;
-  config.listening = listening;
-  return config;
-}
-
-PeerConfig peer(std::string name, std::vector<std::string> addresses = {}) {
-  PeerConfig config;
-  config.name = std::move(name);
-  config.addresses = std::move(addresses);
-  config.port = 7000;
-  return config;
-}
 
 // Connects from one address, and says what it is told to say.
 class Caller final : private TransportSink {
@@ -84,7 +55,7 @@ class Caller final : private TransportSink {
     local_ = transport_.open(endpoint(address, false), module).value();
   }
   void connect(int times = 1, const std::string& address = "10.0.0.1") {
-    server_ = peer("server", {address});
+    server_ = peer("server", address);
     for (int i = 0; i < times; ++i) transport_.connect(local_, server_);
   }
   std::string says;          // when it is up
@@ -96,9 +67,7 @@ class Caller final : private TransportSink {
     if (std::holds_alternative<AssociationUp>(event)) {
       ++times_up;
       if (says.empty()) return;
-      Message message;
-      message.payload = Buffer::copy_of(as_bytes(says));
-      EXPECT_EQ(transport_.find(id)->send(std::move(message)), SendOutcome::accepted);
+      EXPECT_EQ(transport_.find(id)->send(message(says)), SendOutcome::accepted);
     } else if (std::holds_alternative<AssociationDown>(event)) {
       ++times_down;
       if (comes_again) transport_.connect(local_, server_);
@@ -112,13 +81,10 @@ class Caller final : private TransportSink {
   PeerConfig server_;
 };
 
-class ShardNewcomersTest : public testing::Test {
+class ShardNewcomersTest : public ShardFixture<NameModule> {
  protected:
   // alice may be anywhere.
-  ShardNewcomersTest()
-      : server(world, PeerTable({peer("alice"), peer("bob", {"10.0.0.3"})}, admission())) {
-    server.shard.open(endpoint("10.0.0.1", true), module).value();
-  }
+  ShardNewcomersTest() : ShardFixture({peer("alice"), peer("bob", "10.0.0.3")}, admission()) {}
   static AdmissionConfig admission() {
     AdmissionConfig config;
     config.unidentified_associations_max = 4;
@@ -134,14 +100,7 @@ class ShardNewcomersTest : public testing::Test {
     });
     return found;
   }
-  bool is_in(const std::string& name) {
-    return server.directory.association_of(&module, name).has_value();
-  }
-  std::uint64_t count(Counter counter) const { return server.counters.get(counter); }
 
-  SimWorld world{1};
-  NameModule module;
-  SimNode server;
   Caller stranger{world, module, "10.0.9.1"};
 };
 
@@ -204,7 +163,7 @@ TEST_F(ShardNewcomersTest, WhoIsStillInAHandshakeHasAPlaceToo) {
 }
 
 TEST_F(ShardNewcomersTest, AnAddressThatNoPeerHasIsTurnedAwayBeforeAHandshake) {
-  SimNode strict(world, PeerTable({peer("bob", {"10.0.0.3"})}));
+  SimNode strict(world, PeerTable({peer("bob", "10.0.0.3")}));
   EXPECT_FALSE(strict.shard.on_newcomer(next_association_id(), {"10.0.9.1"}, world.now()).admitted);
   EXPECT_TRUE(strict.shard.on_newcomer(next_association_id(), {"10.0.0.3"}, world.now()).admitted);
   EXPECT_EQ(strict.counters.get(counter::associations_refused_address), 1u);
@@ -275,33 +234,23 @@ TEST_F(ShardNewcomersTest, WhomTheTransportTurnsAwayIsAStrangerLikeOthers) {
 
 // The other shard has no loop of its own here: the test drives it.
 TEST_F(ShardNewcomersTest, OneOfAnotherShardGivesWayToo) {
-  ShardConfig config;
-  config.id = ShardId{1};
-  SimTransport transport(world);
-  Shard second(config, transport, server.peers, server.directory, server.facts, nullptr,
-               server.buffers, server.counters);
-  transport.set_sink(second);
+  SecondShard there(world, server);
   stranger.connect(4);
   world.run_for(100ms);
   ASSERT_EQ(waiting()["10.0.9.1"], 4);
-  EXPECT_TRUE(second.on_newcomer(next_association_id(), {"10.0.9.2"}, world.now()).admitted);
+  EXPECT_TRUE(there.shard.on_newcomer(next_association_id(), {"10.0.9.2"}, world.now()).admitted);
   world.run_for(100ms);
   EXPECT_EQ(waiting()["10.0.9.1"], 3);
   EXPECT_EQ(stranger.times_down, 1u);
 }
 
 TEST_F(ShardNewcomersTest, WhoHasSaidItsNameJustInTimeStays) {
-  ShardConfig config;
-  config.id = ShardId{1};
-  SimTransport transport(world);
-  Shard second(config, transport, server.peers, server.directory, server.facts, nullptr,
-               server.buffers, server.counters);
-  transport.set_sink(second);
+  SecondShard there(world, server);
   stranger.says = "alice";
   stranger.connect();
   ASSERT_TRUE(world.run_until([&] { return stranger.times_up == 1; }));
   for (int i = 0; i < 4; ++i) {
-    (void)second.on_newcomer(next_association_id(), {"10.0.9.2"}, world.now());
+    (void)there.shard.on_newcomer(next_association_id(), {"10.0.9.2"}, world.now());
   }
   ASSERT_TRUE(world.run_until([&] { return is_in("alice"); }));
   world.run_for(1s);

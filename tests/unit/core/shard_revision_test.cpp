@@ -7,16 +7,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/shard.h"
 #include "core/shard_facts.h"
-#include "tests/support/sim_world.h"
+#include "tests/unit/core/shard_world.h"
 
 namespace siglane {
 namespace {
 
-using sim::SimNode;
-using sim::SimTransport;
-using sim::SimWorld;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -36,7 +32,7 @@ std::string_view name_of(Operate::Verb verb) {
 
 // Whoever connects says its name. Notes what it is told from above, and closes when it is told to
 // disconnect.
-class NamedSession final : public Session {
+class NamedSession final : public PlainSession {
  public:
   NamedSession(std::string own_name, std::string peer, std::map<std::string, Told>& told)
       : own_name_(std::move(own_name)), peer_(std::move(peer)), told_(told) {}
@@ -44,12 +40,10 @@ class NamedSession final : public Session {
   void step(SessionInput input, Instant, Outbox& out) override {
     if (const auto* up = std::get_if<AssociationUp>(&input)) {
       if (!up->initiator) return;
-      Message message;
-      message.payload = Buffer::copy_of(as_bytes(own_name_));
-      out.transmit(std::move(message));
+      out.transmit(message(own_name_));
       out.identify(peer_);
     } else if (const auto* received = std::get_if<AssociationReceived>(&input)) {
-      peer_ = std::string(as_text(received->message.payload.bytes()));
+      peer_ = text_of(received->message);
       out.identify(peer_);
     } else if (const auto* operate = std::get_if<Operate>(&input)) {
       told_[peer_].push_back(std::string(name_of(operate->verb)) + ": " + operate->why +
@@ -61,7 +55,6 @@ class NamedSession final : public Session {
       out.close(CloseMode::graceful);
     }
   }
-  std::optional<Instant> deadline() const override { return std::nullopt; }
   SessionStatus status() const override { return {peer_, "named", "open", 0, {}}; }
 
  private:
@@ -69,86 +62,34 @@ class NamedSession final : public Session {
   std::map<std::string, Told>& told_;
 };
 
-struct NamedModule final : ProtocolModule {
-  std::string_view name() const override { return "named"; }
-  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
-  Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
-    return std::optional(head.size());
-  }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
-  std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up, const PeerTable&,
-                                        std::uint64_t) const override {
-    opened.push_back(id);
+struct NamedModule final : PlainModule {
+  NamedModule() { own_name = "server"; }
+  std::unique_ptr<Session> session_of(AssociationId, const AssociationUp& up) const override {
     return std::make_unique<NamedSession>(own_name, up.peer, told);
   }
-  void route(ShardId, AssociationId, ParcelPtr, Instant, Outbox&) const override {}
   void undelivered(ShardId, AssociationId, ParcelPtr, Why why, Instant, Outbox&) const override {
     undelivered_why.push_back(why);
   }
-  void publish(ShardId, AssociationId, ParcelPtr) override {}
   void adopt(ShardId shard) override { adopted.push_back(shard); }
 
-  std::string own_name = "server";
   std::vector<ShardId> adopted;
-  mutable std::vector<AssociationId> opened;
   mutable std::map<std::string, Told> told;  // by peer
   mutable std::vector<Why> undelivered_why;
 };
+using Remote = siglane::Remote<NamedModule>;
 
 // Ends when it is told that its module has a new config.
-struct Ending final : Session {
+struct Ending final : PlainSession {
   void step(SessionInput input, Instant, Outbox& out) override {
     if (std::holds_alternative<Reconfigured>(input)) out.close(CloseMode::graceful);
   }
-  std::optional<Instant> deadline() const override { return std::nullopt; }
-  SessionStatus status() const override { return {}; }
 };
 
-EndpointConfig endpoint(std::string address, bool listening) {
-  EndpointConfig config;
-  config.name = "main";
-  config.addresses = {std::move(address)};
-  config.port = 7000;
-  config.listening = listening;
-  return config;
-}
-
-PeerConfig peer(std::string name, std::string address) {
-  PeerConfig config;
-  config.name = std::move(name);
-  config.addresses = {std::move(address)};
-  config.port = 7000;
-  return config;
-}
-
-// A node of its own that connects to the server, or waits for it.
-struct Remote {
-  Remote(SimWorld& world, const std::string& name, const std::string& address, bool connects)
-      : node(world, PeerTable({peer("server", "10.0.0.1")})) {
-    module.own_name = name;
-    const EndpointId local = node.shard.open(endpoint(address, true), module).value();
-    if (connects) node.shard.keep_connected(local, peer("server", "10.0.0.1"));
-  }
-  NamedModule module;
-  SimNode node;
-};
-
-class RevisionTest : public testing::Test {
+class RevisionTest : public ShardFixture<NamedModule> {
  protected:
-  RevisionTest()
-      : server(world, PeerTable({alice_, bob_})),
-        transport(world),
-        second(second_of_two(), transport, server.peers, server.directory, server.facts, nullptr,
-               server.buffers, server.counters) {
-    transport.set_sink(second);
-    local = server.shard.open(endpoint("10.0.0.1", true), module).value();
+  RevisionTest() : ShardFixture({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")}) {
     (void)second.open(endpoint("10.0.0.9", true), module).value();
     settle();
-  }
-  static ShardConfig second_of_two() {
-    ShardConfig config;
-    config.id = ShardId{1};
-    return config;
   }
   // Long enough for whoever connects to be here; the second shard has no driver of its own.
   void settle(Duration span = 100ms) {
@@ -171,9 +112,7 @@ class RevisionTest : public testing::Test {
     settle();
   }
   PeerKey key(const std::string& name) { return {&module, name}; }
-  bool here(const std::string& name) {
-    return server.directory.association_of(&module, name).has_value();
-  }
+  bool here(const std::string& name) { return is_in(name); }
   Told told(const std::string& name) { return std::exchange(module.told[name], {}); }
   // Every shard of a node hears of an order.
   void order(const std::string& name, PeerOrder what, StandingOrders standing) {
@@ -185,13 +124,9 @@ class RevisionTest : public testing::Test {
 
   const PeerConfig alice_ = peer("alice", "10.0.0.2"), bob_ = peer("bob", "10.0.0.3"),
                    carol_ = peer("carol", "10.0.0.4");
-  SimWorld world{1};
-  NamedModule module;
-  SimNode server;
-  SimTransport transport;
-  Shard second;
-  EndpointId local{};
-  Remote alice{world, "alice", "10.0.0.2", true}, bob{world, "bob", "10.0.0.3", true};
+  SecondShard there{world, server};
+  Shard& second = there.shard;
+  Remote alice{world, "alice", "10.0.0.2"}, bob{world, "bob", "10.0.0.3"};
   std::uint64_t number_ = 1;
 };
 

@@ -10,14 +10,13 @@
 #include <gtest/gtest.h>
 
 #include "core/shard_facts.h"
-#include "tests/support/sim_world.h"
+#include "tests/unit/core/shard_world.h"
 
 namespace siglane {
 namespace {
 
 using sim::SimNode;
 using sim::SimTransport;
-using sim::SimWorld;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -32,13 +31,7 @@ struct TextParcel final : Parcel {
   std::string text;
 };
 
-std::string text_of(const Message& message) {
-  return std::string(as_text(message.payload.bytes()));
-}
-
-struct TextModule;
-
-class TextSession final : public Session {
+class TextSession final : public PlainSession {
  public:
   TextSession(AssociationId id, const AssociationUp& up, std::vector<std::string>& log)
       : id_(id), initiator_(up.initiator), peer_(up.peer), log_(log) {}
@@ -111,11 +104,7 @@ class TextSession final : public Session {
   std::optional<Instant> deadline() const override { return wake_at_; }
   SessionStatus status() const override { return {peer_, "text", "open", 0, {}}; }
 
-  static void say(Outbox& out, const std::string& text) {
-    Message message;
-    message.payload = Buffer::copy_of(as_bytes(text));
-    out.transmit(std::move(message));
-  }
+  static void say(Outbox& out, const std::string& text) { out.transmit(message(text)); }
 
   std::string own_name = "alice";
   bool hangs_up = false;
@@ -129,19 +118,12 @@ class TextSession final : public Session {
   std::optional<Instant> wake_at_;
 };
 
-struct TextModule final : ProtocolModule {
-  std::string_view name() const override { return "text"; }
-  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
-  Result<std::optional<std::size_t>> frame_length(Bytes head) const override {
-    return std::optional(head.size());
-  }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
-  std::unique_ptr<Session> open_session(AssociationId id, const AssociationUp& up, const PeerTable&,
-                                        std::uint64_t) const override {
+struct TextModule final : PlainModule {
+  TextModule() { own_name = "alice"; }
+  std::unique_ptr<Session> session_of(AssociationId id, const AssociationUp& up) const override {
     auto session = std::make_unique<TextSession>(id, up, log);
     session->own_name = own_name;
     session->hangs_up = hangs_up;
-    opened.push_back(id);
     return session;
   }
   void route(ShardId, AssociationId, ParcelPtr parcel, Instant, Outbox& out) const override {
@@ -156,21 +138,17 @@ struct TextModule final : ProtocolModule {
     if (retry && why != Why::exhausted) out.forward(text.to, std::move(parcel));
     (void)from;
   }
-  void publish(ShardId, AssociationId, ParcelPtr) override { ++published; }
 
-  std::string own_name = "alice";
   bool hangs_up = false;  // as soon as a peer is identified
   AssociationId application{};
   bool retry = false;
   bool drops = false;
-  int published = 0;
-  mutable std::vector<AssociationId> opened;
   mutable std::vector<std::string> log;
   mutable std::vector<std::string> failures;
 };
 
 // Answers each parcel to its origin; asks the store first when told to.
-class EchoApplication final : public Session {
+class EchoApplication final : public PlainSession {
  public:
   void step(SessionInput input, Instant, Outbox& out) override {
     if (auto* submitted = std::get_if<Submitted>(&input)) {
@@ -188,60 +166,34 @@ class EchoApplication final : public Session {
     const AssociationId to = text.origin;
     out.forward(to, std::move(parcel));
   }
-  std::optional<Instant> deadline() const override { return std::nullopt; }
-  SessionStatus status() const override { return {"", "text", "running", 0, {}}; }
 };
 
-EndpointConfig endpoint(std::string name, std::string address, bool listening) {
-  EndpointConfig config;
-  config.name = std::move(name);
-  config.addresses = {std::move(address)};
-  config.port = 7000;
-  config.listening = listening;
-  return config;
-}
-
-PeerConfig peer(std::string name, std::string address) {
-  PeerConfig config;
-  config.name = std::move(name);
-  config.addresses = {std::move(address)};
-  config.port = 7000;
-  return config;
-}
-
-class ShardTest : public testing::Test {
+class ShardTest : public ShardFixture<TextModule> {
  protected:
-  ShardTest()
-      : world(1),
-        server(world, PeerTable({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")})),
-        client(world, PeerTable({peer("server", "10.0.0.1")})) {
-    server_endpoint = server.shard.open(endpoint("in", "10.0.0.1", true), server_module).value();
-    client_endpoint = client.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
-    server_module.application = server.shard.add_coordinator(std::make_unique<EchoApplication>(),
-                                                             server_module, world.now());
+  ShardTest() : ShardFixture({peer("alice", "10.0.0.2"), peer("bob", "10.0.0.3")}) {
+    client_endpoint = client.shard.open(endpoint("10.0.0.2", false), client_module).value();
+    module.application =
+        server.shard.add_coordinator(std::make_unique<EchoApplication>(), module, world.now());
   }
 
   void connect() { client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.1")); }
   void connect_and_wait() {
     connect();
-    ASSERT_TRUE(world.run_until([&] { return !server_module.log.empty(); }));
+    ASSERT_TRUE(world.run_until([&] { return !module.log.empty(); }));
   }
   void client_says(const std::string& text) {
-    Message message;
-    message.payload = Buffer::copy_of(as_bytes(text));
-    ASSERT_EQ(client.transport.find(client_module.opened.back())->send(std::move(message)),
+    ASSERT_EQ(client.transport.find(client_module.opened.back())->send(message(text)),
               SendOutcome::accepted);
   }
 
-  SimWorld world;
-  SimNode server, client;
-  TextModule server_module, client_module;
-  EndpointId server_endpoint{}, client_endpoint{};
+  TextModule client_module;
+  SimNode client{world, PeerTable({peer("server", "10.0.0.1")})};
+  EndpointId client_endpoint{};
 };
 
 TEST_F(ShardTest, IdentifiesAPeerAndTellsItsSession) {
   connect_and_wait();
-  EXPECT_THAT(server_module.log, ElementsAre("identified alice"));
+  EXPECT_THAT(module.log, ElementsAre("identified alice"));
   EXPECT_THAT(client_module.log, ElementsAre("identified server"));
   EXPECT_EQ(server.facts.count(kAssociationOpened), 1u);
 }
@@ -258,19 +210,17 @@ TEST_F(ShardTest, RoutesARequestToTheApplicationAndItsAnswerBack) {
 TEST_F(ShardTest, AParcelForNobodyComesBackToItsModule) {
   connect_and_wait();
   client_says("to 999999 lost");
-  ASSERT_TRUE(world.run_until([&] { return !server_module.failures.empty(); }));
-  EXPECT_THAT(server_module.failures, ElementsAre("no_such_association lost"));
+  ASSERT_TRUE(world.run_until([&] { return !module.failures.empty(); }));
+  EXPECT_THAT(module.failures, ElementsAre("no_such_association lost"));
 }
 
 TEST_F(ShardTest, AParcelThatIsRetriedForEverIsExhaustedAfterFourTries) {
-  server_module.retry = true;
+  module.retry = true;
   connect_and_wait();
   client_says("to 999999 lost");
-  ASSERT_TRUE(world.run_until([&] {
-    return !server_module.failures.empty() &&
-           server_module.failures.back().starts_with("exhausted");
-  }));
-  EXPECT_EQ(server_module.failures.size(), 5u);
+  ASSERT_TRUE(world.run_until(
+      [&] { return !module.failures.empty() && module.failures.back().starts_with("exhausted"); }));
+  EXPECT_EQ(module.failures.size(), 5u);
   EXPECT_EQ(server.counters.get(counter::parcels_exhausted), 1u);
 }
 
@@ -285,8 +235,8 @@ TEST_F(ShardTest, WhatAStoreHasDoneComesBackToTheAsker) {
   connect_and_wait();
   auto parcel = std::make_unique<TextParcel>();
   parcel->text = "store";
-  parcel->origin = server_module.opened.at(0);
-  server.shard.mailbox().post_control(Completion{server_module.application, std::move(parcel)});
+  parcel->origin = module.opened.at(0);
+  server.shard.mailbox().post_control(Completion{module.application, std::move(parcel)});
   server.shard.run_mailbox(world.now());
   ASSERT_TRUE(world.run_until([&] { return client_module.log.size() == 2; }));
   EXPECT_EQ(client_module.log.back(), "done store");
@@ -294,11 +244,11 @@ TEST_F(ShardTest, WhatAStoreHasDoneComesBackToTheAsker) {
 
 TEST_F(ShardTest, RefusesAnAddressThatNoPeerHas) {
   SimNode stranger(world, PeerTable({peer("server", "10.0.0.1")}));
-  auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
+  auto local = stranger.shard.open(endpoint("10.9.9.9", false), client_module).value();
   stranger.shard.keep_connected(local, peer("server", "10.0.0.1"));
   ASSERT_TRUE(world.run_until(
       [&] { return server.counters.get(counter::associations_refused_address) == 1; }));
-  EXPECT_TRUE(server_module.opened.empty());
+  EXPECT_TRUE(module.opened.empty());
   ASSERT_TRUE(world.run_until([&] { return !client_module.log.empty(); }));
 }
 
@@ -309,21 +259,20 @@ TEST_F(ShardTest, RefusesAnIdentityThatIsNotConfiguredAndLetsTheSessionSaySo) {
     return std::find(client_module.log.begin(), client_module.log.end(), "no") !=
            client_module.log.end();
   }));
-  EXPECT_EQ(server_module.log.front(), "refused not a configured peer");
+  EXPECT_EQ(module.log.front(), "refused not a configured peer");
   EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
 }
 
 TEST_F(ShardTest, RefusesAPeerThatCallsFromAnothersAddress) {
   client_module.own_name = "bob";
   connect_and_wait();
-  EXPECT_EQ(server_module.log.front(),
-            "refused comes from an address that is not configured for it");
+  EXPECT_EQ(module.log.front(), "refused comes from an address that is not configured for it");
 }
 
 TEST_F(ShardTest, AcceptsAPeerThatItsCertificateNames) {
   client.transport.show_certificate({"alice"});
   connect_and_wait();
-  EXPECT_THAT(server_module.log, ElementsAre("identified alice"));
+  EXPECT_THAT(module.log, ElementsAre("identified alice"));
 }
 
 // Everybody whom the authority vouches for can open a secure channel; that does not make it every
@@ -331,7 +280,7 @@ TEST_F(ShardTest, AcceptsAPeerThatItsCertificateNames) {
 TEST_F(ShardTest, RefusesAPeerWhoseCertificateNamesAnother) {
   client.transport.show_certificate({"bob"});
   connect_and_wait();
-  EXPECT_EQ(server_module.log.front(), "refused its certificate does not name alice");
+  EXPECT_EQ(module.log.front(), "refused its certificate does not name alice");
   EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
 }
 
@@ -340,28 +289,28 @@ TEST_F(ShardTest, RefusesACertificateThatNamesNobodyConfiguredBeforeThereIsASess
   connect();
   ASSERT_TRUE(world.run_until(
       [&] { return server.counters.get(counter::associations_refused_identity) == 1; }));
-  EXPECT_TRUE(server_module.opened.empty());
+  EXPECT_TRUE(module.opened.empty());
 }
 
 TEST_F(ShardTest, ChecksTheCertificateAgainstTheIdentityThatIsConfigured) {
   PeerConfig alice = peer("alice", "10.0.0.2");
   alice.tls_identity = "mme01.epc.example";
   SimNode strict(world, PeerTable({alice}));
-  ASSERT_TRUE(strict.shard.open(endpoint("in", "10.0.0.4", true), server_module));
+  ASSERT_TRUE(strict.shard.open(endpoint("10.0.0.4", true), module));
   client.transport.show_certificate({"*.epc.example"});
   client.shard.keep_connected(client_endpoint, peer("server", "10.0.0.4"));
-  ASSERT_TRUE(world.run_until([&] { return !server_module.log.empty(); }));
-  EXPECT_EQ(server_module.log.front(), "identified alice");
+  ASSERT_TRUE(world.run_until([&] { return !module.log.empty(); }));
+  EXPECT_EQ(module.log.front(), "identified alice");
 }
 
 TEST_F(ShardTest, RefusesASecondAssociationOfOnePeer) {
   connect_and_wait();
   SimNode twin(world, PeerTable({peer("server", "10.0.0.1")}));
   TextModule twin_module;
-  auto local = twin.shard.open(endpoint("out", "10.0.0.2", false), twin_module).value();
+  auto local = twin.shard.open(endpoint("10.0.0.2", false), twin_module).value();
   twin.shard.keep_connected(local, peer("server", "10.0.0.1"));
-  ASSERT_TRUE(world.run_until([&] { return server_module.log.size() >= 2; }));
-  EXPECT_EQ(server_module.log[1], "refused has an association already");
+  ASSERT_TRUE(world.run_until([&] { return module.log.size() >= 2; }));
+  EXPECT_EQ(module.log[1], "refused has an association already");
 }
 
 // --- A peer that may have two associations -------------------------------------------------------
@@ -369,7 +318,7 @@ TEST_F(ShardTest, RefusesASecondAssociationOfOnePeer) {
 class SeveralTest : public ShardTest {
  protected:
   SeveralTest() {
-    several_endpoint = several.shard.open(endpoint("in", "10.0.0.4", true), server_module).value();
+    several_endpoint = several.shard.open(endpoint("10.0.0.4", true), module).value();
   }
   static PeerConfig twice(std::string name, std::string address) {
     PeerConfig config = peer(std::move(name), std::move(address));
@@ -381,15 +330,13 @@ class SeveralTest : public ShardTest {
     for (int i = 0; i < instances; ++i) {
       alice.push_back(std::make_unique<SimNode>(world, PeerTable({peer("server", "10.0.0.4")})));
       SimNode& node = *alice.back();
-      const auto local = node.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
+      const auto local = node.shard.open(endpoint("10.0.0.2", false), client_module).value();
       node.shard.keep_connected(local, peer("server", "10.0.0.4"));
     }
   }
-  std::size_t associations() {
-    return several.directory.associations_of(&server_module, "alice").size();
-  }
+  std::size_t associations() { return several.directory.associations_of(&module, "alice").size(); }
   bool said(const std::string& what) {
-    return std::ranges::find(server_module.log, what) != server_module.log.end();
+    return std::ranges::find(module.log, what) != module.log.end();
   }
 
   SimNode several{world, PeerTable({twice("alice", "10.0.0.2")})};
@@ -403,40 +350,35 @@ TEST_F(SeveralTest, LetsInAsManyAsItMayHaveAndRefusesOneMore) {
   ASSERT_TRUE(world.run_until([&] { return said("refused " + why); }));
   EXPECT_EQ(associations(), 2u);
   EXPECT_EQ(several.facts.last(kPeerRefused, "why"), why);
-  EXPECT_EQ(std::ranges::count(server_module.log, "identified alice"), 2);
+  EXPECT_EQ(std::ranges::count(module.log, "identified alice"), 2);
 }
 
 TEST_F(SeveralTest, HasASlotFreeAgainWhenOneEnds) {
   come(2);
   ASSERT_TRUE(world.run_until([&] { return associations() == 2; }));
-  const auto before = several.directory.associations_of(&server_module, "alice");
+  const auto before = several.directory.associations_of(&module, "alice");
   several.transport.cut(before.front());
   ASSERT_TRUE(world.run_until([&] { return associations() == 1; }));
-  EXPECT_EQ(several.directory.association_of(&server_module, "alice"), before.back());
+  EXPECT_EQ(several.directory.association_of(&module, "alice"), before.back());
   ASSERT_TRUE(world.run_until([&] { return associations() == 2; })) << "its instance comes back";
-  EXPECT_EQ(several.directory.association_of(&server_module, "alice"), before.back());
+  EXPECT_EQ(several.directory.association_of(&module, "alice"), before.back());
 }
 
 // One that comes while all are there asks each of them, and takes the place of the first that goes.
 TEST_F(SeveralTest, TakesThePlaceOfAnyThatHasEnded) {
   come(2);
   ASSERT_TRUE(world.run_until([&] { return associations() == 2; }));
-  const auto before = several.directory.associations_of(&server_module, "alice");
+  const auto before = several.directory.associations_of(&module, "alice");
   for (const AssociationId gone : {before.back(), before.front()}) {
     const AssociationId again = next_association_id();
-    AssociationUp up;
-    up.local = several_endpoint;
-    up.remote_addresses = {"10.0.0.2"};
-    several.shard.on_event(again, std::move(up), world.now());
-    Message message;
-    message.payload = Buffer::copy_of(as_bytes("iam alice"));
-    several.shard.on_event(again, AssociationReceived{std::move(message)}, world.now());
+    comes_up(several.shard, again, several_endpoint, "10.0.0.2", world.now());
+    reads(several.shard, again, "iam alice", world.now());
     several.shard.run_mailbox(world.now());
-    EXPECT_NE(several.directory.associations_of(&server_module, "alice").back(), again);
-    several.shard.on_event(gone, AssociationDown{DownCause::lost, {}}, world.now());
+    EXPECT_NE(several.directory.associations_of(&module, "alice").back(), again);
+    is_lost(several.shard, gone, world.now());
     // Fewer turns than those that are left have for their answer.
     for (int turn = 0; turn < 8; ++turn) several.shard.run_mailbox(world.now());
-    EXPECT_EQ(several.directory.associations_of(&server_module, "alice").back(), again);
+    EXPECT_EQ(several.directory.associations_of(&module, "alice").back(), again);
     EXPECT_EQ(associations(), 2u);
   }
   EXPECT_EQ(several.counters.get(counter::associations_refused_identity), 0u);
@@ -445,7 +387,7 @@ TEST_F(SeveralTest, TakesThePlaceOfAnyThatHasEnded) {
 // We connect three times, and the peer may have two.
 TEST_F(SeveralTest, ConnectsOnAsManyLinksAsThePeerMayHaveAndRestsWithTheOthers) {
   SimNode node(world, PeerTable({twice("server", "10.0.0.4")}));
-  const auto local = node.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
+  const auto local = node.shard.open(endpoint("10.0.0.2", false), client_module).value();
   const auto there = [&] { return node.directory.associations_of(&client_module, "server"); };
   for (int i = 0; i < 3; ++i) node.shard.keep_connected(local, twice("server", "10.0.0.4"));
   ASSERT_TRUE(world.run_until([&] { return associations() == 2; }));
@@ -464,56 +406,33 @@ TEST_F(SeveralTest, ConnectsOnAsManyLinksAsThePeerMayHaveAndRestsWithTheOthers) 
   EXPECT_GT(node.counters.get(counter::associations_opened), opened);
 }
 
-// A node with a second shard, which does nothing by itself: the test drives it.
 class TwoShardTest : public ShardTest {
  protected:
-  TwoShardTest()
-      : transport(world),
-        second(second_of_two(), transport, server.peers, server.directory, server.facts, nullptr,
-               server.buffers, server.counters) {
-    transport.set_sink(second);
-    local = second.open(endpoint("in", "10.0.0.9", true), server_module).value();
-  }
-
-  static ShardConfig second_of_two() {
+  static ShardConfig little_outbound() {
     ShardConfig config;
-    config.id = ShardId{1};
     config.outbound.parcels_max = 4;
     return config;
   }
   // Alice connects to the second shard.
   void comes(AssociationId id) {
-    AssociationUp up;
-    up.local = local;
-    up.remote_addresses = {"10.0.0.2"};
-    second.on_event(id, std::move(up), world.now());
+    comes_up(second, id, second_endpoint, "10.0.0.2", world.now());
     sends(id, "iam alice");
   }
-  void sends(AssociationId id, const std::string& text) {
-    Message message;
-    message.payload = Buffer::copy_of(as_bytes(text));
-    second.on_event(id, AssociationReceived{std::move(message)}, world.now());
-  }
-  void ends(AssociationId id) {
-    second.on_event(id, AssociationDown{DownCause::lost, {}}, world.now());
-  }
+  void sends(AssociationId id, const std::string& text) { reads(second, id, text, world.now()); }
+  void ends(AssociationId id) { is_lost(second, id, world.now()); }
   // A loop's turn of the first shard, without what its transport has for it, and of the second.
-  void turn() {
-    server.shard.run_mailbox(world.now());
-    second.run_mailbox(world.now());
-  }
-  void many_turns() {
-    for (int i = 0; i < 100; ++i) turn();
-  }
+  void turn() { there.turns(1); }
+  void many_turns() { there.turns(); }
 
-  SimTransport transport;
-  Shard second;
-  EndpointId local{};
+  SecondShard there{world, server, little_outbound()};
+  SimTransport& transport = there.transport;
+  Shard& second = there.shard;
+  const EndpointId second_endpoint = second.open(endpoint("10.0.0.9", true), module).value();
 };
 
 TEST_F(TwoShardTest, ReadsNoMoreOfAnAssociationWhoseSessionHasToWaitAlsoAfterAMove) {
   connect_and_wait();
-  const AssociationId id = server_module.opened.back();
+  const AssociationId id = module.opened.back();
   client_says("pause");
   ASSERT_TRUE(world.run_until([&] { return server.transport.is_paused(id); }));
   ASSERT_TRUE(server.shard.move(id, ShardId{1}, world.now()));
@@ -527,12 +446,9 @@ TEST_F(TwoShardTest, ReadsNoMoreOfAnAssociationWhoseSessionHasToWaitAlsoAfterAMo
 TEST_F(TwoShardTest, ReadsOnWhenNoReasonForAPauseIsLeft) {
   connect_and_wait();
   const std::string to_first =
-      "to " + std::to_string(static_cast<std::uint64_t>(server_module.opened.back())) + " hello";
+      "to " + std::to_string(static_cast<std::uint64_t>(module.opened.back())) + " hello";
   const AssociationId id = next_association_id();
-  AssociationUp up;
-  up.local = local;
-  up.remote_addresses = {"10.0.0.3"};
-  second.on_event(id, std::move(up), world.now());
+  comes_up(second, id, second_endpoint, "10.0.0.3", world.now());
   sends(id, "iam bob");
   const auto flood = [&] {
     for (std::size_t i = 0; i <= DataBudget{}.parcels_max; ++i) sends(id, to_first);
@@ -559,20 +475,16 @@ class ReturnTest : public TwoShardTest {
  protected:
   ReturnTest() {
     connect_and_wait();
-    first_association = server_module.opened.back();
-    server_module.log.clear();
+    first_association = module.opened.back();
+    module.log.clear();
     comes(again);
   }
 
   void says(const std::string& text) { sends(again, text); }
   void the_first_reads(const std::string& text) {
-    Message message;
-    message.payload = Buffer::copy_of(as_bytes(text));
-    server.shard.on_event(first_association, AssociationReceived{std::move(message)}, world.now());
+    reads(server.shard, first_association, text, world.now());
   }
-  void the_first_reads_the_end() {
-    server.shard.on_event(first_association, AssociationDown{DownCause::lost, {}}, world.now());
-  }
+  void the_first_reads_the_end() { is_lost(server.shard, first_association, world.now()); }
 
   AssociationId first_association{};
   const AssociationId again = next_association_id();
@@ -581,30 +493,30 @@ class ReturnTest : public TwoShardTest {
 TEST_F(ReturnTest, WaitsUntilTheOtherShardHasReadThatThePeerWasGone) {
   says("hello");
   for (int i = 0; i < 50; ++i) turn();
-  EXPECT_THAT(server_module.log, IsEmpty());
+  EXPECT_THAT(module.log, IsEmpty());
   the_first_reads_the_end();
   turn();
   turn();
-  EXPECT_THAT(server_module.log, ElementsAre("down lost", "identified alice", "hello"));
+  EXPECT_THAT(module.log, ElementsAre("down lost", "identified alice", "hello"));
   EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 0u);
-  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
+  EXPECT_EQ(server.directory.association_of(&module, "alice"), again);
 }
 
 TEST_F(ReturnTest, IsRefusedIfThePeerIsStillThereThen) {
   many_turns();
-  ASSERT_FALSE(server_module.log.empty());
-  EXPECT_EQ(server_module.log.front(), "refused has an association already");
-  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), first_association);
+  ASSERT_FALSE(module.log.empty());
+  EXPECT_EQ(module.log.front(), "refused has an association already");
+  EXPECT_EQ(server.directory.association_of(&module, "alice"), first_association);
 }
 
 TEST_F(ReturnTest, TakesThePlaceOfAnAssociationThatOnlyWaitsForItsEnd) {
   the_first_reads("leave");
   many_turns();
-  EXPECT_THAT(server_module.log, IsEmpty()) << "nobody is let in before the other is down";
+  EXPECT_THAT(module.log, IsEmpty()) << "nobody is let in before the other is down";
   world.run_for(5ms);  // before she connects to the first shard again
   many_turns();
-  EXPECT_THAT(server_module.log, ElementsAre("down local_close", "identified alice"));
-  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
+  EXPECT_THAT(module.log, ElementsAre("down local_close", "identified alice"));
+  EXPECT_EQ(server.directory.association_of(&module, "alice"), again);
   EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 0u);
 }
 
@@ -612,31 +524,30 @@ TEST_F(ReturnTest, WaitsForAnAssociationThatIsStillOwedSomething) {
   the_first_reads("owe");
   many_turns();
   many_turns();
-  EXPECT_THAT(server_module.log, IsEmpty());
+  EXPECT_THAT(module.log, IsEmpty());
   EXPECT_FALSE(server.shard.move(first_association, ShardId{1}, world.now()));
   the_first_reads("paid");
   world.run_for(5ms);  // before she connects to the first shard again
   many_turns();
-  EXPECT_THAT(server_module.log, ElementsAre("paid", "down local_close", "identified alice"));
-  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), again);
+  EXPECT_THAT(module.log, ElementsAre("paid", "down local_close", "identified alice"));
+  EXPECT_EQ(server.directory.association_of(&module, "alice"), again);
 }
 
 TEST_F(ReturnTest, IsNobodyIfItHasEndedMeanwhile) {
   second.on_event(again, AssociationDown{DownCause::peer_abort, {}}, world.now());
   the_first_reads_the_end();
   many_turns();
-  EXPECT_THAT(server_module.log,
-              ElementsAre("down lost", "refused has gone away", "down peer_abort"));
-  EXPECT_FALSE(server.directory.association_of(&server_module, "alice"));
+  EXPECT_THAT(module.log, ElementsAre("down lost", "refused has gone away", "down peer_abort"));
+  EXPECT_FALSE(server.directory.association_of(&module, "alice"));
   EXPECT_EQ(server.directory.associations(), 0u);
 }
 
 TEST_F(ReturnTest, IsFoundWhereTheOldOneHasMoved) {
   ASSERT_TRUE(server.shard.move(first_association, ShardId{1}, world.now()));
   many_turns();
-  ASSERT_FALSE(server_module.log.empty());
-  EXPECT_EQ(server_module.log.front(), "refused has an association already");
-  EXPECT_EQ(server.directory.association_of(&server_module, "alice"), first_association);
+  ASSERT_FALSE(module.log.empty());
+  EXPECT_EQ(module.log.front(), "refused has an association already");
+  EXPECT_EQ(server.directory.association_of(&module, "alice"), first_association);
 }
 
 TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
@@ -648,7 +559,7 @@ TEST_F(ReturnTest, MayNotSendMuchUntilItIsLetIn) {
   the_first_reads_the_end();
   many_turns();
   EXPECT_FALSE(transport.is_paused(again)) << "nobody reads that it has ended";
-  EXPECT_FALSE(server.directory.association_of(&server_module, "alice"));
+  EXPECT_FALSE(server.directory.association_of(&module, "alice"));
 }
 
 TEST_F(ShardTest, ClosesAnAssociationThatDoesNotIdentifyItselfInTime) {
@@ -659,7 +570,7 @@ TEST_F(ShardTest, ClosesAnAssociationThatDoesNotIdentifyItselfInTime) {
   } silent;
   SimTransport mute(world);
   mute.set_sink(silent);
-  auto local = mute.open(endpoint("out", "10.0.0.2", false), client_module).value();
+  auto local = mute.open(endpoint("10.0.0.2", false), client_module).value();
   mute.connect(local, peer("server", "10.0.0.1"));
   world.run_for(9s);
   EXPECT_EQ(server.counters.get(counter::associations_unidentified_timeout), 0u);
@@ -672,23 +583,23 @@ TEST_F(ShardTest, WakesASessionAtItsDeadline) {
   connect_and_wait();
   client_says("wake 5000");
   const Instant asked = world.now();
-  ASSERT_TRUE(world.run_until([&] { return server_module.log.back() == "woken"; }));
+  ASSERT_TRUE(world.run_until([&] { return module.log.back() == "woken"; }));
   EXPECT_GE(world.now() - asked, 5s);
   EXPECT_LT(world.now() - asked, 5s + 1ms);
 }
 
 TEST_F(ShardTest, TellsASessionWhatItsAssociationRefused) {
   connect_and_wait();
-  server.transport.refuse_sends(server_module.opened.back(), true);
+  server.transport.refuse_sends(module.opened.back(), true);
   client_says("to 0 hello");
-  ASSERT_TRUE(world.run_until([&] { return server_module.log.size() == 2; }));
-  EXPECT_EQ(server_module.log.back(), "unsent echo hello");
+  ASSERT_TRUE(world.run_until([&] { return module.log.size() == 2; }));
+  EXPECT_EQ(module.log.back(), "unsent echo hello");
   EXPECT_EQ(server.counters.get(counter::messages_refused), 1u);
 }
 
 TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
   SimNode late_client(world, PeerTable({peer("later", "10.0.0.9")}));
-  auto local = late_client.shard.open(endpoint("out", "10.0.0.2", false), client_module).value();
+  auto local = late_client.shard.open(endpoint("10.0.0.2", false), client_module).value();
   late_client.shard.keep_connected(local, peer("later", "10.0.0.9"));
   world.run_for(20s);
   const auto failed = late_client.counters.get(counter::connects_failed);
@@ -696,14 +607,14 @@ TEST_F(ShardTest, ReconnectsWithBackOffUntilThePeerIsThere) {
   EXPECT_LE(failed, 12u);  // 250 ms, doubled each time: not a storm
   SimNode later(world, PeerTable({peer("alice", "10.0.0.2")}));
   TextModule later_module;
-  ASSERT_TRUE(later.shard.open(endpoint("in", "10.0.0.9", true), later_module));
+  ASSERT_TRUE(later.shard.open(endpoint("10.0.0.9", true), later_module));
   EXPECT_TRUE(world.run_until([&] { return !later_module.log.empty(); }, 31s));
 }
 
 // However a peer ends each connection at once, it is not connected to in a loop.
 TEST_F(ShardTest, BacksOffFromAPeerThatAcceptsAndCloses) {
   SimNode stranger(world, PeerTable({peer("server", "10.0.0.1")}));
-  auto local = stranger.shard.open(endpoint("out", "10.9.9.9", false), client_module).value();
+  auto local = stranger.shard.open(endpoint("10.9.9.9", false), client_module).value();
   stranger.shard.keep_connected(local, peer("server", "10.0.0.1"));
   world.run_for(30s);
   EXPECT_GE(server.counters.get(counter::associations_refused_address), 5u);
@@ -711,7 +622,7 @@ TEST_F(ShardTest, BacksOffFromAPeerThatAcceptsAndCloses) {
 }
 
 TEST_F(ShardTest, BacksOffFromAPeerThatIsIdentifiedAndCloses) {
-  server_module.hangs_up = true;
+  module.hangs_up = true;
   connect();
   world.run_for(30s);
   EXPECT_EQ(std::count(client_module.log.begin(), client_module.log.end(), "identified server"),
@@ -746,15 +657,15 @@ TEST_F(ShardTest, ForgetsItsBackOffOnceAConnectionHasLasted) {
 TEST_F(ShardTest, ReconnectsAfterALoss) {
   connect_and_wait();
   client.transport.cut(client_module.opened.back());
-  ASSERT_TRUE(world.run_until([&] { return server_module.opened.size() == 2; }));
-  EXPECT_EQ(server_module.log[1], "down lost");
-  ASSERT_TRUE(world.run_until([&] { return server_module.log.size() == 3; }));
-  EXPECT_EQ(server_module.log[2], "identified alice");
+  ASSERT_TRUE(world.run_until([&] { return module.opened.size() == 2; }));
+  EXPECT_EQ(module.log[1], "down lost");
+  ASSERT_TRUE(world.run_until([&] { return module.log.size() == 3; }));
+  EXPECT_EQ(module.log[2], "identified alice");
 }
 
 TEST_F(ShardTest, ALinkRestsWhileItsPeerIsConnectedByTheOtherSideAndResumesWhenThatIsDown) {
   connect_and_wait();
-  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));
+  server.shard.keep_connected(local, peer("alice", "10.0.0.2"));
   world.run_for(60s);
   EXPECT_EQ(server.counters.get(counter::connects_failed), 0u);
   EXPECT_EQ(server.counters.get(counter::associations_opened), 1u);
@@ -768,12 +679,12 @@ TEST_F(ShardTest, ALinkRestsWhileItsPeerIsConnectedByTheOtherSideAndResumesWhenT
 TEST_F(ShardTest, ALinkIsGivenUpWhenItsPeerIsIdentifiedOnAnotherAssociation) {
   SimNode elsewhere(world, PeerTable({peer("server", "10.0.0.1")}));
   TextModule mute;
-  ASSERT_TRUE(elsewhere.shard.open(endpoint("in", "10.0.0.9", true), mute));
-  server_module.own_name.clear();
-  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.9"));
+  ASSERT_TRUE(elsewhere.shard.open(endpoint("10.0.0.9", true), mute));
+  module.own_name.clear();
+  server.shard.keep_connected(local, peer("alice", "10.0.0.9"));
   ASSERT_TRUE(world.run_until([&] { return mute.opened.size() == 1; }));
   connect_and_wait();
-  EXPECT_EQ(server_module.log.back(), "identified alice");
+  EXPECT_EQ(module.log.back(), "identified alice");
   ASSERT_TRUE(world.run_until([&] { return server.transport.association_count() == 1; }, 1s));
   world.run_for(60s);
   EXPECT_EQ(mute.opened.size(), 1u);
@@ -784,7 +695,7 @@ TEST_F(ShardTest, ALinkIsGivenUpWhenItsPeerIsIdentifiedOnAnotherAssociation) {
 // The first shard keeps alice connected, who has come to us by herself, and is on the second.
 class RestTest : public TwoShardTest {
  protected:
-  void keep_connected() { server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2")); }
+  void keep_connected() { server.shard.keep_connected(local, peer("alice", "10.0.0.2")); }
   // All fail: nobody listens there.
   std::uint64_t connects() const { return server.counters.get(counter::connects_failed); }
   void expect_rest_for(Duration span) {
@@ -802,7 +713,7 @@ class RestTest : public TwoShardTest {
 TEST_F(RestTest, EndsWhenTheAssociationIsDownOnTheShardThatItMovedTo) {
   connect_and_wait();
   keep_connected();
-  ASSERT_TRUE(server.shard.move(server_module.opened.back(), ShardId{1}, world.now()));
+  ASSERT_TRUE(server.shard.move(module.opened.back(), ShardId{1}, world.now()));
   many_turns();
   ASSERT_EQ(transport.association_count(), 1u);
   expect_rest_for(60s);
@@ -870,7 +781,7 @@ TEST_F(RestTest, IsOverSoonIfThePeerHasComeByItselfSinceItSaidBye) {
   ends(hers);
   const AssociationId again = next_association_id();
   comes(again);
-  EXPECT_EQ(server_module.log.back(), "identified alice");
+  EXPECT_EQ(module.log.back(), "identified alice");
   world.run_for(60s);
   EXPECT_EQ(connects(), 0u);
   ends(again);
@@ -880,10 +791,10 @@ TEST_F(RestTest, IsOverSoonIfThePeerHasComeByItselfSinceItSaidBye) {
 TEST_F(TwoShardTest, AHoldOffIsKeptByTheShardThatALinkHasMovedTo) {
   SimNode elsewhere(world, PeerTable({peer("alice", "10.0.0.1")}));
   TextModule quiet;
-  ASSERT_TRUE(elsewhere.shard.open(endpoint("in", "10.0.0.2", true), quiet));
-  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));
-  ASSERT_TRUE(world.run_until([&] { return !server_module.log.empty(); }));
-  const AssociationId ours = server_module.opened.back();
+  ASSERT_TRUE(elsewhere.shard.open(endpoint("10.0.0.2", true), quiet));
+  server.shard.keep_connected(local, peer("alice", "10.0.0.2"));
+  ASSERT_TRUE(world.run_until([&] { return !module.log.empty(); }));
+  const AssociationId ours = module.opened.back();
   ASSERT_TRUE(server.shard.move(ours, ShardId{1}, world.now()));
   many_turns();
   sends(ours, "bye 300000");
@@ -895,30 +806,30 @@ TEST_F(TwoShardTest, AHoldOffIsKeptByTheShardThatALinkHasMovedTo) {
 
 TEST_F(ShardTest, RemembersWhyTheLastAssociationOfAPeerHasEnded) {
   connect_and_wait();
-  EXPECT_EQ(server.directory.past_of(&server_module, "alice").why, "");
+  EXPECT_EQ(server.directory.past_of(&module, "alice").why, "");
   client_says("bye 5000");
   world.run_for(1s);
   client.transport.cut(client_module.opened.back());
   world.run_for(5ms);
-  PeerPast past = server.directory.past_of(&server_module, "alice");
+  PeerPast past = server.directory.past_of(&module, "alice");
   EXPECT_EQ(past.why, "said bye");
   EXPECT_TRUE(past.held_off_until);
-  ASSERT_TRUE(world.run_until([&] { return server_module.opened.size() == 2; }));
+  ASSERT_TRUE(world.run_until([&] { return module.opened.size() == 2; }));
   world.run_for(1s);
-  past = server.directory.past_of(&server_module, "alice");
+  past = server.directory.past_of(&module, "alice");
   EXPECT_EQ(past.why, "said bye");
   EXPECT_FALSE(past.held_off_until) << "it is here again";
   client.transport.cut(client_module.opened.back());
   world.run_for(5ms);
-  past = server.directory.past_of(&server_module, "alice");
+  past = server.directory.past_of(&module, "alice");
   EXPECT_EQ(past.why, "lost");
   EXPECT_GT(past.ended_at, world.now() - 10ms);
 }
 
 TEST_F(ShardTest, AConnectThatFailsIsThePeersLastTroubleAndItsLinkSaysWhenItIsNext) {
-  server.shard.keep_connected(server_endpoint, peer("alice", "10.0.0.2"));  // nobody listens there
+  server.shard.keep_connected(local, peer("alice", "10.0.0.2"));  // nobody listens there
   ASSERT_TRUE(world.run_until([&] { return server.counters.get(counter::connects_failed) == 1; }));
-  const PeerPast past = server.directory.past_of(&server_module, "alice");
+  const PeerPast past = server.directory.past_of(&module, "alice");
   EXPECT_EQ(past.trouble, "connect failed: nobody listens");
   EXPECT_EQ(past.trouble_at, world.now());
   EXPECT_EQ(past.why, "") << "no association has ended";
@@ -926,8 +837,8 @@ TEST_F(ShardTest, AConnectThatFailsIsThePeersLastTroubleAndItsLinkSaysWhenItIsNe
   ASSERT_EQ(links.size(), 1u);
   const auto link = server.shard.link(links.front());
   ASSERT_TRUE(link);
-  EXPECT_EQ(link->peer, PeerKey(&server_module, "alice"));
-  EXPECT_EQ(link->local, server_endpoint);
+  EXPECT_EQ(link->peer, PeerKey(&module, "alice"));
+  EXPECT_EQ(link->local, local);
   EXPECT_EQ(link->state, LinkState::waiting);
   EXPECT_EQ(link->next, server.shard.next_deadline());
   EXPECT_FALSE(server.shard.link(LinkId{})) << "there is none of that id";
@@ -936,30 +847,29 @@ TEST_F(ShardTest, AConnectThatFailsIsThePeersLastTroubleAndItsLinkSaysWhenItIsNe
 TEST_F(ShardTest, ARefusalIsTheTroubleOfThePeerWhoseNameWasSaid) {
   client_module.own_name = "bob";
   connect_and_wait();
-  EXPECT_EQ(server.directory.past_of(&server_module, "bob").trouble,
+  EXPECT_EQ(server.directory.past_of(&module, "bob").trouble,
             "refused: comes from an address that is not configured for it");
-  EXPECT_EQ(server.directory.past_of(&server_module, "alice").trouble, "");
+  EXPECT_EQ(server.directory.past_of(&module, "alice").trouble, "");
 }
 
 TEST_F(ShardTest, WhoIsNotConfiguredLeavesNothingBehind) {
   client_module.own_name = "mallory";
   connect_and_wait();
   EXPECT_EQ(server.counters.get(counter::associations_refused_identity), 1u);
-  EXPECT_EQ(server.directory.past_of(&server_module, "mallory").trouble, "");
+  EXPECT_EQ(server.directory.past_of(&module, "mallory").trouble, "");
 }
 
 TEST_F(ShardTest, TheEndOfAnAssociationIsTroubleToo) {
   connect_and_wait();
   client.transport.cut(client_module.opened.back());
   world.run_for(5ms);
-  EXPECT_EQ(server.directory.past_of(&server_module, "alice").trouble, "lost");
+  EXPECT_EQ(server.directory.past_of(&module, "alice").trouble, "lost");
 }
 
 TEST_F(ShardTest, SessionsAreVisitedByTheirIdsAlsoWhileOthersEnd) {
   connect_and_wait();
-  const AssociationId ours = server_module.opened.back();
-  EXPECT_THAT(server.shard.sessions(),
-              testing::UnorderedElementsAre(server_module.application, ours));
+  const AssociationId ours = module.opened.back();
+  EXPECT_THAT(server.shard.sessions(), testing::UnorderedElementsAre(module.application, ours));
   const auto view = server.shard.session(ours);
   ASSERT_TRUE(view);
   EXPECT_EQ(view->id, ours);
@@ -976,24 +886,24 @@ TEST_F(ShardTest, SessionsAreVisitedByTheirIdsAlsoWhileOthersEnd) {
 
 TEST_F(ShardTest, ClosesAnAssociationThatItsPeerHasEnded) {
   connect_and_wait();
-  server.shard.on_event(server_module.opened.back(), AssociationEnding{}, world.now());
+  server.shard.on_event(module.opened.back(), AssociationEnding{}, world.now());
   world.run_for(5ms);
-  EXPECT_THAT(server_module.log, ElementsAre("identified alice", "ending", "down local_close"));
+  EXPECT_THAT(module.log, ElementsAre("identified alice", "ending", "down local_close"));
 }
 
 TEST_F(ShardTest, LeavesAnAssociationThatItsPeerHasEndedToASessionThatOwesSomething) {
   connect_and_wait();
   client_says("owe");
   world.run_for(5ms);
-  server.shard.on_event(server_module.opened.back(), AssociationEnding{}, world.now());
+  server.shard.on_event(module.opened.back(), AssociationEnding{}, world.now());
   world.run_for(1s);
-  EXPECT_EQ(server_module.log.back(), "ending");
+  EXPECT_EQ(module.log.back(), "ending");
   EXPECT_EQ(server.transport.association_count(), 1u);
   client_says("to 0 something");
   client_says("paid");
   world.run_for(5ms);
   EXPECT_EQ(client_module.log.at(1), "echo something");
-  EXPECT_EQ(server_module.log.back(), "down local_close");
+  EXPECT_EQ(module.log.back(), "down local_close");
 }
 
 TEST_F(RestTest, GoesOnIfThePeerIsBackBeforeItsEndIsHeardOf) {
@@ -1009,7 +919,7 @@ TEST_F(RestTest, GoesOnIfThePeerIsBackBeforeItsEndIsHeardOf) {
 
 TEST_F(ShardTest, WhatIsDroppedIsCountedForThePeerThatSentItAndToldOnceAMinute) {
   connect_and_wait();
-  server_module.drops = true;
+  module.drops = true;
   const Instant begin = world.now();
   client_says("to 0 one");
   client_says("to 0 two");
@@ -1079,7 +989,7 @@ TEST_F(ShardTest, StopsWhenEverySessionHasSaidGoodbye) {
   EXPECT_FALSE(client.shard.idle());
   ASSERT_TRUE(world.run_until([&] { return client.shard.idle() && server.shard.idle(); }));
   world.run_for(60s);
-  EXPECT_EQ(server_module.opened.size(), 1u) << "a stopping node does not reconnect";
+  EXPECT_EQ(module.opened.size(), 1u) << "a stopping node does not reconnect";
 }
 
 TEST_F(ShardTest, ACallPostedFromAnotherThreadRunsWithTheMailbox) {

@@ -105,9 +105,7 @@ class Charging final : public Application {
 class ApplicationTest : public testing::Test {
  protected:
   ApplicationTest() {
-    auto hss = std::make_unique<Hss>(host_.module, 1);
-    hss_ = hss.get();
-    host_.add(kApplication, std::move(hss));
+    hss_ = &host_.add(kApplication, std::make_unique<Hss>(host_.module, 1));
     host_.module.add_application(ShardId{}, application::s6a, kApplication);
     open_peer(host_, kPeer, node_config("peer"));
   }

@@ -51,9 +51,7 @@ DiameterConfig agent_config() {
 class ModuleTest : public testing::Test {
  protected:
   ModuleTest() {
-    auto echo = std::make_unique<Echo>(*host_.module.config());
-    application_ = echo.get();
-    host_.add(kApplication, std::move(echo));
+    application_ = &host_.add(kApplication, std::make_unique<Echo>(*host_.module.config()));
     host_.module.add_application(ShardId{}, application::s6a, kApplication);
     open_peer(host_, kMme, node_config("mme"));
   }
@@ -278,17 +276,11 @@ TEST_F(ModuleTest, DoesNotRetryWhatTimedOut) {
 
 TEST_F(ModuleTest, RoutesAnApplicationsOwnRequestsAndGivesItTheAnswer) {
   open_hss();
-  auto parcel = std::make_unique<RequestParcel>();
-  parcel->message = ulr(host_.pool, "dra.example", {}, "realm.home.example").finish();
-  parcel->header = parsed(parcel->message).header();
+  RequestPtr parcel = request_parcel(ulr(host_.pool, "dra.example", {}, "realm.home.example"));
   parcel->tag = 99;
-  Outbox out(host_.pool, host_.counters);
-  host_.module.route(ShardId{}, kApplication, std::move(parcel), host_.now, out);
-  ASSERT_EQ(out.actions().size(), 1u);
-  auto& forward = std::get<Forward>(out.actions()[0]);
-  EXPECT_EQ(forward.to, kHss);
-  host_.submit(forward.to, std::move(forward.parcel), kApplication);
+  host_.route(kApplication, std::move(parcel));
   const Buffer sent = host_.sent_one(kHss);
+  ASSERT_FALSE(sent.empty());
   EXPECT_FALSE(parsed(sent).find(avp::route_record));
   DiameterConfig hss = node_config("hss");
   hss.origin_realm = "realm.home.example";

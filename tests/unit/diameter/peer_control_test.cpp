@@ -13,31 +13,10 @@ using Verb = Operate::Verb;
 
 constexpr AssociationId kPeer{1}, kOther{2}, kApplication{50};
 
-// Keeps the requests and answers that it is given.
-class Keeper final : public Session {
- public:
-  void step(SessionInput input, Instant, Outbox&) override {
-    auto* submitted = std::get_if<Submitted>(&input);
-    if (submitted == nullptr) return;
-    if (kind_of(*submitted->parcel) == ParcelKind::request) {
-      requests.push_back(parcel_cast<RequestParcel>(std::move(submitted->parcel)));
-    } else if (kind_of(*submitted->parcel) == ParcelKind::answer) {
-      answers.push_back(parcel_cast<AnswerParcel>(std::move(submitted->parcel)));
-    }
-  }
-  std::optional<Instant> deadline() const override { return std::nullopt; }
-  SessionStatus status() const override { return {}; }
-
-  std::vector<RequestPtr> requests;
-  std::vector<AnswerPtr> answers;
-};
-
 class PeerControlTest : public testing::Test {
  protected:
   PeerControlTest() {
-    auto keeper = std::make_unique<Keeper>();
-    application_ = keeper.get();
-    host_.add(kApplication, std::move(keeper));
+    application_ = &host_.add(kApplication, std::make_unique<Collector>());
     host_.module.add_application(ShardId{}, application::s6a, kApplication);
     open_peer(host_, kPeer, peer_);
   }
@@ -49,16 +28,8 @@ class PeerControlTest : public testing::Test {
   }
   // A request of our application's, to that host of the peer's realm, or to any.
   void ask(std::string_view host = {}, std::uint32_t end_to_end = 1) {
-    auto parcel = std::make_unique<RequestParcel>();
-    parcel->message =
-        ulr(host_.pool, "us.example", host, "realm.peer.example", end_to_end).finish();
-    parcel->header = parsed(parcel->message).header();
-    Outbox out(host_.pool, host_.counters);
-    host_.module.route(ShardId{}, kApplication, std::move(parcel), host_.now, out);
-    for (Action& action : out.actions()) {
-      auto* forward = std::get_if<Forward>(&action);
-      if (forward != nullptr) host_.submit(forward->to, std::move(forward->parcel), kApplication);
-    }
+    host_.route(kApplication, request_parcel(ulr(host_.pool, "us.example", host,
+                                                 "realm.peer.example", end_to_end)));
   }
   void peer_asks() {
     host_.receive(kPeer,
@@ -89,7 +60,7 @@ class PeerControlTest : public testing::Test {
 
   Host host_{ours()};
   DiameterConfig peer_ = node_config("peer");
-  Keeper* application_ = nullptr;
+  Collector* application_ = nullptr;
   std::shared_ptr<const RouteTable> routes_;
 };
 
@@ -156,9 +127,7 @@ TEST_F(PeerControlTest, WhatNamesABlockedHostOrItsRealmAloneIsAnswered3002WithWo
   EXPECT_EQ(last_error(),
             "3002 realm realm.peer.example cannot be reached: peer.example is blocked by the "
             "operator");
-  auto direct = std::make_unique<RequestParcel>();
-  direct->message = ulr(host_.pool, "us.example", {}, "realm.peer.example").finish();
-  direct->header = parsed(direct->message).header();
+  RequestPtr direct = request_parcel(ulr(host_.pool, "us.example", {}, "realm.peer.example"));
   direct->direct = true;
   host_.submit(kPeer, std::move(direct), kApplication);
   EXPECT_THAT(last_error(), HasSubstr("peer.example is blocked by the operator"));

@@ -10,29 +10,9 @@ namespace {
 
 constexpr AssociationId kPeer{1}, kOther{2}, kApplication{50};
 
-// Keeps what it is given, as an application would.
-class Collector final : public Session {
- public:
-  void step(SessionInput input, Instant, Outbox&) override {
-    auto* submitted = std::get_if<Submitted>(&input);
-    if (submitted == nullptr) return;
-    if (kind_of(*submitted->parcel) == ParcelKind::request) {
-      requests.push_back(parcel_cast<RequestParcel>(std::move(submitted->parcel)));
-    } else if (kind_of(*submitted->parcel) == ParcelKind::answer) {
-      answers.push_back(parcel_cast<AnswerParcel>(std::move(submitted->parcel)));
-    }
-  }
-  std::optional<Instant> deadline() const override { return std::nullopt; }
-  SessionStatus status() const override { return {}; }
-
-  std::vector<RequestPtr> requests;
-  std::vector<AnswerPtr> answers;
-};
-
-RequestPtr request_parcel(BufferPool& pool, std::uint32_t end_to_end = 1) {
-  auto parcel = std::make_unique<RequestParcel>();
-  parcel->message = ulr(pool, "us.example", {}, "realm.peer.example", end_to_end).finish();
-  parcel->header = parsed(parcel->message).header();
+// Of an application, to any host of the peer's realm.
+RequestPtr to_the_realm(BufferPool& pool, std::uint32_t end_to_end = 1) {
+  RequestPtr parcel = request_parcel(ulr(pool, "us.example", {}, "realm.peer.example", end_to_end));
   parcel->tag = end_to_end;
   return parcel;
 }
@@ -40,9 +20,7 @@ RequestPtr request_parcel(BufferPool& pool, std::uint32_t end_to_end = 1) {
 class PeerSessionTest : public testing::Test {
  protected:
   PeerSessionTest() {
-    auto collector = std::make_unique<Collector>();
-    application_ = collector.get();
-    host_.add(kApplication, std::move(collector));
+    application_ = &host_.add(kApplication, std::make_unique<Collector>());
     host_.module.add_application(ShardId{}, application::s6a, kApplication);
   }
   static DiameterConfig ours() {
@@ -365,7 +343,7 @@ TEST_F(PeerSessionTest, RefusesRequestsWithoutAnOriginOrWithTwo) {
 
 TEST_F(PeerSessionTest, AnAnswerInAnothersNameBecomesA3002) {
   open_peer(host_, kPeer, peer_);
-  host_.submit(kPeer, request_parcel(host_.pool, 5), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool, 5), kApplication);
   const Buffer sent = host_.sent_one(kPeer);
   const Buffer answer = answer_to(host_.pool, sent, result::success, node_config("other"));
   host_.receive(kPeer, answer);
@@ -431,9 +409,7 @@ TEST_F(PeerSessionTest, AnAgentBringsRequestsAndAnswersOfTheRealmsBehindIt) {
   DiameterConfig config = ours();
   config.peers[0].routed_realms = {"far.example"};
   Host host(config);
-  auto collector = std::make_unique<Collector>();
-  Collector& application = *collector;
-  host.add(kApplication, std::move(collector));
+  Collector& application = host.add(kApplication, std::make_unique<Collector>());
   host.module.add_application(ShardId{}, application::s6a, kApplication);
   open_peer(host, kPeer, peer_);
   auto request = ulr(host.pool, "mme.far.example", "us.example", "realm.us.example");
@@ -446,7 +422,7 @@ TEST_F(PeerSessionTest, AnAgentBringsRequestsAndAnswersOfTheRealmsBehindIt) {
   EXPECT_EQ(result_of(host.sent_one(kPeer)), result::authorization_rejected);
   EXPECT_EQ(host.drops.back().reason.name, "diameter.unacceptable_route");
 
-  host.submit(kPeer, request_parcel(host.pool), kApplication);
+  host.submit(kPeer, to_the_realm(host.pool), kApplication);
   DiameterConfig far = node_config("hss");
   far.origin_realm = "far.example";
   host.receive(kPeer, answer_to(host.pool, host.sent_one(kPeer), result::success, far));
@@ -469,7 +445,7 @@ TEST_F(PeerSessionTest, TwoNodesOpenTalkAndPart) {
   EXPECT_EQ(there.sessions[kOther]->status().state, "R-Open");
 
   // A request there finds no application and comes back as an error.
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   pump(host_, kPeer, there, kOther);
   ASSERT_EQ(application_->answers.size(), 1u);
   EXPECT_EQ(application_->answers[0]->view().result_code(), result::application_unsupported);
@@ -570,7 +546,7 @@ TEST_F(PeerSessionTest, AnswersADwrOrDprWithoutAMandatoryAvpWith5005) {
 
 TEST_F(PeerSessionTest, FailsOverFromASilentPeerThenClosesItAndTrustsItLateAgain) {
   open_peer(host_, kPeer, peer_);
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   host_.sent(kPeer);
   host_.pass(33s);  // the request's 10 s have gone by as well
   EXPECT_EQ(parsed(host_.sent_one(kPeer)).command(), command::device_watchdog.code);
@@ -578,7 +554,7 @@ TEST_F(PeerSessionTest, FailsOverFromASilentPeerThenClosesItAndTrustsItLateAgain
   host_.pass(33s);
   EXPECT_EQ(open_peers(), 0u);  // SUSPECT
   EXPECT_TRUE(host_.closes[kPeer].empty());
-  host_.submit(kPeer, request_parcel(host_.pool, 2), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool, 2), kApplication);
   EXPECT_EQ(application_->answers.size(), 2u);
   host_.pass(33s);
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::abort});
@@ -636,7 +612,7 @@ TEST_F(PeerSessionTest, GivesARequestToTheApplicationAndSendsItsAnswerHome) {
 TEST_F(PeerSessionTest, MatchesAnAnswerToItsRequestByItsOwnHopByHopIdentifier) {
   open_peer(host_, kPeer, peer_);
   for (std::uint32_t i = 0; i < 10; ++i) {
-    host_.submit(kPeer, request_parcel(host_.pool, i), kApplication);
+    host_.submit(kPeer, to_the_realm(host_.pool, i), kApplication);
   }
   EXPECT_EQ(host_.sessions[kPeer]->status().pending, 10u);
   auto sent = host_.sent(kPeer);
@@ -655,7 +631,7 @@ TEST_F(PeerSessionTest, MatchesAnAnswerToItsRequestByItsOwnHopByHopIdentifier) {
 
 TEST_F(PeerSessionTest, CountsAnswersThatMatchNothing) {
   open_peer(host_, kPeer, peer_);
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   const Buffer sent = host_.sent_one(kPeer);
   const Buffer answer = answer_to(host_.pool, sent, result::success, peer_);
   const auto altered = [&](std::size_t at) {
@@ -676,10 +652,10 @@ TEST_F(PeerSessionTest, CountsAnswersThatMatchNothing) {
 
 TEST_F(PeerSessionTest, AnswersItselfWith3002WhenTheTimeIsUp) {
   open_peer(host_, kPeer, peer_);
-  RequestPtr quick = request_parcel(host_.pool, 5);
+  RequestPtr quick = to_the_realm(host_.pool, 5);
   quick->timeout = 2s;
   host_.submit(kPeer, std::move(quick), kApplication);
-  host_.submit(kPeer, request_parcel(host_.pool, 6), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool, 6), kApplication);
   host_.pass(1900ms);
   EXPECT_TRUE(application_->answers.empty());
   host_.pass(200ms);
@@ -697,12 +673,10 @@ TEST_F(PeerSessionTest, BoundsTheRequestsThatWait) {
   DiameterConfig config = ours();
   config.limits.pending_max = 3;
   Host host(config);
-  auto collector = std::make_unique<Collector>();
-  Collector& application = *collector;
-  host.add(kApplication, std::move(collector));
+  Collector& application = host.add(kApplication, std::make_unique<Collector>());
   open_peer(host, kPeer, peer_);
   for (std::uint32_t i = 0; i < 5; ++i) {
-    host.submit(kPeer, request_parcel(host.pool, i), kApplication);
+    host.submit(kPeer, to_the_realm(host.pool, i), kApplication);
   }
   EXPECT_EQ(host.sent(kPeer).size(), 3u);
   EXPECT_EQ(application.answers.size(), 2u);
@@ -713,7 +687,7 @@ TEST_F(PeerSessionTest, ALostConnectionFailsWhatWaitsOverToAnotherPeerWithTheTBi
   DiameterConfig twin = node_config("other");
   twin.origin_realm = peer_.origin_realm;
   open_peer(host_, kOther, twin);
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   EXPECT_FALSE(parsed(host_.sent_one(kPeer)).header().is_retransmitted());
   host_.down(kPeer);
   const Buffer again = host_.sent_one(kOther);
@@ -727,7 +701,7 @@ TEST_F(PeerSessionTest, ALostConnectionFailsWhatWaitsOverToAnotherPeerWithTheTBi
 
 TEST_F(PeerSessionTest, ALostConnectionWithoutAnotherAnswers3002) {
   open_peer(host_, kPeer, peer_);
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   host_.down(kPeer);
   ASSERT_EQ(application_->answers.size(), 1u);
   EXPECT_EQ(application_->answers[0]->view().result_code(), result::unable_to_deliver);
@@ -738,7 +712,7 @@ TEST_F(PeerSessionTest, ARequestMeantForOnePeerAloneIsNotRerouted) {
   DiameterConfig twin = node_config("other");
   twin.origin_realm = peer_.origin_realm;
   open_peer(host_, kOther, twin);
-  RequestPtr direct = request_parcel(host_.pool);
+  RequestPtr direct = to_the_realm(host_.pool);
   direct->direct = true;
   host_.submit(kPeer, std::move(direct), kApplication);
   host_.down(kPeer);
@@ -751,7 +725,7 @@ TEST_F(PeerSessionTest, AMessageThatComesBackUnsentIsRoutedAgainWithoutTheTBit) 
   DiameterConfig twin = node_config("other");
   twin.origin_realm = peer_.origin_realm;
   open_peer(host_, kOther, twin);
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   Message back;
   back.payload = host_.sent_one(kPeer);
   host_.give(kPeer, AssociationUnsent{std::move(back), false});
@@ -768,7 +742,7 @@ TEST_F(PeerSessionTest, WhileItsConnectionIsCongestedRequestsGoToAnotherPeerAndA
   host_.receive(kPeer, ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
   ASSERT_EQ(application_->requests.size(), 1u);
   host_.give(kPeer, AssociationCongestion{true});
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   EXPECT_TRUE(host_.sent(kPeer).empty());
   EXPECT_FALSE(host_.sent_one(kOther).empty());
   const RequestPtr request = std::move(application_->requests[0]);
@@ -776,7 +750,7 @@ TEST_F(PeerSessionTest, WhileItsConnectionIsCongestedRequestsGoToAnotherPeerAndA
   host_.submit(kPeer, make_answer(*request, std::move(answer).finish()), kApplication);
   EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::success);
   host_.give(kPeer, AssociationCongestion{false});
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   EXPECT_FALSE(host_.sent_one(kPeer).empty());
 }
 
@@ -793,13 +767,13 @@ TEST_F(PeerSessionTest, CountsAnAnswerThatHasNobodyToGoTo) {
 
 TEST_F(PeerSessionTest, SpreadsRequestsOverStreamsOnceThePeerIsSurelyOpen) {
   open_peer(host_, kPeer, peer_, 4);
-  host_.submit(kPeer, request_parcel(host_.pool, 1), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool, 1), kApplication);
   EXPECT_EQ(host_.wire[kPeer].back().stream, StreamId{0});  // must not overtake our CEA
   const Buffer request = host_.sent_one(kPeer);
   host_.receive(kPeer, answer_to(host_.pool, request, result::success, peer_));
   std::array<int, 4> used{};
   for (std::uint32_t i = 0; i < 30; ++i) {
-    host_.submit(kPeer, request_parcel(host_.pool, i), kApplication);
+    host_.submit(kPeer, to_the_realm(host_.pool, i), kApplication);
     ++used[static_cast<std::size_t>(host_.wire[kPeer].back().stream)];
   }
   EXPECT_EQ(used, (std::array<int, 4>{0, 10, 10, 10}));
@@ -833,14 +807,14 @@ TEST_F(PeerSessionTest, SaysGoodbyeWhenTheNodeStopsAndClosesWithoutADpaInTheEnd)
 TEST_F(PeerSessionTest, LetsWhatWaitsHaveItsAnswerBeforeItSaysGoodbye) {
   open_peer(host_, kPeer, peer_);
   host_.receive(kPeer, ulr(host_.pool, "peer.example", "us.example", "realm.us.example").finish());
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   const Buffer ours = host_.sent_one(kPeer);
   host_.give(kPeer, Stopping{});
   EXPECT_TRUE(host_.sent(kPeer).empty());
   // Nothing new is taken, from neither side.
   host_.receive(kPeer, ulr(host_.pool, "peer.example").finish());
   EXPECT_EQ(result_of(host_.sent_one(kPeer)), result::unable_to_deliver);
-  host_.submit(kPeer, request_parcel(host_.pool, 2), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool, 2), kApplication);
   EXPECT_TRUE(host_.sent(kPeer).empty());
   EXPECT_EQ(application_->answers.size(), 1u);
   // A watchdog is answered all the same.
@@ -1033,11 +1007,11 @@ TEST_F(PeerSessionTest, RequestsToAPeerThatHasEndedTheConnectionGoElsewhereAtOnc
   twin.origin_realm = peer_.origin_realm;
   open_peer(host_, kOther, twin);
   receive_request();
-  host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   host_.sent(kPeer);
   host_.give(kPeer, AssociationEnding{});
   EXPECT_FALSE(host_.sent_one(kOther).empty());
-  host_.submit(kPeer, request_parcel(host_.pool, 2), kApplication);
+  host_.submit(kPeer, to_the_realm(host_.pool, 2), kApplication);
   EXPECT_FALSE(host_.sent_one(kOther).empty());
 }
 
@@ -1219,7 +1193,7 @@ TEST_F(PeerSessionTest, RefusesAMessageLongerThanItsLimit) {
 TEST_F(PeerSessionTest, AllocatesNoBuffersFromTheHeapInSteadyState) {
   open_peer(host_, kPeer, peer_);
   const auto exchange = [&] {
-    host_.submit(kPeer, request_parcel(host_.pool), kApplication);
+    host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
     host_.receive(kPeer, answer_to(host_.pool, host_.sent_one(kPeer), result::success, peer_));
     application_->answers.clear();
   };

@@ -15,40 +15,32 @@ constexpr std::array kStates = {
     PeerState::closed, PeerState::wait_cer, PeerState::wait_i_cea, PeerState::wait_identity,
     PeerState::r_open, PeerState::i_open,   PeerState::closing};
 
-// One session that a test leads into a state and then prods, without a shard around it: what it
-// says is kept, and Identify is answered only when the test says so.
-struct Subject {
+// One session that a test leads into a state and then prods. Identify is answered only when the
+// test says so.
+struct Subject : test::TestScript {
   DiameterConfig config = node_config("us");
   DiameterConfig peer = node_config("peer");
   std::unique_ptr<Snapshot<DiameterConfig>> configs;
   Snapshot<RouteTable> routes;
-  BufferPool pool;
-  Counters counters;
-  Outbox out{pool, counters};
-  Instant now{1s};
-  std::unique_ptr<PeerSession> session;
+  PeerSession* session;
   std::uint32_t hop_by_hop = 0;  // of the last request it sent
 
   explicit Subject(DiameterConfig ours = node_config("us")) : config(std::move(ours)) {
     config.peers = {{"peer", peer.origin_host, peer.origin_realm, {}}};
     configs = std::make_unique<Snapshot<DiameterConfig>>(config);
-    session = std::make_unique<PeerSession>(kId, *configs, routes, 1);
+    session = &add(kId, std::make_unique<PeerSession>(kId, *configs, routes, 1));
+    on_identify = [](AssociationId, const std::string&) { return std::nullopt; };
   }
   PeerState give(SessionInput input) {
-    out.clear();
-    session->step(std::move(input), now, out);
-    for (const Action& action : out.actions()) {
-      if (const auto* sent = std::get_if<Transmit>(&action)) {
-        const auto header = Header::read(sent->message.payload.bytes());
-        if (header->is_request()) hop_by_hop = header->hop_by_hop;
-      }
+    TestScript::give(kId, std::move(input));
+    for (const Buffer& message : sent(kId)) {
+      const auto header = Header::read(message.bytes());
+      if (header->is_request()) hop_by_hop = header->hop_by_hop;
     }
     return session->state();
   }
   PeerState receive(Buffer payload) {
-    Message message;
-    message.payload = std::move(payload);
-    return give(AssociationReceived{std::move(message)});
+    return give(AssociationReceived{{.payload = std::move(payload)}});
   }
   PeerState up(bool initiator) {
     AssociationUp event;
@@ -122,13 +114,6 @@ struct Stimulus {
   std::function<PeerState(Subject&)> apply;
 };
 
-RequestPtr request_parcel(BufferPool& pool) {
-  auto parcel = std::make_unique<RequestParcel>();
-  parcel->message = ulr(pool).finish();
-  parcel->header = parsed(parcel->message).header();
-  return parcel;
-}
-
 // Everything that can happen to a connection, in each of its forms.
 const std::vector<Stimulus>& stimuli() {
   static const std::vector<Stimulus> all = {
@@ -173,7 +158,7 @@ const std::vector<Stimulus>& stimuli() {
        [](Subject& s) { return s.receive(s.broken_avp_in(command::capabilities_exchange)); }},
       {"a request to send", PeerEvent::send_message,
        [](Subject& s) {
-         return s.give(Submitted{AssociationId{9}, request_parcel(s.pool)});
+         return s.give(Submitted{AssociationId{9}, request_parcel(ulr(s.pool))});
        }},
       {"identified", PeerEvent::identified, [](Subject& s) { return s.give(Identified{}); }},
       {"refused", PeerEvent::refused, [](Subject& s) { return s.give(IdentityRefused{"no"}); }},

@@ -20,10 +20,7 @@ class PeerTrafficTest : public testing::Test {
     return config;
   }
   RequestPtr request() {
-    auto parcel = std::make_unique<RequestParcel>();
-    parcel->message = ulr(host_.pool, "us.example", {}, "realm.peer.example", 9).finish();
-    parcel->header = parsed(parcel->message).header();
-    return parcel;
+    return request_parcel(ulr(host_.pool, "us.example", {}, "realm.peer.example", 9));
   }
   // Nothing else has been dropped.
   void expect_drop(std::string_view reason, const std::string& example) {

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/test_script.h"
+
 namespace siglane::load {
 namespace {
 
@@ -31,18 +33,17 @@ class M3uaClientTest : public testing::Test {
                          .tally = &tally_});
     }
     traffic_.emplace(traffic);
-    client_.emplace(std::move(senders), *traffic_, 1, *run_);
-  }
-
-  void step(SessionInput input) {
-    client_->step(std::move(input), now_, out_);
-    for (Action& action : out_.actions()) {
+    client_ = &script_.add(kClient,
+                           std::make_unique<M3uaClient>(std::move(senders), *traffic_, 1, *run_));
+    script_.on_action = [this](AssociationId, Action& action) {
       auto& forward = std::get<Forward>(action);
       sent_.push_back({forward.to, std::unique_ptr<DataParcel>(
                                        static_cast<DataParcel*>(forward.parcel.release()))});
-    }
-    out_.clear();
+      return true;
+    };
   }
+
+  void step(SessionInput input) { script_.give(kClient, std::move(input)); }
   void status(std::uint64_t asp, AspState state) {
     auto parcel = std::make_unique<m3ua::AspStatusParcel>();
     parcel->asp = "asp" + std::to_string(asp);
@@ -68,11 +69,7 @@ class M3uaClientTest : public testing::Test {
   }
   // Wakes the client at its own deadlines until `end`.
   void run_until(Instant end) {
-    for (auto at = client_->deadline(); at && *at <= end; at = client_->deadline()) {
-      now_ = std::max(now_, *at);
-      step(Woken{});
-      deliver_all();
-    }
+    while (script_.wake_next(end)) deliver_all();
     now_ = end;
   }
 
@@ -86,15 +83,15 @@ class M3uaClientTest : public testing::Test {
     std::unique_ptr<DataParcel> data;
   };
 
-  BufferPool pool_;
-  Counters counters_;
-  Outbox out_{pool_, counters_};
+  static constexpr AssociationId kClient{50};
+
   Tally tally_;
   std::optional<LoadRun> run_;
   std::optional<M3uaTraffic> traffic_;
-  std::optional<M3uaClient> client_;
+  test::TestScript script_{nullptr, kStart};
+  M3uaClient* client_ = nullptr;
   std::deque<Sent> sent_;
-  Instant now_ = kStart;
+  Instant& now_ = script_.now;
   std::uint64_t down_ = 0;  // the ASP that nothing is delivered to
   bool congested_ = false;  // as every status says
 };
@@ -218,7 +215,7 @@ TEST_F(M3uaClientTest, TellsAnotherRunsMessagesFromItsOwn) {
   all_active(2);
   M3uaTraffic other({.point_codes = {1001, 1002}, .sls_count = 4, .run = 98});
   Random random(1);
-  deliver(other.make(0, 64, kStart, random, pool_));
+  deliver(other.make(0, 64, kStart, random, script_.pool));
   EXPECT_EQ(client_->foreign(), 1u);
   EXPECT_EQ(tally_.damaged + tally_.answered, 0u);
 }
@@ -318,7 +315,7 @@ TEST_F(M3uaClientTest, JudgesTheShortestPayloadsToo) {
   M3uaTraffic traffic({.point_codes = {1, 2}, .sls_count = 1, .run = 5});
   Random random(3);
   std::vector<std::unique_ptr<DataParcel>> sent;
-  for (int n = 0; n < 3; ++n) sent.push_back(traffic.make(0, 8, kStart, random, pool_));
+  for (int n = 0; n < 3; ++n) sent.push_back(traffic.make(0, 8, kStart, random, script_.pool));
   using Verdict = M3uaTraffic::Verdict;
   EXPECT_EQ(traffic.judge(*sent[0], 1).verdict, Verdict::in_order);
   EXPECT_EQ(traffic.judge(*sent[2], 1).verdict, Verdict::in_order);
@@ -337,7 +334,7 @@ TEST_F(M3uaClientTest, SendsOnlyWithinASendersCircle) {
   const auto destinations = [&](std::size_t sender) {
     std::set<std::uint32_t> codes;
     for (int n = 0; n < 100; ++n) {
-      codes.insert(traffic.make(sender, 8, kStart, random, pool_)->label.dpc);
+      codes.insert(traffic.make(sender, 8, kStart, random, script_.pool)->label.dpc);
     }
     return codes;
   };

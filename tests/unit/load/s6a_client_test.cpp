@@ -10,6 +10,7 @@
 
 #include "protocols/diameter/answers.h"
 #include "protocols/diameter/dictionary.h"
+#include "tests/support/test_script.h"
 
 namespace siglane::load {
 namespace {
@@ -39,15 +40,19 @@ class S6aClientTest : public testing::Test {
  protected:
   void make(PaceConfig pace, RunConfig run = kRunConfig, AnswerLog* answers = nullptr) {
     run_.emplace(run, 1, kStart);
-    client_.emplace(module_,
-                    S6aClientConfig{.pace = pace,
-                                    .mix = mix_,
-                                    .requests = {.imsis = *ImsiRange::from("001010000000001", 10),
-                                                 .destination_realm = "example",
-                                                 .destination_host = {},
-                                                 .visited_plmn = *plmn_octets("00101")},
-                                    .request_timeout = 0s},
-                    1, *run_, tally_, answers);
+    const S6aClientConfig config{.pace = pace,
+                                 .mix = mix_,
+                                 .requests = {.imsis = *ImsiRange::from("001010000000001", 10),
+                                              .destination_realm = "example",
+                                              .destination_host = {},
+                                              .visited_plmn = *plmn_octets("00101")},
+                                 .request_timeout = 0s};
+    client_ = &script_.add(kClient,
+                           std::make_unique<S6aClient>(module_, config, 1, *run_, tally_, answers));
+    script_.on_action = [this](AssociationId, Action& action) {
+      take(std::get<Forward>(action));
+      return true;
+    };
   }
 
   void peer(bool open) {
@@ -59,30 +64,24 @@ class S6aClientTest : public testing::Test {
     change->applications = {diameter::application::s6a};
     module_.publish(ShardId{}, kPeer, std::move(change));
   }
-  void step(SessionInput input) {
-    client_->step(std::move(input), now_, out_);
-    for (Action& action : out_.actions()) {
-      auto& forward = std::get<Forward>(action);
-      EXPECT_EQ(forward.to, kPeer);
-      switch (diameter::kind_of(*forward.parcel)) {
-        case diameter::ParcelKind::request:
-          requests_.push_back(diameter::parcel_cast<RequestParcel>(std::move(forward.parcel)));
-          break;
-        case diameter::ParcelKind::answer:
-          answers_.push_back(diameter::parcel_cast<AnswerParcel>(std::move(forward.parcel)));
-          break;
-        case diameter::ParcelKind::peer_change:
-        case diameter::ParcelKind::call:
-          ADD_FAILURE() << "a client has no peers to change";
-      }
+  void step(SessionInput input) { script_.give(kClient, std::move(input)); }
+  void take(Forward& forward) {
+    EXPECT_EQ(forward.to, kPeer);
+    switch (diameter::kind_of(*forward.parcel)) {
+      case diameter::ParcelKind::request:
+        requests_.push_back(diameter::parcel_cast<RequestParcel>(std::move(forward.parcel)));
+        break;
+      case diameter::ParcelKind::answer:
+        answers_.push_back(diameter::parcel_cast<AnswerParcel>(std::move(forward.parcel)));
+        break;
+      case diameter::ParcelKind::peer_change:
+      case diameter::ParcelKind::call:
+        ADD_FAILURE() << "a client has no peers to change";
     }
-    out_.clear();
   }
   // Wakes the client at its deadlines, answering everything, until `end`.
   void run_until(Instant end) {
-    for (auto at = client_->deadline(); at && *at <= end; at = client_->deadline()) {
-      now_ = std::max(now_, *at);
-      step(Woken{});
+    while (script_.wake_next(end)) {
       while (answering_ && !requests_.empty()) answer_first(diameter::result::success);
     }
     now_ = end;
@@ -100,7 +99,7 @@ class S6aClientTest : public testing::Test {
   }
   std::unique_ptr<AnswerParcel> answer_to(const RequestParcel& request, diameter::ResultCode result,
                                           AssociationId by = kPeer) {
-    MessageBuilder answer = MessageBuilder::answer(pool_, request.header);
+    MessageBuilder answer = MessageBuilder::answer(script_.pool, request.header);
     answer.add(avp::result_code, static_cast<std::uint32_t>(result));
     auto parcel = std::make_unique<AnswerParcel>();
     parcel->message = std::move(answer).finish();
@@ -113,7 +112,7 @@ class S6aClientTest : public testing::Test {
     step(Submitted{kPeer, answer_to(*request, result)});
   }
   MessageBuilder from_hss(const diameter::CommandDef& kind) {
-    auto request = MessageBuilder::request(pool_, kind, 7, 8);
+    auto request = MessageBuilder::request(script_.pool, kind, 7, 8);
     request.add(avp::session_id, "hss.example;1;1")
         .add(avp::auth_session_state, diameter::AuthSessionState::no_state_maintained)
         .add(avp::origin_host, "hss.example")
@@ -143,18 +142,18 @@ class S6aClientTest : public testing::Test {
                                         .drain_max = 1s,
                                         .tolerate_reconnect = false};
 
-  BufferPool pool_;
-  Counters counters_;
-  Outbox out_{pool_, counters_};
+  static constexpr AssociationId kClient{50};
+
   diameter::DiameterModule module_{mme()};
   S6aMix mix_;
   Tally tally_;
   std::optional<LoadRun> run_;
-  std::optional<S6aClient> client_;
+  test::TestScript script_{nullptr, kStart};
+  S6aClient* client_ = nullptr;
   std::deque<diameter::RequestPtr> requests_;
   std::deque<std::unique_ptr<AnswerParcel>> answers_;
   bool answering_ = true;
-  Instant now_ = kStart;
+  Instant& now_ = script_.now;
 };
 
 TEST_F(S6aClientTest, WaitsForItsPeerAndKeepsLooking) {
@@ -344,7 +343,7 @@ TEST_F(S6aClientTest, KeepsWhatWasAnsweredForLaterChecks) {
   make({.mode = PaceMode::closed_loop, .window = 2}, kRunConfig, log->get());
   begin();
   const auto request = take_first();
-  MessageBuilder aia = MessageBuilder::answer(pool_, request->header);
+  MessageBuilder aia = MessageBuilder::answer(script_.pool, request->header);
   aia.add(avp::result_code, 2001u);
   const std::array<std::byte, 2> rand{std::byte{0xAB}, std::byte{0x01}};
   const std::array<std::byte, 2> autn{std::byte{0x00}, std::byte{0xCD}};

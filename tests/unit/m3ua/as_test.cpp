@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "protocols/m3ua/counters.h"
+#include "tests/support/test_script.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -26,7 +27,9 @@ class AsHarness {
  public:
   explicit AsHarness(TrafficMode mode, std::size_t asps = 3, std::size_t active_min = 1)
       : latest_(std::make_shared<const Gateway>(config(mode, asps, active_min))),
-        as_(latest_, latest_.load(), 0) {}
+        as_(script_.add(kAs, std::make_unique<ApplicationServer>(latest_, latest_.load(), 0))) {
+    script_.on_action = [this](AssociationId, Action& action) { return take(action); };
+  }
 
   void event(Event event, std::uint64_t asp) { event_of(asp_name(asp), event, asp); }
   void event_of(std::string_view name, Event event, std::uint64_t association) {
@@ -41,7 +44,7 @@ class AsHarness {
   }
   // A DATA as it comes from an ASP, with an extension of that many bytes behind one byte of data.
   void data_with_extension(std::size_t bytes) {
-    MessageBuilder builder(buffers_, MessageType::data);
+    MessageBuilder builder(script_.pool, MessageType::data);
     builder.protocol_data({1, 1001, 3, 0, 0, 1}, as_bytes("x"));
     builder.bytes(Tag{0xfeed}, as_bytes(std::string(bytes, 'e')));
     Buffer message = std::move(builder).finish();
@@ -57,29 +60,22 @@ class AsHarness {
     latest_.set(std::make_shared<const Gateway>(next, *latest_.load()));
     step(Reconfigured{});
   }
-  void advance(Duration span) {
-    const Instant until = now_ + span;
-    while (const auto due = as_.deadline()) {
-      if (*due > until) break;
-      now_ = std::max(now_, *due);
-      step(Woken{});
-    }
-    now_ = until;
-  }
+  void advance(Duration span) { script_.pass(span); }
   void forget() {
     orders.clear();
     answered.clear();
-    reroutes = 0;
+    script_.reroutes.clear();
     delivered.clear();
     reports.clear();
   }
   // Answers Reroute from now on only when told to, as a shard does while other shards have marks
   // outstanding.
-  void answer_reroutes_later() { reroute_at_once_ = false; }
+  void answer_reroutes_later() { script_.answers_reroute = false; }
   void answer_reroute() {
     ASSERT_TRUE(std::exchange(reroute_asked_, false));
     step(Rerouting{});
   }
+  unsigned reroutes() { return static_cast<unsigned>(script_.reroutes[kAs]); }  // asked for
   // A DATA that an ASP could not deliver any more.
   void give_back(std::uint64_t asp, std::uint8_t sls, std::string_view text) {
     auto data = std::make_unique<DataParcel>(MtpLabel{1, 1001, 3, 0, 0, sls},
@@ -90,13 +86,12 @@ class AsHarness {
   AsState state() const { return view_ ? view_->state : AsState::down; }
   const AsView& view() const { return *view_; }
   std::string status_detail() const { return as_.status().detail; }
-  std::uint64_t discarded() const { return counters_.get(counter::data_discarded); }
+  std::uint64_t discarded() const { return script_.counters.get(counter::data_discarded); }
   std::size_t held() const { return as_.status().pending; }
 
   // "2:AS-PENDING of 1", "1:activated", ...
   std::vector<std::string> orders;
   std::vector<AssociationId> answered;
-  unsigned reroutes = 0;               // asked for
   std::vector<std::string> delivered;  // "1:text", "1:text#correlation id"
   std::vector<MessageType> reports;
   std::vector<std::string> dropped;  // the reasons, each time
@@ -111,26 +106,23 @@ class AsHarness {
     config.drain_messages_per_ms_max = 2;
     return config;
   }
-  void step(SessionInput input) {
-    Outbox out(buffers_, counters_);
-    as_.step(std::move(input), now_, out);
-    for (Action& action : out.actions()) {
-      if (auto* forward = std::get_if<Forward>(&action)) {
-        note(forward->to, static_cast<M3uaParcel&>(*forward->parcel));
-      } else if (auto* publish = std::get_if<Publish>(&action)) {
-        view_ = static_cast<AsChangeParcel&>(*publish->change).view;
-      } else if (auto* accept = std::get_if<Accept>(&action)) {
-        reports.push_back(static_cast<NetworkStatusParcel&>(*accept->parcel).type);
-      } else if (std::holds_alternative<Reroute>(action)) {
-        reroute_asked_ = true;
-        ++reroutes;
-      } else if (auto* drop = std::get_if<Drop>(&action)) {
-        dropped.insert(dropped.end(), drop->count, std::string(drop->reason.name));
-      } else if (std::holds_alternative<Close>(action)) {
-        ended = true;
-      }
+  void step(SessionInput input) { script_.give(kAs, std::move(input)); }
+  bool take(Action& action) {
+    if (auto* forward = std::get_if<Forward>(&action)) {
+      note(forward->to, static_cast<M3uaParcel&>(*forward->parcel));
+    } else if (auto* publish = std::get_if<Publish>(&action)) {
+      view_ = static_cast<AsChangeParcel&>(*publish->change).view;
+    } else if (auto* accept = std::get_if<Accept>(&action)) {
+      reports.push_back(static_cast<NetworkStatusParcel&>(*accept->parcel).type);
+    } else if (auto* drop = std::get_if<Drop>(&action)) {
+      dropped.insert(dropped.end(), drop->count, std::string(drop->reason.name));
+    } else if (std::holds_alternative<Close>(action)) {
+      ended = true;
+    } else {
+      if (std::holds_alternative<Reroute>(action)) reroute_asked_ = !script_.answers_reroute;
+      return false;
     }
-    if (reroute_at_once_ && std::exchange(reroute_asked_, false)) step(Rerouting{});
+    return true;
   }
   void note(AssociationId to, M3uaParcel& parcel) {
     const std::string who = std::to_string(static_cast<std::uint64_t>(to)) + ":";
@@ -178,13 +170,13 @@ class AsHarness {
     return "?";
   }
 
-  BufferPool buffers_;
-  Counters counters_;
+  static constexpr AssociationId kAs{98};
+
   Snapshot<Gateway> latest_;
-  ApplicationServer as_;
-  bool reroute_at_once_ = true, reroute_asked_ = false;
+  test::TestScript script_;
+  ApplicationServer& as_;
+  bool reroute_asked_ = false;
   std::shared_ptr<const AsView> view_;
-  Instant now_{1s};
 };
 
 void bring_to(AsHarness& as, AsState state, bool second_asp_up) {
@@ -338,7 +330,7 @@ TEST(ApplicationServer, AsksForARerouteOnlyWhereDataGoesAnotherWayAfterwards) {
   const auto reroutes = [&](Event event, std::uint64_t asp) {
     as.forget();
     as.event(event, asp);
-    return as.reroutes;
+    return as.reroutes();
   };
   EXPECT_EQ(reroutes(Event::up, 1), 0u);
   EXPECT_EQ(reroutes(Event::up, 2), 0u);
@@ -474,7 +466,7 @@ TEST(ApplicationServer, BroadcastNeedsARerouteOnlyToOpenAndToClose) {
   AsHarness as(TrafficMode::broadcast);
   for (std::uint64_t asp : {1, 2}) as.event(Event::up, asp);
   as.event(Event::activate, 1);
-  EXPECT_EQ(as.reroutes, 1u);
+  EXPECT_EQ(as.reroutes(), 1u);
   as.event(Event::activate, 2);
   as.event(Event::lost, 1);
   as.event(Event::deactivate, 2);
@@ -485,11 +477,11 @@ TEST(ApplicationServer, BroadcastNeedsARerouteOnlyToOpenAndToClose) {
   as.data(1, "d");
   as.advance(1ms);
   EXPECT_THAT(as.delivered, ElementsAre("2:a#1", "2:b", "2:c", "2:d"));
-  EXPECT_EQ(as.reroutes, 1u);
+  EXPECT_EQ(as.reroutes(), 1u);
   as.event(Event::lost, 2);
   as.advance(2s);
   EXPECT_EQ(as.state(), AsState::down);
-  EXPECT_EQ(as.reroutes, 2u);
+  EXPECT_EQ(as.reroutes(), 2u);
 }
 
 TEST(ApplicationServer, GivesAnAspThatReturnsOnAnotherAssociationTheSlssThatItHad) {
@@ -587,7 +579,7 @@ TEST(ApplicationServer, AConfigThatDoesNotConcernItChangesNothing) {
     std::ranges::reverse(next.application_servers);
   });
   EXPECT_THAT(as.orders, IsEmpty());
-  EXPECT_EQ(as.reroutes, 0u);
+  EXPECT_EQ(as.reroutes(), 0u);
   EXPECT_THAT(as.reports, IsEmpty());
   as.data(0, "x");
   EXPECT_EQ(as.delivered.size(), 1u);
@@ -601,7 +593,7 @@ TEST(ApplicationServer, ThatNeedsFewerAspsBecomesActiveByAReroute) {
   as.answer_reroutes_later();
   as.reconfigure([](M3uaConfig& next) { next.application_servers[0].active_asps_min = 1; });
   EXPECT_EQ(as.state(), AsState::inactive);
-  EXPECT_EQ(as.reroutes, 1u);
+  EXPECT_EQ(as.reroutes(), 1u);
   as.answer_reroute();
   EXPECT_EQ(as.state(), AsState::active);
 }
@@ -628,7 +620,7 @@ TEST(ApplicationServer, ThatIsRemovedWhileARerouteChangesWhatItNeedsEndsAfterIt)
   as.answer_reroutes_later();
   as.event(Event::up, 2);
   as.event(Event::activate, 2);  // two are enough: the path changes
-  ASSERT_EQ(as.reroutes, 1u);
+  ASSERT_EQ(as.reroutes(), 1u);
   as.forget();
   as.reconfigure([](M3uaConfig& next) {
     next.application_servers.clear();
@@ -701,7 +693,7 @@ TEST(ApplicationServer, ThatIsRemovedDropsWhatItHoldsAndTellsItsAsps) {
   EXPECT_EQ(as.discarded(), 2u);
   EXPECT_THAT(as.dropped, ElementsAre("m3ua.as_removed", "m3ua.as_removed"));
   EXPECT_THAT(as.orders, ElementsAre("1:removed while serving", "2:removed while serving"));
-  EXPECT_EQ(as.reroutes, 0u);
+  EXPECT_EQ(as.reroutes(), 0u);
 }
 
 }  // namespace

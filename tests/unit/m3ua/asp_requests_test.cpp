@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 
 #include "protocols/m3ua/asp.h"
+#include "tests/support/test_script.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -29,7 +30,9 @@ class AspRequests : public testing::Test {
     AssociationUp up;
     up.remote_addresses = {"10.0.1.1"};
     up.streams_in = up.streams_out = 8;
-    session_ = std::make_unique<AspSession>(latest_, up, std::vector<std::string>{"asp1"});
+    session_ = &script_.add(
+        kAsp, std::make_unique<AspSession>(latest_, up, std::vector<std::string>{"asp1"}));
+    script_.on_action = [this](AssociationId, Action& action) { return take(action); };
     step(std::move(up));
   }
   // Up in both, and they have said so.
@@ -48,17 +51,14 @@ class AspRequests : public testing::Test {
   }
   void say(MessageType type, std::initializer_list<std::uint32_t> contexts = {},
            std::optional<std::uint32_t> mode = {}) {
-    MessageBuilder builder(buffers_, type);
+    MessageBuilder builder(script_.pool, type);
     builder.u32_if(Tag::traffic_mode_type, mode);
     builder.list(Tag::routing_context, std::vector<std::uint32_t>(contexts));
     if (type == aspup) builder.u32(Tag::asp_identifier, 1);
-    Message message;
-    message.stream = StreamId{0};
-    message.payload = std::move(builder).finish();
-    step(AssociationReceived{std::move(message)});
+    script_.receive(kAsp, std::move(builder).finish());
   }
   void return_unsent(std::string_view text) {
-    MessageBuilder builder(buffers_, data);
+    MessageBuilder builder(script_.pool, data);
     builder.u32(Tag::routing_context, 101)
         .protocol_data(MtpLabel{1002, 1001, 3, 2, 0, 5}, as_bytes(text));
     step(AssociationUnsent{{StreamId{1}, kPayloadProtocol, false, {}, std::move(builder).finish()},
@@ -77,58 +77,45 @@ class AspRequests : public testing::Test {
   void answer_if_asked(std::size_t as) {
     if (asked_[as]) answer(as);
   }
-  void advance(Duration span) {
-    const Instant until = now_ + span;
-    while (const auto due = session_->deadline()) {
-      if (*due > until) break;
-      now_ = std::max(now_, *due);
-      step(Woken{});
-    }
-    now_ = until;
-  }
+  void advance(Duration span) { script_.pass(span); }
   void forget() {
     told.clear();
     heard.clear();
   }
   std::string state() const { return session_->status().detail; }
-  void step(SessionInput input) {
-    Outbox out(buffers_, counters_);
-    ending_ =
-        std::holds_alternative<Stopping>(input) || std::holds_alternative<AssociationDown>(input);
-    session_->step(std::move(input), now_, out);
-    bool identified = false;
-    for (Action& action : out.actions()) {
-      if (auto* forward = std::get_if<Forward>(&action)) {
-        const auto& parcel = static_cast<const M3uaParcel&>(*forward->parcel);
-        if (parcel.kind() == ParcelKind::data) {
-          came_back.push_back(!parcel.tried().empty());
-        } else {
-          note(parcel);
-        }
-      } else if (auto* transmit = std::get_if<Transmit>(&action)) {
-        heard.push_back(MessageView::parse(transmit->message.payload.bytes())->type());
-      } else if (auto* pause = std::get_if<PauseInput>(&action)) {
-        paused = pause->paused;
-      } else if (std::holds_alternative<Drop>(action)) {
-        ++dropped;
-      } else if (std::holds_alternative<Identify>(action)) {
-        identified = true;
-      }
-    }
-    if (identified) step(Identified{});
+  // The servers hear of an end without having answered.
+  void end(SessionInput input) {
+    ending_ = true;
+    step(std::move(input));
   }
+  void step(SessionInput input) { script_.give(kAsp, std::move(input)); }
+  bool paused() { return script_.paused[kAsp]; }
+  std::size_t dropped() const { return script_.drops.size(); }
 
   std::vector<std::string> told;   // "as1 up"
   std::vector<MessageType> heard;  // by the ASP
-  bool paused = false;
-  unsigned dropped = 0;
-  std::vector<bool> came_back;  // DATA for an AS: marked as sent before
+  std::vector<bool> came_back;     // DATA for an AS: marked as sent before
 
  private:
   static M3uaConfig config() {
     M3uaConfig config = gateway_config(TrafficMode::loadshare, {1, 1});
     config.application_servers[1].asps = {"asp1"};
     return config;
+  }
+  bool take(Action& action) {
+    if (auto* transmit = std::get_if<Transmit>(&action)) {
+      heard.push_back(MessageView::parse(transmit->message.payload.bytes())->type());
+      return true;
+    }
+    const auto* forward = std::get_if<Forward>(&action);
+    if (forward == nullptr) return false;
+    const auto& parcel = static_cast<const M3uaParcel&>(*forward->parcel);
+    if (parcel.kind() == ParcelKind::data) {
+      came_back.push_back(!parcel.tried().empty());
+    } else {
+      note(parcel);
+    }
+    return true;
   }
   void note(const M3uaParcel& parcel) {
     ASSERT_EQ(parcel.kind(), ParcelKind::asp_event);
@@ -144,13 +131,13 @@ class AspRequests : public testing::Test {
     Event event{};
     std::uint32_t epoch = 0;
   };
-  BufferPool buffers_;
-  Counters counters_;
+  static constexpr AssociationId kAsp{1};
+
   Snapshot<Gateway> latest_;
-  std::unique_ptr<AspSession> session_;
+  test::TestScript script_;
+  AspSession* session_ = nullptr;
   std::optional<Asked> asked_[2];  // by AS: what has no answer yet
-  bool ending_ = false;            // the servers hear of that without having answered
-  Instant now_{1s};
+  bool ending_ = false;
 };
 
 TEST_F(AspRequests, ThatChangeNothingAreAcknowledgedAndNoServerHearsOfThem) {
@@ -167,7 +154,7 @@ TEST_F(AspRequests, ThatChangeNothingAreAcknowledgedAndNoServerHearsOfThem) {
   for (int i = 0; i < 1000; ++i) say(aspac);
   EXPECT_THAT(told, IsEmpty());
   EXPECT_EQ(std::ranges::count(heard, aspac_ack), 2000);
-  EXPECT_FALSE(paused);
+  EXPECT_FALSE(paused());
 }
 
 TEST_F(AspRequests, ForAnotherTrafficModeAreRefusedAndNoServerHearsOfThem) {
@@ -188,13 +175,13 @@ TEST_F(AspRequests, AskAServerOneThingAtATimeHoweverManyTheyAre) {
   }
   EXPECT_THAT(told, ElementsAre("as1 down", "as2 down"));
   EXPECT_THAT(heard, ElementsAre(aspdn_ack));
-  EXPECT_TRUE(paused);
-  EXPECT_EQ(dropped, 3u * 10'000 - 1 - 3);  // the first was dealt with, the last three wait
+  EXPECT_TRUE(paused());
+  EXPECT_EQ(dropped(), 3u * 10'000 - 1 - 3);  // the first was dealt with, the last three wait
   answer(0);
   EXPECT_EQ(told.size(), 2u) << "ASPUP is for both";
   answer(1);
   EXPECT_THAT(told, ElementsAre("as1 down", "as2 down", "as1 up", "as2 up"));
-  EXPECT_TRUE(paused) << "the ASPAC has yet to come";
+  EXPECT_TRUE(paused()) << "the ASPAC has yet to come";
 }
 
 TEST_F(AspRequests, OfAStormLeadToWhatTheLastOfThemAsksFor) {
@@ -204,11 +191,11 @@ TEST_F(AspRequests, OfAStormLeadToWhatTheLastOfThemAsksFor) {
     say(aspup);
     say(aspac, {101});
   }
-  for (int rounds = 0; rounds < 10 && paused; ++rounds) {
+  for (int rounds = 0; rounds < 10 && paused(); ++rounds) {
     told.clear();
     for (const std::size_t as : {0u, 1u}) answer_if_asked(as);
   }
-  EXPECT_FALSE(paused);
+  EXPECT_FALSE(paused());
   for (const std::size_t as : {0u, 1u}) answer_if_asked(as);
   EXPECT_EQ(state(), "as1 ASP-ACTIVE, as2 ASP-INACTIVE");
   EXPECT_THAT(heard, ElementsAre(aspdn_ack, aspdn_ack, aspup_ack, aspac_ack));
@@ -219,9 +206,9 @@ TEST_F(AspRequests, KeepTheirOrder) {
   say(aspac, {101});
   say(aspia, {101});
   EXPECT_THAT(told, ElementsAre("as1 activate"));
-  EXPECT_TRUE(paused);
+  EXPECT_TRUE(paused());
   answer(0);
-  EXPECT_FALSE(paused);
+  EXPECT_FALSE(paused());
   EXPECT_THAT(told, ElementsAre("as1 activate", "as1 deactivate"));
   answer(0);
   EXPECT_THAT(heard, ElementsAre(aspac_ack, aspia_ack));
@@ -242,7 +229,7 @@ TEST_F(AspRequests, ToDifferentServersDoNotWaitForOneAnother) {
   say(aspac, {101});
   say(aspac, {102});
   EXPECT_THAT(told, ElementsAre("as1 activate", "as2 activate"));
-  EXPECT_FALSE(paused);
+  EXPECT_FALSE(paused());
 }
 
 TEST_F(AspRequests, WaitWhereTheAspGoesOnChangingItsMind) {
@@ -250,7 +237,7 @@ TEST_F(AspRequests, WaitWhereTheAspGoesOnChangingItsMind) {
   const auto change = [&] {
     for (const MessageType type : {aspac, aspia}) {
       say(type, {101});
-      if (paused) return false;
+      if (paused()) return false;
       answer(0);
     }
     return true;
@@ -264,12 +251,12 @@ TEST_F(AspRequests, WaitWhereTheAspGoesOnChangingItsMind) {
   EXPECT_EQ(told.size(), at_once);
   advance(1ms);
   EXPECT_EQ(told.size(), at_once + 2) << "and the one for as2, which waits behind it";
-  EXPECT_FALSE(paused);
+  EXPECT_FALSE(paused());
   answer(0);
   say(aspac, {101});
-  EXPECT_TRUE(paused) << "one per interval from now on";
+  EXPECT_TRUE(paused()) << "one per interval from now on";
   advance(50ms);
-  EXPECT_FALSE(paused);
+  EXPECT_FALSE(paused());
   answer(0);
   advance(10s);
   say(aspia, {101});
@@ -281,11 +268,11 @@ TEST_F(AspRequests, ThatWaitEndWithTheAssociationWhichIsReadToItsEnd) {
   come_up();
   say(aspac);
   say(aspia);
-  ASSERT_TRUE(paused);
+  ASSERT_TRUE(paused());
   forget();
   // The node stops. It tells the servers so in any case.
-  step(Stopping{});
-  EXPECT_FALSE(paused);
+  end(Stopping{});
+  EXPECT_FALSE(paused());
   EXPECT_THAT(heard, ElementsAre(aspdn_ack));
 }
 
@@ -294,7 +281,7 @@ TEST_F(AspRequests, LeaveALostAssociationNothingToWaitFor) {
   say(aspac);
   say(aspia);
   forget();
-  step(AssociationDown{DownCause::lost, {}});
+  end(AssociationDown{DownCause::lost, {}});
   EXPECT_THAT(told, ElementsAre("as1 lost", "as2 lost"));
 }
 
@@ -303,7 +290,7 @@ TEST_F(AspRequests, MarkWhatALostAssociationReturnsAsSentBefore) {
   come_up_and_active();
   return_unsent("one");
   return_unsent("two");
-  step(AssociationDown{DownCause::lost, {}});
+  end(AssociationDown{DownCause::lost, {}});
   EXPECT_THAT(told, ElementsAre("as1 lost", "as2 lost"));
   EXPECT_THAT(came_back, ElementsAre(true, true));
 }

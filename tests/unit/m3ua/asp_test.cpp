@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "protocols/m3ua/counters.h"
+#include "tests/support/test_wire.h"
 #include "tests/unit/m3ua/gateway_world.h"
 
 namespace siglane::m3ua {
@@ -525,34 +526,6 @@ class LostAssociationTest : public testing::Test {
     return count;
   }
 
-  // Takes everything, and keeps the texts of DATA.
-  class Wire final : public Transport {
-   public:
-    class End final : public Association {
-     public:
-      AssociationId id() const override { return {}; }
-      SendOutcome send(Message&& message) override {
-        const auto view = MessageView::parse(message.payload.bytes());
-        if (const auto d = view->find(Tag::protocol_data)) {
-          texts.emplace_back(as_text(d->subspan(kMtpLabelSize)));
-        }
-        return SendOutcome::accepted;
-      }
-      void close(CloseMode) override {}
-      std::vector<std::string> texts;
-    };
-    Result<EndpointId> open(const EndpointConfig&, const Framing&) override { return EndpointId{}; }
-    AssociationId connect(EndpointId, const PeerConfig&) override { return {}; }
-    Association* find(AssociationId id) override { return &ends[id]; }
-    void bind(AssociationId, const PeerConfig&) override {}
-    DetachOutcome detach(AssociationId) override { return Gone{}; }
-    void adopt(std::unique_ptr<DetachedAssociation>) override {}
-    Seat seat(AssociationId) const override { return Seat::own; }
-    std::optional<AssociationStatus> status(AssociationId) const override { return {}; }
-    const Histogram* residence(AssociationId) const override { return nullptr; }
-    std::map<AssociationId, End> ends;
-  };
-
   static M3uaConfig config() { return gateway_config(TrafficMode::override_mode, {2}); }
   AssociationId open(std::size_t n) {
     if (n == 1) {
@@ -560,7 +533,9 @@ class LostAssociationTest : public testing::Test {
       (void)shard_.open({}, gateway_);
     }
     const AssociationId id = next_association_id();
+    wire_.add(id, true);
     AssociationUp up;
+    up.local = EndpointId{1};
     up.remote_addresses = {asp_address(n)};
     up.streams_in = up.streams_out = 4;
     shard_.on_event(id, up, now_);
@@ -571,7 +546,15 @@ class LostAssociationTest : public testing::Test {
   Counters counters_;
   Directory directory_;
   sim::FactLog facts_;
-  Wire wire_;
+  std::map<AssociationId, std::vector<std::string>> texts_;  // of DATA that was sent
+  const test::Wire::OnSend on_send_ = [this](test::Wire::Line& line, const Message& message) {
+    const auto view = MessageView::parse(message.payload.bytes());
+    if (const auto d = view->find(Tag::protocol_data)) {
+      texts_[line.id()].emplace_back(as_text(d->subspan(kMtpLabelSize)));
+    }
+    return SendOutcome::accepted;
+  };
+  test::Wire wire_{&on_send_};
   PeerTable peers_{{peer_at("asp1", asp_address(1)), peer_at("asp2", asp_address(2))}};
   Instant now_{1s};
   M3uaModule gateway_;
@@ -589,7 +572,7 @@ TEST_F(LostAssociationTest, WhatNeverLeftGoesToTheNextActiveAspAheadOfWhatComesL
   MessageBuilder later = build(MessageType::data);
   later.protocol_data(kToAs1, as_bytes("three"));
   receive(second_, std::move(later), StreamId{1});
-  EXPECT_THAT(wire_.ends[second_].texts, ElementsAre("one", "two", "three"));
+  EXPECT_THAT(texts_[second_], ElementsAre("one", "two", "three"));
   EXPECT_EQ(discarded(), 0u);
 }
 
@@ -600,7 +583,7 @@ TEST_F(LostAssociationTest, WhatMayHaveArrivedIsNotSentASecondTime) {
   unsent("never");
   down();
   receive(second_, build(MessageType::aspac));
-  EXPECT_THAT(wire_.ends[second_].texts, ElementsAre("never"));
+  EXPECT_THAT(texts_[second_], ElementsAre("never"));
   EXPECT_EQ(discarded(), 1u);
   EXPECT_EQ(dropped("m3ua.unacknowledged"), 1u);
 }
@@ -618,7 +601,7 @@ TEST_F(LostAssociationTest, WhatIsRefusedWhileTheAssociationLivesIsLost) {
   EXPECT_EQ(discarded(), 2u);
   down();
   receive(second_, build(MessageType::aspac));
-  EXPECT_THAT(wire_.ends[second_].texts, ElementsAre("kept"));
+  EXPECT_THAT(texts_[second_], ElementsAre("kept"));
   EXPECT_EQ(dropped("m3ua.send_refused"), 2u);
 }
 
