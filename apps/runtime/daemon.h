@@ -98,6 +98,9 @@ class Daemon {
   // A reload (SIGHUP, `siglanectl reload`): `next` is another daemon of this kind, which has read
   // and checked the config as it is now. In this order:
   //
+  // On `next`, before it reads: a default that is taken from a key which needs a restart is what
+  // `running` has for that key.
+  virtual void take_place_of(const Daemon& /*running*/) {}
   // What of this daemon's own keys takes effect only after a restart, or with a reconnect.
   virtual void add_rules(PlanRules&) const {}
   // Peers whose associations have to be made anew, for what their protocol knows of them.

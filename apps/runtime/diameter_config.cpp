@@ -64,6 +64,7 @@ void read_connections(const ObjectReader& from, const NodeConfig& node, NodePeer
 
 diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
                                                 const diameter::DiameterConfig& config,
+                                                const std::string& default_realm,
                                                 NodeConfig& node) {
   diameter::DiameterPeerConfig peer;
   NodePeer& node_peer = read_peer(from, "diameter", kDiameterPort, node);
@@ -80,7 +81,7 @@ diameter::DiameterPeerConfig read_diameter_peer(const ObjectReader& from,
       from.refuse("origin_host", fmt::format("free: peer \"{}\" has it", other.name));
     }
   }
-  peer.realm = from.parsed("realm", config.origin_realm, kHostName, as_host_name);
+  peer.realm = from.parsed("realm", default_realm, kHostName, as_host_name);
   peer.routed_realms = from.parsed_list("routed_realms", fmt::format("\"*\" or {}", kHostName),
                                         as_routed_realm, {0, 4096});
   check_routed_realms(from, peer.routed_realms);
@@ -134,7 +135,8 @@ diameter::DiameterLimits read_diameter_limits(const ObjectReader& from) {
 
 }  // namespace
 
-diameter::DiameterConfig read_diameter_config(const ObjectReader& root, NodeConfig& node) {
+diameter::DiameterConfig read_diameter_config(const ObjectReader& root, NodeConfig& node,
+                                              const std::string& realm_in_force) {
   const ObjectReader from = root.object("diameter");
   diameter::DiameterConfig config;
   config.origin_host = required_host_name(from, "origin_host");
@@ -155,8 +157,9 @@ diameter::DiameterConfig read_diameter_config(const ObjectReader& root, NodeConf
   read_field(from, "request_timeout_ms", config.request_timeout, {10ms, 10min});
   config.limits = read_diameter_limits(from.object("limits"));
   config.origin_state_id = static_cast<std::uint32_t>(unix_ms_now() / 1000);
+  const std::string& realm = realm_in_force.empty() ? config.origin_realm : realm_in_force;
   for (const ObjectReader& peer : from.objects("peers", {0, 65536})) {
-    config.peers.push_back(read_diameter_peer(peer, config, node));
+    config.peers.push_back(read_diameter_peer(peer, config, realm, node));
   }
   check_diameter(from, config, node);
   return config;

@@ -8,7 +8,7 @@
 namespace siglane::runtime {
 
 void DiameterDaemon::read(const ObjectReader& root, NodeConfig& node) {
-  diameter::DiameterConfig config = read_diameter_config(root, node);
+  diameter::DiameterConfig config = read_diameter_config(root, node, realm_in_force_);
   config.applications = applications();
   diameter_ = std::make_shared<const diameter::DiameterConfig>(std::move(config));
   read_own(root, node);
@@ -30,6 +30,10 @@ Result<void> DiameterDaemon::build(NodeBuilder& builder) {
     return {};
   });
   return {};
+}
+
+void DiameterDaemon::take_place_of(const Daemon& running) {
+  realm_in_force_ = static_cast<const DiameterDaemon&>(running).diameter_->origin_realm;
 }
 
 void DiameterDaemon::add_rules(PlanRules& rules) const {

@@ -31,6 +31,7 @@ class DiameterDaemon : public Daemon {
   void read(const ObjectReader& root, NodeConfig& node) final;
   Result<void> check() override;
   Result<void> build(NodeBuilder& builder) final;
+  void take_place_of(const Daemon& running) final;
   void add_rules(PlanRules& rules) const override;
   std::set<std::string> to_reconnect(const Daemon& next) const final;
   Result<std::string> prepare(Daemon& next, Reconfiguration& reconfiguration) final;
@@ -55,6 +56,7 @@ class DiameterDaemon : public Daemon {
 
  private:
   std::shared_ptr<const diameter::DiameterConfig> diameter_;  // as it was read, or built
+  std::string realm_in_force_;                                // of the node that it takes over
   diameter::DiameterModule* module_ = nullptr;                // of the node that build() makes
 };
 

@@ -71,6 +71,7 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Node& node, const N
   // The node has been started by these, so they are good.
   app.parse(std::vector<std::string>(arguments_.rbegin(), arguments_.rend() - 1));
   next->file = command.config_file;
+  next->daemon->take_place_of(daemon_);
   auto config = load_config(command.config_file, *next->daemon, command);
   if (!config) return tl::unexpected(config.error());
   next->config = std::move(*config);

@@ -130,10 +130,14 @@ def subscribers_are_imported(hss, subscribers, steady):
 def what_needs_a_restart_is_said_and_left(hss, steady):
     changed = copy.deepcopy(hss.config)
     changed["hss"]["database"] = "other.db"
+    # What realm the peers are of by default does not change before that either.
+    changed["diameter"]["origin_realm"] = "example.org"
     hss.write(changed)
     said = hss.ctl("reload")
-    if "/hss/database" not in said.partition("needs a restart")[2]:
-        raise Failed(f"reload said {said!r}, not that another database needs a restart")
+    restart = said.partition("needs a restart")[2]
+    for path in ("/hss/database", "/diameter/origin_realm"):
+        if path not in restart:
+            raise Failed(f"reload said {said!r}, not that {path} needs a restart")
     steady.is_served()
 
 
