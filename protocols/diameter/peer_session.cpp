@@ -320,6 +320,9 @@ void PeerSession::refuse_requests(std::string why, PeerChange::State change, Out
 }
 
 void PeerSession::give_back(RequestPtr request, Why why, Outbox& out) {
+  const auto& before = request->returned_by;
+  const bool again = before != nullptr && *before == peer_.name;
+  request->returns = static_cast<std::uint8_t>(again ? request->returns + 1 : 1);
   request->returned_by = peer_.shared_name;
   out.undelivered(std::move(request), why);
 }
