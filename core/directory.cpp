@@ -6,10 +6,6 @@ namespace siglane {
 namespace {
 
 constexpr std::size_t kEndedMax = 10'000;
-// A shard steps the coordinators of a reroute in one turn, and each of them may drain what it holds
-// (FlowGroup::Limits::drained_per_ms_max): together that must find room between two shards
-// (ShardConfig::outbound), and in the send queue of a member of all of them.
-constexpr std::size_t kFlowsMax = 16;
 
 }  // namespace
 
@@ -21,6 +17,7 @@ void Directory::add_shard(ShardId shard, Mailbox& mailbox) {
   if (mailboxes_.size() <= index) mailboxes_.resize(index + 1);
   loads_.resize(mailboxes_.size());
   mailboxes_[index] = &mailbox;
+  turns_.use(mailboxes_.size());
 }
 
 void Directory::settle(AssociationId id, ShardId shard) {
@@ -135,69 +132,36 @@ std::vector<ShardLoad> Directory::loads() const {
   return loads_;
 }
 
-bool Directory::diverting() const {
-  std::shared_lock lock(mutex_);
-  return under_way_.has_value();
-}
-
 // --- Diversions ---------------------------------------------------------------------------------
 
-Diversion Directory::begin(Diversion diversion) {
-  diversion.number = ++last_number_;
-  under_way_ = diversion;
-  to_follow_ = mailboxes_.size();
-  return diversion;
+bool Directory::diverting() const {
+  std::shared_lock lock(mutex_);
+  return turns_.under_way();
 }
 
 std::uint64_t Directory::diversions() const {
   std::shared_lock lock(mutex_);
-  return last_number_;
+  return turns_.begun();
 }
 
 std::optional<Diversion> Directory::begin_move(AssociationId id, ShardId from, ShardId to) {
   std::unique_lock lock(mutex_);
-  if (under_way_) return std::nullopt;
-  return begin({0, id, from, to, nullptr});
+  return turns_.begin(Diversion::Move{id, from, to});
 }
 
 std::optional<Diversion> Directory::begin_reroute(ProtocolModule& module, AssociationId flow) {
   std::unique_lock lock(mutex_);
-  if (std::ranges::find(waiting_, flow, &Diversion::Flow::coordinator) == waiting_.end()) {
-    waiting_.push_back({flow, &module});
-  }
-  if (under_way_) return std::nullopt;
-  return begin_waiting();
-}
-
-// One reroute for those that have waited longest.
-Diversion Directory::begin_waiting() {
-  const auto count = static_cast<std::ptrdiff_t>(std::min(waiting_.size(), kFlowsMax));
-  std::vector<Diversion::Flow> flows(waiting_.begin(), waiting_.begin() + count);
-  waiting_.erase(waiting_.begin(), waiting_.begin() + count);
-  std::ranges::sort(flows, {}, &Diversion::Flow::coordinator);
-  Diversion reroute;
-  reroute.rerouted = std::make_shared<const std::vector<Diversion::Flow>>(std::move(flows));
-  return begin(std::move(reroute));
+  return turns_.begin(Diversion::Flow{flow, &module});
 }
 
 bool Directory::followed(const Diversion& diversion) {
   std::unique_lock lock(mutex_);
-  if (!under_way_ || under_way_->number != diversion.number || --to_follow_ > 0) return false;
-  to_follow_ = mailboxes_.size();
-  return true;
-}
-
-void Directory::settle(const Diversion& move) {
-  std::unique_lock lock(mutex_);
-  homes_[move.mover] = move.to;
+  return turns_.followed(diversion.number);
 }
 
 std::optional<Diversion> Directory::end(const Diversion& diversion) {
   std::unique_lock lock(mutex_);
-  if (!under_way_ || under_way_->number != diversion.number) return std::nullopt;
-  under_way_.reset();
-  if (waiting_.empty()) return std::nullopt;
-  return begin_waiting();
+  return turns_.end(diversion.number);
 }
 
 }  // namespace siglane

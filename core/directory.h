@@ -13,7 +13,7 @@
 
 #include "core/association.h"
 #include "core/balance.h"
-#include "core/diversion.h"
+#include "core/diversion_turns.h"
 #include "core/mailbox.h"
 #include "core/newcomers.h"
 #include "core/strangers.h"
@@ -96,19 +96,11 @@ class Directory {
   std::vector<ShardLoad> loads() const;
   bool diverting() const;
 
-  // Diversions, one at a time. Nothing: another is under way.
+  // See DiversionTurns.
   [[nodiscard]] std::optional<Diversion> begin_move(AssociationId id, ShardId from, ShardId to);
-  // Where another is under way it waits for its turn, and comes out of end(); one that waits for
-  // the same flow already serves for both.
   [[nodiscard]] std::optional<Diversion> begin_reroute(ProtocolModule& module, AssociationId flow);
-  // A shard has had its marks passed; and then, of a reroute, has stepped its coordinators. true:
-  // it was the last one.
   [[nodiscard]] bool followed(const Diversion& diversion);
-  // What moved lives there.
-  void settle(const Diversion& move);
-  // It is over. The next one, if one waits for its turn.
   [[nodiscard]] std::optional<Diversion> end(const Diversion& diversion);
-  // How many have begun.
   std::uint64_t diversions() const;
 
  private:
@@ -117,8 +109,6 @@ class Directory {
     std::string name;
     auto operator<=>(const Peer&) const = default;
   };
-  Diversion begin(Diversion diversion);
-  Diversion begin_waiting();
 
   std::vector<Mailbox*> mailboxes_;  // fixed once the node runs
   std::atomic<std::size_t> associations_ = 0;
@@ -132,11 +122,7 @@ class Directory {
   std::map<Peer, PeerPast> pasts_;
   std::map<Peer, StandingOrders> orders_;
   std::vector<ShardLoad> loads_;  // by shard
-
-  std::optional<Diversion> under_way_;
-  std::size_t to_follow_ = 0;  // shards, in this step of it
-  std::uint64_t last_number_ = 0;
-  std::deque<Diversion::Flow> waiting_;
+  DiversionTurns turns_;
 };
 
 }  // namespace siglane

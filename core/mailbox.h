@@ -43,23 +43,6 @@ struct Arrival {
   Diversion diversion;
   std::unique_ptr<MovingUnit> unit;
 };
-// The steps of a diversion (diversion.h).
-struct Diverted {
-  Diversion diversion;
-};
-struct Mark {
-  std::uint64_t diversion = 0;
-  ShardId sender{};
-};
-struct Passed {
-  std::uint64_t diversion = 0;
-};
-struct Gathered {
-  Diversion diversion;
-};
-struct Settled {
-  std::uint64_t diversion = 0;
-};
 // A mailbox that was full for us has been emptied.
 struct RoomAgain {};
 // `claimant` says that it is a peer of which `holder`, which lives here, is an association: is that

@@ -34,7 +34,8 @@ Shard::Shard(ShardConfig config, Transport& transport, const PeerTable& peers, D
       admission_(peers),
       dialer_(config.reconnect, random_.next()),
       homes_(directory),
-      outbound_(mailbox_, directory, counters, config.outbound) {
+      outbound_(mailbox_, directory, counters, config.outbound),
+      diverter_(config.id) {
   directory_.add_shard(config_.id, mailbox_);
 }
 
@@ -167,26 +168,6 @@ void Shard::close_association(AssociationId id, AssociationDown down, Instant no
 void Shard::count(const Entry* entry, Counter counter, std::uint64_t n) {
   counters_.add(counter, n);
   if (entry != nullptr && entry->counts != nullptr) entry->counts->add(counter.index(), n);
-}
-
-// Each message would have to find its counters in its peer's row: so the association counts its
-// own, and the row gets them when it is looked at, or the association leaves.
-void Shard::settle_traffic(Entry& entry) {
-  if (entry.counts == nullptr) return;
-  const Traffic before = std::exchange(entry.settled, entry.traffic);
-  const auto add = [&](const Counter& counter, std::uint64_t Traffic::*which) {
-    const std::uint64_t more = entry.traffic.*which - before.*which;
-    if (more > 0) entry.counts->add(counter.index(), more);
-  };
-  add(counter::messages_received, &Traffic::messages_received);
-  add(counter::messages_sent, &Traffic::messages_sent);
-  add(counter::bytes_received, &Traffic::bytes_received);
-  add(counter::bytes_sent, &Traffic::bytes_sent);
-}
-
-const PeerCounts& Shard::peer_counts() const {
-  for (const auto& [id, entry] : entries_) settle_traffic(*entry);
-  return peer_counts_;
 }
 
 SparseCounts& Shard::counts_of(const std::string& peer) {
@@ -363,49 +344,6 @@ void Shard::close_transport(AssociationId id, CloseMode mode) {
   if (Association* association = transport_.find(id)) association->close(mode);
 }
 
-void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
-  Entry* entry = find(id);
-  if (entry == nullptr) return;
-  Verdict verdict = judge(*entry, peer);
-  if (std::holds_alternative<Inquire>(verdict)) return inquire(*entry, peer);
-  if (auto* no = std::get_if<Refuse>(&verdict)) {
-    counters_.add(counter::associations_refused_identity);
-    peer_refused(id, {peer, no->why}, now);
-    entry->identity =
-        std::make_unique<SessionInput>(IdentityRefused{std::move(no->why), no->connected_already});
-    return;
-  }
-  if (!entry->identified()) {
-    const auto newcomer = std::move(entry->newcomer);
-    (void)directory_.newcomers().leave(id);
-    entry->peer = peer;
-    if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
-    const PeerKey key{entry->module, peer};
-    give_up(dialer_.identified(key, id, presence_of(key), now));
-    entry->counts = &counts_of(peer);
-    entry->settled = entry->traffic;
-    // It came up before it was known whose it is.
-    entry->counts->add(counter::associations_opened.index(), 1);
-  }
-  if (const PeerConfig* config = peers_->find(peer)) transport_.bind(id, *config);
-  entry->identity = std::make_unique<SessionInput>(Identified{});
-  begin_to_obey(*entry);
-}
-
-// Bind: the directory has it as that peer already.
-Verdict Shard::judge(Entry& entry, const std::string& peer) {
-  if (entry.identified()) return Admission::judge_again(entry.peer, peer);
-  const Dialer::Link* link = dialer_.link_of(entry.id);
-  Verdict verdict = admission_.judge(*entry.newcomer, link != nullptr ? link->peer.name : "", peer);
-  const bool may_be = std::holds_alternative<Bind>(verdict);
-  if (may_be && directory_.orders_of(entry.module, peer).disconnected) {
-    return Refuse{"the operator has disconnected it"};
-  }
-  const std::size_t most = connections_max(peer);
-  const bool taken = may_be && !directory_.bind_peer(entry.module, peer, entry.id, most);
-  return taken ? entry.newcomer->claim(peer, most) : verdict;
-}
-
 // A parcel did not get on at `failed`: its module decides what next, unless it has been everywhere.
 void Shard::fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
                  ProtocolModule* module) {
@@ -502,33 +440,6 @@ void Shard::abandon() {
   for (const auto& [id, entry] : entries_) {
     if (!entry->coordinator) close_transport(id, CloseMode::abort);
   }
-}
-
-void Shard::visit_sessions(const std::function<void(const SessionView&)>& visit) const {
-  for (const auto& [id, entry] : entries_) {
-    if (const auto view = view_of(*entry)) visit(*view);
-  }
-}
-
-std::optional<SessionView> Shard::view_of(const Entry& entry) {
-  if (entry.session == nullptr) return std::nullopt;
-  const Traffic& traffic = entry.traffic;
-  return SessionView{
-      entry.id,          entry.coordinator,         entry.identified(),    entry.session.get(),
-      entry.since,       traffic.messages_received, traffic.messages_sent, traffic.bytes_received,
-      traffic.bytes_sent};
-}
-
-std::vector<AssociationId> Shard::sessions() const {
-  std::vector<AssociationId> ids;
-  ids.reserve(entries_.size());
-  for (const auto& [id, entry] : entries_) ids.push_back(id);
-  return ids;
-}
-
-std::optional<SessionView> Shard::session(AssociationId id) const {
-  const Entry* entry = find(id);
-  return entry != nullptr ? view_of(*entry) : std::nullopt;
 }
 
 }  // namespace siglane

@@ -17,6 +17,7 @@
 #include "core/deadlines.h"
 #include "core/dialer.h"
 #include "core/directory.h"
+#include "core/diverter.h"
 #include "core/homes.h"
 #include "core/mailbox.h"
 #include "core/module.h"
@@ -63,8 +64,9 @@ struct LinkView {
 // the simulator) calls it on one thread and tells it the time.
 //
 // It is made of parts, each pure and tested alone, which decide: Admission (who may be which peer),
-// Dialer (when and where to connect), Backpressure (whose input is paused). The shard connects them
-// with the transport and the other shards, and carries out what they say.
+// Dialer (when and where to connect), Backpressure (whose input is paused), Diverter (what to do
+// when a path between shards changes). The shard connects them with the transport and the other
+// shards, and carries out what they say.
 class Shard final : public TransportSink {
  public:
   // All references must outlive the shard. `asks` may be null: then every Ask is refused.
@@ -150,22 +152,16 @@ class Shard final : public TransportSink {
   class OutboxLease;
   // Accepted or made in this step, or on its way for longer and come back.
   enum class Fresh : bool { no, yes };
-  // The change of a path that is under way, as far as this shard is concerned.
-  struct Following {
-    Diversion what;
-    bool holding = false;
-    std::size_t awaited = 0;  // shards that have not passed our mark
-    std::vector<Delivery> held;
-    DataWaiting held_data;
-  };
+  // What is done once all that waits for room is out: the sender of the Mark is told Passed; the
+  // diverter hears that it is AllOut.
+  struct AllOut {};
+  using Then = std::variant<Mark, AllOut>;
 
   Entry* find(AssociationId id);
   const Entry* find(AssociationId id) const;
-  static std::optional<SessionView> view_of(const Entry& entry);
   void open_association(AssociationId id, const AssociationUp& up, Instant now);
   void close_association(AssociationId id, AssociationDown down, Instant now);
   void count(const Entry* entry, Counter counter, std::uint64_t n = 1);
-  static void settle_traffic(Entry& entry);
   SparseCounts& counts_of(const std::string& peer);
   SparseCounts* counts_for(AssociationId id);
   void refuse(Entry& entry, Counter counter, std::string why, Instant now);
@@ -182,19 +178,16 @@ class Shard final : public TransportSink {
   Drops::Tell tell_dropped(Instant now);
   void transmit(AssociationId id, Message message);
   void close_transport(AssociationId id, CloseMode mode);
-  void identify(AssociationId id, const std::string& peer, Instant now);
-  Verdict judge(Entry& entry, const std::string& peer);
-  void inquire(Entry& entry, const std::string& peer);
-  void on_inquiry(Inquiry inquiry);
-  void hold(Entry& claimant, SessionInput input, Instant now);
-  void settle_claim(AssociationId id, Instant now);
-  void answer_claimants(Entry& holder);
   void note_past(Entry& entry, const std::string& why, Instant now);
   void note_trouble(const PeerKey& peer, const std::string& why, Instant now);
   void fail(AssociationId from, AssociationId failed, ParcelPtr parcel, Why why,
             ProtocolModule* module);
   void arm(Entry& entry);
   void wake_all();
+
+  // shard_views.cpp
+  static std::optional<SessionView> view_of(const Entry& entry);
+  static void settle_traffic(Entry& entry);
 
   // shard_mail.cpp
   void forward(AssociationId from, AssociationId to, ParcelPtr parcel, ProtocolModule& module,
@@ -207,11 +200,7 @@ class Shard final : public TransportSink {
   void let_go();
   void take(Delivery delivery);
   void take(Completion completion);
-  void send_waiting();
-  void reroute(ProtocolModule& module, AssociationId coordinator);
-  void begin(const Diversion& diversion);
-  bool is_held(const Delivery& delivery, Fresh fresh) const;
-  void hold(Delivery delivery);
+  void send_waiting(Instant now);
   void tell(ShardId shard, Letter letter);
   template <class L>
   void tell_all(const L& letter) {
@@ -224,15 +213,31 @@ class Shard final : public TransportSink {
       if (shard != config_.id) tell(shard, letter);
     }
   }
-  void once_all_is_out(std::function<void()> what);
-  void on_passed(std::uint64_t diversion);
-  void followed(const Diversion& diversion);
-  void end(const Diversion& diversion);
-  void on_gathered(const Diversion& diversion, Instant now);
-  void on_settled(std::uint64_t diversion, Instant now);
+  void once_all_is_out(Then then, Instant now);
+  void do_now(const Then& then, Instant now);
+
+  // shard_diversion.cpp
+  void reroute(ProtocolModule& module, AssociationId coordinator);
+  void divert(Diverter::Todo todo, Instant now);
+  void take(DiverterStep step, Diverter::Todo& todo, Instant now);
+  void begin(const Diversion& diversion, Instant now);
+  void hold(Delivery delivery);
+  void release(std::vector<Delivery> held);
+  void route(std::vector<Delivery> held, Instant now);
+
+  // shard_move.cpp
   std::optional<MoveRefusal> reason_to_stay(AssociationId id, ShardId to) const;
-  void send_off(const Diversion& move, std::unique_ptr<DetachedAssociation> cargo);
+  std::unique_ptr<MovingUnit> pack(AssociationId id, std::unique_ptr<DetachedAssociation> cargo);
   void arrive(Arrival& arrival, Instant now);
+
+  // shard_identity.cpp
+  void identify(AssociationId id, const std::string& peer, Instant now);
+  Verdict judge(Entry& entry, const std::string& peer);
+  void inquire(Entry& entry, const std::string& peer);
+  void on_inquiry(Inquiry inquiry);
+  void hold(Entry& claimant, SessionInput input, Instant now);
+  void settle_claim(AssociationId id, Instant now);
+  void answer_claimants(Entry& holder);
 
   // shard_newcomers.cpp
   void give_way(const Newcomers::Newcomer& who, Instant now);
@@ -288,13 +293,13 @@ class Shard final : public TransportSink {
   std::size_t outboxes_used_ = 0;
   Homes homes_;
   Outbound outbound_;
+  Diverter diverter_;
   std::vector<Letter> letters_;
   std::size_t letters_read_ = 0;
   bool mail_waits_ = false;
-  std::optional<Following> diversion_;
   struct OnceOut {
     Outbound::Posted waiting;
-    std::function<void()> what;
+    Then then;
   };
   std::deque<OnceOut> once_out_;  // the first is due first
   std::size_t associations_ = 0;

@@ -46,16 +46,6 @@ void Shard::give_up(const std::vector<AssociationId>& associations) {
   for (const AssociationId id : associations) close_transport(id, CloseMode::abort);
 }
 
-std::optional<LinkView> Shard::link(LinkId id) const {
-  const Dialer::Link* link = dialer_.find(id);
-  if (link == nullptr) return std::nullopt;
-  LinkView view{id, link->key(), link->local, dialer_.state_of(id), link->association()};
-  if (const auto* waiting = std::get_if<Dialer::Link::Waiting>(&link->state)) {
-    view.next = waiting->until;
-  }
-  return view;
-}
-
 // Only configured peers have a past: the number of other names has no bound.
 void Shard::note_trouble(const PeerKey& peer, const std::string& why, Instant now) {
   if (peers_->find(peer.second) == nullptr) return;

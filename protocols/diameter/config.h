@@ -73,7 +73,7 @@ struct DiameterConfig {
   // We do not connect to a peer for so long after its DPR said BUSY or DO_NOT_WANT_TO_TALK_TO_YOU;
   // 0: as after any other.
   Duration disconnect_holdoff = 5min;
-  Duration request_timeout = 10s;  // from our sending a request to its answer
+  Duration request_timeout = 10s;  // from our first sending a request to its answer
   DiameterLimits limits;
   std::vector<DiameterPeerConfig> peers;
 

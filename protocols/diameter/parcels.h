@@ -55,9 +55,12 @@ class RequestParcel final : public DiameterParcel {
   std::weak_ptr<const void> connection;
   Instant received_at{};  // when the loop read it; zero: made here
   Duration timeout{};     // 0: request_timeout of the session's config
+  Instant answer_by{};    // however often it is tried; zero: it was not sent yet
   std::uint64_t tag = 0;  // for whoever sends it: comes back in the AnswerParcel
-  // The peer whose connection could not keep it: the peer's others are the next best way.
+  // The peer whose connection could not keep it last, and how many of its connections in a row
+  // could not.
   std::shared_ptr<const std::string> returned_by;
+  std::uint8_t returns = 0;
   bool direct = false;    // meant for one session alone: never rerouted to another peer
   bool recorded = false;  // Route-Record was appended
   bool sent = false;      // was on the wire once: the next time with the T bit

@@ -370,7 +370,8 @@ void PeerSession::send_request(RequestPtr request, AssociationId from, Instant n
   if (congested_) return give_back(std::move(request), Why::congested, out);
   const Duration timeout =
       request->timeout > Duration::zero() ? request->timeout : config_->request_timeout;
-  const auto hop_by_hop = pending_.add(request, now + timeout);
+  if (request->answer_by == Instant{}) request->answer_by = now + timeout;
+  const auto hop_by_hop = pending_.add(request, request->answer_by);
   if (!hop_by_hop) return give_back(std::move(request), Why::congested, out);
   RequestParcel& kept = *pending_.find(*hop_by_hop);
   // RFC 6733 §3, T: "set when resending requests not yet acknowledged, as an indication of a

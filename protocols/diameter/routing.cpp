@@ -37,10 +37,13 @@ Opinion supports_application(const OpenPeer& peer, const RouteQuery& query) {
 }
 
 // What one connection of a peer could not keep goes to another one of it first: the peer may have
-// it, and knows it again by the T bit.
+// it, and knows it again by the T bit. What two could not keep goes to another peer that leads
+// there as well, for a request is tried at few places (Parcel::mark_tried), and a peer may have
+// more connections than that.
 Opinion stays_with_its_peer(const OpenPeer& peer, const RouteQuery& query) {
-  const auto& before = query.request->returned_by;
-  return before != nullptr && *before == peer.name ? 10 : 0;
+  const RequestParcel& request = *query.request;
+  if (request.returned_by == nullptr || *request.returned_by != peer.name) return 0;
+  return request.returns < 2 ? 10 : -10;
 }
 
 Opinion leads_to_destination(const OpenPeer& peer, const RouteQuery& query) {

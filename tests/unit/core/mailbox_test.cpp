@@ -155,91 +155,20 @@ TEST(Directory, KeepsTheHomeOfTheLatestThatEndedWhereOtherShardsMayStillSendTher
   EXPECT_FALSE(directory.home_of(AssociationId{1}));
 }
 
-struct IdleModule final : ProtocolModule {
-  std::string_view name() const override { return "idle"; }
-  std::span<const PayloadProtocol> payload_protocols() const override { return {}; }
-  Result<std::optional<std::size_t>> frame_length(Bytes) const override { return std::nullopt; }
-  PayloadProtocol stream_protocol() const override { return PayloadProtocol::none; }
-  std::unique_ptr<Session> open_session(AssociationId, const AssociationUp&, const PeerTable&,
-                                        std::uint64_t) const override {
-    return nullptr;
-  }
-  void route(ShardId, AssociationId, ParcelPtr, Instant, Outbox&) const override {}
-  void undelivered(ShardId, AssociationId, ParcelPtr, Why, Instant, Outbox&) const override {}
-  void publish(ShardId, AssociationId, ParcelPtr) override {}
-};
-
-std::vector<std::uint64_t> flows_of(const Diversion& reroute) {
-  std::vector<std::uint64_t> flows;
-  for (const Diversion::Flow& flow : *reroute.rerouted) {
-    flows.push_back(static_cast<std::uint64_t>(flow.coordinator));
-  }
-  return flows;
-}
-
-TEST(Directory, ServesAllReroutesThatWaitWithOneDiversionAndEachFlowOnce) {
-  Directory directory;
-  Mailbox mailbox;
-  directory.add_shard(ShardId{0}, mailbox);
-  IdleModule module;
-  const auto ask = [&](std::uint64_t flow) {
-    return directory.begin_reroute(module, AssociationId{flow});
-  };
-  const auto first = ask(1);
-  ASSERT_TRUE(first);
-  EXPECT_EQ(flows_of(*first), (std::vector<std::uint64_t>{1}));
-  for (int i = 0; i < 100; ++i) EXPECT_FALSE(ask(3));
-  EXPECT_FALSE(ask(2));
-  EXPECT_FALSE(ask(1));
-  const auto second = directory.end(*first);
-  ASSERT_TRUE(second);
-  EXPECT_EQ(flows_of(*second), (std::vector<std::uint64_t>{1, 2, 3}));
-  EXPECT_FALSE(second->is_move());
-  EXPECT_TRUE(second->concerns(AssociationId{3}));
-  EXPECT_FALSE(second->concerns(AssociationId{4}));
-  EXPECT_FALSE(directory.end(*second));
-  EXPECT_FALSE(directory.diverting());
-  EXPECT_EQ(directory.diversions(), 2u);
-}
-
-// However often one of them asks, the others have their turn between.
-TEST(Directory, ServesThoseFirstThatHaveWaitedLongestWhereTheyAreTooManyForOneDiversion) {
-  Directory directory;
-  Mailbox mailbox;
-  directory.add_shard(ShardId{0}, mailbox);
-  IdleModule module;
-  auto under_way = directory.begin_reroute(module, AssociationId{1000});
-  for (std::uint64_t flow = 999; flow > 0; --flow) {
-    EXPECT_FALSE(directory.begin_reroute(module, AssociationId{flow}));
-  }
-  std::vector<std::uint64_t> served;
-  std::size_t diversions = 0;
-  for (; under_way && diversions < 1000; ++diversions) {
-    auto flows = flows_of(*under_way);
-    if (served.size() < 999 - flows.size()) {
-      EXPECT_FALSE(directory.begin_reroute(module, AssociationId{1000}));  // it storms on
-    }
-    std::erase(flows, 1000);
-    served.insert(served.end(), flows.rbegin(), flows.rend());
-    under_way = directory.end(*under_way);
-  }
-  EXPECT_LE(diversions, 999u / 8) << "many at a time, though not all at once";
-  ASSERT_EQ(served.size(), 999u);
-  for (std::size_t i = 0; i < served.size(); ++i) EXPECT_EQ(served[i], 999 - i);
-}
-
-// A reroute has two steps in which it waits for every shard.
-TEST(Directory, CountsTheShardsOfADiversionAnewForEachStep) {
+TEST(Directory, WaitsForEachOfItsShardsToFollowADiversion) {
   Directory directory;
   Mailbox first, second;
   directory.add_shard(ShardId{0}, first);
   directory.add_shard(ShardId{1}, second);
-  IdleModule module;
-  const auto reroute = directory.begin_reroute(module, AssociationId{1});
-  for (int step = 0; step < 2; ++step) {
-    EXPECT_FALSE(directory.followed(*reroute));
-    EXPECT_TRUE(directory.followed(*reroute));
-  }
+  const auto move = directory.begin_move(AssociationId{7}, ShardId{0}, ShardId{1});
+  ASSERT_TRUE(move);
+  EXPECT_TRUE(directory.diverting());
+  EXPECT_FALSE(directory.begin_move(AssociationId{8}, ShardId{0}, ShardId{1}));
+  EXPECT_FALSE(directory.followed(*move));
+  EXPECT_TRUE(directory.followed(*move));
+  EXPECT_FALSE(directory.end(*move));
+  EXPECT_FALSE(directory.diverting());
+  EXPECT_EQ(directory.diversions(), 1u);
 }
 
 TEST(Directory, BindsAPeerToOneAssociationAtATime) {

@@ -274,6 +274,21 @@ TEST_F(ModuleTest, DoesNotRetryWhatTimedOut) {
   EXPECT_TRUE(host_.sent(kHss2).empty());
 }
 
+TEST_F(ModuleTest, GivesARequestOneTimeForAllPeersThatItIsTriedAt) {
+  open_hss();
+  open_hss2();
+  ask("", "realm.home.example", 0);
+  const AssociationId first = host_.wire[kHss].empty() ? kHss2 : kHss;
+  const AssociationId second = first == kHss ? kHss2 : kHss;
+  host_.pass(9s);
+  host_.down(first);
+  ASSERT_EQ(host_.sent(second).size(), 1u);
+  host_.pass(900ms);
+  EXPECT_TRUE(host_.sent(kMme).empty());
+  host_.pass(200ms);
+  EXPECT_EQ(result_of(host_.sent_one(kMme)), result::unable_to_deliver);
+}
+
 TEST_F(ModuleTest, RoutesAnApplicationsOwnRequestsAndGivesItTheAnswer) {
   open_hss();
   RequestPtr parcel = request_parcel(ulr(host_.pool, "dra.example", {}, "realm.home.example"));

@@ -499,5 +499,67 @@ TEST_F(SeveralConnectionsTest, NoElectionIsHeldWhileThereIsRoomForAll) {
   EXPECT_EQ(parsed(host_.sent_one(kMore)).result_code(), result::election_lost);
 }
 
+class ManyConnectionsTest : public SeveralConnectionsTest {
+ protected:
+  ManyConnectionsTest() {
+    DiameterConfig config = ours();
+    config.peers[0].connections_max = 16;
+    host_.reload(config);
+    host_.connections_max = 16;
+    for (std::uint64_t i = 0; i < 14; ++i) {
+      peers_.push_back(AssociationId{20 + i});
+      open_peer(host_, peers_.back(), peer_);
+    }
+  }
+  // One request.
+  void begin() {
+    for (auto& [id, messages] : host_.wire) messages.clear();
+    ask({}, 0);
+  }
+  // Who was sent the one request that is under way.
+  AssociationId holder() {
+    AssociationId found = AssociationId::none;
+    for (auto& [id, messages] : host_.wire) {
+      if (id == kApplication || messages.empty()) continue;
+      EXPECT_EQ(messages.size(), 1u);
+      EXPECT_EQ(found, AssociationId::none);
+      messages.clear();
+      found = id;
+    }
+    return found;
+  }
+  std::vector<AssociationId> peers_{kPeer, kSecond};
+};
+
+TEST_F(ManyConnectionsTest, WhatTwoOfThemCouldNotKeepGoesToAnotherPeer) {
+  DiameterConfig other = node_config("other");
+  other.origin_realm = "realm.peer.example";
+  open_peer(host_, kOther, other);
+  begin();
+  for (int i = 0; i < 2; ++i) {
+    const AssociationId at = holder();
+    ASSERT_EQ(std::ranges::count(peers_, at), 1) << i;
+    host_.down(at);
+  }
+  EXPECT_EQ(holder(), kOther);
+  host_.down(kOther);
+  EXPECT_EQ(std::ranges::count(peers_, holder()), 1) << "the peer again, where no other is left";
+  EXPECT_TRUE(application_->answers.empty());
+}
+
+// A request that brings down who handles it must not go through all of them.
+TEST_F(ManyConnectionsTest, ARequestIsTriedAtFiveOfThem) {
+  begin();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(application_->answers.empty()) << i;
+    const AssociationId at = holder();
+    ASSERT_EQ(std::ranges::count(peers_, at), 1) << i;
+    host_.down(at);
+  }
+  EXPECT_EQ(holder(), AssociationId::none);
+  ASSERT_EQ(application_->answers.size(), 1u);
+  EXPECT_EQ(application_->answers[0]->why, Why::exhausted);
+}
+
 }  // namespace
 }  // namespace siglane::diameter

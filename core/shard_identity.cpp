@@ -1,8 +1,54 @@
 #include "core/shard_parts.h"
 
-// Shard: an association that says it is a peer which has all the associations that it may have. It
-// waits here until it is known whether they stay. admission.h decides.
+// Shard: whose association it is, once its session says that. admission.h decides. An association
+// that says it is a peer which has all the associations that it may have waits here until it is
+// known whether they stay.
 namespace siglane {
+
+void Shard::identify(AssociationId id, const std::string& peer, Instant now) {
+  Entry* entry = find(id);
+  if (entry == nullptr) return;
+  Verdict verdict = judge(*entry, peer);
+  if (std::holds_alternative<Inquire>(verdict)) return inquire(*entry, peer);
+  if (auto* no = std::get_if<Refuse>(&verdict)) {
+    counters_.add(counter::associations_refused_identity);
+    peer_refused(id, {peer, no->why}, now);
+    entry->identity =
+        std::make_unique<SessionInput>(IdentityRefused{std::move(no->why), no->connected_already});
+    return;
+  }
+  if (!entry->identified()) {
+    const auto newcomer = std::move(entry->newcomer);
+    (void)directory_.newcomers().leave(id);
+    entry->peer = peer;
+    if (!entry->told_of) tell_of(*entry, first_of(newcomer->remote_addresses), now);
+    const PeerKey key{entry->module, peer};
+    give_up(dialer_.identified(key, id, presence_of(key), now));
+    entry->counts = &counts_of(peer);
+    entry->settled = entry->traffic;
+    // It came up before it was known whose it is.
+    entry->counts->add(counter::associations_opened.index(), 1);
+  }
+  if (const PeerConfig* config = peers_->find(peer)) transport_.bind(id, *config);
+  entry->identity = std::make_unique<SessionInput>(Identified{});
+  begin_to_obey(*entry);
+}
+
+// Bind: the directory has it as that peer already.
+Verdict Shard::judge(Entry& entry, const std::string& peer) {
+  if (entry.identified()) return Admission::judge_again(entry.peer, peer);
+  const Dialer::Link* link = dialer_.link_of(entry.id);
+  Verdict verdict = admission_.judge(*entry.newcomer, link != nullptr ? link->peer.name : "", peer);
+  const bool may_be = std::holds_alternative<Bind>(verdict);
+  if (may_be && directory_.orders_of(entry.module, peer).disconnected) {
+    return Refuse{"the operator has disconnected it"};
+  }
+  const std::size_t most = connections_max(peer);
+  const bool taken = may_be && !directory_.bind_peer(entry.module, peer, entry.id, most);
+  return taken ? entry.newcomer->claim(peer, most) : verdict;
+}
+
+// --- A peer that has all that it may have --------------------------------------------------------
 
 // A peer that has been restarted may be here again before the end of its old association was read,
 // which waits in another socket, perhaps of another shard. Or it has said goodbye there, and the
