@@ -212,7 +212,7 @@ class Node {
                      std::function<void()> then);
   // The same for what has many parts, so that no loop stalls. `begin` makes a step, which sees to
   // one part each time that it is called, and returns false when there are no more. It is called
-  // for half a millisecond of each turn of that shard's loop; between two turns the shard does
+  // for 50 microseconds of each turn of that shard's loop; between two turns the shard does
   // whatever else it has to.
   using WalkStep = std::function<bool()>;
   void walk(std::function<WalkStep(const Shard&, const Transport&)> begin,

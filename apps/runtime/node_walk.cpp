@@ -12,7 +12,8 @@
 namespace siglane::runtime {
 namespace {
 
-constexpr Duration kSlice = 500us;
+// Whoever's message comes meanwhile waits for as long at the most.
+constexpr Duration kSlice = 50us;
 
 }  // namespace
 

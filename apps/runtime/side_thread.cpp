@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "transport/loop/loop.h"
 
@@ -31,6 +32,8 @@ void SideThread::run(std::function<void()> work, std::function<void()> then) {
 }
 
 void SideThread::work() {
+  // Where processors are scarce, the loops go first: niceness is the thread's own (sched(7)).
+  (void)::setpriority(PRIO_PROCESS, 0, 10);
   std::unique_lock lock(mutex_);
   for (;;) {
     more_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
