@@ -1,5 +1,7 @@
 #include "transport/transport_set.h"
 
+#include <filesystem>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
