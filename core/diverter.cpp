@@ -76,8 +76,7 @@ Diverter::Todo Diverter::take(Event event) {
   return todo;
 }
 
-// --- Parcels
-// --------------------------------------------------------------------------------------
+// --- Parcels -------------------------------------------------------------------------------------
 
 bool Diverter::is_held(const Delivery& delivery, bool fresh) const {
   if (!what_.concerns(delivery.to)) return false;

@@ -235,8 +235,7 @@ TEST(Diverter, GivesBackWhatLeavesToBeAnnounced) {
   EXPECT_EQ(diverter.leave(move(kHere), std::move(unit)).unit.get(), sent);
 }
 
-// --- What is held
-// ---------------------------------------------------------------------------------
+// --- What is held --------------------------------------------------------------------------------
 
 struct Item final : Parcel {
   Item(Carriage c, std::size_t b, int n) : carried(c), bytes(b), number(n) {}
@@ -356,8 +355,7 @@ TEST(Diverter, BoundsTheBytesThatItHoldsAndBeginsAnewWithTheNextDiversion) {
   }
 }
 
-// --- Where a mover lives
-// --------------------------------------------------------------------------
+// --- Where a mover lives -------------------------------------------------------------------------
 
 TEST(Diverter, LeadsToTheNewHomeExceptWhereTheOldPathStillHoldsTheOrder) {
   const std::set<State> leads = {State::leaving, State::moved};

@@ -287,8 +287,7 @@ TEST_F(PeerSessionTest, ReportsWhatACeaRefuses) {
   EXPECT_NE(refused.why.find("5010"), std::string::npos);
 }
 
-// --- Whose names a message carries
-// -----------------------------------------------------------------
+// --- Whose names a message carries ---------------------------------------------------------------
 
 TEST_F(PeerSessionTest, RefusesRequestsInAnothersNameWith5012AndNamesBoth) {
   open_peer(host_, kPeer, peer_);

@@ -86,8 +86,7 @@ class RevisionTest : public testing::Test {
   RawPeer one{world, 1}, two{world, 2}, three{world, 3};
 };
 
-// --- What a new config does not name notices nothing
-// -----------------------------------------------
+// --- What a new config does not name notices nothing ---------------------------------------------
 
 TEST_F(RevisionTest, NothingIsSaidToAspsThatItDoesNotConcern) {
   all_active();
@@ -120,8 +119,7 @@ TEST_F(RevisionTest, WhoSentADroppedDataIsKnownAfterTheConfigIsPutInAnotherOrder
   EXPECT_EQ(who, "asp3");
 }
 
-// --- Application Servers and their ASPs
-// -------------------------------------------------------------
+// --- Application Servers and their ASPs ----------------------------------------------------------
 
 TEST_F(RevisionTest, AnAspThatIsUpGetsIntoAnAddedServerAsInactiveAndMayActivate) {
   all_active();
@@ -277,8 +275,7 @@ TEST_F(RevisionTest, AnAspThatChangesItsMindWhileAServerEndsIsServedAfterwards) 
   EXPECT_EQ(gateway.asp_state("asp1"), "ASP-INACTIVE");
 }
 
-// --- Routes
-// -----------------------------------------------------------------------------------------
+// --- Routes --------------------------------------------------------------------------------------
 
 TEST_F(RevisionTest, ARemovedRouteIsUnavailableAndAnAddedOneAvailable) {
   all_active();
@@ -328,8 +325,7 @@ TEST_F(RevisionTest, ARouteOfAnotherNetworkIsNotAnnouncedInThisOne) {
   EXPECT_THAT(three.listen(), IsEmpty());
 }
 
-// --- Values
-// -----------------------------------------------------------------------------------------
+// --- Values --------------------------------------------------------------------------------------
 
 TEST_F(RevisionTest, AnotherHeartbeatIntervalHoldsAtOnce) {
   all_active();
@@ -363,8 +359,7 @@ TEST_F(RevisionTest, ASingleStreamIsRefusedToAssociationsThatComeLater) {
   EXPECT_TRUE(has_error(four.aspup(4), ErrorCode::refused_management_blocking));
 }
 
-// --- What an operator orders
-// ------------------------------------------------------------------------
+// --- What an operator orders ---------------------------------------------------------------------
 
 TEST_F(RevisionTest, ARemovedAspIsToldGoodbye) {
   all_active();
@@ -473,8 +468,7 @@ TEST_F(RevisionTest, ABlockedAspOfAnAddedServerMayNotActivateThere) {
       has_error(one.say(MessageType::aspac, {102}), ErrorCode::refused_management_blocking));
 }
 
-// --- The ASP side
-// -----------------------------------------------------------------------------------
+// --- The ASP side --------------------------------------------------------------------------------
 
 class AspClientOrders : public testing::Test {
  protected:
