@@ -109,4 +109,30 @@ std::size_t SocketAddress::hash() const {
          storage_.v6.sin6_port;
 }
 
+Result<std::vector<SocketAddress>> parse_all(std::span<const std::string> texts,
+                                             std::uint16_t port) {
+  std::vector<SocketAddress> addresses;
+  for (const std::string& text : texts) {
+    auto address = SocketAddress::parse(text, port);
+    if (!address) return tl::unexpected(address.error());
+    addresses.push_back(*address);
+  }
+  return addresses;
+}
+
+std::vector<std::string> texts_of(std::span<const SocketAddress> addresses) {
+  std::vector<std::string> texts;
+  for (const SocketAddress& address : addresses) texts.push_back(address.text());
+  return texts;
+}
+
+std::string joined(std::span<const SocketAddress> addresses) {
+  std::string text;
+  for (const SocketAddress& address : addresses) {
+    if (!text.empty()) text += ", ";
+    text += address.text();
+  }
+  return text;
+}
+
 }  // namespace siglane::transport

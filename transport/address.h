@@ -2,8 +2,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -65,6 +67,13 @@ class SocketAddress {
     sockaddr sa;
   } storage_{};
 };
+
+// All with this port. The error is that of the first text that is none.
+Result<std::vector<SocketAddress>> parse_all(std::span<const std::string> texts,
+                                             std::uint16_t port);
+std::vector<std::string> texts_of(std::span<const SocketAddress> addresses);
+// "192.0.2.1, 192.0.2.2"
+std::string joined(std::span<const SocketAddress> addresses);
 
 }  // namespace siglane::transport
 

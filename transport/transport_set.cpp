@@ -90,13 +90,9 @@ Carrier& TransportSet::make(std::unique_ptr<Kind>& carrier, Options... options) 
 
 // Of a resolved kind.
 Carrier& TransportSet::carrier_for(TransportKind kind) {
-  if (kind == TransportKind::kernel_sctp) {
-    return make(sctp_,
-                SctpTransportOptions{.peeloff = options_.peeloff, .peeled = options_.peeled});
-  }
-  if (kind == TransportKind::usrsctp) {
-    return make(usrsctp_, UsrsctpTransportOptions{.peeloff = options_.peeloff});
-  }
+  const SctpTransportOptions sctp{.peeloff = options_.peeloff, .peeled = options_.peeled};
+  if (kind == TransportKind::kernel_sctp) return make(sctp_, sctp);
+  if (kind == TransportKind::usrsctp) return make(usrsctp_, sctp);
   return make(stream_);
 }
 
@@ -149,10 +145,8 @@ DetachOutcome TransportSet::detach(AssociationId id) {
 }
 
 void TransportSet::adopt(std::unique_ptr<DetachedAssociation> cargo) {
-  TransportKind kind = TransportKind::tcp;
-  if (SctpTransport::made(*cargo)) kind = TransportKind::kernel_sctp;
-  if (UsrsctpTransport::made(*cargo)) kind = TransportKind::usrsctp;
-  carrier_for(kind).adopt(std::move(cargo));
+  carrier_for(SctpTransportBase::kind_of(*cargo).value_or(TransportKind::tcp))
+      .adopt(std::move(cargo));
 }
 
 Seat TransportSet::seat(AssociationId id) const {

@@ -127,5 +127,21 @@ TEST_F(PeelPolicy, APeeledPeerThatComesBackBeginsOnTheSharedSocketAgain) {
   EXPECT_FALSE(server.is_peeled(renewed));
 }
 
+TEST(PeeledMax, CountsTheSocketsThatOtherTransportsHaveGiven) {
+  transport::SctpTransportOptions options = eager();
+  *options.peeled = options.peeloff.peeled_max;
+  World world;
+  Node server(world, options), client(world);
+  server.listen();
+  const AssociationId theirs = client.join(client.endpoint(), server).second;
+  server.bind(theirs, Placement::always_peeled);
+  ASSERT_TRUE(
+      world.run_until([&] { return !server.facts_of(transport::kPeeloffStarved).empty(); }));
+  EXPECT_FALSE(server.is_peeled(theirs));
+  *options.peeled = 0;
+  EXPECT_TRUE(world.run_until([&] { return server.is_peeled(theirs); }));
+  EXPECT_EQ(*options.peeled, 1u);
+}
+
 }  // namespace
 }  // namespace siglane::sctp_test

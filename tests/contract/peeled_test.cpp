@@ -249,6 +249,18 @@ TEST_F(Peeled, AnAbortByUsIsDownOnBothEnds) {
   EXPECT_EQ(client.down_cause(ours), DownCause::peer_abort);
 }
 
+TEST_F(Peeled, AnAbortByUsIsDownAlthoughItsInputIsPaused) {
+  join_and_peel();
+  (void)send_until_congested();
+  const Instant began = transport::Loop::fresh_now();
+  server.close(theirs, CloseMode::abort);
+  ASSERT_TRUE(both_down());
+  EXPECT_LT(transport::Loop::fresh_now() - began, 5s) << "only because it was overdue";
+  EXPECT_THAT(server.of(theirs).received, IsEmpty());
+  EXPECT_EQ(server.down_cause(theirs), DownCause::local_close);
+  EXPECT_EQ(client.down_cause(ours), DownCause::peer_abort);
+}
+
 TEST_F(Peeled, WhenDownIsToldTheSamePeerCanBeConnectedAgain) {
   server.listen();
   const EndpointId from = client.endpoint();

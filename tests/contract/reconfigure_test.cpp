@@ -1,4 +1,5 @@
 // What a node may change of its endpoints, its policy and its peers while it runs.
+#include <algorithm>
 #include <tuple>
 
 #include <gmock/gmock.h>
@@ -249,6 +250,30 @@ TEST_F(ReconfiguredEndpoint, TellsWhichOptionItsStackDoesNotTake) {
   EXPECT_THAT(warnings, ElementsAre("endpoint test: not all of its new SCTP options could be set: "
                                     "SCTP_RTOINFO: Invalid argument"));
   join();
+}
+
+TEST_F(ReconfiguredEndpoint, TriesWhatCouldNotBeSetAgainEachTime) {
+  const SctpOptions before = of_server.sctp;
+  const auto warnings = [&] {
+    const auto told = server.facts_of(kNotice);
+    return std::ranges::count_if(
+        told, [](const Fact& fact) { return fact.severity == Severity::warning; });
+  };
+  of_server.sctp.rto_min = 3s;
+  of_server.sctp.rto_max = 1s;
+  of_server.sctp.streams_in_max = 3;
+  for (int reloads = 1; reloads <= 3; ++reloads) {
+    reconfigure_server();
+    ASSERT_TRUE(world.run_until([&] { return warnings() >= reloads; })) << reloads;
+  }
+  // What could be set is not left as it is, either.
+  of_server.sctp = before;
+  reconfigure_server();
+  join();
+  EXPECT_EQ(client.of(ours).up->streams_out, 16);
+  reconfigure_server();
+  world.run_for(50ms);
+  EXPECT_EQ(warnings(), 3);
 }
 
 TEST_F(ReconfiguredEndpoint, SendsNoMessageThatItsNewBufferCannotHold) {

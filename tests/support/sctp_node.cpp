@@ -24,11 +24,6 @@ std::string text_of(const Message& message) {
   return std::string(as_text(message.payload.bytes()));
 }
 
-transport::UsrsctpTransportOptions usrsctp_options(const transport::SctpTransportOptions& options) {
-  return {options.peeloff, options.sample_interval, options.shared_batch_max,
-          options.peeled_batch_max};
-}
-
 // Tests run side by side.
 constexpr unsigned kUdpPortsOfAProcess = 20;
 std::uint16_t first_udp_port() {
@@ -42,7 +37,7 @@ std::uint16_t first_udp_port() {
 class OneUsrsctp final : public TransportSink {
  public:
   OneUsrsctp(World& world, transport::Loop& loop, const transport::SctpTransportOptions& options)
-      : transport(loop, world.buffers, counters, usrsctp_options(options)) {
+      : transport(loop, world.buffers, counters, options) {
     transport.set_sink(*this);
   }
 

@@ -19,26 +19,27 @@ constexpr std::size_t kFlushMessages = 16;
 
 SctpAssociationBase::SctpAssociationBase(AssociationId id, SctpId stack_id,
                                          std::shared_ptr<const SctpEndpoint> endpoint,
-                                         SctpHost& host, Instant now)
+                                         SctpHost& host)
     : queue(endpoint->config.limits),
       reassembly(endpoint->received_bytes_max),
-      meter(now),
+      meter(host.now()),
       id_(id),
       stack_id_(stack_id),
       endpoint_(std::move(endpoint)),
       sent_bytes_max_(endpoint_->sent_bytes_max),
       host_(&host) {}
 
-void SctpAssociationBase::follow(std::shared_ptr<const SctpEndpoint> endpoint, bool own_socket) {
+void SctpAssociationBase::follow(std::shared_ptr<const SctpEndpoint> endpoint) {
   endpoint_ = std::move(endpoint);
-  if (!own_socket) sent_bytes_max_ = endpoint_->sent_bytes_max;
+  if (!peeled()) sent_bytes_max_ = endpoint_->sent_bytes_max;
   queue.limit(endpoint_->config.limits);
   reassembly.limit(endpoint_->received_bytes_max);
   note_congestion();
 }
 
-void SctpAssociationBase::change_host(SctpHost& host) {
+void SctpAssociationBase::move_to(SctpHost& host, BufferPool& buffers) {
   host_ = &host;
+  reassembly.move_to(buffers);
   dirty = blocked = false;
   note_congestion();  // what the old host had no time to tell
 }
@@ -154,8 +155,8 @@ std::optional<AssociationUnsent> SctpAssociationBase::returned(
 // --- Beginning and end ----------------------------------------------------------------------
 
 void SctpAssociationBase::came_up(const notification::AssociationChanged& up,
-                                  std::span<const SocketAddress> remote, Instant now) {
-  up_since_ = now;
+                                  std::span<const SocketAddress> remote) {
+  up_since_ = host_->now();
   streams_in_ = up.streams_in;
   streams_out_ = up.streams_out;
   if (!remote.empty()) remote_ = remote.front();
@@ -207,6 +208,9 @@ void SctpAssociationBase::ended(DownCause cause, std::string detail) {
 
 std::optional<AssociationPathChange> SctpAssociationBase::path_changed(const std::string& address,
                                                                        PathState state) {
+  if (phase_ == Phase::connecting || phase_ == Phase::securing || phase_ == Phase::over) {
+    return std::nullopt;
+  }
   // Where there is no other path, no traffic leaves this one.
   if (state == PathState::potentially_failed && !several_paths_) return std::nullopt;
   auto known = std::find_if(failed_paths_.begin(), failed_paths_.end(),
@@ -220,10 +224,14 @@ std::optional<AssociationPathChange> SctpAssociationBase::path_changed(const std
 
 // --- DTLS -----------------------------------------------------------------------------------
 
-void SctpAssociationBase::secure(bool connects, bool restarted) {
+void SctpAssociationBase::secure(bool restarted) {
+  if (restarted) {
+    std::string why = cannot_secure_again();
+    if (!why.empty()) return fail(DownCause::tls_failed, std::move(why));
+  }
   enter(Phase::securing);
   security_ =
-      endpoint_->new_security(*this, connects, connecting ? connecting->identity : "", restarted);
+      endpoint_->new_security(*this, initiator, connecting ? connecting->identity : "", restarted);
   if (security_->failed()) return security_failed();
   flush_soon();
 }
@@ -277,8 +285,10 @@ AssociationDown SctpAssociationBase::down_event() const {
   return end_ ? *end_ : AssociationDown{DownCause::lost, {}};
 }
 
-AssociationStatus SctpAssociationBase::status_wherever_it_sits() const {
+AssociationStatus SctpAssociationBase::status() const {
   AssociationStatus status;
+  status.transport = kind();
+  status.peeled = peeled();
   status.endpoint = endpoint_->config.name;
   status.remote = remote_text();
   if (peel_record) {

@@ -26,6 +26,9 @@ class SctpAssociationBase;
 // What an association asks of its transport. None of it calls the sink.
 class SctpHost {
  public:
+  virtual Instant now() = 0;
+  // It has come to another phase, that may last only so long.
+  virtual void entered(SctpAssociationBase& association) = 0;
   virtual void flush_at_end_of_turn(SctpAssociationBase& association) = 0;
   // Soon: asks its queue, and tells.
   virtual void congestion_changed(SctpAssociationBase& association) = 0;
@@ -67,7 +70,7 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   };
 
   SctpAssociationBase(AssociationId id, SctpId stack_id,
-                      std::shared_ptr<const SctpEndpoint> endpoint, SctpHost& host, Instant now);
+                      std::shared_ptr<const SctpEndpoint> endpoint, SctpHost& host);
 
   AssociationId id() const final { return id_; }
   SendOutcome send(Message&& message) final;
@@ -77,16 +80,25 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   const SctpEndpoint& endpoint() const { return *endpoint_; }
   const std::shared_ptr<const SctpEndpoint>& shared_endpoint() const { return endpoint_; }
   Phase phase() const { return phase_; }
+  virtual TransportKind kind() const = 0;
   // Has a socket of its own.
   virtual bool peeled() const = 0;
   bool can_move() const { return phase_ == Phase::up || phase_ == Phase::peer_closing; }
+  // What is received is of use to somebody.
+  bool takes_data() const {
+    return phase_ != Phase::connecting && phase_ != Phase::aborting && phase_ != Phase::over;
+  }
 
-  // Its endpoint was reconfigured: the new limits are its own from now on. `own_socket`: it does
-  // not share the endpoint's buffers.
-  void follow(std::shared_ptr<const SctpEndpoint> endpoint, bool own_socket);
+  // Its own socket is not read for now, or is again. Precondition: it is peeled.
+  virtual void pause_input(bool paused) = 0;
+
+  // Its endpoint was reconfigured: the new limits are its own from now on. One with a socket of its
+  // own does not share the endpoint's buffers.
+  void follow(std::shared_ptr<const SctpEndpoint> endpoint);
+  void move_to(SctpHost& host, BufferPool& buffers);
 
   // Instead of up, at an endpoint that has certificates.
-  void secure(bool connecting, bool restarted);
+  void secure(bool restarted);
   SctpSecurity* security() const { return security_.get(); }
   // What SctpSecurity::next() has said.
   void secured() { enter(Phase::up); }
@@ -98,16 +110,16 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   std::string remote_text() const { return remote_.valid() ? remote_.text_with_port() : ""; }
 
   // As the stack's notifications say. Of the peer's addresses the first is the primary path.
-  void came_up(const notification::AssociationChanged& up, std::span<const SocketAddress> remote,
-               Instant now);
+  void came_up(const notification::AssociationChanged& up, std::span<const SocketAddress> remote);
   void peer_shut_down();
+  virtual void dry() = 0;
   // The stack is done with it. What we did first is the cause that counts.
   void ended(DownCause cause, std::string detail);
   // We end it for this cause: ABORT.
   void fail(DownCause cause, std::string detail);
   // Puts the fragments of a returned message together; a message when it is whole.
   std::optional<AssociationUnsent> returned(const notification::SendFailed& failed);
-  // What to tell of a path, if that is news.
+  // What to tell of a path, if that is news. Nothing before the association is up for anyone.
   std::optional<AssociationPathChange> path_changed(const std::string& address, PathState state);
 
   // Hands as much of the queue to the stack as that takes. true: at least one message went, or
@@ -122,6 +134,7 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   // Up is told now.
   AssociationUp up_event(std::vector<std::string> local, std::vector<std::string> remote);
   AssociationDown down_event() const;
+  virtual AssociationStatus status() const;
 
   PeeloffSample sample_of_traffic(Instant now) const;
   // Accepted by the stack since it was last known to be dry; 0 where nobody counts.
@@ -137,12 +150,10 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   std::unique_ptr<const PeelRecord> peel_record;
 
  protected:
-  void change_host(SctpHost& host);
   // `error`: what the stack said to a message. true: no other one now. What it will never take ends
   // the association.
   bool stopped_by(int error);
   void account_for(const Message& message, Instant now);
-  AssociationStatus status_wherever_it_sits() const;
   Instant up_since() const { return up_since_; }
   bool has_several_paths() const { return several_paths_; }
 
@@ -151,17 +162,19 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   virtual void send_queued() = 0;
   // false: it is ending, or has ended, and the notification waits to be read.
   virtual bool established_in_stack() const = 0;
+  // Why it cannot be secured once more after its peer began anew; empty: it can.
+  virtual std::string cannot_secure_again() { return {}; }
   // May another DTLS record go?
   virtual bool has_room() const { return true; }
   // DTLS records went, or wait to.
   virtual void records_sent() = 0;
   virtual void shut_down() = 0;
+  // The end is read, even if its input was paused.
   virtual void abort() = 0;
-  virtual void entered(Phase) {}
 
   void enter(Phase phase) {
     phase_ = phase;
-    entered(phase);
+    host_->entered(*this);
   }
   SendOutcome refuse(std::size_t size);
   void send_sealed();

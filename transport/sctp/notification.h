@@ -95,4 +95,14 @@ using Notification =
                  notification::PartialDeliveryAborted, notification::SenderDry,
                  notification::Authentication, notification::RemoteError, notification::Unknown>;
 
+// Of which association it speaks; 0: of none.
+inline SctpId subject_of(const Notification& said) {
+  return std::visit(
+      [](const auto& one) {
+        if constexpr (requires { one.id; }) return one.id;
+        return SctpId{0};
+      },
+      said);
+}
+
 }  // namespace siglane::transport

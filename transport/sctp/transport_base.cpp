@@ -1,13 +1,50 @@
 #include "transport/sctp/transport_base.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
-#include <string>
 
 #include "transport/counters.h"
 #include "transport/endpoint_config.h"
-#include "transport/transport_facts.h"
 
 namespace siglane::transport {
+namespace {
+
+constexpr Duration kTick = 250ms;
+// How long a graceful close may take before it becomes an abort: a peer that does not read would
+// hold it up for as long as it answers probes of its closed window. And how long the stack may take
+// to tell that an abort was carried out.
+constexpr Duration kCloseTimeout = 5s;
+
+DownCause cause_of_connect_error(int error) {
+  switch (error) {
+    case EISCONN:
+    case EALREADY:
+      return DownCause::already_connected;
+    case ECONNREFUSED:
+      return DownCause::refused;
+    default:
+      return DownCause::unreachable;
+  }
+}
+
+}  // namespace
+
+SctpTransportBase::SctpTransportBase(Loop& loop, BufferPool& buffers, Counters& counters,
+                                     TransportKind kind, SctpTransportOptions options)
+    : loop_(loop),
+      buffers_(buffers),
+      counters_(counters),
+      options_(std::move(options)),
+      kind_(kind),
+      soon_(loop.soon([this] { attend(); })),
+      tick_(loop.timer([this] { tick(); })) {}
+
+std::optional<AssociationStatus> SctpTransportBase::status(AssociationId id) const {
+  const SctpAssociationBase* association = find_association(id);
+  if (association == nullptr) return std::nullopt;
+  return association->status();
+}
 
 const Histogram* SctpTransportBase::residence(AssociationId id) const {
   const SctpAssociationBase* association = find_association(id);
@@ -21,6 +58,40 @@ std::size_t SctpTransportBase::partial_bytes(AssociationId id) const {
 }
 
 // --- Endpoints --------------------------------------------------------------------------------
+
+void SctpTransportBase::keep(std::shared_ptr<const SctpEndpoint> endpoint, bool speaks) {
+  if (speaks && endpoint->tls != nullptr) {
+    tell_of(*endpoint, endpoint->tls->notices("DTLS over SCTP with the "));
+  }
+  const EndpointId id = endpoint->id;
+  open_.emplace(id, Open{std::move(endpoint), speaks});
+}
+
+void SctpTransportBase::reconfigure(EndpointId id, const EndpointConfig& config,
+                                    std::shared_ptr<const TlsContext> loaded) {
+  const auto found = open_.find(id);
+  if (found == open_.end()) return;
+  const auto next = renewed(found->second, config, std::move(loaded));
+  set_socket_options(*next);
+  found->second.endpoint = next;
+  for (auto& [of, association] : associations_) {
+    if (association->endpoint().id == id) association->follow(next);
+  }
+}
+
+std::shared_ptr<SctpEndpoint> SctpTransportBase::renewed(const Open& open,
+                                                         const EndpointConfig& config,
+                                                         std::shared_ptr<const TlsContext> loaded) {
+  const SctpEndpoint& endpoint = *open.endpoint;
+  ReconfiguredEndpoint next =
+      reconfigured(endpoint.config, endpoint.tls, config, std::move(loaded));
+  if (!next.problem.empty()) {
+    tell_of(endpoint, next.problem, Severity::warning);
+  } else if (open.speaks) {
+    tell_of(endpoint, next.news);
+  }
+  return endpoint.with(std::move(next.config), std::move(next.tls));
+}
 
 void SctpTransportBase::tell_of(const SctpEndpoint& endpoint, const std::string& text,
                                 Severity severity) {
@@ -40,148 +111,156 @@ void SctpTransportBase::tell_unset(const SctpEndpoint& endpoint, const OptionOut
           Severity::warning);
 }
 
-std::shared_ptr<SctpEndpoint> SctpTransportBase::renewed(const SctpEndpoint& open,
-                                                         const EndpointConfig& config,
-                                                         std::shared_ptr<const TlsContext> loaded,
-                                                         bool speaks) {
-  ReconfiguredEndpoint next = reconfigured(open.config, open.tls, config, std::move(loaded));
-  if (!next.problem.empty()) {
-    tell_of(open, next.problem, Severity::warning);
-  } else if (speaks) {
-    tell_of(open, next.news);
+// --- Associations -----------------------------------------------------------------------------
+
+AssociationId SctpTransportBase::connect(EndpointId local, const PeerConfig& peer) {
+  const AssociationId id = next_association_id();
+  const auto fail = [&](DownCause cause, std::string detail) {
+    soon([this, id, down = AssociationDown{cause, std::move(detail)}] { emit(id, down); });
+    return id;
+  };
+  if (!open_.contains(local)) return fail(DownCause::unreachable, "no such endpoint");
+  auto addresses = parse_all(peer.addresses, peer.port);
+  if (!addresses) return fail(DownCause::unreachable, addresses.error().what);
+  if (addresses->empty()) return fail(DownCause::unreachable, "no address to connect to");
+  const std::string where = joined(*addresses);
+  const Connected connected = connect_from(local, id, peer, std::move(*addresses));
+  if (!connected.missing.empty()) return fail(DownCause::unreachable, connected.missing);
+  if (connected.association == nullptr) {
+    const DownCause cause = cause_of_connect_error(connected.error);
+    // Whether that is up or on its way.
+    const int error = cause == DownCause::already_connected ? EISCONN : connected.error;
+    return fail(cause, where + ": " + std::strerror(error));
   }
-  return open.with(std::move(next.config), std::move(next.tls));
+  SctpAssociationBase& association = *connected.association;
+  association.initiator = true;
+  association.connecting = std::make_unique<SctpAssociationBase::Connecting>(
+      SctpAssociationBase::Connecting{peer.name, peer.identity(), loop_.now(), connected.patience});
+  association.placement = peer.placement;
+  follow_peer(association, peer, false);
+  return id;
 }
 
-// --- Peeling ----------------------------------------------------------------------------------
-
-void SctpTransportBase::reconfigure(const PeeloffLimits& limits) {
-  peeloff_ = limits;
-  starved_ = false;  // by other limits
+void SctpTransportBase::bind(AssociationId id, const PeerConfig& peer) {
+  SctpAssociationBase* association = find_association(id);
+  if (association == nullptr) return;
+  association->placement = peer.placement;
+  follow_peer(*association, peer, true);
+  pin(*association);
 }
 
-void SctpTransportBase::pin(const SctpAssociationBase& association) {
-  if (association.placement != Placement::always_peeled || association.peeled()) return;
-  pinned_.push_back(association.id());
-  attend_soon();
+SctpAssociationBase& SctpTransportBase::keep(std::unique_ptr<SctpAssociationBase> association) {
+  ++association->endpoint().config.pool->associations;
+  keep_ticking();
+  const AssociationId id = association->id();
+  return *associations_.emplace(id, std::move(association)).first->second;
 }
 
-void SctpTransportBase::peel_pinned() {
-  for (const AssociationId id : std::exchange(pinned_, {})) {
-    const SctpAssociationBase* association = find_association(id);
-    if (association == nullptr || association->peeled() || !association->can_move()) continue;
-    PeeloffSample sample = association->sample_of_traffic(loop_.now());
-    const PeeloffChoice choice = choose_peeloffs({&sample, 1}, {}, peeloff_, peeled_now());
-    for (const PeeloffDecision& decision : choice.chosen) peel(decision);
-    // If there is no room now, the next look at all associations finds it again.
+std::unique_ptr<SctpAssociationBase> SctpTransportBase::remove(AssociationId id) {
+  const auto found = associations_.find(id);
+  std::unique_ptr<SctpAssociationBase> owned = std::move(found->second);
+  associations_.erase(found);
+  deadlines_.erase(id);
+  --owned->endpoint().config.pool->associations;
+  forget(*owned);
+  return owned;
+}
+
+// --- The turn of the loop ---------------------------------------------------------------------
+
+void SctpTransportBase::soon(std::function<void()> what) {
+  later_.push_back(std::move(what));
+  soon_.schedule();
+}
+
+void SctpTransportBase::tell(AssociationId about, Fact fact) {
+  soon([this, about, fact = std::move(fact)] { sink_->on_fact(about, fact, loop_.now()); });
+}
+
+void SctpTransportBase::attend() {
+  for (const auto& what : std::exchange(later_, {})) what();
+  peel_pinned();
+  end_of_turn();
+}
+
+void SctpTransportBase::congestion_changed(SctpAssociationBase& association) {
+  soon([this, id = association.id()] {
+    SctpAssociationBase* changed = find_association(id);
+    if (changed == nullptr) return;
+    if (auto now = changed->queue.congestion_change()) emit(id, AssociationCongestion{*now});
+  });
+}
+
+void SctpTransportBase::flush_dirty() {
+  // flush() may make its association dirty once more (DTLS): that is for the next time. The vector
+  // is not taken away, so that it keeps its memory.
+  const std::size_t count = dirty_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    SctpAssociationBase* association = find_association(dirty_[i]);
+    if (association == nullptr) continue;
+    association->dirty = false;
+    if (!association->blocked) association->flush();
   }
+  dirty_.erase(dirty_.begin(), dirty_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
-bool SctpTransportBase::peel(const PeeloffDecision& decision) {
-  SctpAssociationBase* association = find_association(decision.id);
-  if (association == nullptr || association->peeled()) return false;
-  const TrafficRates rates = association->meter.rates();
-  const std::uint64_t bytes_held = association->held_bytes();
-  DetachOutcome outcome = detach(decision.id);
-  if (auto* starved = std::get_if<Starved>(&outcome)) starve(decision.id, starved->why);
-  auto* done = std::get_if<Peeled>(&outcome);
-  if (done == nullptr) return false;
-  adopt(std::move(done->cargo));
-  counters_.add(counter::peels);
-  starved_ = false;
+// --- Time -------------------------------------------------------------------------------------
+
+void SctpTransportBase::keep_ticking() {
+  if (tick_.active()) return;
+  last_sample_ = loop_.now();
+  tick_.start_after(std::min(kTick, options_.sample_interval));
+}
+
+void SctpTransportBase::tick() {
   const Instant now = loop_.now();
-  find_association(decision.id)->peel_record = std::make_unique<SctpAssociationBase::PeelRecord>(
-      SctpAssociationBase::PeelRecord{decision.reason, now, rates.messages()});
-  sink_->on_fact(decision.id, association_peeled(decision.reason, rates, bytes_held, peeled_now()),
-                 now);
-  return true;
+  end_overdue(now);
+  look_at_all(now);
+  if (!associations_.empty()) tick_.start_after(std::min(kTick, options_.sample_interval));
 }
 
-void SctpTransportBase::tell_starved(std::size_t associations) {
-  if (associations == 0) return;
-  counters_.add(counter::peels_starved, associations);
-  if (starved_) return;  // no text at each look that nobody is told
-  starve(AssociationId::none,
-         "peeled_max (" + std::to_string(peeloff_.peeled_max) + ") is reached, and " +
-             std::to_string(associations) +
-             (associations == 1 ? " more association qualifies for a socket of its own"
-                                : " more associations qualify for a socket of their own") +
-             ": raise peeled_max");
-}
-
-// Said once, until a peel succeeds again.
-void SctpTransportBase::starve(AssociationId id, std::string why) {
-  if (std::exchange(starved_, true)) return;
-  sink_->on_fact(id, {kPeeloffStarved, {{"why", std::move(why)}}}, loop_.now());
-}
-
-// --- What was received ------------------------------------------------------------------------
-
-void SctpTransportBase::take_whole(SctpAssociationBase& association, Message&& message) {
-  if (association.security() == nullptr) return deliver(association, std::move(message));
-  association.security()->receive(message);
-  read_sealed(association.id());
-}
-
-void SctpTransportBase::deliver(SctpAssociationBase& association, Message&& message) {
-  association.meter.count_in(message.payload.size());
-  message.caused_at = loop_.now();
-  emit(association.id(), AssociationReceived{std::move(message)});
-}
-
-void SctpTransportBase::read_sealed(AssociationId id) {
+void SctpTransportBase::entered(SctpAssociationBase& association) {
   using Phase = SctpAssociationBase::Phase;
-  using Event = SctpSecurity::Event;
-  for (;;) {
-    SctpAssociationBase* association = find_association(id);
-    if (association == nullptr || association->phase() == Phase::aborting ||
-        association->phase() == Phase::over) {
+  const AssociationId id = association.id();
+  switch (association.phase()) {
+    case Phase::securing:
+      deadlines_[id] = loop_.now() + association.endpoint().config.sctp.handshake_timeout;
       return;
-    }
-    SctpSecurity& security = *association->security();
-    Message message;
-    switch (security.next(buffers_, message)) {
-      case Event::opened:
-        association->secured();
-        tell_secured(*association);
-        break;
-      case Event::message:
-        if (message.payload.size() > association->endpoint().config.limits.message_bytes_max) {
-          return refuse_oversized(*association);
-        }
-        deliver(*association, std::move(message));
-        break;
-      case Event::ended:
-        return association->peer_said_goodbye();
-      case Event::failed:
-        return association->security_failed();
-      case Event::nothing:
-        if (security.has_own_record()) association->flush_soon();
-        return;
-    }
+    case Phase::draining:
+    case Phase::shutting_down:
+      deadlines_.try_emplace(id, loop_.now() + kCloseTimeout);
+      return;
+    case Phase::aborting:
+      deadlines_[id] = loop_.now() + kCloseTimeout;
+      return;
+    case Phase::connecting:
+    case Phase::up:
+    case Phase::peer_closing:
+    case Phase::over:
+      deadlines_.erase(id);
+      return;
   }
 }
 
-void SctpTransportBase::refuse_oversized(SctpAssociationBase& association) {
-  counters_.add(counter::messages_oversized);
-  association.fail(DownCause::protocol_error,
-                   "a message longer than message_bytes_max (" +
-                       std::to_string(association.endpoint().config.limits.message_bytes_max) +
-                       ")");
-}
-
-// --- Ends -------------------------------------------------------------------------------------
-
-void SctpTransportBase::tell_unsent(SctpAssociationBase& ended) {
-  while (!ended.queue.empty()) emit(ended.id(), AssociationUnsent{ended.queue.pop(), false});
-}
-
-void SctpTransportBase::tell_down(const SctpAssociationBase& ended) {
-  AssociationDown down = ended.down_event();
-  if (!ended.was_up() && down.cause == DownCause::tls_failed) {
-    counters_.add(counter::tls_handshakes_failed);
+// What does not come to its end is ended: first by ABORT, then without the stack.
+void SctpTransportBase::end_overdue(Instant now) {
+  using Phase = SctpAssociationBase::Phase;
+  std::vector<AssociationId> overdue;
+  for (const auto& [id, until] : deadlines_) {
+    if (until <= now) overdue.push_back(id);
   }
-  emit(ended.id(), std::move(down));
+  for (const AssociationId id : overdue) {
+    SctpAssociationBase* association = find_association(id);
+    if (association == nullptr) continue;
+    if (association->phase() == Phase::securing) {
+      association->security_failed("no handshake within handshake_timeout_ms");
+    } else if (association->phase() == Phase::aborting) {
+      association->ended(DownCause::local_close, {});
+      finish(id);
+    } else {
+      association->fail(DownCause::local_close, "the peer did not take the rest in time");
+    }
+  }
 }
 
 }  // namespace siglane::transport

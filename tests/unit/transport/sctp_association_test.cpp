@@ -8,6 +8,8 @@ namespace siglane::transport {
 namespace {
 
 struct NoHost final : SctpHost {
+  Instant now() override { return Instant(1s); }
+  void entered(SctpAssociationBase&) override {}
   void flush_at_end_of_turn(SctpAssociationBase&) override {}
   void congestion_changed(SctpAssociationBase&) override { congestion_changed_seen = true; }
   void wait_for_room(SctpAssociationBase&) override { ++waits; }
@@ -22,7 +24,7 @@ struct Association {
   explicit Association(std::initializer_list<std::string_view> addresses) {
     std::vector<SocketAddress> remote;
     for (std::string_view text : addresses) remote.push_back(*SocketAddress::parse(text, 7));
-    association.came_up({}, remote, Instant(1s));
+    association.came_up({}, remote);
   }
   std::string told(const std::string& address, PathState state) {
     const auto change = association.path_changed(address, state);
@@ -30,8 +32,7 @@ struct Association {
   }
 
   NoHost host;
-  SctpAssociation association{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(), host,
-                              Instant{}};
+  SctpAssociation association{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(), host};
 };
 
 TEST(SctpAssociation, TellsOfAPathOnlyWhatIsNews) {
@@ -101,11 +102,13 @@ TEST(SctpAssociation, PutsEachStreamsReturnedMessageTogetherWhateverComesBetween
 class Unable final : public SctpAssociationBase {
  public:
   using SctpAssociationBase::SctpAssociationBase;
-  AssociationStatus status() const { return status_wherever_it_sits(); }
-  bool peeled() const override { return false; }
+  TransportKind kind() const override { return TransportKind::simulated; }
+  bool peeled() const override { return own_socket; }
+  void pause_input(bool) override {}
+  void dry() override {}
 
   int why = EAGAIN;
-  bool established = true, aborted = false;
+  bool established = true, aborted = false, own_socket = false;
 
  private:
   void send_queued() override {
@@ -125,8 +128,8 @@ class Unable final : public SctpAssociationBase {
 
 TEST(SctpAssociation, WaitsForRoomOnceHoweverOftenItTries) {
   NoHost host;
-  Unable full{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(), host, Instant{}};
-  full.came_up({}, {}, Instant(1s));
+  Unable full{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(), host};
+  full.came_up({}, {});
   ASSERT_TRUE(full.queue.push({{}, {}, false, {}, Buffer::copy_of({})}));
   for (unsigned flushes = 1; flushes <= 3; ++flushes) {
     (void)full.flush();
@@ -137,11 +140,10 @@ TEST(SctpAssociation, WaitsForRoomOnceHoweverOftenItTries) {
 TEST(SctpAssociation, EndsIfTheStackWillNeverTakeAMessage) {
   NoHost host;
   const auto endpoint = std::make_shared<SctpEndpoint>();
-  Unable alive{AssociationId{1}, 1, endpoint, host, {}},
-      over{AssociationId{2}, 2, endpoint, host, {}};
+  Unable alive{AssociationId{1}, 1, endpoint, host}, over{AssociationId{2}, 2, endpoint, host};
   over.established = false;  // what ended it waits to be read
   for (Unable* one : {&alive, &over}) {
-    one->came_up({}, {}, Instant(1s));
+    one->came_up({}, {});
     one->why = EINVAL;
     ASSERT_TRUE(one->queue.push({{}, {}, false, {}, Buffer::copy_of({})}));
     (void)one->flush();
@@ -190,10 +192,11 @@ TEST(SctpAssociation, FollowsItsEndpointButForTheBufferOfASocketOfItsOwn) {
   up.streams_out = 1;
   for (const bool own_socket : {false, true}) {
     NoHost host;
-    Unable one{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(open), host, Instant{}};
-    one.came_up(up, {}, Instant(1s));
+    Unable one{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(open), host};
+    one.came_up(up, {});
     ASSERT_EQ(one.send(message(500)), SendOutcome::accepted);
-    one.follow(next, own_socket);
+    one.own_socket = own_socket;
+    one.follow(next);
     EXPECT_TRUE(host.congestion_changed_seen) << "half of the new limit waits";
     EXPECT_EQ(one.send(message(500)), own_socket ? SendOutcome::accepted : SendOutcome::refused);
     (void)one.send(message(50));

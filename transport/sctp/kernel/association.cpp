@@ -62,22 +62,19 @@ void SctpAssociation::dry() {
 
 // --- Where it sits --------------------------------------------------------------------------
 
+SctpAssociation::~SctpAssociation() {
+  if (loose_) close_aborting(fd_);
+}
+
 void SctpAssociation::sit_on(WatchedSocket own) {
-  shared_fd_ = -1;
+  loose_ = false;
   own_.emplace(std::move(own));
   own_->pause(false);
 }
 
-int SctpAssociation::leave_socket() {
-  const int fd = own_ ? own_->release() : -1;
-  own_.reset();
-  shared_fd_ = -1;
-  return fd;
-}
-
-void SctpAssociation::move_to(SctpHost& host, BufferPool& pool) {
-  change_host(host);
-  reassembly.move_to(pool);
+void SctpAssociation::abort() {
+  (void)abort_association(fd(), stack_id());
+  if (own_) own_->pause(false);
 }
 
 bool SctpAssociation::paths_due(Instant now) {
@@ -89,9 +86,7 @@ bool SctpAssociation::paths_due(Instant now) {
 // --- What is said of it ---------------------------------------------------------------------
 
 AssociationStatus SctpAssociation::status() const {
-  AssociationStatus status = status_wherever_it_sits();
-  status.transport = TransportKind::kernel_sctp;
-  status.peeled = peeled();
+  AssociationStatus status = SctpAssociationBase::status();
   const auto local = local_addresses(fd(), stack_id());
   if (!local.empty()) status.local = local.front().with_port(local_port(fd())).text_with_port();
   return status;

@@ -13,23 +13,32 @@ namespace siglane::transport {
 class SctpAssociation final : public SctpAssociationBase {
  public:
   using SctpAssociationBase::SctpAssociationBase;
+  // Aborted, if it is on its way between two loops.
+  ~SctpAssociation() override;
 
-  // Where it sits. `fd` of a shared socket, or an own socket. On the shared one, its peer was
-  // offered `window` bytes, for all its life.
+  // Where it sits: on `fd`, a shared socket, where its peer was offered `window` bytes, for all its
+  // life; or on an own one, which is watched, or on its way.
   void sit_on_shared(int fd, std::size_t window) {
-    shared_fd_ = fd;
+    fd_ = fd;
     window_ = window;
   }
+  void take_own(int fd) {
+    fd_ = fd;
+    loose_ = true;
+  }
   void sit_on(WatchedSocket own);
-  bool peeled() const override { return own_.has_value(); }
-  int fd() const { return own_ ? own_->fd() : shared_fd_; }
+  void unwatch() {
+    fd_ = own_->release();
+    own_.reset();
+    loose_ = true;
+  }
+  bool peeled() const override { return own_.has_value() || loose_; }
+  int fd() const { return own_ ? own_->fd() : fd_; }
   WatchedSocket* own_socket() { return own_ ? &*own_ : nullptr; }
-  // From now on it sits nowhere; gives an own descriptor away.
-  int leave_socket();
-  void move_to(SctpHost& host, BufferPool& pool);
+  void pause_input(bool paused) override { own_->pause(paused); }
 
-  // As the stack's notifications say.
-  void dry();
+  TransportKind kind() const override { return TransportKind::kernel_sctp; }
+  void dry() override;
   // Once, when paths that work must have been confirmed (RFC 9260 §5.4).
   bool paths_due(Instant now);
   Duration paths_patience{};  // how long after Up that is
@@ -39,7 +48,7 @@ class SctpAssociation final : public SctpAssociationBase {
   std::uint64_t held_bytes() const override { return held_bytes_; }
   // Half of what it may hold on a shared socket, or more.
   bool near_cap() const { return held_bytes_ * 2 >= held_bytes_max(); }
-  AssociationStatus status() const;
+  AssociationStatus status() const override;
   // Asks the stack whether what is held moves, if that is much or its socket refuses messages; and,
   // if the receive memory is full, what it holds of that: by how much less than all of the window
   // its peer is offered.
@@ -52,7 +61,7 @@ class SctpAssociation final : public SctpAssociationBase {
   bool has_room() const override { return !at_cap(); }
   void records_sent() override { watch_for_dry(); }
   void shut_down() override { (void)shut_down_association(fd(), stack_id()); }
-  void abort() override { (void)abort_association(fd(), stack_id()); }
+  void abort() override;
 
   // SctpSecurity::Stack
   bool peer_has_auth() override;
@@ -72,7 +81,8 @@ class SctpAssociation final : public SctpAssociationBase {
   void watch_for_dry();
 
   std::optional<WatchedSocket> own_;
-  int shared_fd_ = -1;
+  int fd_ = -1;  // while there is no own_
+  bool loose_ = false;
   std::size_t window_ = 0;
   std::uint32_t last_unacknowledged_ = 0;
   std::uint64_t held_bytes_ = 0;  // accepted by the stack since it was last known to be dry

@@ -11,59 +11,21 @@
 namespace siglane::transport {
 namespace {
 
-// How long a graceful close may take before it becomes an abort: a peer that does not read would
-// hold it up for as long as it answers probes of its closed window.
-constexpr Duration kCloseTimeout = 5s;
 // Under pressure a window may be short.
 constexpr Duration kPressedWindow = 200ms;
 constexpr std::size_t kKeptSamples = 64;
 constexpr std::size_t kReceiveBufferMax = std::size_t{64} << 20;
 
-class SctpCargo final : public DetachedAssociation {
- public:
-  SctpCargo(std::unique_ptr<SctpAssociation> association, int fd, Counters& counters)
-      : association_(std::move(association)), fd_(fd), counters_(counters) {}
-  ~SctpCargo() override {
-    if (fd_ < 0) return;
-    close_aborting(fd_);
-    counters_.add(counter::cargoes_dropped);
-  }
-  AssociationId id() const override { return id_; }
-
-  std::unique_ptr<SctpAssociation> take_association() { return std::move(association_); }
-  int take_fd() { return std::exchange(fd_, -1); }
-
- private:
-  std::unique_ptr<SctpAssociation> association_;
-  AssociationId id_ = association_->id();
-  int fd_;
-  Counters& counters_;
-};
-
 }  // namespace
-
-bool SctpTransport::made(const DetachedAssociation& cargo) {
-  return dynamic_cast<const SctpCargo*>(&cargo) != nullptr;
-}
 
 // --- Moving ---------------------------------------------------------------------------------
 
-DetachOutcome SctpTransport::detach(AssociationId id) {
-  SctpAssociation* association = find_association(id);
-  if (association == nullptr || !association->can_move()) return Gone{};
-  if (!association->peeled()) return peel_off(*association);
-  leave_own(association->fd());
-  const int fd = association->own_socket()->release();
-  std::unique_ptr<SctpAssociation> owned = remove(id);
-  owned->leave_socket();
-  return Peeled{std::make_unique<SctpCargo>(std::move(owned), fd, counters_)};
-}
-
-DetachOutcome SctpTransport::peel_off(SctpAssociation& association) {
+std::optional<DetachOutcome> SctpTransport::peel_off(SctpAssociationBase& of) {
   if (auto why = reserve_.give_up_spare()) {
     counters_.add(counter::peels_starved);
     return Starved{std::move(*why)};
   }
+  SctpAssociation& association = ours(of);
   const int shared_fd = association.fd();
   const int fd =
       sctp_peeloff_flags(shared_fd, association.stack_id(), SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -83,67 +45,37 @@ DetachOutcome SctpTransport::peel_off(SctpAssociation& association) {
   copy_uninherited(shared_fd, fd);
   // A peer that begins anew there is asked again; an error means that it was not the first time.
   if (association.endpoint().tls != nullptr) (void)enable_auth(fd);
-  std::unique_ptr<SctpAssociation> owned = remove(association.id());
-  owned->leave_socket();
-  return Peeled{std::make_unique<SctpCargo>(std::move(owned), fd, counters_)};
+  --shared_of(association)->associations;
+  association.take_own(fd);
+  return std::nullopt;
 }
 
-void SctpTransport::adopt(std::unique_ptr<DetachedAssociation> cargo) {
-  auto* ours = dynamic_cast<SctpCargo*>(cargo.get());
-  if (ours == nullptr) return;  // dropping it aborts it
-  const AssociationId id = ours->id();
-  const int fd = ours->take_fd();
+std::string SctpTransport::watch(SctpAssociationBase& of) {
+  SctpAssociation& association = ours(of);
+  by_stack_id_[association.stack_id()] = &association;
+  const int fd = association.fd();
   auto socket =
       WatchedSocket::create(loop_, fd, [this, fd](PollEvents events) { on_peeled(fd, events); });
-
-  std::unique_ptr<SctpAssociation> owned = ours->take_association();
-  SctpAssociation& association = *owned;
-  association.move_to(*this, buffers_);
-  by_stack_id_[association.stack_id()] = &association;
-  associations_.emplace(id, std::move(owned));
-  ++association.endpoint().config.pool->associations;
-  keep_ticking();
-
-  if (!socket) {
-    close_aborting(fd);
-    end_soon(association, DownCause::lost, socket.error().what);
-    return;
-  }
+  if (!socket) return socket.error().what;  // and it closes with the association
   association.sit_on(std::move(*socket));
-  follow(association);
   peeled_[fd] = &association;
-  ++*options_.peeled;
-  const bool secure = association.security() != nullptr;
-  if (secure) soon([this, id] { read_sealed(id); });  // what its channel has not said yet
-  if (!association.queue.empty() || secure) flush_at_end_of_turn(association);
+  return {};
 }
 
-Seat SctpTransport::seat(AssociationId id) const {
-  const SctpAssociation* association = find_association(id);
-  if (association == nullptr || !association->can_move()) return Seat::bound;
-  return association->peeled() ? Seat::own : Seat::shared;
-}
-
-void SctpTransport::pause_input(AssociationId id) {
-  SctpAssociation* association = find_association(id);
-  if (association != nullptr && association->peeled()) association->own_socket()->pause(true);
-}
-
-void SctpTransport::resume_input(AssociationId id) {
-  SctpAssociation* association = find_association(id);
-  if (association != nullptr && association->peeled()) association->own_socket()->pause(false);
+void SctpTransport::unwatch(SctpAssociationBase& of) {
+  SctpAssociation& association = ours(of);
+  peeled_.erase(association.fd());
+  association.unwatch();
 }
 
 void SctpTransport::leave_own(int fd) {
   peeled_.erase(fd);
-  --*options_.peeled;
+  take_back_socket();
 }
 
 // --- Deciding -------------------------------------------------------------------------------
 
-void SctpTransport::tick() {
-  const Instant now = loop_.now();
-  if (!handshakes_.empty()) end_late_handshakes(now);
+void SctpTransport::look_at_all(Instant now) {
   pressures_.clear();
   bool pressed = std::exchange(pressed_, false);
   for (auto& [fd, shared] : shared_by_fd_) {
@@ -162,18 +94,6 @@ void SctpTransport::tick() {
   tell_unconfirmed_paths(now);
   sample_all(now, pressed ? kPressedWindow : options_.sample_interval / 2);
   for (auto& [shared, pressure] : pressures_) evaluate(*shared, pressure, now);
-}
-
-void SctpTransport::end_late_handshakes(Instant now) {
-  std::erase_if(handshakes_, [&](const std::pair<AssociationId, Instant>& under_way) {
-    SctpAssociation* association = find_association(under_way.first);
-    if (association == nullptr || association->phase() != SctpAssociation::Phase::securing) {
-      return true;
-    }
-    if (now < under_way.second) return false;
-    association->security_failed("no handshake within handshake_timeout_ms");
-    return true;
-  });
 }
 
 SharedPressure SctpTransport::pressure_of(Shared& shared, Instant now) {
@@ -202,23 +122,21 @@ SharedPressure SctpTransport::pressure_of(Shared& shared, Instant now) {
 
 void SctpTransport::sample_all(Instant now, Duration window_min) {
   last_sample_ = now;
-  const TrafficThreshold threshold = peeloff().threshold();
   for (auto& [fd, shared] : shared_by_fd_) shared->samples.clear();
-  for (auto& [id, association] : associations_) {
-    end_overdue_close(*association, now);
-    association->meter.roll(now, window_min, threshold);
-    if (association->meter.idle()) association->queue.release_memory();
-    Shared* shared = shared_of(*association);
-    if (shared == nullptr || !association->can_move()) continue;
+  for (auto& [id, of] : associations_) {
+    SctpAssociation& association = ours(*of);
+    roll_meter(association, now, window_min);
+    Shared* shared = shared_of(association);
+    if (shared == nullptr || !association.can_move()) continue;
     // Most are sporadic, and have nothing to say.
     const bool holds =
-        association->near_cap() || (shared->refuses_sends && association->held_bytes());
-    if (association->meter.idle() && !holds && !shared->full_since &&
-        association->placement != Placement::always_peeled) {
+        association.near_cap() || (shared->refuses_sends && association.held_bytes());
+    if (association.meter.idle() && !holds && !shared->full_since &&
+        association.placement != Placement::always_peeled) {
       continue;
     }
     shared->samples.push_back(
-        association->sample(now, shared->full_since.has_value(), shared->refuses_sends));
+        association.sample(now, shared->full_since.has_value(), shared->refuses_sends));
   }
   for (auto& [fd, shared] : shared_by_fd_) {
     auto& samples = shared->samples;
@@ -228,20 +146,11 @@ void SctpTransport::sample_all(Instant now, Duration window_min) {
   }
 }
 
-void SctpTransport::end_overdue_close(SctpAssociation& association, Instant now) {
-  using Phase = SctpAssociation::Phase;
-  if (association.phase() != Phase::draining && association.phase() != Phase::shutting_down) return;
-  const auto [since, first] = closing_.try_emplace(association.id(), now);
-  if (now - since->second < kCloseTimeout) return;
-  association.fail(DownCause::local_close, "the peer did not take the rest in time");
-}
-
 void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Instant now) {
   const bool wedged = pressure.since_progress >= kWedgedAfter;
   const bool newly_wedged = wedged && !std::exchange(shared.wedge_counted, true);
   if (newly_wedged) counters_.add(counter::receive_stalls);
-  const PeeloffChoice choice =
-      choose_peeloffs(shared.samples, pressure, peeloff(), *options_.peeled);
+  const PeeloffChoice choice = choose_peeloffs(shared.samples, pressure, peeloff(), peeled_now());
   bool relieved = false;
   for (const PeeloffDecision& decision : choice.chosen) {
     if (!peel(decision)) continue;
@@ -252,7 +161,7 @@ void SctpTransport::evaluate(Shared& shared, const SharedPressure& pressure, Ins
   const std::string why_not = enlarge_receive_buffer(shared);
   if (why_not.empty() || !newly_wedged) return;
   sink_->on_fact(AssociationId::none,
-                 notice("endpoint " + shared.endpoint->config.name +
+                 notice("endpoint " + endpoint_of(shared.endpoint)->config.name +
                             ": receive buffer wedged; nothing that fills it may be peeled off, "
                             "and the buffer " +
                             why_not,
@@ -274,8 +183,8 @@ std::string SctpTransport::enlarge_receive_buffer(Shared& shared) {
   shared.window = bytes;
   sink_->on_fact(
       AssociationId::none,
-      notice("endpoint " + shared.endpoint->config.name + ": receive buffer wedged, doubled to " +
-             std::to_string(2 * bytes) + " bytes"),
+      notice("endpoint " + endpoint_of(shared.endpoint)->config.name +
+             ": receive buffer wedged, doubled to " + std::to_string(2 * bytes) + " bytes"),
       loop_.now());
   return {};
 }

@@ -1,5 +1,3 @@
-#include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
@@ -9,25 +7,6 @@
 
 // SctpTransport: what its sockets say.
 namespace siglane::transport {
-namespace {
-
-// What a peer may have, as in a config: each of them costs a question now and then.
-constexpr std::size_t kPeerAddressesMax = 32;
-
-template <class... Cases>
-struct Overloaded : Cases... {
-  using Cases::operator()...;
-};
-template <class... Cases>
-Overloaded(Cases...) -> Overloaded<Cases...>;
-
-std::vector<std::string> texts_of(std::span<const SocketAddress> addresses) {
-  std::vector<std::string> texts;
-  for (const SocketAddress& address : addresses) texts.push_back(address.text());
-  return texts;
-}
-
-}  // namespace
 
 // --- Reading --------------------------------------------------------------------------------
 
@@ -109,19 +88,7 @@ SctpAssociation* SctpTransport::association_of(const Source& source, SctpId stac
 void SctpTransport::take_data(Source source, const ReceivedPiece& piece) {
   if (has_over(source)) finish_over(source);
   SctpAssociation* association = association_of(source, piece.id);
-  if (association == nullptr) return;  // refused, or closed by us
-  switch (association->phase()) {
-    case SctpAssociation::Phase::connecting:
-    case SctpAssociation::Phase::aborting:
-    case SctpAssociation::Phase::over:
-      return;
-    case SctpAssociation::Phase::securing:
-    case SctpAssociation::Phase::up:
-    case SctpAssociation::Phase::draining:
-    case SctpAssociation::Phase::shutting_down:
-    case SctpAssociation::Phase::peer_closing:
-      break;
-  }
+  if (association == nullptr || !association->takes_data()) return;
 
   Message message;
   if (piece.ends && association->reassembly.empty()) {
@@ -158,190 +125,49 @@ void SctpTransport::take_notification(Source source, const ReceivedPiece& piece)
     finish_over(source);
     if (!still_there(source)) return;
   }
-  const auto of = [&](SctpId id) { return association_of(source, id); };
-  std::visit(
-      Overloaded{
-          [&](const notification::AssociationChanged& changed) { on_change(source, changed); },
-          [&](const notification::SendFailed& failed) {
-            SctpAssociation* association = of(failed.id);
-            if (association == nullptr) return;
-            if (auto unsent = association->returned(failed)) {
-              emit(association->id(), std::move(*unsent));
-            }
-          },
-          [&](const notification::PathChanged& path) { on_path(source, path); },
-          [&](const notification::PeerShutdown& shutdown) {
-            if (auto* association = of(shutdown.id)) association->peer_shut_down();
-          },
-          [&](const notification::PartialDeliveryAborted& aborted) {
-            SctpAssociation* association = of(aborted.id);
-            if (association == nullptr) return;
-            // Without interleaving (RFC 8260) Linux names stream 0 and means the only one.
-            if (!association->reassembly.abort(aborted.stream, aborted.unordered)) {
-              association->reassembly.clear();
-            }
-          },
-          [&](const notification::SenderDry& dry) {
-            if (auto* association = of(dry.id)) association->dry();
-          },
-          [](const notification::Authentication&) {},
-          [](const notification::RemoteError&) {},
-          [](const notification::Unknown&) {},
-      },
-      *parsed);
+  const auto* changed = std::get_if<notification::AssociationChanged>(&*parsed);
+  SctpAssociation* association = association_of(source, subject_of(*parsed));
+  if (association == nullptr && source.shared != nullptr && changed != nullptr &&
+      changed->change == notification::Change::comm_up) {
+    return take_stranger(*source.shared, *changed);
+  }
+  SctpTransportBase::take_notification(association, *parsed);
 }
 
-void SctpTransport::on_path(Source source, const notification::PathChanged& path) {
-  SctpAssociation* association = association_of(source, path.id);
-  if (association == nullptr || association->phase() == SctpAssociation::Phase::over ||
-      association->phase() == SctpAssociation::Phase::securing) {
+void SctpTransport::take_stranger(Shared& shared, const notification::AssociationChanged& up) {
+  const int fd = shared.socket.fd();
+  if (!lets_in(*endpoint_of(shared.endpoint), peer_addresses(fd, up.id))) {
+    (void)abort_association(fd, up.id);
     return;
   }
-  switch (path.state) {
-    case notification::PathState::available:
-    case notification::PathState::added:
-    case notification::PathState::confirmed:
-      return tell_path(*association, path.address, PathState::reachable);
-    case notification::PathState::potentially_failed:
-      return tell_path(*association, path.address, PathState::potentially_failed);
-    case notification::PathState::unreachable:
-    case notification::PathState::removed:
-      return tell_path(*association, path.address, PathState::unreachable);
-    case notification::PathState::made_primary:
-    case notification::PathState::other:
-      return;
-  }
+  begin_in_stack(add(next_association_id(), up.id, shared), up, false);
 }
 
-void SctpTransport::tell_path(SctpAssociation& association, const std::string& address,
-                              PathState state) {
-  if (auto change = association.path_changed(address, state)) {
-    emit(association.id(), std::move(*change));
-  }
-}
-
-void SctpTransport::on_change(Source source, const notification::AssociationChanged& changed) {
-  if (changed.change == notification::Change::comm_up) return on_up(source, changed);
-  SctpAssociation* association = association_of(source, changed.id);
-  if (association == nullptr) return;  // one that we refused
-  switch (changed.change) {
-    case notification::Change::comm_up:
-      return;
-    case notification::Change::restart:
-      return on_restart(*association, changed);
-    case notification::Change::comm_lost:
-      return on_end(source, *association,
-                    changed.by_abort ? DownCause::peer_abort : DownCause::lost,
-                    changed.error != 0 ? "cause " + std::to_string(changed.error) : "");
-    case notification::Change::shutdown_complete:
-      return on_end(source, *association, DownCause::peer_shutdown, "");
-    case notification::Change::cannot_start:
-      return on_end(source, *association, why_not_started(*association), "");
-  }
-}
-
-// Linux does not tell an ABORT from silence here. Silence takes as long as all retransmissions of
-// INIT do (RFC 9260 §5.1).
-DownCause SctpTransport::why_not_started(const SctpAssociation& association) const {
-  const auto* connecting = association.connecting.get();
-  return connecting != nullptr && loop_.now() - connecting->since < connecting->patience
-             ? DownCause::refused
-             : DownCause::unreachable;
-}
-
-void SctpTransport::on_up(Source source, const notification::AssociationChanged& up) {
-  if (SctpAssociation* ours = association_of(source, up.id)) {
-    if (ours->phase() == SctpAssociation::Phase::connecting) begin(*ours, up);
-    return;
-  }
-  if (source.shared == nullptr) return;
-  Shared& shared = *source.shared;
-  const EndpointConfig& config = shared.endpoint->config;
-  const auto remote = peer_addresses(shared.socket.fd(), up.id);
-  std::string objection;
-  if (config.pool->associations >= config.associations_max) {
-    objection = "endpoint " + config.name + " has associations_max";
-  } else if (remote.size() > kPeerAddressesMax) {
-    objection = "announces " + std::to_string(remote.size()) + " addresses, more than " +
-                std::to_string(kPeerAddressesMax);
-  }
-  if (objection.empty()) return begin(add(next_association_id(), up.id, shared), up);
-  counters_.add(siglane::counter::associations_refused_limit);
-  (void)abort_association(shared.socket.fd(), up.id);
-  sink_->on_stranger(remote.empty() ? "unknown" : remote.front().text(), std::move(objection),
-                     loop_.now());
-}
-
-void SctpTransport::begin(SctpAssociation& association, const notification::AssociationChanged& up,
-                          bool restarted) {
-  const auto remote = peer_addresses(association.fd(), up.id);
-  association.came_up(up, remote, loop_.now());
+void SctpTransport::begin_in_stack(SctpAssociationBase& of,
+                                   const notification::AssociationChanged& up, bool restarted) {
+  SctpAssociation& association = ours(of);
   if (association.paths_patience == Duration{}) {
     association.paths_patience = paths_patience(association.endpoint().config.sctp);
   }
-  if (!association.initiator &&
-      !sink_->on_newcomer(association.id(), texts_of(remote), loop_.now()).admitted) {
-    return association.fail(DownCause::local_close, "turned away");
-  }
-  if (association.endpoint().tls == nullptr) return tell_up(association, remote);
-  association.secure(association.initiator, restarted);
-  handshakes_.emplace_back(association.id(),
-                           loop_.now() + association.endpoint().config.sctp.handshake_timeout);
+  begin(association, up, remote_addresses(association), restarted);
 }
 
-void SctpTransport::tell_secured(SctpAssociationBase& of) {
-  SctpAssociation& association = *find_association(of.id());
-  tell_up(association, peer_addresses(association.fd(), association.stack_id()));
+std::vector<SocketAddress> SctpTransport::local_addresses(const SctpAssociationBase& association) {
+  return transport::local_addresses(ours(association).fd(), association.stack_id());
 }
 
-void SctpTransport::tell_up(SctpAssociation& association, std::vector<SocketAddress> remote) {
-  pin(association);
-  // Anybody can write any address into an INIT (RFC 9260 §5.4). Where we connected, we have chosen
-  // whom to ask.
-  if (!association.initiator && remote.size() > 1) {
-    std::erase_if(remote, [&](const SocketAddress& path) {
-      return path_unconfirmed(association.fd(), association.stack_id(), path);
-    });
-  }
-  const auto local = local_addresses(association.fd(), association.stack_id());
-  emit(association.id(), association.up_event(texts_of(local), texts_of(remote)));
+std::vector<SocketAddress> SctpTransport::remote_addresses(const SctpAssociationBase& association) {
+  return peer_addresses(ours(association).fd(), association.stack_id());
 }
 
-// RFC 9260 §5.2.4: the peer began anew, under the same addresses, ports and stack id, on the same
-// socket. To us that is another association.
-void SctpTransport::on_restart(SctpAssociation& old, const notification::AssociationChanged& up) {
-  const AssociationId old_id = old.id();
-  tell_unsent(old);
-
-  Shared* shared = shared_of(old);
-  std::unique_ptr<SctpAssociation> ended = remove(old_id);
-  SctpHost& host = *this;
-  auto fresh = std::make_unique<SctpAssociation>(next_association_id(), up.id,
-                                                 ended->shared_endpoint(), host, loop_.now());
-  SctpAssociation& begun = *fresh;
-  if (shared != nullptr) {
-    ++shared->associations;
-    begun.sit_on_shared(shared->socket.fd(), ended->window());
-  } else {
-    peeled_[ended->fd()] = &begun;
-    begun.sit_on(std::move(*ended->own_socket()));
-    begun.peel_record = std::move(ended->peel_record);
-  }
-  begun.own_options = std::move(ended->own_options);  // the stack keeps them
-  by_stack_id_[up.id] = &begun;
-  ++begun.endpoint().config.pool->associations;
-  associations_.emplace(begun.id(), std::move(fresh));
-
-  emit(old_id, AssociationDown{DownCause::restarted, ""});
-  if (find_association(begun.id()) != nullptr) this->begin(begun, up, true);
+bool SctpTransport::unproven(const SctpAssociationBase& association, const SocketAddress& path) {
+  return path_unconfirmed(ours(association).fd(), association.stack_id(), path);
 }
 
 // --- Ends -----------------------------------------------------------------------------------
 
-void SctpTransport::on_end(Source source, SctpAssociation& association, DownCause cause,
-                           std::string detail) {
-  association.ended(cause, std::move(detail));
-  if (source.shared != nullptr) source.shared->over.push_back(association.id());
+void SctpTransport::finish_when_read(SctpAssociationBase& ended) {
+  if (Shared* shared = shared_of(ours(ended))) shared->over.push_back(ended.id());
 }
 
 bool SctpTransport::has_over(const Source& source) const {

@@ -25,48 +25,43 @@ Duration waits(const SctpAssociationOptions& options, int count, Duration longes
 
 // --- An endpoint that is open -----------------------------------------------------------------
 
-void SctpTransport::reconfigure(EndpointId id, const EndpointConfig& config,
-                                std::shared_ptr<const TlsContext> loaded) {
-  const auto found = endpoints_.find(id);
-  if (found == endpoints_.end()) return;
-  Endpoint& endpoint = found->second;
-  const auto next = renewed(*endpoint.shared, config, std::move(loaded), endpoint.speaks);
-  for (auto& shared : endpoint.sockets) reconfigure_socket(*shared, *next, endpoint.speaks);
-  for (auto& shared : endpoint.sockets) shared->endpoint = next;
-  endpoint.shared = next;
-  for (auto& [of, association] : associations_) {
-    if (association->endpoint().id == id) follow(*association);
+void SctpTransport::set_socket_options(SctpEndpoint& next) {
+  next.send_buffer_bytes = next.config.sctp.send_buffer_bytes;
+  for (auto& shared : endpoints_.at(next.id)) {
+    tell_unset(next, set_options(*shared, next));
+    next.limit_send_buffer(shared->send_buffer_bytes);
   }
-}
-
-// Of an endpoint that was reconfigured, here or on the shard that it comes from.
-void SctpTransport::follow(SctpAssociation& association) {
-  const auto endpoint = endpoints_.find(association.endpoint().id);
-  if (endpoint == endpoints_.end()) return;
-  association.follow(endpoint->second.shared, association.peeled());
 }
 
 // What has not changed is left alone: the receive buffer may have been doubled meanwhile.
-void SctpTransport::reconfigure_socket(Shared& shared, SctpEndpoint& next, bool speaks) {
-  const SctpOptions &before = shared.endpoint->config.sctp, &now = next.config.sctp;
-  if (now == before) return;
+OptionOutcome SctpTransport::set_options(Shared& shared, const SctpEndpoint& next) {
+  const SctpOptions has = shared.options.options, &now = next.config.sctp;
+  if (now == has && !shared.options.in_doubt) return {};
   const int fd = shared.socket.fd();
   OptionOutcome failed = set_endpoint_options(fd, now);
+  shared.options = {now, failed.error != 0};
   const auto took = [&](const BufferOutcome& buffer, std::string_view which) {
     if (buffer.error != 0) failed = {buffer.error, which};
-    if (buffer.clipped && speaks) tell_clipped(next, *buffer.clipped);
+    if (buffer.clipped && speaks(next.id)) tell_clipped(next, *buffer.clipped);
     return buffer.error == 0;
   };
-  if (now.receive_buffer_bytes != before.receive_buffer_bytes) {
+  if (now.receive_buffer_bytes != has.receive_buffer_bytes) {
     const BufferOutcome buffer = set_receive_buffer(fd, now.receive_buffer_bytes);
-    if (took(buffer, "SO_RCVBUF")) shared.window = buffer.bytes;
+    if (took(buffer, "SO_RCVBUF")) {
+      shared.window = buffer.bytes;
+    } else {
+      shared.options.options.receive_buffer_bytes = has.receive_buffer_bytes;
+    }
   }
-  if (now.send_buffer_bytes != before.send_buffer_bytes) {
+  if (now.send_buffer_bytes != has.send_buffer_bytes) {
     const BufferOutcome buffer = set_send_buffer(fd, now.send_buffer_bytes);
-    next.limit_send_buffer(took(buffer, "SO_SNDBUF") ? buffer.bytes
-                                                     : shared.endpoint->send_buffer_bytes);
+    if (took(buffer, "SO_SNDBUF")) {
+      shared.send_buffer_bytes = buffer.bytes;
+    } else {
+      shared.options.options.send_buffer_bytes = has.send_buffer_bytes;
+    }
   }
-  tell_unset(next, failed);
+  return failed;
 }
 
 void SctpTransport::tell_clipped(const SctpEndpoint& endpoint, const ClippedBuffer& clipped) {
@@ -92,11 +87,12 @@ Duration SctpTransport::paths_patience(const SctpAssociationOptions& options) {
 // A path that never worked: Linux tells only of those that were confirmed once, so we ask.
 void SctpTransport::tell_unconfirmed_paths(Instant now) {
   std::vector<std::pair<AssociationId, std::string>> unconfirmed;
-  for (auto& [id, association] : associations_) {
-    if (!association->paths_due(now)) continue;
-    const int fd = association->fd();
-    for (const SocketAddress& path : peer_addresses(fd, association->stack_id())) {
-      if (path_unconfirmed(fd, association->stack_id(), path)) {
+  for (auto& [id, of] : associations_) {
+    SctpAssociation& association = ours(*of);
+    if (!association.paths_due(now)) continue;
+    const int fd = association.fd();
+    for (const SocketAddress& path : peer_addresses(fd, association.stack_id())) {
+      if (path_unconfirmed(fd, association.stack_id(), path)) {
         unconfirmed.emplace_back(id, path.text());
       }
     }
@@ -105,6 +101,12 @@ void SctpTransport::tell_unconfirmed_paths(Instant now) {
     SctpAssociation* association = find_association(id);
     if (association != nullptr) tell_path(*association, address, PathState::unreachable);
   }
+}
+
+void SctpTransport::follow_peer(SctpAssociationBase& of, const PeerConfig& peer, bool identified) {
+  SctpAssociation& association = ours(of);
+  apply_options(association, peer);
+  if (identified) choose_primary(association, peer);
 }
 
 // What the peer has otherwise than its endpoint. It stays with the association, also when that is

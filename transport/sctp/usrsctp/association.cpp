@@ -3,12 +3,6 @@
 #include <utility>
 
 namespace siglane::transport {
-namespace {
-
-// How long a graceful close may take before it becomes an abort.
-constexpr Duration kCloseTimeout = 5s;
-
-}  // namespace
 
 // --- Sending --------------------------------------------------------------------------------
 
@@ -51,65 +45,27 @@ void UsrsctpAssociation::dry() {
 
 // --- Beginning and end ----------------------------------------------------------------------
 
-void UsrsctpAssociation::came_up(const notification::AssociationChanged& up,
-                                 const SocketAddress& local, const SocketAddress& remote,
-                                 UsrsctpAddress from) {
-  local_ = local.with_port(socket().port());
-  path = from.path;
-  peer_port = from.port;
-  const SocketAddress primary = remote.with_port(from.port);
-  SctpAssociationBase::came_up(up, {&primary, 1}, host_.now());
-}
-
-void UsrsctpAssociation::secure(bool connects, bool restarted) {
-  // This stack goes on with the random numbers of before (RFC 4895 §6.1), and so takes no chunk of
-  // the peer's for authentic, nor the peer one of ours.
-  if (restarted && peer_has_auth()) {
-    return fail(DownCause::tls_failed,
-                "DTLS: the peer began anew in an association that was authenticated, and has to "
-                "connect once more");
-  }
-  SctpAssociationBase::secure(connects, restarted);
+// This stack goes on with the random numbers of before (RFC 4895 §6.1), and so takes no chunk of
+// the peer's for authentic, nor the peer one of ours.
+std::string UsrsctpAssociation::cannot_secure_again() {
+  if (!peer_has_auth()) return {};
+  return "DTLS: the peer began anew in an association that was authenticated, and has to connect "
+         "once more";
 }
 
 void UsrsctpAssociation::abort() {
   (void)socket().abort(stack_id());
+  paused_ = false;
   host_.read_soon(*this);
 }
 
-// Its own timers would let a close take for ever.
-void UsrsctpAssociation::entered(Phase phase) {
-  switch (phase) {
-    case Phase::securing:
-      close_by_ = host_.now() + endpoint().config.sctp.handshake_timeout;
-      return;
-    case Phase::up:
-      return close_by_.reset();
-    case Phase::draining:
-    case Phase::shutting_down:
-      if (!close_by_) close_by_ = host_.now() + kCloseTimeout;
-      return;
-    case Phase::aborting:
-      close_by_ = host_.now();  // the notification should be there already
-      return;
-    case Phase::connecting:
-    case Phase::peer_closing:
-    case Phase::over:
-      return;
-  }
-}
-
-// --- What is said of it ---------------------------------------------------------------------
-
-AssociationUp UsrsctpAssociation::up_event() {
-  return SctpAssociationBase::up_event({local_.text()}, {remote().text()});
+void UsrsctpAssociation::pause_input(bool paused) {
+  if (std::exchange(paused_, paused) && !paused) host_.read_soon(*this);
 }
 
 AssociationStatus UsrsctpAssociation::status() const {
-  AssociationStatus status = status_wherever_it_sits();
-  if (local_.valid()) status.local = local_.text_with_port();
-  status.transport = TransportKind::usrsctp;
-  status.peeled = peeled();
+  AssociationStatus status = SctpAssociationBase::status();
+  if (local.valid()) status.local = local.text_with_port();
   return status;
 }
 

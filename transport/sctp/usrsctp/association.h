@@ -10,12 +10,12 @@ namespace siglane::transport {
 
 class UsrsctpAssociation;
 
-class UsrsctpHost : public SctpHost {
+// What it asks of its transport besides.
+class UsrsctpHost {
  public:
   // The stack may have said something that it did not tell of.
   virtual void read_soon(UsrsctpAssociation& association) = 0;
   virtual void about_to_send() = 0;
-  virtual Instant now() = 0;
 
  protected:
   ~UsrsctpHost() = default;
@@ -26,33 +26,26 @@ class UsrsctpAssociation final : public SctpAssociationBase {
  public:
   UsrsctpAssociation(AssociationId id, SctpId stack_id,
                      std::shared_ptr<const SctpEndpoint> endpoint, UsrsctpSocket& shared,
-                     UsrsctpHost& host)
-      : SctpAssociationBase(id, stack_id, std::move(endpoint), host, host.now()),
+                     SctpHost& host, UsrsctpHost& stack_host)
+      : SctpAssociationBase(id, stack_id, std::move(endpoint), host),
         shared_(&shared),
-        host_(host) {}
-
-  // When it closes by force, if it is being closed, or made secure.
-  std::optional<Instant> close_by() const { return close_by_; }
+        host_(stack_host) {}
 
   // Where it sits.
   UsrsctpSocket& socket() const { return own_ ? *own_ : *shared_; }
   bool peeled() const override { return own_ != nullptr; }
   void sit_on(std::unique_ptr<UsrsctpSocket> own) { own_ = std::move(own); }
   std::unique_ptr<UsrsctpSocket> take_socket() { return std::move(own_); }
+  void pause_input(bool paused) override;
+  bool paused() const { return paused_; }
 
-  // As the stack's notifications say.
-  void came_up(const notification::AssociationChanged& up, const SocketAddress& local,
-               const SocketAddress& remote, UsrsctpAddress from);
-  void secure(bool connects, bool restarted);
-  void dry();
-
-  bool paused = false;  // its own socket is not read for now
-
-  AssociationUp up_event();
-  AssociationStatus status() const;
+  TransportKind kind() const override { return TransportKind::usrsctp; }
+  void dry() override;
+  AssociationStatus status() const override;
 
   PathId path = 0;  // held
   std::uint16_t peer_port = 0;
+  SocketAddress local;  // once it is up
 
  private:
   void send_queued() override;
@@ -60,7 +53,7 @@ class UsrsctpAssociation final : public SctpAssociationBase {
   void records_sent() override;
   void shut_down() override { (void)socket().shut_down(stack_id()); }
   void abort() override;
-  void entered(Phase phase) override;
+  std::string cannot_secure_again() override;
 
   // SctpSecurity::Stack
   bool peer_has_auth() override;
@@ -74,9 +67,7 @@ class UsrsctpAssociation final : public SctpAssociationBase {
   UsrsctpSocket* shared_;
   UsrsctpHost& host_;
   std::unique_ptr<UsrsctpSocket> own_;
-  bool dry_subscribed_ = false, holding_small_ = false;
-  std::optional<Instant> close_by_;
-  SocketAddress local_;
+  bool dry_subscribed_ = false, holding_small_ = false, paused_ = false;
 };
 
 }  // namespace siglane::transport

@@ -7,8 +7,6 @@
 // UsrsctpTransport: what the sockets say.
 namespace siglane::transport {
 
-using Phase = UsrsctpAssociation::Phase;
-
 void UsrsctpTransport::read_all() {
   // What becomes readable meanwhile, or was not read to its end, is for the next time. The vector
   // is not taken away, so that it keeps its memory.
@@ -19,7 +17,7 @@ void UsrsctpTransport::read_all() {
     if (socket == nullptr) continue;
     socket->noted = false;
     const bool peeled = source.peeled != AssociationId::none;
-    if (peeled && find_association(source.peeled)->paused) continue;  // until it is resumed
+    if (peeled && find_association(source.peeled)->paused()) continue;  // until it is resumed
     if (read_batch(source, peeled ? options_.peeled_batch_max : options_.shared_batch_max)) {
       continue;
     }
@@ -28,7 +26,7 @@ void UsrsctpTransport::read_all() {
     if (socket != nullptr && !std::exchange(socket->noted, true)) readable_.push_back(source);
   }
   readable_.erase(readable_.begin(), readable_.begin() + static_cast<std::ptrdiff_t>(count));
-  if (!readable_.empty()) soon_.schedule();
+  if (!readable_.empty()) attend_soon();
 }
 
 // Not everything that the stack appends to a socket comes with an upcall: what its own timers end,
@@ -41,9 +39,9 @@ void UsrsctpTransport::note_readable() {
     }
   };
   for (auto& [id, endpoint] : endpoints_) note(*endpoint.socket, {id, AssociationId::none});
-  if (peeled_ == 0) return;
+  if (peeled_count() == 0) return;
   for (auto& [id, association] : associations_) {
-    if (association->peeled()) note(association->socket(), {association->endpoint().id, id});
+    if (association->peeled()) note(ours(*association).socket(), {association->endpoint().id, id});
   }
 }
 
@@ -88,10 +86,7 @@ bool UsrsctpTransport::read_batch(const Source& source, unsigned messages_max) {
 void UsrsctpTransport::take_data(const Source& source, const UsrsctpSocket::Piece& piece,
                                  Bytes bytes) {
   UsrsctpAssociation* association = association_of(source, piece.id);
-  if (association == nullptr || association->phase() == Phase::connecting ||
-      association->phase() == Phase::aborting || association->phase() == Phase::over) {
-    return;
-  }
+  if (association == nullptr || !association->takes_data()) return;
   Message message;
   const MessagePiece part{piece.stream, piece.protocol, piece.unordered, piece.ends, bytes};
   switch (association->reassembly.add(part, buffers_, message)) {
@@ -128,159 +123,59 @@ void UsrsctpTransport::take_notification(const Source& source, Bytes bytes) {
     counters_.add(counter::notifications_malformed);
     return;
   }
-  if (const auto* changed = std::get_if<notification::AssociationChanged>(&*parsed)) {
-    on_change(source, *changed);
-  } else if (const auto* path = std::get_if<notification::PathChanged>(&*parsed)) {
-    UsrsctpAssociation* association = association_of(source, path->id);
-    if (association == nullptr || association->phase() == Phase::connecting ||
-        association->phase() == Phase::securing) {
-      return;
-    }
-    const bool reachable = path->state == notification::PathState::available;
-    if (!reachable && path->state != notification::PathState::unreachable) return;
-    if (auto change = association->path_changed(
-            path->address, reachable ? PathState::reachable : PathState::unreachable)) {
-      emit(association->id(), std::move(*change));
-    }
-  } else if (const auto* failed = std::get_if<notification::SendFailed>(&*parsed)) {
-    UsrsctpAssociation* association = association_of(source, failed->id);
-    if (association == nullptr) return;
-    if (auto unsent = association->returned(*failed)) {
-      emit(association->id(), std::move(*unsent));
-    }
-  } else if (const auto* shutdown = std::get_if<notification::PeerShutdown>(&*parsed)) {
-    if (UsrsctpAssociation* association = association_of(source, shutdown->id)) {
-      association->peer_shut_down();
-    }
-  } else if (const auto* dry = std::get_if<notification::SenderDry>(&*parsed)) {
-    if (UsrsctpAssociation* association = association_of(source, dry->id)) association->dry();
-  } else if (const auto* partial = std::get_if<notification::PartialDeliveryAborted>(&*parsed)) {
-    if (UsrsctpAssociation* association = association_of(source, partial->id)) {
-      association->reassembly.abort(partial->stream, partial->unordered);
-    }
+  const auto* changed = std::get_if<notification::AssociationChanged>(&*parsed);
+  UsrsctpAssociation* association = association_of(source, subject_of(*parsed));
+  if (association == nullptr && source.peeled == AssociationId::none && changed != nullptr &&
+      changed->change == notification::Change::comm_up) {
+    return take_stranger(source, *changed);
   }
+  SctpTransportBase::take_notification(association, *parsed);
 }
 
-void UsrsctpTransport::on_change(const Source& source,
-                                 const notification::AssociationChanged& changed) {
-  using notification::Change;
-  if (changed.change == Change::comm_up) return on_up(source, changed);
-  UsrsctpAssociation* association = association_of(source, changed.id);
-  if (association == nullptr) return;
-  switch (changed.change) {
-    case Change::comm_up:
-      return;
-    case Change::restart:
-      return on_restart(*association, changed);
-    case Change::shutdown_complete:
-      association->ended(DownCause::peer_shutdown, {});
-      break;
-    case Change::cannot_start:
-      association->ended(changed.by_abort ? DownCause::refused : DownCause::unreachable,
-                         changed.by_abort ? "the peer refused the association" : "no answer");
-      break;
-    case Change::comm_lost:
-      if (association->phase() == Phase::connecting) {
-        association->ended(changed.by_abort ? DownCause::refused : DownCause::unreachable,
-                           "did not come up");
-      } else {
-        association->ended(changed.by_abort ? DownCause::peer_abort : DownCause::lost,
-                           changed.by_abort ? "the peer aborted" : "the peer does not answer");
-      }
-      break;
+void UsrsctpTransport::take_stranger(const Source& source,
+                                     const notification::AssociationChanged& up) {
+  Endpoint& endpoint = endpoints_.at(source.endpoint);
+  std::vector<SocketAddress> remote;
+  for (const UsrsctpAddress& peer : endpoint.socket->peers(up.id)) {
+    const SocketAddress address = stack_->remote_of(peer.path);
+    if (address.valid()) remote.push_back(address);
   }
-  finish(association->id());
-}
-
-void UsrsctpTransport::on_up(const Source& source, const notification::AssociationChanged& up) {
-  UsrsctpAssociation* association = association_of(source, up.id);
-  if (association == nullptr) {
-    Endpoint& endpoint = endpoints_.at(source.endpoint);
-    const EndpointConfig& config = endpoint.shared->config;
-    if (endpoint.associations >= config.associations_max) {
-      counters_.add(siglane::counter::associations_refused_limit);
-      (void)endpoint.socket->abort(up.id);
-      return sink_->on_stranger("unknown", "endpoint " + config.name + " has its associations_max",
-                                loop_.now());
-    }
-    association = &add(next_association_id(), up.id, endpoint);
-  } else if (association->phase() != Phase::connecting) {
+  if (!lets_in(*endpoint_of(source.endpoint), remote)) {
+    (void)endpoint.socket->abort(up.id);
     return;
   }
-  begin(*association, up);
+  begin_in_stack(add(next_association_id(), up.id, endpoint), up, false);
 }
 
-void UsrsctpTransport::begin(UsrsctpAssociation& association,
-                             const notification::AssociationChanged& up, bool restarted) {
+void UsrsctpTransport::begin_in_stack(SctpAssociationBase& of,
+                                      const notification::AssociationChanged& up, bool restarted) {
+  UsrsctpAssociation& association = ours(of);
   const auto peers = association.socket().peers(up.id);
-  UsrsctpAddress peer{association.path, association.peer_port};
-  if (!peers.empty()) peer = peers.front();
-  if (peer.path != association.path) {
-    stack_->drop(association.path);
-    stack_->hold(peer.path);
+  if (!peers.empty()) {
+    if (peers.front().path != association.path) {
+      stack_->drop(association.path);
+      stack_->hold(peers.front().path);
+    }
+    association.path = peers.front().path;
+    association.peer_port = peers.front().port;
   }
-  association.came_up(up, stack_->local_of(peer.path), stack_->remote_of(peer.path), peer);
-  if (!association.remote().valid()) {  // no path: nothing can be sent there
+  association.local = stack_->local_of(association.path).with_port(association.socket().port());
+  const SocketAddress remote = stack_->remote_of(association.path);
+  if (!remote.valid()) {  // no path: nothing can be sent there
     return association.fail(DownCause::lost, "its cookie came back from another UDP address");
   }
-  if (!association.initiator &&
-      !sink_->on_newcomer(association.id(), {association.remote().text()}, loop_.now()).admitted) {
-    return association.fail(DownCause::local_close, "turned away");
-  }
-  if (association.endpoint().tls != nullptr) {
-    return association.secure(association.initiator, restarted);
-  }
-  tell_up(association);
-}
-
-void UsrsctpTransport::tell_secured(SctpAssociationBase& association) {
-  tell_up(*find_association(association.id()));
-}
-
-void UsrsctpTransport::tell_up(UsrsctpAssociation& association) {
-  pin(association);
-  emit(association.id(), association.up_event());
-}
-
-// RFC 9260 §5.2.4.1: the peer lost its state and began anew. Ours is worth nothing either.
-void UsrsctpTransport::on_restart(UsrsctpAssociation& old,
-                                  const notification::AssociationChanged& up) {
-  if (old.phase() == Phase::connecting) {
-    begin(old, up);  // was never up for anyone above
-    return;
-  }
-  Endpoint& endpoint = endpoints_.at(old.endpoint().id);
-  std::unique_ptr<UsrsctpSocket> own;
-  if (old.peeled()) {
-    own = old.take_socket();
-    --peeled_;
-  }
-  const AssociationId old_id = old.id();
-  UsrsctpAssociation& fresh = add(next_association_id(), old.stack_id(), endpoint);
-  fresh.path = old.path;
-  fresh.peer_port = old.peer_port;
-  stack_->hold(fresh.path);
-  if (own) {
-    endpoint.by_stack_id.erase(fresh.stack_id());
-    fresh.peel_record = std::move(old.peel_record);
-    const Source source{endpoint.shared->id, fresh.id()};
-    watch(*own, source);
-    own->noted = true;
-    readable_.push_back(source);
-    fresh.sit_on(std::move(own));
-    ++peeled_;
-  }
-  const AssociationId fresh_id = fresh.id();
-  old.ended(DownCause::restarted, "the peer restarted");
-  finish(old_id);
-  begin(*find_association(fresh_id), up, true);
+  const SocketAddress primary = remote.with_port(association.peer_port);
+  begin(association, up, {&primary, 1}, restarted);
 }
 
 // What was not sent, then Down, then nothing.
 void UsrsctpTransport::finish(AssociationId id) {
-  std::unique_ptr<UsrsctpAssociation> owned = remove(id);
-  UsrsctpAssociation& association = *owned;
-  if (auto own = association.take_socket()) closing_.push_back(std::move(own));
+  std::unique_ptr<SctpAssociationBase> owned = remove(id);
+  UsrsctpAssociation& association = ours(*owned);
+  if (association.peeled()) {
+    take_back_socket();
+    closing_.push_back(association.take_socket());
+  }
   stack_->drop(association.path);
   tell_unsent(association);
   graves_.push_back(std::move(owned));
