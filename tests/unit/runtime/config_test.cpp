@@ -199,8 +199,7 @@ TEST(Config, RefusesTheSameNameTwice) {
             "c.json:2: /endpoints/1/name: \"e\" is not a name of its own");
   EXPECT_EQ(read(with("", R"({"name": "p"}, {"name": "p"})")).errors,
             "c.json:2: /peers/1/name: \"p\" is not a name of its own");
-  EXPECT_EQ(read(with("", R"({"name": "(others)"
-})")).errors,
+  EXPECT_EQ(read(with("", R"-({"name": "(others)"})-")).errors,
             "c.json:2: /peers/0/name: \"(others)\" is not a name for one peer: tables of counters "
             "have it for all the others");
 }

@@ -1,3 +1,7 @@
+#include <string>
+#include <string_view>
+#include <type_traits>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -24,10 +28,9 @@ struct Read {
   std::string errors;
 };
 
-template <class Config>
-Read<Config> read(const std::string& section,
-                  Config (*read_config)(const ObjectReader&, NodeConfig&)) {
-  Read<Config> read;
+template <class ReadConfig>
+auto read(const std::string& section, ReadConfig read_config) {
+  Read<std::invoke_result_t<ReadConfig, const ObjectReader&, NodeConfig&>> read;
   auto document = JsonDocument::parse("c.json", std::string(kHead) + "\n" + section + "}");
   if (!document) {
     read.errors = document.error().what;
@@ -40,11 +43,25 @@ Read<Config> read(const std::string& section,
   return read;
 }
 
-auto read_diameter(const std::string& section) {
-  return read(section, read_diameter_config);
+auto read_diameter(const std::string& section, const std::string& realm_in_force = {}) {
+  return read(section, [&](const ObjectReader& root, NodeConfig& node) {
+    return read_diameter_config(root, node, realm_in_force);
+  });
 }
 auto read_m3ua(const std::string& section) {
   return read(section, read_m3ua_config);
+}
+
+TEST(DiameterConfigReader, TakesThePeersRealmFromTheNodeThatRuns) {
+  const std::string section = R"("diameter": {
+    "origin_host": "hss.example.org", "origin_realm": "new.org",
+    "peers": [{"name": "mme", "origin_host": "mme.example.org"},
+              {"name": "mme2", "origin_host": "mme2.example.org", "realm": "own.org"}]})";
+  const auto at_start = read_diameter(section), at_reload = read_diameter(section, "old.org");
+  EXPECT_EQ(at_start.config.peers.at(0).realm, "new.org");
+  EXPECT_EQ(at_reload.config.origin_realm, "new.org");
+  EXPECT_EQ(at_reload.config.peers.at(0).realm, "old.org");
+  EXPECT_EQ(at_reload.config.peers.at(1).realm, "own.org");
 }
 
 TEST(DiameterConfigReader, ReadsEveryKey) {
