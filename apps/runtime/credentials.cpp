@@ -6,10 +6,18 @@
 
 namespace siglane::runtime {
 
-Result<Credentials> load_credentials(const NodeConfig& config) {
+std::set<std::string> secured_endpoints(const NodeConfig& config) {
+  std::set<std::string> names;
+  for (const auto& [endpoint, module] : config.endpoints) {
+    if (endpoint.tls) names.insert(endpoint.name);
+  }
+  return names;
+}
+
+Result<Credentials> load_credentials(const NodeConfig& config, const std::set<std::string>* only) {
   Credentials credentials;
   for (const auto& [endpoint, module] : config.endpoints) {
-    if (!endpoint.tls) continue;
+    if (!endpoint.tls || (only != nullptr && !only->contains(endpoint.name))) continue;
     auto context = transport::TlsContext::load(*endpoint.tls, is_sctp(endpoint.transport)
                                                                   ? transport::TlsMode::messages
                                                                   : transport::TlsMode::stream);

@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,11 @@ struct Credentials {
   std::vector<std::string> warnings;
 };
 
-// Reads the files. An error names the endpoint, the file, and what is wrong. Any thread; disks may
-// be slow.
-Result<Credentials> load_credentials(const NodeConfig& config);
+// Reads the files, of these endpoints only (null: of all). An error names the endpoint, the file,
+// and what is wrong. Any thread; disks may be slow.
+Result<Credentials> load_credentials(const NodeConfig& config,
+                                     const std::set<std::string>* only = nullptr);
+// The names of the endpoints that have "tls".
+std::set<std::string> secured_endpoints(const NodeConfig& config);
 
 }  // namespace siglane::runtime

@@ -55,7 +55,11 @@ Result<std::string> DiameterDaemon::prepare(Daemon& next, Reconfiguration& recon
   if (!done) return done;
   auto& config = static_cast<DiameterDaemon&>(next).diameter_;
   config = module_->build(*config);
-  if (*config != *module_->config()) reconfiguration.modules.push_back(module_);
+  if (*config != *module_->config()) {
+    reconfiguration.modules.push_back(module_);
+  } else {
+    config = module_->config();  // nobody is told to let go of it
+  }
   return done;
 }
 

@@ -56,6 +56,7 @@ void Reloader::start(Node& node, bool dry_run, std::function<void(const ReloadOu
       if (!dry_run) return follow(node, *next, then);
       const std::uint64_t revision = node.revision() + ((*next)->plan.takes_effect() ? 1 : 0);
       then({true, dry_run, revision, (*next)->told("would be", revision)});
+      node.discard(std::make_shared<Next>(std::move(**next)));
     });
   });
 }
@@ -87,6 +88,9 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Node& node, const N
     return present.endpoint(name) != nullptr;
   });
   rules.reconnected = compare_peers(present, until_restart, next->reconnected).reconnected();
+  // A stranger may be there by that name, but for the config it is new.
+  std::erase_if(rules.reconnected,
+                [&](const std::string& name) { return present.peer(name) == nullptr; });
   next->plan = make_plan(present.effective, next->config.effective, rules);
   if (dry_run) return next;
   Reconfiguration reconfiguration;
@@ -109,7 +113,8 @@ void Reloader::follow(Node& node, const std::shared_ptr<Next>& next,
                       std::function<void(const ReloadOutcome&)> then) {
   if (!next->plan.takes_effect()) {
     node.use_credentials(next->revision->credentials);
-    return then({true, false, node.revision(), next->told("now", node.revision())});
+    then({true, false, node.revision(), next->told("now", node.revision())});
+    return node.discard(std::make_shared<Next>(std::move(*next)));
   }
   daemon_.follow(*next->daemon);
   node.reconfigure(std::move(next->revision), [&node, next, then](std::uint64_t revision) {

@@ -334,6 +334,23 @@ TEST_F(DaemonTest, ANewConfigIsRefusedWhoseCertificatesCannotBeUsed) {
                                           directory_ + "/e.key"));
 }
 
+TEST_F(DaemonTest, ANewConfigNeedsNoCertificatesOfAnEndpointThatItHasNoMore) {
+  write_tls();
+  write_credentials({.dns_names = {"e.example"}});
+  another_ = [] { return std::make_unique<EchoDaemon>(); };
+  daemon_.before_reload = [this] {
+    for (const char* name : {"e.crt", "e.key", "e.ca"}) {
+      std::filesystem::remove(directory_ + "/" + name);
+    }
+    std::ofstream(file_) << R"({"node": {"name": "n"}, "log": {"level": "off"},
+      "runtime": {"stop_grace_ms": 1234}, "endpoints": []})";
+  };
+  daemon_.reload = true;
+  daemon_.answer_to_hang_up = "reload: ";
+  EXPECT_EQ(run({"--config", file_}), 42) << err_;
+  EXPECT_THAT(daemon_.reloaded, HasSubstr("now revision 2"));
+}
+
 TEST_F(DaemonTest, ANewCertificateThatHasExpiredIsAWarningOfTheReload) {
   write_tls();
   write_credentials({.dns_names = {"e.example"}});
