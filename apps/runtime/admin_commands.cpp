@@ -58,15 +58,14 @@ void answer_order(Node& node, const admin::OrderRequest& request,
     return reply(std::move(*response));
   }
   const std::string peer = request.peer();
-  const bool configured = node.config().peer(peer) != nullptr;
   node.order(
       peer, *order,
-      [response, reply = std::move(reply), peer, configured](std::size_t associations) {
-        if (!configured && associations == 0) {
+      [response, reply = std::move(reply), peer](std::optional<std::size_t> associations) {
+        if (!associations) {
           refuse(*response, admin::Error::NOT_FOUND,
                  fmt::format("{} is not configured, and has no association", in_quotes(peer)));
         } else {
-          response->mutable_ordered()->set_associations(static_cast<std::uint32_t>(associations));
+          response->mutable_ordered()->set_associations(static_cast<std::uint32_t>(*associations));
         }
         reply(std::move(*response));
       });

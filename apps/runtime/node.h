@@ -170,8 +170,9 @@ class Node {
   // Both at once.
   void reconfigure(Reconfiguration next, std::function<void(std::uint64_t revision)> then);
   // What the operator asks of a peer. Any thread. `then` hears how many associations that
-  // concerned; on the node's thread.
-  void order(const std::string& peer, PeerOrder order, std::function<void(std::size_t)> then = {});
+  // concerned, or nothing: no such peer is configured, here, or under orders; on the node's thread.
+  void order(const std::string& peer, PeerOrder order,
+             std::function<void(std::optional<std::size_t>)> then = {});
   void set_log_level(LogLevel level);
   // Certificates and keys are read again, beside the loops, for connections to come. Where they
   // cannot be used, the old ones stay, and a warning says so. On the node's thread.
@@ -269,7 +270,8 @@ class Node {
   void begin_reload(bool dry_run, std::function<void(const ReloadOutcome&)> then);
   void serve_waiting_reloads();
   void tell(const ReloadOutcome& outcome);
-  void carry_out(const std::string& peer, PeerOrder order, std::function<void(std::size_t)> then);
+  void carry_out(const std::string& peer, PeerOrder order,
+                 std::function<void(std::optional<std::size_t>)> then);
   void start_threads();
   NodeExit finish();
 

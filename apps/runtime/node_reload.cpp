@@ -57,10 +57,11 @@ void Node::revise(const Reconfiguration& reconfiguration, NextRevision& next) co
 
 Result<std::shared_ptr<Node::NextRevision>> Node::build_revision(
     Reconfiguration reconfiguration) const {
+  const std::set<std::string> secured = secured_endpoints(reconfiguration.config);
   keep_what_is_fixed(reconfiguration.config, *config_);
   keep_connecting(reconfiguration.config.peers, config_->peers,
                   [this](const std::string& name) { return endpoint(name).has_value(); });
-  auto credentials = load_credentials(reconfiguration.config);
+  auto credentials = load_credentials(reconfiguration.config, &secured);
   if (!credentials) return tl::unexpected(credentials.error());
   auto next = std::make_shared<NextRevision>();
   next->config = std::make_shared<const NodeConfig>(std::move(reconfiguration.config));
@@ -78,9 +79,14 @@ void Node::reconfigure(std::shared_ptr<NextRevision> next,
     for (const NodeEndpoint& endpoint : next->config->endpoints) {
       const auto id = this->endpoint(endpoint.endpoint.name);
       if (!id) continue;
-      const auto loaded = next->credentials.by_endpoint.find(endpoint.endpoint.name);
-      const bool has_tls = loaded != next->credentials.by_endpoint.end();
-      at.transports.reconfigure(*id, endpoint.endpoint, has_tls ? loaded->second : nullptr);
+      EndpointConfig config = endpoint.endpoint;
+      const auto loaded = next->credentials.by_endpoint.find(config.name);
+      if (loaded != next->credentials.by_endpoint.end()) {
+        at.transports.reconfigure(*id, config, loaded->second);
+      } else {
+        config.tls.reset();  // it keeps what it has
+        at.transports.reconfigure(*id, config, nullptr);
+      }
     }
     if (next->on_shard) {
       next->on_shard({*at.shard, shards_.size(), random_seed(), at.loop->now()});
@@ -239,21 +245,24 @@ void Node::set_log_level(LogLevel level) {
   facts_->set_level(level);
 }
 
-void Node::order(const std::string& peer, PeerOrder order, std::function<void(std::size_t)> then) {
+void Node::order(const std::string& peer, PeerOrder order,
+                 std::function<void(std::optional<std::size_t>)> then) {
   call([this, peer, order, then = std::move(then)] { carry_out(peer, order, then); });
 }
 
 // Of a peer that is not configured it is not known which module it is of: of any.
 void Node::carry_out(const std::string& peer, PeerOrder order,
-                     std::function<void(std::size_t)> then) {
+                     std::function<void(std::optional<std::size_t>)> then) {
   std::vector<PeerKey> keys;
   if (const NodePeer* configured = config_->peer(peer)) {
     keys.push_back({module(configured->module), peer});
   } else {
     for (const auto& one : modules_) keys.push_back({one.get(), peer});
   }
+  bool had_orders = false;
   for (const auto& [module, name] : keys) {
     StandingOrders orders = directory_.orders_of(module, name);
+    had_orders |= orders.disconnected || orders.blocked;
     switch (order) {
       case PeerOrder::disconnect:
         orders.disconnected = true;
@@ -280,12 +289,13 @@ void Node::carry_out(const std::string& peer, PeerOrder order,
           *concerned += at.shard->order(key, order, "the operator asks for it", at.loop->now());
         }
       },
-      [this, keys, peer, concerned, then = std::move(then)] {
+      [this, keys, peer, had_orders, concerned, then = std::move(then)] {
+        const bool known = had_orders || config_->peer(peer) != nullptr;
         // Nobody that there is: it is not to hold for somebody who comes later.
-        if (*concerned == 0 && config_->peer(peer) == nullptr) {
+        if (*concerned == 0 && !known) {
           for (const auto& [module, name] : keys) directory_.forget_peer(module, name);
         }
-        if (then) then(*concerned);
+        if (then) then(known || *concerned > 0 ? std::optional(*concerned) : std::nullopt);
       });
 }
 
