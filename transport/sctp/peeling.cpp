@@ -72,8 +72,12 @@ Seat SctpTransportBase::seat(AssociationId id) const {
 }
 
 void SctpTransportBase::pause_input(AssociationId id) {
+  using Phase = SctpAssociationBase::Phase;
   SctpAssociationBase* association = find_association(id);
-  if (association != nullptr && association->peeled()) association->pause_input(true);
+  if (association == nullptr || !association->peeled()) return;
+  // The end of one that is aborted is to be read.
+  if (association->phase() == Phase::aborting || association->phase() == Phase::over) return;
+  association->pause_input(true);
 }
 
 void SctpTransportBase::resume_input(AssociationId id) {

@@ -35,7 +35,9 @@ class SctpAssociation final : public SctpAssociationBase {
   bool peeled() const override { return own_.has_value() || loose_; }
   int fd() const { return own_ ? own_->fd() : fd_; }
   WatchedSocket* own_socket() { return own_ ? &*own_ : nullptr; }
-  void pause_input(bool paused) override { own_->pause(paused); }
+  void pause_input(bool paused) override {
+    if (own_) own_->pause(paused);  // not where nobody could watch it: it ends soon
+  }
 
   TransportKind kind() const override { return TransportKind::kernel_sctp; }
   void dry() override;
