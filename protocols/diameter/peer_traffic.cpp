@@ -371,6 +371,8 @@ void PeerSession::send_request(RequestPtr request, AssociationId from, Instant n
   const Duration timeout =
       request->timeout > Duration::zero() ? request->timeout : config_->request_timeout;
   if (request->answer_by == Instant{}) request->answer_by = now + timeout;
+  // It was somewhere else for so long.
+  if (request->answer_by <= now) return give_back(std::move(request), Why::timed_out, out);
   const auto hop_by_hop = pending_.add(request, request->answer_by);
   if (!hop_by_hop) return give_back(std::move(request), Why::congested, out);
   RequestParcel& kept = *pending_.find(*hop_by_hop);

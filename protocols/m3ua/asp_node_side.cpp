@@ -168,7 +168,7 @@ void AspSession::tell_states(Instant now, Outbox& out) {
   if (blocked_ || phase_ != Phase::up) return;
   for (Membership& m : memberships_) {
     if (!m.untold || m.awaits_answer || m.unwanted || m.over) continue;
-    m.untold = false;
+    m.untold = false;  // of one that is active it is known
     if (m.state == AspState::inactive) tell(m, Event::up, now, out);
   }
 }

@@ -75,6 +75,7 @@ void AspSession::serve_waiting(Instant now, Outbox& out) {
 
 void AspSession::tell(Membership& membership, Event event, Instant now, Outbox& out) {
   membership.awaits_answer = true;
+  if (event == Event::up) membership.untold = false;
   membership.changes_until = std::max(membership.changes_until, now) + kChangeInterval;
   auto parcel = std::make_unique<AspEventParcel>(event, name_, asp_identifier_);
   parcel->asp_place = asp_;

@@ -289,6 +289,16 @@ TEST_F(ModuleTest, GivesARequestOneTimeForAllPeersThatItIsTriedAt) {
   EXPECT_EQ(result_of(host_.sent_one(kMme)), result::unable_to_deliver);
 }
 
+TEST_F(ModuleTest, DoesNotSendARequestWhoseTimeIsOver) {
+  open_hss();
+  RequestPtr late = request_parcel(ulr(host_.pool, "dra.example", {}, "realm.home.example"));
+  late->answer_by = host_.now;
+  host_.route(kApplication, std::move(late));
+  EXPECT_TRUE(host_.sent(kHss).empty());
+  ASSERT_EQ(application_->answers.size(), 1u);
+  EXPECT_EQ(application_->answers[0]->why, Why::timed_out);
+}
+
 TEST_F(ModuleTest, RoutesAnApplicationsOwnRequestsAndGivesItTheAnswer) {
   open_hss();
   RequestPtr parcel = request_parcel(ulr(host_.pool, "dra.example", {}, "realm.home.example"));

@@ -426,6 +426,15 @@ TEST_F(RevisionTest, ABlockedAspIsMadeInactiveAndItsAspacRefused) {
   EXPECT_EQ(spread(), std::pair(std::size_t{8}, std::size_t{8}));
 }
 
+TEST_F(RevisionTest, AnAspThatIsDownWhenItIsUnblockedHearsOfItsServerOnce) {
+  all_active();
+  one.say(MessageType::aspdn);
+  gateway.order("asp1", PeerOrder::block, "maintenance", world.now());
+  gateway.order("asp1", PeerOrder::unblock, "", world.now());
+  EXPECT_THAT(one.listen(), IsEmpty());
+  EXPECT_THAT(types(one.aspup(1)), ElementsAre(MessageType::aspup_ack, MessageType::ntfy));
+}
+
 TEST_F(RevisionTest, ABlockedAspThatComesBackIsStillBlocked) {
   all_active();
   gateway.order("asp1", PeerOrder::block, "maintenance", world.now());
