@@ -343,12 +343,14 @@ TEST_F(DaemonTest, ANewConfigNeedsNoCertificatesOfAnEndpointThatItHasNoMore) {
       std::filesystem::remove(directory_ + "/" + name);
     }
     std::ofstream(file_) << R"({"node": {"name": "n"}, "log": {"level": "off"},
-      "runtime": {"stop_grace_ms": 1234}, "endpoints": []})";
+      "runtime": {"stop_grace_ms": 1234},
+      "endpoints": [{"name": "f", "module": "echo", "transport": "tcp",
+                     "addresses": ["127.0.0.1"], "listen": true, "port": 0}]})";
   };
   daemon_.reload = true;
-  daemon_.answer_to_hang_up = "reload: ";
+  daemon_.answer_to_hang_up = "c.json: ";
   EXPECT_EQ(run({"--config", file_}), 42) << err_;
-  EXPECT_THAT(daemon_.reloaded, HasSubstr("now revision 2"));
+  EXPECT_THAT(daemon_.reloaded, HasSubstr("c.json: now revision 2"));
 }
 
 TEST_F(DaemonTest, ANewCertificateThatHasExpiredIsAWarningOfTheReload) {
