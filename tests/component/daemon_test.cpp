@@ -348,9 +348,9 @@ TEST_F(DaemonTest, ANewConfigNeedsNoCertificatesOfAnEndpointThatItHasNoMore) {
                      "addresses": ["127.0.0.1"], "listen": true, "port": 0}]})";
   };
   daemon_.reload = true;
-  daemon_.answer_to_hang_up = "c.json: ";
+  daemon_.answer_to_hang_up = "reload: ";
   EXPECT_EQ(run({"--config", file_}), 42) << err_;
-  EXPECT_THAT(daemon_.reloaded, HasSubstr("c.json: now revision 2"));
+  EXPECT_THAT(daemon_.reloaded, HasSubstr("/endpoints/e: removed"));
 }
 
 TEST_F(DaemonTest, ANewCertificateThatHasExpiredIsAWarningOfTheReload) {
