@@ -39,9 +39,11 @@ void add_up(const SparseCounts& counts, SparseCounts& into) {
   for (const auto& [index, count] : counts.entries()) into.add(index, count);
 }
 
+// What is counted is asked for once: that sums up all that the shard's associations counted.
 Node::WalkStep collect_peers(const Shard& shard, const std::shared_ptr<PeerRows>& into) {
-  return [&shard, into, last = static_cast<const PeerCounts::Row*>(nullptr)]() mutable {
-    last = shard.peer_counts().next(last);
+  return [&counts = shard.peer_counts(), into,
+          last = static_cast<const PeerCounts::Row*>(nullptr)]() mutable {
+    last = counts.next(last);
     if (last != nullptr) add_up(last->second, (*into)[last->first]);
     return last != nullptr;
   };
