@@ -56,7 +56,7 @@ void Reloader::start(Node& node, bool dry_run, std::function<void(const ReloadOu
       if (!dry_run) return follow(node, *next, then);
       const std::uint64_t revision = node.revision() + ((*next)->plan.takes_effect() ? 1 : 0);
       then({true, dry_run, revision, (*next)->told("would be", revision)});
-      node.discard(std::make_shared<Next>(std::move(**next)));
+      discard(node, **next);
     });
   });
 }
@@ -109,17 +109,22 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Node& node, const N
   return next;
 }
 
+// Whoever still has a share in it has an empty one.
+void Reloader::discard(Node& node, Next& next) {
+  node.discard(std::make_shared<Next>(std::move(next)));
+}
+
 void Reloader::follow(Node& node, const std::shared_ptr<Next>& next,
                       std::function<void(const ReloadOutcome&)> then) {
   if (!next->plan.takes_effect()) {
     node.use_credentials(next->revision->credentials);
     then({true, false, node.revision(), next->told("now", node.revision())});
-    return node.discard(std::make_shared<Next>(std::move(*next)));
+    return discard(node, *next);
   }
   daemon_.follow(*next->daemon);
   node.reconfigure(std::move(next->revision), [&node, next, then](std::uint64_t revision) {
     then({true, false, revision, next->told("now", revision)});
-    node.discard(std::make_shared<Next>(std::move(*next)));
+    discard(node, *next);
   });
 }
 

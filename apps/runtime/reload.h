@@ -32,6 +32,7 @@ class Reloader {
   void start(Node& node, bool dry_run, std::function<void(const ReloadOutcome&)> then);
   Result<std::shared_ptr<Next>> read(const Node& node, const NodeConfig& present,
                                      bool dry_run) const;
+  static void discard(Node& node, Next& next);
   void follow(Node& node, const std::shared_ptr<Next>& next,
               std::function<void(const ReloadOutcome&)> then);
 
