@@ -48,18 +48,6 @@ LinkState Dialer::state_of(LinkId id) const {
   return std::visit(kName, at(id).state);
 }
 
-std::vector<LinkId> Dialer::links() const {
-  std::vector<LinkId> ids;
-  ids.reserve(links_.size());
-  for (const auto& [id, link] : links_) ids.push_back(id);
-  return ids;
-}
-
-const Link* Dialer::find(LinkId id) const {
-  const auto it = links_.find(id);
-  return it == links_.end() ? nullptr : &it->second;
-}
-
 LinkId Dialer::add(const ProtocolModule* module, EndpointId local, const PeerConfig& peer,
                    std::uint64_t revision) {
   const LinkId id = next_link_id();

@@ -89,9 +89,7 @@ class Dialer {
              std::uint64_t revision = 0);
   const Link& at(LinkId id) const { return links_.at(id); }
   LinkState state_of(LinkId id) const;
-  // All that there are, in no particular order; and one of them, as long as it is here.
-  std::vector<LinkId> links() const;
-  const Link* find(LinkId id) const;
+  const std::unordered_map<LinkId, Link>& links() const { return links_; }
   // The link whose association that is; nullptr: none, so the peer has connected to us. Valid until
   // the association leaves this shard.
   const Link* link_of(AssociationId association) const;

@@ -198,7 +198,7 @@ void Shard::forget(AssociationId id, Instant now) {
     --associations_;
     if (directory_.remove_association() && stopping_) wake_all();
   }
-  settle_traffic(entry);
+  add_up_traffic(entry);
   if (!entry.identified()) (void)directory_.newcomers().leave(id);
   backpressure_.forget(id);
   if (!entry.peer.empty()) {

@@ -25,6 +25,7 @@
 #include "core/outbound.h"
 #include "core/peer_counts.h"
 #include "core/revision.h"
+#include "core/table_walk.h"
 #include "core/transport.h"
 
 namespace siglane {
@@ -134,16 +135,18 @@ class Shard final : public TransportSink {
   Mailbox& mailbox() { return mailbox_; }
   Transport& transport() { return transport_; }
   const Drops& drops() const { return drops_; }
-  // Of the sessions and of the shard itself, for each peer from its identification on.
-  const PeerCounts& peer_counts() const;
+  // Of the sessions and of the shard itself, for each peer from its identification on. What its
+  // associations have sent and received is added when they end, and here.
+  const PeerCounts& peer_counts() const { return peer_counts_; }
+  // true: there are more.
+  bool add_up_traffic(TableWalk& walk) const;
   const Counters& counters() const { return counters_; }
-  void visit_sessions(const std::function<void(const SessionView&)>& visit) const;
-  // To visit many in slices: what there is now, in no particular order, and then each of them by
-  // its id, if it is still here. What the view points to holds until the shard does something.
-  std::vector<AssociationId> sessions() const;
+  // What a view points to holds until the shard does something.
   std::optional<SessionView> session(AssociationId id) const;
-  std::vector<LinkId> links() const { return dialer_.links(); }
-  std::optional<LinkView> link(LinkId id) const;
+  void visit_sessions(const std::function<void(const SessionView&)>& visit) const;
+  // The same for many, so that no turn is long: a few in each step. true: there are more.
+  bool visit_sessions(TableWalk& walk, const std::function<void(const SessionView&)>& visit) const;
+  bool visit_links(TableWalk& walk, const std::function<void(const LinkView&)>& visit) const;
 
  private:
   struct Entry;
@@ -187,7 +190,8 @@ class Shard final : public TransportSink {
 
   // shard_views.cpp
   static std::optional<SessionView> view_of(const Entry& entry);
-  static void settle_traffic(Entry& entry);
+  static void add_up_traffic(Entry& entry);
+  LinkView view_of(const Dialer::Link& link) const;
 
   // shard_mail.cpp
   void forward(AssociationId from, AssociationId to, ParcelPtr parcel, ProtocolModule& module,
@@ -253,6 +257,7 @@ class Shard final : public TransportSink {
 
   // shard_revision.cpp
   void follow(Entry& entry, const RevisionChange& change, Instant now);
+  bool is_stranger(const Entry& entry) const;
   void begin_to_obey(Entry& entry);
   void obey(Entry& entry, const std::string& why);
   void catch_up(Entry& entry, Instant now);

@@ -61,7 +61,7 @@ std::unique_ptr<MovingUnit> Shard::pack(AssociationId id,
   auto at = entries_.find(id);
   traveller->entry = std::move(at->second);
   traveller->entry->armed.reset();
-  settle_traffic(*traveller->entry);
+  add_up_traffic(*traveller->entry);
   traveller->entry->counts = nullptr;
   entries_.erase(at);
   --associations_;

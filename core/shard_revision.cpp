@@ -49,6 +49,11 @@ void Shard::follow(Revised revised, Instant now) {
   drain_work(now);
 }
 
+// Let in although it was not configured; no change names it.
+bool Shard::is_stranger(const Entry& entry) const {
+  return !entry.coordinator && entry.identified() && peers_->find(entry.peer) == nullptr;
+}
+
 // A goodbye is said by the old config, so it comes first.
 void Shard::follow(Entry& entry, const RevisionChange& change, Instant) {
   entry.revision = revised_.revision->number;
@@ -66,6 +71,8 @@ void Shard::follow(Entry& entry, const RevisionChange& change, Instant) {
         if (const PeerConfig* config = peers_->find(entry.peer)) transport_.bind(entry.id, *config);
         break;
     }
+  } else if (!peers_->admission().accept_unknown_peers && is_stranger(entry)) {
+    push(entry.id, Operate{Operate::Verb::disconnect, "unknown peers are not accepted any more"});
   }
   if (std::ranges::find(change.modules, entry.module) != change.modules.end()) {
     push(entry.id, Reconfigured{});

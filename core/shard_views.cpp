@@ -18,31 +18,33 @@ std::optional<SessionView> Shard::view_of(const Entry& entry) {
       traffic.bytes_sent};
 }
 
-std::vector<AssociationId> Shard::sessions() const {
-  std::vector<AssociationId> ids;
-  ids.reserve(entries_.size());
-  for (const auto& [id, entry] : entries_) ids.push_back(id);
-  return ids;
-}
-
 std::optional<SessionView> Shard::session(AssociationId id) const {
   const Entry* entry = find(id);
   return entry != nullptr ? view_of(*entry) : std::nullopt;
 }
 
-std::optional<LinkView> Shard::link(LinkId id) const {
-  const Dialer::Link* link = dialer_.find(id);
-  if (link == nullptr) return std::nullopt;
-  LinkView view{id, link->key(), link->local, dialer_.state_of(id), link->association()};
-  if (const auto* waiting = std::get_if<Dialer::Link::Waiting>(&link->state)) {
+bool Shard::visit_sessions(TableWalk& walk,
+                           const std::function<void(const SessionView&)>& visit) const {
+  return walk.step(entries_, [&visit](const auto& item) {
+    if (const auto view = view_of(*item.second)) visit(*view);
+  });
+}
+
+LinkView Shard::view_of(const Dialer::Link& link) const {
+  LinkView view{link.id, link.key(), link.local, dialer_.state_of(link.id), link.association()};
+  if (const auto* waiting = std::get_if<Dialer::Link::Waiting>(&link.state)) {
     view.next = waiting->until;
   }
   return view;
 }
 
+bool Shard::visit_links(TableWalk& walk, const std::function<void(const LinkView&)>& visit) const {
+  return walk.step(dialer_.links(), [&](const auto& item) { visit(view_of(item.second)); });
+}
+
 // Each message would have to find its counters in its peer's row: so the association counts its
 // own, and the row gets them when it is looked at, or the association leaves.
-void Shard::settle_traffic(Entry& entry) {
+void Shard::add_up_traffic(Entry& entry) {
   if (entry.counts == nullptr) return;
   const Traffic before = std::exchange(entry.settled, entry.traffic);
   const auto add = [&](const Counter& counter, std::uint64_t Traffic::*which) {
@@ -55,9 +57,8 @@ void Shard::settle_traffic(Entry& entry) {
   add(counter::bytes_sent, &Traffic::bytes_sent);
 }
 
-const PeerCounts& Shard::peer_counts() const {
-  for (const auto& [id, entry] : entries_) settle_traffic(*entry);
-  return peer_counts_;
+bool Shard::add_up_traffic(TableWalk& walk) const {
+  return walk.step(entries_, [](const auto& item) { add_up_traffic(*item.second); });
 }
 
 }  // namespace siglane

@@ -84,8 +84,9 @@ void look_up(const diameter::DiameterModule& module, const diameter::RouteQuesti
 
 void look_up(const m3ua::M3uaModule& module, m3ua::Network network, const m3ua::MtpLabel& label,
              admin::RouteLookup& into) {
+  const auto gateway = module.gateway();  // first (M3uaModule::routes)
   const m3ua::RouteExplanation explanation =
-      m3ua::explain(*module.gateway(), *module.routes(), network, label);
+      m3ua::explain(*gateway, *module.routes(), network, label);
   into.set_outcome(printable(explanation.summary));
   for (const m3ua::RuleExplanation& rule : explanation.rules) {
     admin::RouteLookup::Way& row = *into.add_way();

@@ -122,54 +122,39 @@ class PeersStep {
       : node_(&node),
         shard_(&shard),
         into_(std::move(into)),
-        part_(shard.id() == ShardId{0} ? Part::configured : Part::shard) {}
+        part_(shard.id() == ShardId{0} ? Part::configured : Part::sessions) {}
 
   bool operator()() {
     switch (part_) {
       case Part::configured:
-        if (!add_next_configured(*node_, *into_)) part_ = Part::shard;
-        return true;
-      case Part::shard:
-        sessions_ = shard_->sessions();
-        part_ = Part::sessions;
+        if (!add_next_configured(*node_, *into_)) part_ = Part::sessions;
         return true;
       case Part::sessions:
-        if (!sessions_.empty()) {
-          add_next_session();
-        } else {
-          links_ = shard_->links();
-          part_ = Part::links;
-        }
+        if (!visit_sessions()) part_ = Part::links;
         return true;
       case Part::links:
-        if (!links_.empty()) add_next_link();
-        return !links_.empty();
+        return visit_links();
     }
     return false;
   }
 
  private:
-  enum class Part : std::uint8_t { configured, shard, sessions, links };
+  enum class Part : std::uint8_t { configured, sessions, links };
 
-  void add_next_session() {
-    if (const auto view = shard_->session(sessions_.back())) {
-      add_connection(*view, shard_->id(), *into_);
-    }
-    sessions_.pop_back();
+  bool visit_sessions() {
+    return shard_->visit_sessions(
+        sessions_, [this](const SessionView& view) { add_connection(view, shard_->id(), *into_); });
   }
-  void add_next_link() {
-    if (const auto view = shard_->link(links_.back())) {
-      add_link(*node_, *view, shard_->id(), *into_);
-    }
-    links_.pop_back();
+  bool visit_links() {
+    return shard_->visit_links(
+        links_, [this](const LinkView& view) { add_link(*node_, view, shard_->id(), *into_); });
   }
 
   const Node* node_;
   const Shard* shard_;
   std::shared_ptr<Collected> into_;
   Part part_;
-  std::vector<AssociationId> sessions_;
-  std::vector<LinkId> links_;
+  TableWalk sessions_, links_;
 };
 
 // --- Together -----------------------------------------------------------------------------------
@@ -209,7 +194,7 @@ void answer_peers(Node& node, std::shared_ptr<admin::Response> response,
     }
     all->rows.clear();
   };
-  node.walk(
+  node.walk_what_moves(
       [&node, all](const Shard& shard, const Transport&) { return PeersStep(node, shard, all); },
       [&node, join, response, reply = std::move(reply)] {
         node.beside(join, [response, reply] { reply(std::move(*response)); });

@@ -35,15 +35,12 @@ void collect(const SessionView& view, M3uaStates& into) {
 void walk_m3ua(Node& node, const std::shared_ptr<M3uaStates>& states, std::function<void()> join,
                std::function<void()> then) {
   const auto begin = [states](const Shard& shard, const Transport&) {
-    return [&shard, states, left = shard.sessions()]() mutable {
-      if (left.empty()) return false;
-      if (const auto view = shard.session(left.back())) collect(*view, *states);
-      left.pop_back();
-      return !left.empty();
-    };
+    return [&shard, walk = TableWalk(), visit = [states](const SessionView& view) {
+      collect(view, *states);
+    }]() mutable { return shard.visit_sessions(walk, visit); };
   };
-  node.walk(begin,
-            [&node, join = std::move(join), then = std::move(then)] { node.beside(join, then); });
+  node.walk_what_moves(
+      begin, [&node, join = std::move(join), then = std::move(then)] { node.beside(join, then); });
 }
 
 std::string state_of(const M3uaStates& states, const std::string& server) {
@@ -241,8 +238,8 @@ void answer_application_servers(Node& node, std::shared_ptr<admin::Response> res
   walk_m3ua(
       node, states,
       [module, states, response] {
-        add_servers(*config_of(*module), *module->routes(), *states,
-                    *response->mutable_application_servers());
+        const auto config = config_of(*module);  // first (M3uaModule::routes)
+        add_servers(*config, *module->routes(), *states, *response->mutable_application_servers());
       },
       [response, reply = std::move(reply)] { reply(std::move(*response)); });
 }

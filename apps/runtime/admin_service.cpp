@@ -1,9 +1,9 @@
 #include "apps/runtime/admin_service.h"
 
 #include <algorithm>
+#include <list>
 #include <map>
 #include <memory>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -27,35 +27,30 @@ constexpr std::size_t kFactsMax = 10'000;
 // What comes from the wire may be no UTF-8, which protobuf wants its strings to be, and may hold
 // what would play tricks on a terminal: it is made printable before it goes into a message.
 
-// By id. One that moves meanwhile may be seen twice: where it is seen last is where it is.
-using AssociationRows = std::unordered_map<AssociationId, admin::Association>;
+// By id. One that moved meanwhile may be there twice: where it was seen last is where it is.
+void add_associations(std::list<admin::Association>& rows, admin::Response& response) {
+  std::map<std::uint64_t, admin::Association*> by_id;
+  for (admin::Association& row : rows) by_id[row.id()] = &row;
+  admin::Associations& associations = *response.mutable_associations();
+  for (const auto& [id, row] : by_id) *associations.add_association() = std::move(*row);
+  rows.clear();
+}
 
 void answer_associations(Node& node, std::shared_ptr<admin::Response> response,
                          std::function<void(admin::Response)> reply) {
-  auto rows = std::make_shared<AssociationRows>();
+  auto rows = std::make_shared<std::list<admin::Association>>();
   const WallClock time(transport::Loop::fresh_now());
   const auto begin = [rows, time](const Shard& shard, const Transport& transport) {
-    return [&shard, &transport, rows, time, left = shard.sessions()]() mutable {
-      if (left.empty()) return false;
-      const auto view = shard.session(left.back());
-      left.pop_back();
-      if (view && !view->coordinator) {
-        (*rows)[view->id] = admin_association(*view, shard.id(), transport, time);
+    const auto visit = [&shard, &transport, rows, time](const SessionView& view) {
+      if (!view.coordinator) {
+        rows->push_back(admin_association(view, shard.id(), transport, time));
       }
-      return !left.empty();
     };
+    return
+        [&shard, visit, walk = TableWalk()]() mutable { return shard.visit_sessions(walk, visit); };
   };
-  const auto join = [rows, response] {
-    std::vector<AssociationId> ids;
-    for (const auto& [id, row] : *rows) ids.push_back(id);
-    std::ranges::sort(ids);
-    admin::Associations& associations = *response->mutable_associations();
-    for (const AssociationId id : ids) {
-      *associations.add_association() = std::move(rows->at(id));
-    }
-    rows->clear();
-  };
-  node.walk(begin, [&node, join, response, reply = std::move(reply)] {
+  const auto join = [rows, response] { add_associations(*rows, *response); };
+  node.walk_what_moves(begin, [&node, join, response, reply = std::move(reply)] {
     node.beside(join, [response, reply] { reply(std::move(*response)); });
   });
 }

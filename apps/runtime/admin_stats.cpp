@@ -39,15 +39,29 @@ void add_up(const SparseCounts& counts, SparseCounts& into) {
   for (const auto& [index, count] : counts.entries()) into.add(index, count);
 }
 
-// What is counted is asked for once: that sums up all that the shard's associations counted.
-Node::WalkStep collect_peers(const Shard& shard, const std::shared_ptr<PeerRows>& into) {
-  return [&counts = shard.peer_counts(), into,
-          last = static_cast<const PeerCounts::Row*>(nullptr)]() mutable {
-    last = counts.next(last);
-    if (last != nullptr) add_up(last->second, (*into)[last->first]);
-    return last != nullptr;
-  };
-}
+// First the associations' own counts are added to their peers'.
+class PeersStep {
+ public:
+  PeersStep(const Shard& shard, std::shared_ptr<PeerRows> into)
+      : shard_(&shard), into_(std::move(into)) {}
+
+  bool operator()() {
+    if (more_traffic_) {
+      more_traffic_ = shard_->add_up_traffic(traffic_);
+      return true;
+    }
+    last_ = shard_->peer_counts().next(last_);
+    if (last_ != nullptr) add_up(last_->second, (*into_)[last_->first]);
+    return last_ != nullptr;
+  }
+
+ private:
+  const Shard* shard_;
+  std::shared_ptr<PeerRows> into_;
+  TableWalk traffic_;
+  bool more_traffic_ = true;
+  const PeerCounts::Row* last_ = nullptr;
+};
 
 void add_peers(const PeerRows& peers, admin::Stats& into) {
   const auto counters = counters_by_name();
@@ -128,7 +142,7 @@ void answer_all_peers(Node& node, const std::shared_ptr<admin::Response>& respon
     add_peers(*rows, *response->mutable_stats());
     rows->clear();
   };
-  node.walk([rows](const Shard& shard, const Transport&) { return collect_peers(shard, rows); },
+  node.walk([rows](const Shard& shard, const Transport&) { return PeersStep(shard, rows); },
             [&node, join, done] { node.beside(join, done); });
 }
 
@@ -136,12 +150,16 @@ void answer_one_peer(Node& node, const std::string& peer,
                      const std::shared_ptr<admin::Response>& response,
                      const std::function<void()>& done) {
   auto counts = std::make_shared<std::optional<SparseCounts>>();
-  node.on_each_shard(
+  node.walk(
       [counts, peer](const Shard& shard, const Transport&) {
-        const SparseCounts* here = shard.peer_counts().find(peer);
-        if (here == nullptr) return;
-        if (!*counts) counts->emplace();
-        add_up(*here, **counts);
+        return [&shard, counts, peer, walk = TableWalk()]() mutable {
+          if (shard.add_up_traffic(walk)) return true;
+          if (const SparseCounts* here = shard.peer_counts().find(peer)) {
+            if (!*counts) counts->emplace();
+            add_up(*here, **counts);
+          }
+          return false;
+        };
       },
       [&node, counts, peer, response, done] {
         if (*counts || node.config().peer(peer) != nullptr) {

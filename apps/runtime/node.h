@@ -216,8 +216,12 @@ class Node {
   // for 50 microseconds of each turn of that shard's loop; between two turns the shard does
   // whatever else it has to.
   using WalkStep = std::function<bool()>;
-  void walk(std::function<WalkStep(const Shard&, const Transport&)> begin,
-            std::function<void()> then);
+  using WalkBegin = std::function<WalkStep(const Shard&, const Transport&)>;
+  void walk(WalkBegin begin, std::function<void()> then);
+  // The same for what moves from shard to shard: it would be missed if it went from one that is yet
+  // to be visited to one that has been. So if anything has moved meanwhile all shards are visited
+  // once more, at most three times, and most of what is there is seen again.
+  void walk_what_moves(WalkBegin begin, std::function<void()> then);
   // `work` on a thread of its own, one after another; then `then` on the node's. Neither runs any
   // more once the node is destroyed, so the work may read what any thread may read of it.
   void beside(std::function<void()> work, std::function<void()> then);
@@ -240,6 +244,7 @@ class Node {
   friend class NodeBuilder;
   struct ShardRuntime;
   struct Signals;
+  struct Moves;
   struct Walk;
 
   explicit Node(NodeConfig config);
@@ -260,6 +265,7 @@ class Node {
   void say(std::string_view text, Severity severity = Severity::info);
   std::string what_runs() const;
   void walk_on(std::size_t index, std::shared_ptr<Walk> walk);
+  void end_round(std::shared_ptr<Walk> walk);
   void visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
                    std::function<void()> then);
   void each_shard_in_turn(std::function<void(ShardRuntime&)> what, std::function<void()> then,

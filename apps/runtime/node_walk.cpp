@@ -17,30 +17,51 @@ constexpr Duration kSlice = 50us;
 
 }  // namespace
 
-struct Node::Walk {
-  std::function<WalkStep(const Shard&, const Transport&)> begin;
-  std::function<void()> then;
-  WalkStep step;  // of the shard that it is at; empty: it has just come there
+struct Node::Moves {
+  explicit Moves(const Node& node)
+      : begun(node.count(counter::moves)), under_way(node.directory_.diverting()) {}
+  std::uint64_t begun;
+  bool under_way;
 };
 
-void Node::walk(std::function<WalkStep(const Shard&, const Transport&)> begin,
-                std::function<void()> then) {
-  walk_on(0, std::make_shared<Walk>(Walk{std::move(begin), std::move(then), {}}));
+struct Node::Walk {
+  WalkBegin begin;
+  std::function<void()> then;
+  Moves before;
+  unsigned repeats_max = 0;
+  WalkStep step = {};  // of the shard that it is at; empty: it has just come there
+};
+
+void Node::walk(WalkBegin begin, std::function<void()> then) {
+  walk_on(0, std::make_shared<Walk>(Walk{std::move(begin), std::move(then), Moves(*this)}));
+}
+
+void Node::walk_what_moves(WalkBegin begin, std::function<void()> then) {
+  constexpr unsigned kRepeatsMax = 3;
+  walk_on(0, std::make_shared<Walk>(
+                 Walk{std::move(begin), std::move(then), Moves(*this), kRepeatsMax}));
+}
+
+void Node::end_round(std::shared_ptr<Walk> walk) {
+  const Moves before = std::exchange(walk->before, Moves(*this));
+  const bool moved = before.under_way || before.begun != walk->before.begun;
+  if (!moved || walk->repeats_max == 0) return call([walk] { walk->then(); });
+  --walk->repeats_max;
+  walk_on(0, walk);
 }
 
 // Posted anew for each slice: what came meanwhile is served in between.
 void Node::walk_on(std::size_t index, std::shared_ptr<Walk> walk) {
-  if (index == shards_.size()) return call([walk] { walk->then(); });
+  if (index == shards_.size()) return end_round(walk);
   ShardRuntime& at = *shards_[index];
   at.shard->mailbox().post_control(Call{[this, &at, index, walk] {
     const Instant enough = transport::Loop::fresh_now() + kSlice;
     if (!walk->step) walk->step = walk->begin(*at.shard, at.transports);
-    do {
-      if (walk->step()) continue;
-      walk->step = {};
-      return walk_on(index + 1, walk);
-    } while (transport::Loop::fresh_now() < enough);
-    walk_on(index, walk);
+    while (walk->step()) {
+      if (transport::Loop::fresh_now() >= enough) return walk_on(index, walk);
+    }
+    walk->step = {};
+    walk_on(index + 1, walk);
   }});
 }
 

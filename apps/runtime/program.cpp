@@ -37,6 +37,7 @@ void tune_heap() {
   (void)mallopt(M_ARENA_MAX, 1);
   // Its initial value; but set, it stays.
   (void)mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  (void)mallopt(M_MXFAST, 0);
 }
 
 }  // namespace siglane::runtime

@@ -20,7 +20,10 @@ void raise_descriptor_limit();
 // traffic moved to another shard would not serve there. They seldom meet at its lock: what messages
 // need is kept in pools. Large blocks (queues that are full, whole buffers of a read) have pages of
 // their own, and stay no longer than they are needed: glibc would put them into the heap after the
-// first was freed, and what comes to lie beyond one keeps it there. Before a second thread.
+// first was freed, and what comes to lie beyond one keeps it there. Small blocks that are freed are
+// joined with free neighbours then and there. glibc would do that for all of them at once, when the
+// next large block is wanted, which takes milliseconds after a long answer to an operator.
+// Before a second thread.
 void tune_heap();
 
 // To standard output or error; false: not all of it got there, because it is closed or its disk is

@@ -68,6 +68,7 @@ class M3uaModule final : public ProtocolModule {
 
   // The latest that any shard follows. Any thread.
   std::shared_ptr<const Gateway> gateway() const { return latest_.load(); }
+  // Of every AS of a gateway() that was asked for before; of a later one's, perhaps not.
   std::shared_ptr<const RouteTable> routes() const { return table_.load(); }
 
  private:

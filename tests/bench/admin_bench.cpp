@@ -31,6 +31,7 @@
 #include "apps/runtime/admin_service.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
+#include "apps/runtime/program.h"
 #include "core/histogram.h"
 #include "tests/component/echo_module.h"
 #include "tests/support/temporary_directory.h"
@@ -98,7 +99,11 @@ double longest_turn(Node& node, const bool& done) {
 
 double in_slices(Node& node, const admin::Request& request) {
   bool done = false;
-  answer_admin(node, request, [&done](const admin::Response&) { done = true; });
+  admin::Response kept;  // the node has others destroy it
+  answer_admin(node, request, [&](admin::Response response) {
+    kept = std::move(response);
+    done = true;
+  });
   return longest_turn(node, done);
 }
 
@@ -195,6 +200,7 @@ class Child {
 
 // Tells its port, then, once `many` peers are there, its longest turns, and serves on.
 void be_the_node(const std::string& admin_socket, std::size_t many, int tell) {
+  tune_heap();
   const auto node = listening_node(admin_socket);
   const std::uint16_t port = port_of(*node);
   write_all(tell, &port, sizeof port);

@@ -10,6 +10,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Key;
 using testing::UnorderedElementsAre;
 
 constexpr EndpointId kLocal{7};
@@ -295,17 +296,16 @@ TEST_F(DialerTest, AWaitThatWasArmedBeforeTheMoveConnectsNothing) {
 
 TEST_F(DialerTest, ALinkIsTheSameOneWhereItMovesTo) {
   const LinkId bob = add("bob");
-  EXPECT_THAT(dialer.links(), UnorderedElementsAre(link, bob));
+  EXPECT_THAT(dialer.links(), UnorderedElementsAre(Key(link), Key(bob)));
   come_up();
   Dialer other(config, 2);
   const LinkId others = other.add(nullptr, kLocal, {});
   other.arrive(kOurs, *dialer.leave(kOurs));
-  EXPECT_THAT(dialer.links(), ElementsAre(bob));
-  EXPECT_EQ(dialer.find(link), nullptr);
-  EXPECT_THAT(other.links(), UnorderedElementsAre(others, link));
-  ASSERT_NE(other.find(link), nullptr);
-  EXPECT_EQ(other.find(link)->peer.name, "alice");
-  EXPECT_EQ(other.find(link)->association(), kOurs);
+  EXPECT_THAT(dialer.links(), ElementsAre(Key(bob)));
+  EXPECT_FALSE(dialer.links().contains(link));
+  EXPECT_THAT(other.links(), UnorderedElementsAre(Key(others), Key(link)));
+  EXPECT_EQ(other.at(link).peer.name, "alice");
+  EXPECT_EQ(other.at(link).association(), kOurs);
 }
 
 TEST_F(DialerTest, AnAssociationThatThePeerMadeMovesWithoutALink) {
@@ -420,7 +420,7 @@ TEST_F(DialerTest, ALinkThatWasMadeForTheRevisionThatRemovesOthersStays) {
   const LinkId newer = dialer.add(nullptr, kLocal, config_of_alice, 2);
   EXPECT_THAT(dialer.remove(to("alice"), 2), IsEmpty());
   EXPECT_TRUE(dialer.begin(newer, nobody(), now));
-  EXPECT_EQ(dialer.find(link), nullptr);
+  EXPECT_FALSE(dialer.links().contains(link));
 }
 
 TEST_F(DialerTest, ALinkThatIsRemovedWhileItIsUpOrWaitsIsGoneAndOthersAreNot) {

@@ -77,6 +77,8 @@ class ShardCountsTest : public ShardFixture<WordModule>, private TransportSink {
     world.run_for(1s);
   }
   static std::uint64_t count(const Shard& shard, const std::string& peer, Counter counter) {
+    for (TableWalk walk; shard.add_up_traffic(walk);) {
+    }
     const SparseCounts* counts = shard.peer_counts().find(peer);
     return counts != nullptr ? counts->get(counter.index()) : 0;
   }

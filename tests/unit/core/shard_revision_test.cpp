@@ -150,6 +150,28 @@ TEST_F(RevisionTest, WhatIsNotNamedInAChangeIsToldNothing) {
   EXPECT_THAT(module.adopted, IsEmpty());
 }
 
+TEST_F(RevisionTest, AStrangerWhoIsHereStaysForAsLongAsStrangersAreAccepted) {
+  const auto accepting = [this](bool strangers) {
+    Revised next = revised({alice_, bob_}, {});
+    next.revision = std::make_shared<const Revision>(
+        Revision{number_, PeerTable({alice_, bob_}, {.accept_unknown_peers = strangers}), {}});
+    return next;
+  };
+  Remote carol{world, "carol", "10.0.0.4"};
+  follow(accepting(true));
+  settle(10s);
+  ASSERT_TRUE(here("carol"));
+  follow(accepting(true));
+  EXPECT_TRUE(here("carol"));
+  EXPECT_THAT(told("carol"), IsEmpty());
+  follow(accepting(false));
+  EXPECT_THAT(told("carol"), ElementsAre("disconnect: unknown peers are not accepted any more"));
+  EXPECT_FALSE(here("carol"));
+  EXPECT_THAT(told("alice"), IsEmpty());
+  settle(10s);
+  EXPECT_FALSE(here("carol"));
+}
+
 TEST_F(RevisionTest, APeerThatIsAddedIsLetInAndOneThatWeAreToConnectToIsConnected) {
   Remote carol{world, "carol", "10.0.0.4", true}, dave{world, "dave", "10.0.0.5", false};
   settle();

@@ -833,15 +833,16 @@ TEST_F(ShardTest, AConnectThatFailsIsThePeersLastTroubleAndItsLinkSaysWhenItIsNe
   EXPECT_EQ(past.trouble, "connect failed: nobody listens");
   EXPECT_EQ(past.trouble_at, world.now());
   EXPECT_EQ(past.why, "") << "no association has ended";
-  const std::vector<LinkId> links = server.shard.links();
+  std::vector<LinkView> links;
+  for (TableWalk walk;
+       server.shard.visit_links(walk, [&links](const LinkView& view) { links.push_back(view); });) {
+  }
   ASSERT_EQ(links.size(), 1u);
-  const auto link = server.shard.link(links.front());
-  ASSERT_TRUE(link);
+  const auto link = links.begin();
   EXPECT_EQ(link->peer, PeerKey(&module, "alice"));
   EXPECT_EQ(link->local, local);
   EXPECT_EQ(link->state, LinkState::waiting);
   EXPECT_EQ(link->next, server.shard.next_deadline());
-  EXPECT_FALSE(server.shard.link(LinkId{})) << "there is none of that id";
 }
 
 TEST_F(ShardTest, ARefusalIsTheTroubleOfThePeerWhoseNameWasSaid) {
@@ -866,10 +867,14 @@ TEST_F(ShardTest, TheEndOfAnAssociationIsTroubleToo) {
   EXPECT_EQ(server.directory.past_of(&module, "alice").trouble, "lost");
 }
 
-TEST_F(ShardTest, SessionsAreVisitedByTheirIdsAlsoWhileOthersEnd) {
+TEST_F(ShardTest, SessionsAreVisitedAFewAtATimeAndByTheirIds) {
   connect_and_wait();
   const AssociationId ours = module.opened.back();
-  EXPECT_THAT(server.shard.sessions(), testing::UnorderedElementsAre(module.application, ours));
+  std::vector<AssociationId> visited;
+  for (TableWalk walk; server.shard.visit_sessions(
+           walk, [&visited](const SessionView& view) { visited.push_back(view.id); });) {
+  }
+  EXPECT_THAT(visited, testing::UnorderedElementsAre(module.application, ours));
   const auto view = server.shard.session(ours);
   ASSERT_TRUE(view);
   EXPECT_EQ(view->id, ours);
@@ -886,7 +891,7 @@ TEST_F(ShardTest, SessionsAreVisitedByTheirIdsAlsoWhileOthersEnd) {
 
 TEST_F(ShardTest, ClosesAnAssociationThatItsPeerHasEnded) {
   connect_and_wait();
-  server.shard.on_event(module.opened.back(), AssociationEnding{}, world.now());
+  server.shard.on_event(module.opened.back(), AssociationEnding{true}, world.now());
   world.run_for(5ms);
   EXPECT_THAT(module.log, ElementsAre("identified alice", "ending", "down local_close"));
 }
@@ -895,7 +900,7 @@ TEST_F(ShardTest, LeavesAnAssociationThatItsPeerHasEndedToASessionThatOwesSometh
   connect_and_wait();
   client_says("owe");
   world.run_for(5ms);
-  server.shard.on_event(module.opened.back(), AssociationEnding{}, world.now());
+  server.shard.on_event(module.opened.back(), AssociationEnding{true}, world.now());
   world.run_for(1s);
   EXPECT_EQ(module.log.back(), "ending");
   EXPECT_EQ(server.transport.association_count(), 1u);
