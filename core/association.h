@@ -82,11 +82,13 @@ struct AssociationUp {
 struct AssociationReceived {
   Message message;
 };
-// The peer has ended its half of a stream connection: it sends nothing more, but it may still read.
-// Down follows when we close our half. SCTP has no such state: an
-// endpoint that has received SHUTDOWN shall "stop accepting new data from its SCTP user" (RFC 9260
-// §9.2), so that an answer which is ready later cannot be sent.
-struct AssociationEnding {};
+// The peer sends nothing more. It has ended its half of a stream connection: then it may still
+// read, and Down follows when we close our half. Or SHUTDOWN has come: an SCTP endpoint that has
+// received it shall "stop accepting new data from its SCTP user" (RFC 9260 §9.2). Then what is sent
+// from now on comes back Unsent, behind what was sent before, and Down follows by itself.
+struct AssociationEnding {
+  bool reads = false;
+};
 struct AssociationCongestion {
   bool congested;
 };

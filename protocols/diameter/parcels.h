@@ -74,9 +74,10 @@ using RequestPtr = std::unique_ptr<RequestParcel>;
 class AnswerParcel final : public DiameterParcel {
  public:
   AnswerParcel() : DiameterParcel(ParcelKind::answer) {}
-  // A callback waits for it, which is called in any case; as many as there are requests under way.
+  // Nobody else wants it, so it waits for room. A callback that waits for it is called in any case;
+  // of those there are as many as requests under way.
   Carriage carriage() const override {
-    return tag < kFirstCallbackTag ? Carriage::unordered : Carriage::control;
+    return tag < kFirstCallbackTag ? Carriage::ordered : Carriage::control;
   }
   std::size_t bytes_held() const override { return message.size(); }
   std::string describe() const override;

@@ -132,7 +132,7 @@ void PeerSession::lose(std::string why, Outbox& out) {
 }
 
 // The peer sends nothing more. It may still read, and gets what it is owed.
-PeerEvent PeerSession::on(AssociationEnding&, Instant now, Outbox& out) {
+PeerEvent PeerSession::on(AssociationEnding& ending, Instant now, Outbox& out) {
   if (std::holds_alternative<Open>(state_)) {
     lose("the peer has ended the connection", out);
     state_ = Closing{now + config_->disconnect_timeout};
@@ -141,7 +141,7 @@ PeerEvent PeerSession::on(AssociationEnding&, Instant now, Outbox& out) {
     closing->peer_ended = true;
     if (!closing->dpr) closing->goodbye_by.reset();  // no DPA can come to a DPR of ours
     fail_pending(Why::not_open, out);
-    if (unanswered_ > 0) out.linger();
+    if (unanswered_ > 0 && ending.reads) out.linger();
   } else if (!std::holds_alternative<Closed>(state_)) {
     close(CloseMode::graceful, now, out);
   }

@@ -61,7 +61,9 @@ TEST_P(TheWords, OfAPeerThatCloses) {
   join();
   client.close(ours, CloseMode::graceful);
   EXPECT_EQ(end_of(server, theirs), "peer_shutdown");
+  EXPECT_TRUE(server.of(theirs).ending);
   EXPECT_EQ(end_of(client, ours), "local_close");
+  EXPECT_FALSE(client.of(ours).ending);
 }
 
 TEST_P(TheWords, OfAPeerThatAborts) {
@@ -69,6 +71,7 @@ TEST_P(TheWords, OfAPeerThatAborts) {
   client.close(ours, CloseMode::abort);
   EXPECT_EQ(end_of(server, theirs),
             "peer_abort | the peer aborted: User-Initiated Abort (cause 12)");
+  EXPECT_FALSE(server.of(theirs).ending);
   EXPECT_EQ(end_of(client, ours), "local_close | aborted");
 }
 

@@ -301,7 +301,10 @@ void Node::on_event(AssociationId id, AssociationEvent event, Instant) {
                    if (on_message) return on_message(id, received.message);
                    mine.received.push_back(text_of(received.message));
                  },
-                 [&](AssociationEnding&) { ADD_FAILURE() << "SCTP has no half-closed state"; },
+                 [&](AssociationEnding& ending) {
+                   EXPECT_FALSE(ending.reads) << "SCTP has no half-closed state";
+                   EXPECT_FALSE(std::exchange(mine.ending, true)) << "Ending twice";
+                 },
                  [&](AssociationCongestion& congestion) {
                    mine.congestion.push_back(congestion.congested);
                  },

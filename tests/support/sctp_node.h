@@ -51,6 +51,7 @@ class World {
 // What one association told.
 struct Told {
   std::optional<AssociationUp> up;
+  bool ending = false;
   std::vector<std::string> received;
   std::vector<bool> congestion;
   std::vector<std::pair<std::string, PathState>> paths;

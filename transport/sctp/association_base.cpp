@@ -48,11 +48,11 @@ void SctpAssociationBase::move_to(SctpHost& host, BufferPool& buffers) {
 
 SendOutcome SctpAssociationBase::send(Message&& message) {
   const std::size_t size = message.payload.size();
-  if (phase_ != Phase::up || static_cast<std::uint16_t>(message.stream) >= streams_out_ ||
+  if (!takes_messages() || static_cast<std::uint16_t>(message.stream) >= streams_out_ ||
       size == 0 || size > sent_bytes_max_ || !queue.push(std::move(message))) {
     return refuse(size);
   }
-  if (!blocked) {
+  if (sends() && !blocked) {
     if (queue.messages() >= kFlushMessages) {
       flush();
     } else if (!dirty) {
@@ -72,7 +72,7 @@ SendOutcome SctpAssociationBase::refuse(std::size_t size) {
 }
 
 bool SctpAssociationBase::flush() {
-  if (phase_ != Phase::up && phase_ != Phase::draining && phase_ != Phase::securing) return true;
+  if (!sends()) return true;
   const std::size_t before = queue.messages();
   blocked = false;
   if (security_ != nullptr) {
@@ -176,9 +176,12 @@ void SctpAssociationBase::close(CloseMode mode) {
       break;
     case Phase::up:
       break;
+    case Phase::peer_closing:
+      if (mode == CloseMode::graceful) return enter(Phase::both_closing);
+      break;
     case Phase::draining:
     case Phase::shutting_down:
-    case Phase::peer_closing:
+    case Phase::both_closing:
       if (mode == CloseMode::graceful) return;
       break;
   }
@@ -194,8 +197,11 @@ void SctpAssociationBase::fail(DownCause cause, std::string detail) {
   abort();
 }
 
-void SctpAssociationBase::peer_shut_down() {
-  if (phase_ == Phase::up || phase_ == Phase::draining) enter(Phase::peer_closing);
+bool SctpAssociationBase::peer_shut_down() {
+  if (phase_ == Phase::draining) enter(Phase::both_closing);
+  if (phase_ != Phase::up) return false;
+  enter(Phase::peer_closing);
+  return true;
 }
 
 void SctpAssociationBase::ended(DownCause cause, std::string detail) {

@@ -51,7 +51,8 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
     up,
     draining,       // close(graceful): the queue goes out first
     shutting_down,  // SHUTDOWN was asked for
-    peer_closing,   // the peer's SHUTDOWN came: nothing more can be sent
+    peer_closing,   // the peer's SHUTDOWN came: nothing more goes out, and all becomes Unsent
+    both_closing,   // the same, and close(graceful) was asked for, before it or since
     aborting,       // ABORT was asked for
     over,           // the stack is done with it: Unsent and Down follow
   };
@@ -111,9 +112,10 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
 
   // As the stack's notifications say. Of the peer's addresses the first is the primary path.
   void came_up(const notification::AssociationChanged& up, std::span<const SocketAddress> remote);
-  void peer_shut_down();
+  // true: it was up, so its session is to know.
+  bool peer_shut_down();
   virtual void dry() = 0;
-  // The stack is done with it. What we did first is the cause that counts.
+  // The stack is done with it. The cause is what we did first, unless the peer's SHUTDOWN came too.
   void ended(DownCause cause, std::string detail);
   // We end it for this cause: ABORT.
   void fail(DownCause cause, std::string detail);
@@ -123,7 +125,7 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
   std::optional<AssociationPathChange> path_changed(const std::string& address, PathState state);
 
   // Hands as much of the queue to the stack as that takes. true: at least one message went, or
-  // nothing waits.
+  // nothing is to go.
   bool flush();
   void flush_soon() {
     if (!dirty && !blocked) host_->flush_at_end_of_turn(*this);
@@ -174,7 +176,15 @@ class SctpAssociationBase : public Association, private SctpSecurity::Stack {
 
   void enter(Phase phase) {
     phase_ = phase;
+    if (!sends()) blocked = false;  // nothing waits for room any more
     host_->entered(*this);
+  }
+  bool takes_messages() const {
+    return phase_ == Phase::up || phase_ == Phase::peer_closing || phase_ == Phase::both_closing;
+  }
+  // What is in the queue goes to the stack.
+  bool sends() const {
+    return phase_ == Phase::securing || phase_ == Phase::up || phase_ == Phase::draining;
   }
   SendOutcome refuse(std::size_t size);
   void send_sealed();

@@ -53,7 +53,9 @@ void SctpTransportBase::take_notification(SctpAssociationBase* of, const Notific
                    if (auto unsent = of->returned(failed)) emit(of->id(), std::move(*unsent));
                  },
                  [&](const notification::PathChanged& path) { on_path(*of, path); },
-                 [&](const notification::PeerShutdown&) { of->peer_shut_down(); },
+                 [&](const notification::PeerShutdown&) {
+                   if (of->peer_shut_down()) emit(of->id(), AssociationEnding{false});
+                 },
                  [&](const notification::PartialDeliveryAborted& aborted) {
                    // Without interleaving (RFC 8260) there is one, and a stack may name another
                    // stream.

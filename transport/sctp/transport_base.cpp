@@ -228,15 +228,15 @@ void SctpTransportBase::entered(SctpAssociationBase& association) {
       return;
     case Phase::draining:
     case Phase::shutting_down:
+    case Phase::both_closing:
       deadlines_.try_emplace(id, loop_.now() + kCloseTimeout);
       return;
     case Phase::aborting:
       deadlines_[id] = loop_.now() + kCloseTimeout;
       return;
-    case Phase::peer_closing:
-      return;  // where we were closing too, that is to come to its end
     case Phase::connecting:
     case Phase::up:
+    case Phase::peer_closing:
     case Phase::over:
       deadlines_.erase(id);
       return;

@@ -277,7 +277,7 @@ void StreamConnection::peer_ended() {
   }
   peer_ended_ = true;
   watch();
-  if (phase_ == Phase::open) listener_.on_event(*this, AssociationEnding{});
+  if (phase_ == Phase::open) listener_.on_event(*this, AssociationEnding{true});
 }
 
 void StreamConnection::consume(Bytes fresh) {

@@ -375,6 +375,13 @@ TEST_F(ModuleTest, CutsAStreamIntoMessagesByTheirLength) {
   EXPECT_TRUE(host_.module.frame_length(as_bytes(std::string_view("\1\0\0\x14", 4))));
 }
 
+TEST(AnswerParcel, WaitsForRoomOnItsWayToAnotherShardForNobodyElseWantsIt) {
+  AnswerParcel answer;
+  EXPECT_EQ(answer.carriage(), Carriage::ordered);
+  answer.tag = kFirstCallbackTag;
+  EXPECT_EQ(answer.carriage(), Carriage::control);
+}
+
 TEST(DiameterConfig, IsCheckedInTheWordsOfItsFile) {
   EXPECT_TRUE(check(agent_config()));
   const auto complaint = [](auto change) {

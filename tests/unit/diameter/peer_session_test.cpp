@@ -955,19 +955,19 @@ TEST_F(PeerSessionTest, TellsWhyAPeerDisconnectsThatIsNotTrustedYet) {
 
 TEST_F(PeerSessionTest, ClosesAtOnceWhenAPeerThatIsOwedNothingHasEndedTheConnection) {
   open_peer(host_, kPeer, peer_);
-  host_.give(kPeer, AssociationEnding{});
+  host_.give(kPeer, AssociationEnding{true});
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
   EXPECT_EQ(host_.lingers[kPeer], 0u);
   EXPECT_EQ(open_peers(), 0u);
   host_.up(kOther, false);  // and so it does before the CER
-  host_.give(kOther, AssociationEnding{});
+  host_.give(kOther, AssociationEnding{true});
   EXPECT_EQ(host_.closes[kOther], std::vector{CloseMode::graceful});
 }
 
 TEST_F(PeerSessionTest, APeerThatHasEndedTheConnectionGetsWhatItIsOwed) {
   open_peer(host_, kPeer, peer_);
   receive_request();
-  host_.give(kPeer, AssociationEnding{});
+  host_.give(kPeer, AssociationEnding{true});
   EXPECT_EQ(host_.lingers[kPeer], 1u);
   EXPECT_TRUE(host_.closes[kPeer].empty());
   host_.pass(4s);
@@ -980,7 +980,7 @@ TEST_F(PeerSessionTest, APeerThatHasEndedTheConnectionAfterItsDprGetsItsAnswersT
   open_peer(host_, kPeer, peer_);
   receive_request();
   host_.receive(kPeer, dpr());
-  host_.give(kPeer, AssociationEnding{});
+  host_.give(kPeer, AssociationEnding{true});
   EXPECT_EQ(host_.lingers[kPeer], 1u);
   answer_request();
   const auto sent = host_.sent(kPeer);
@@ -990,10 +990,17 @@ TEST_F(PeerSessionTest, APeerThatHasEndedTheConnectionAfterItsDprGetsItsAnswersT
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});
 }
 
+TEST_F(PeerSessionTest, APeerThatReadsNothingMoreIsOwedNothing) {
+  open_peer(host_, kPeer, peer_);
+  receive_request();
+  host_.give(kPeer, AssociationEnding{false});
+  EXPECT_EQ(host_.lingers[kPeer], 0u) << "so its shard closes it";
+}
+
 TEST_F(PeerSessionTest, DoesNotWaitForEverForAnAnswerToAPeerThatHasEndedTheConnection) {
   open_peer(host_, kPeer, peer_);
   receive_request();
-  host_.give(kPeer, AssociationEnding{});
+  host_.give(kPeer, AssociationEnding{true});
   host_.pass(4900ms);
   EXPECT_TRUE(host_.closes[kPeer].empty());
   host_.pass(200ms);
@@ -1008,7 +1015,7 @@ TEST_F(PeerSessionTest, RequestsToAPeerThatHasEndedTheConnectionGoElsewhereAtOnc
   receive_request();
   host_.submit(kPeer, to_the_realm(host_.pool), kApplication);
   host_.sent(kPeer);
-  host_.give(kPeer, AssociationEnding{});
+  host_.give(kPeer, AssociationEnding{true});
   EXPECT_FALSE(host_.sent_one(kOther).empty());
   host_.submit(kPeer, to_the_realm(host_.pool, 2), kApplication);
   EXPECT_FALSE(host_.sent_one(kOther).empty());
@@ -1019,7 +1026,7 @@ TEST_F(PeerSessionTest, SaysNoGoodbyeToAPeerThatHasEndedTheConnection) {
   open_peer(host_, kPeer, peer_);
   receive_request();
   host_.give(kPeer, Stopping{});
-  host_.give(kPeer, AssociationEnding{});
+  host_.give(kPeer, AssociationEnding{true});
   answer_request();
   EXPECT_TRUE(parsed(host_.sent_one(kPeer)).is(command::update_location));
   EXPECT_EQ(host_.closes[kPeer], std::vector{CloseMode::graceful});

@@ -183,7 +183,7 @@ const std::vector<Stimulus>& stimuli() {
          return s.give(AssociationDown{DownCause::lost, {}});
        }},
       {"the peer has ended its half", PeerEvent::peer_ended,
-       [](Subject& s) { return s.give(AssociationEnding{}); }},
+       [](Subject& s) { return s.give(AssociationEnding{true}); }},
       {"the peer is here again", PeerEvent::superseded,
        [](Subject& s) { return s.give(Superseded{}); }},
       {"the peer is here again while it is suspected", PeerEvent::superseded,

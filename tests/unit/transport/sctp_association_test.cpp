@@ -1,3 +1,5 @@
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/no_framing.h"
@@ -9,12 +11,13 @@ namespace {
 
 struct NoHost final : SctpHost {
   Instant now() override { return Instant(1s); }
-  void entered(SctpAssociationBase&) override {}
+  void entered(SctpAssociationBase& association) override { phases.push_back(association.phase()); }
   void flush_at_end_of_turn(SctpAssociationBase&) override {}
   void congestion_changed(SctpAssociationBase&) override { congestion_changed_seen = true; }
   void wait_for_room(SctpAssociationBase&) override { ++waits; }
   Counters& counters() override { return counted; }
   Counters counted;
+  std::vector<SctpAssociationBase::Phase> phases;
   bool congestion_changed_seen = false;
   unsigned waits = 0;
 };
@@ -157,6 +160,30 @@ TEST(SctpAssociation, EndsIfTheStackWillNeverTakeAMessage) {
   EXPECT_EQ(over.phase(), SctpAssociationBase::Phase::up);
 }
 
+TEST(SctpAssociation, AfterThePeersShutdownACloseIsBoundedToo) {
+  using Phase = SctpAssociationBase::Phase;
+  const auto endpoint = std::make_shared<SctpEndpoint>();
+  NoHost peer_first, we_first;
+  Unable one{AssociationId{1}, 1, endpoint, peer_first},
+      other{AssociationId{2}, 2, endpoint, we_first};
+  one.came_up({}, {});
+  EXPECT_TRUE(one.peer_shut_down());
+  EXPECT_FALSE(one.peer_shut_down()) << "it has been told";
+  EXPECT_TRUE(one.can_move());
+  one.close(CloseMode::graceful);
+  one.close(CloseMode::graceful);
+  EXPECT_EQ(peer_first.phases, (std::vector{Phase::up, Phase::peer_closing, Phase::both_closing}));
+  EXPECT_FALSE(one.can_move()) << "its transport sees to its end";
+  other.came_up({}, {});
+  other.close(CloseMode::graceful);
+  EXPECT_FALSE(other.peer_shut_down()) << "its session closes anyway";
+  EXPECT_EQ(we_first.phases, (std::vector{Phase::up, Phase::draining, Phase::both_closing}));
+  for (Unable* each : {&one, &other}) {
+    each->ended(DownCause::peer_shutdown, "SHUTDOWN");
+    EXPECT_EQ(each->down_event().cause, DownCause::peer_shutdown) << "its SHUTDOWN came";
+  }
+}
+
 // An endpoint that is set up, with a send buffer of 1000 bytes.
 SctpEndpoint endpoint_of_1000() {
   static const NoFraming framing;
@@ -164,6 +191,34 @@ SctpEndpoint endpoint_of_1000() {
   endpoint.config.sctp.send_buffer_bytes = 1000;
   EXPECT_TRUE(endpoint.set_up(framing));
   return endpoint;
+}
+
+TEST(SctpAssociation, WhatIsSentAfterThePeersShutdownWaitsForTheEndBehindWhatWasSentBefore) {
+  NoHost host;
+  Unable full{AssociationId{1}, 1, std::make_shared<SctpEndpoint>(endpoint_of_1000()), host};
+  notification::AssociationChanged up;
+  up.streams_out = 1;
+  full.came_up(up, {});
+  const auto send = [&full](std::string_view text) {
+    return full.send({{}, {}, false, {}, Buffer::copy_of(as_bytes(text))});
+  };
+  ASSERT_EQ(send("before"), SendOutcome::accepted);
+  (void)full.flush();
+  EXPECT_TRUE(full.blocked);
+  (void)full.peer_shut_down();
+  EXPECT_FALSE(full.blocked) << "nobody waits for room any more";
+  const unsigned waits = host.waits;
+  for (const std::string_view text : {"after", "again"}) {
+    EXPECT_EQ(send(text), SendOutcome::accepted);
+    EXPECT_TRUE(full.flush());
+    full.close(CloseMode::graceful);
+  }
+  EXPECT_EQ(host.waits, waits) << "nothing goes to the stack";
+  for (const std::string_view text : {"before", "after", "again"}) {
+    ASSERT_FALSE(full.queue.empty());
+    EXPECT_EQ(as_text(full.queue.front().payload.bytes()), text);
+    (void)full.queue.pop();
+  }
 }
 
 TEST(SctpEndpoint, KeepsWhatTheStackGaveUntilItAsksForAnother) {
