@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -50,12 +51,15 @@ class Ledger {
     if (number < last) complain(flow, number, "after " + std::to_string(last));
     last = number;
   }
-  // Of the flows to `dpc` nothing may be missing.
-  void expect_all_of(std::uint32_t dpc) {
+  // Of the flows to `dpc` nothing may be missing but what is known to be `lost`.
+  void expect_all_of(std::uint32_t dpc, std::uint64_t lost = 0) {
     for (const auto& [flow, fate] : flows_) {
-      if (flow.dpc == dpc && fate.numbers.size() != fate.sent) {
+      if (flow.dpc != dpc) continue;
+      const std::uint64_t missing = fate.sent - fate.numbers.size();
+      if (missing > lost) {
         complain(flow, fate.sent, "sent, " + std::to_string(fate.numbers.size()) + " arrived");
       }
+      lost -= std::min(lost, missing);
     }
   }
 
