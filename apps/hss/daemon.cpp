@@ -94,7 +94,7 @@ void HssDaemon::add_rules(runtime::PlanRules& rules) const {
   rules.rules.push_back({{"hss", "store"}, runtime::Effect::restart});
 }
 
-Result<std::string> HssDaemon::prepare_own(runtime::Daemon& next) {
+Result<std::string> HssDaemon::import_data(runtime::Daemon& next) {
   const std::string& file = static_cast<HssDaemon&>(next).config_.subscribers;
   if (file.empty()) return std::string();
   const FileStamp stamp = FileStamp::of(file);
@@ -109,7 +109,7 @@ Result<std::string> HssDaemon::prepare_own(runtime::Daemon& next) {
          (failures.empty() ? "" : "\n" + failures);
 }
 
-void HssDaemon::follow_own(runtime::Daemon& next) {
+void HssDaemon::hand_over_own(runtime::Daemon& next) {
   auto& other = static_cast<HssDaemon&>(next);
   config_.application = std::move(other.config_.application);
   config_.subscribers = std::move(other.config_.subscribers);

@@ -23,7 +23,7 @@ class HssDaemon final : public runtime::DiameterDaemon {
   std::optional<int> instead_of_running() override;
   void add_rules(runtime::PlanRules& rules) const override;
   // Imports the subscribers' file again if it is another one, or has been written to.
-  Result<std::string> prepare_own(runtime::Daemon& next) override;
+  Result<std::string> import_data(runtime::Daemon& next) override;
 
   const HssConfig& config() const { return config_; }
 
@@ -33,7 +33,7 @@ class HssDaemon final : public runtime::DiameterDaemon {
   Result<void> set_up(runtime::NodeBuilder& builder) override;
   std::unique_ptr<diameter::Application> make_application(const diameter::DiameterModule& module,
                                                           std::uint64_t seed) override;
-  void follow_own(runtime::Daemon& next) override;
+  void hand_over_own(runtime::Daemon& next) override;
 
   std::string database_, import_;  // from the command line; empty: not given
   HssConfig config_;

@@ -107,12 +107,14 @@ class Daemon {
   virtual std::set<std::string> to_reconnect(const Daemon& /*next*/) const { return {}; }
   // All that takes long, beside the node, on a thread of its own: builds what its modules are to
   // use, and keeps it in `next`; says which modules have a new config, and what new coordinators
-  // they need. Not called for a dry run. An error ends the reload, and nothing has changed; what
-  // the operator should know otherwise is returned.
-  virtual Result<std::string> prepare(Daemon& /*next*/, Reconfiguration&) { return std::string(); }
-  // Takes over what changes at run time, and gives its modules what was built for them. On the
-  // node's thread, where others wait: no more than that.
-  virtual void follow(Daemon& /*next*/) {}
+  // they need. Not called for a dry run. An error ends the reload, and nothing has changed.
+  virtual Result<void> build_next(Daemon& /*next*/, Reconfiguration&) { return {}; }
+  // On the same thread, when nothing else can fail any more: what changes outside of the node, as a
+  // database. An error ends the reload; what the operator should know otherwise is returned.
+  virtual Result<std::string> import_data(Daemon& /*next*/) { return std::string(); }
+  // `next` gives this one what changes at run time, and this one's modules what was built for them.
+  // On the node's thread, where others wait: no more than that.
+  virtual void hand_over(Daemon& /*next*/) {}
 
   // The node is up: endpoints are open, nothing has run yet.
   virtual void on_started(Node&) {}

@@ -50,9 +50,7 @@ std::set<std::string> DiameterDaemon::to_reconnect(const Daemon& next) const {
   return peers_to_reconnect(*diameter_, *static_cast<const DiameterDaemon&>(next).diameter_);
 }
 
-Result<std::string> DiameterDaemon::prepare(Daemon& next, Reconfiguration& reconfiguration) {
-  auto done = prepare_own(next);
-  if (!done) return done;
+Result<void> DiameterDaemon::build_next(Daemon& next, Reconfiguration& reconfiguration) {
   auto& config = static_cast<DiameterDaemon&>(next).diameter_;
   config = module_->build(*config);
   if (*config != *module_->config()) {
@@ -60,11 +58,11 @@ Result<std::string> DiameterDaemon::prepare(Daemon& next, Reconfiguration& recon
   } else {
     config = module_->config();  // nobody is told to let go of it
   }
-  return done;
+  return {};
 }
 
-void DiameterDaemon::follow(Daemon& next) {
-  follow_own(next);
+void DiameterDaemon::hand_over(Daemon& next) {
+  hand_over_own(next);
   diameter_.swap(static_cast<DiameterDaemon&>(next).diameter_);
   module_->prepare(diameter_);
 }

@@ -34,8 +34,8 @@ class DiameterDaemon : public Daemon {
   void take_place_of(const Daemon& running) final;
   void add_rules(PlanRules& rules) const override;
   std::set<std::string> to_reconnect(const Daemon& next) const final;
-  Result<std::string> prepare(Daemon& next, Reconfiguration& reconfiguration) final;
-  void follow(Daemon& next) final;
+  Result<void> build_next(Daemon& next, Reconfiguration& reconfiguration) final;
+  void hand_over(Daemon& next) final;
 
  protected:
   // What the node advertises; the first one's requests go to the application.
@@ -46,11 +46,9 @@ class DiameterDaemon : public Daemon {
   virtual void read_own(const ObjectReader& /*root*/, NodeConfig& /*node*/) {}
   // Before the module is made: a store, say.
   virtual Result<void> set_up(NodeBuilder& /*builder*/) { return {}; }
-  // What takes long before that, beside the node (Daemon::prepare).
-  virtual Result<std::string> prepare_own(Daemon& /*next*/) { return std::string(); }
   // Takes over from `next`, a daemon of the same kind, what its applications are to use from now
   // on. On the node's thread: what applications on other shards read is a Snapshot, or atomic.
-  virtual void follow_own(Daemon& /*next*/) {}
+  virtual void hand_over_own(Daemon& /*next*/) {}
 
   const diameter::DiameterConfig& diameter() const { return *diameter_; }
 

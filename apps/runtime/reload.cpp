@@ -94,9 +94,9 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Node& node, const N
   next->plan = make_plan(present.effective, next->config.effective, rules);
   if (dry_run) return next;
   Reconfiguration reconfiguration;
-  auto prepared = daemon_.prepare(*next->daemon, reconfiguration);
-  if (!prepared) return tl::unexpected(prepared.error());
-  if (!prepared->empty()) next->to_mend += *prepared + "\n";
+  if (auto good = daemon_.build_next(*next->daemon, reconfiguration); !good) {
+    return tl::unexpected(good.error());
+  }
   next->config.effective = std::exchange(next->plan.effective, {});
   reconfiguration.config = std::move(next->config);
   reconfiguration.reconnected = std::move(next->reconnected);
@@ -106,6 +106,9 @@ Result<std::shared_ptr<Reloader::Next>> Reloader::read(const Node& node, const N
     next->to_mend += fmt::format("warning: {}\n", warning);
   }
   next->revision = std::move(*built);
+  const auto imported = daemon_.import_data(*next->daemon);
+  if (!imported) return tl::unexpected(imported.error());
+  if (!imported->empty()) next->to_mend += *imported + "\n";
   return next;
 }
 
@@ -121,7 +124,7 @@ void Reloader::follow(Node& node, const std::shared_ptr<Next>& next,
     then({true, false, node.revision(), next->told("now", node.revision())});
     return discard(node, *next);
   }
-  daemon_.follow(*next->daemon);
+  daemon_.hand_over(*next->daemon);
   node.reconfigure(std::move(next->revision), [&node, next, then](std::uint64_t revision) {
     then({true, false, revision, next->told("now", revision)});
     discard(node, *next);

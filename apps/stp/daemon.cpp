@@ -35,19 +35,19 @@ std::set<std::string> StpDaemon::to_reconnect(const runtime::Daemon& next) const
   return runtime::asps_to_reconnect(*config_, *static_cast<const StpDaemon&>(next).config_);
 }
 
-Result<std::string> StpDaemon::prepare(runtime::Daemon& next,
-                                       runtime::Reconfiguration& reconfiguration) {
+Result<void> StpDaemon::build_next(runtime::Daemon& next,
+                                   runtime::Reconfiguration& reconfiguration) {
   auto& other = static_cast<StpDaemon&>(next);
-  if (*other.config_ == *config_) return std::string();
+  if (*other.config_ == *config_) return {};
   other.built_ = module_->build(*other.config_);
   reconfiguration.modules.push_back(module_);
   reconfiguration.on_shard = [module = module_](const runtime::ShardSetUp& at) {
     module->add_application_servers(at.shard, at.shards, at.now);
   };
-  return std::string();
+  return {};
 }
 
-void StpDaemon::follow(runtime::Daemon& next) {
+void StpDaemon::hand_over(runtime::Daemon& next) {
   auto& other = static_cast<StpDaemon&>(next);
   if (other.built_ == nullptr) return;
   config_.swap(other.config_);

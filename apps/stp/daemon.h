@@ -22,9 +22,9 @@ class StpDaemon final : public runtime::Daemon {
 
   void add_rules(runtime::PlanRules& rules) const override;
   std::set<std::string> to_reconnect(const runtime::Daemon& next) const override;
-  Result<std::string> prepare(runtime::Daemon& next,
-                              runtime::Reconfiguration& reconfiguration) override;
-  void follow(runtime::Daemon& next) override;
+  Result<void> build_next(runtime::Daemon& next,
+                          runtime::Reconfiguration& reconfiguration) override;
+  void hand_over(runtime::Daemon& next) override;
 
   const m3ua::M3uaConfig& config() const { return *config_; }
 

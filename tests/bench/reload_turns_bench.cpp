@@ -191,7 +191,7 @@ struct Running {
     if (!config) fail(config.error().what);
     const double began = thread_ms();
     Reconfiguration reconfiguration;
-    (void)daemon.prepare(next, reconfiguration);
+    (void)daemon.build_next(next, reconfiguration);
     reconfiguration.config = std::move(*config);
     if (!node->build_revision(std::move(reconfiguration))) fail("nothing built");
     return thread_ms() - began;

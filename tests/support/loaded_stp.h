@@ -116,8 +116,8 @@ class LoadedStp {
     if (left == 0) return;
     stp::StpDaemon next;
     runtime::Reconfiguration change{read(next, left % 6), {}, {}, {}};
-    (void)daemon_.prepare(next, change);
-    daemon_.follow(next);
+    (void)daemon_.build_next(next, change);
+    daemon_.hand_over(next);
     node_->reconfigure(std::move(change), [this, left](std::uint64_t) { revise(left - 1); });
   }
 

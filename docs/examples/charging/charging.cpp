@@ -51,7 +51,7 @@ class ChargingDaemon final : public runtime::DiameterDaemon {
     return std::make_unique<Charging>(module, seed, seconds_);
   }
   // A reload: calls from now on are granted what the config says now.
-  void follow_own(runtime::Daemon& next) override {
+  void hand_over_own(runtime::Daemon& next) override {
     seconds_ = static_cast<ChargingDaemon&>(next).seconds_.load();
   }
 
