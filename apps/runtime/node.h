@@ -212,9 +212,8 @@ class Node {
   void on_each_shard(std::function<void(const Shard&, const Transport&)> each,
                      std::function<void()> then);
   // The same for what has many parts, so that no loop stalls. `begin` makes a step, which sees to
-  // one part each time that it is called, and returns false when there are no more. It is called
-  // for 50 microseconds of each turn of that shard's loop; between two turns the shard does
-  // whatever else it has to.
+  // one part each time that it is called, and returns false when there are no more. All walks
+  // together have 50 microseconds of each millisecond of that shard's thread.
   using WalkStep = std::function<bool()>;
   using WalkBegin = std::function<WalkStep(const Shard&, const Transport&)>;
   void walk(WalkBegin begin, std::function<void()> then);
@@ -265,6 +264,7 @@ class Node {
   void say(std::string_view text, Severity severity = Severity::info);
   std::string what_runs() const;
   void walk_on(std::size_t index, std::shared_ptr<Walk> walk);
+  void take_slice(std::size_t index, std::shared_ptr<Walk> walk);
   void end_round(std::shared_ptr<Walk> walk);
   void visit_shard(std::size_t index, std::function<void(const Shard&, const Transport&)> each,
                    std::function<void()> then);

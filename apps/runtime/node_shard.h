@@ -1,4 +1,6 @@
 #pragma once
+#include <deque>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -16,7 +18,11 @@ struct Node::ShardRuntime {
                transport::TransportOptions options)
       : loop(std::move(own_loop)),
         buffers(config.runtime.cached_buffer_bytes_max),
-        transports(*loop, buffers, counters, std::move(options)) {}
+        transports(*loop, buffers, counters, std::move(options)),
+        next_slice(loop->timer([this] { take_slice(); })) {}
+  // node_walk.cpp. `slice` soon, in its turn. On this shard's thread.
+  void queue_slice(std::function<void()> slice);
+  void take_slice();
 
   std::unique_ptr<transport::Loop> loop;
   BufferPool buffers;
@@ -24,6 +30,8 @@ struct Node::ShardRuntime {
   transport::TransportSet transports;
   std::unique_ptr<Shard> shard;
   std::unique_ptr<transport::ShardLoop> driver;
+  std::deque<std::function<void()>> slices;  // of walks, which take turns
+  transport::Timer next_slice;
 };
 
 // What config says of peers, as a revision of that number.

@@ -12,8 +12,9 @@
 namespace siglane::runtime {
 namespace {
 
-// Whoever's message comes meanwhile waits for as long at the most.
-constexpr Duration kSlice = 50us;
+// Whoever's message comes meanwhile waits for as long at the most; and it does not often come just
+// then.
+constexpr Duration kSlice = 50us, kPause = 1ms;
 
 }  // namespace
 
@@ -29,7 +30,7 @@ struct Node::Walk {
   std::function<void()> then;
   Moves before;
   unsigned repeats_max = 0;
-  WalkStep step = {};  // of the shard that it is at; empty: it has just come there
+  WalkStep step = {};  // of the shard that it is at
 };
 
 void Node::walk(WalkBegin begin, std::function<void()> then) {
@@ -50,19 +51,35 @@ void Node::end_round(std::shared_ptr<Walk> walk) {
   walk_on(0, walk);
 }
 
-// Posted anew for each slice: what came meanwhile is served in between.
 void Node::walk_on(std::size_t index, std::shared_ptr<Walk> walk) {
   if (index == shards_.size()) return end_round(walk);
   ShardRuntime& at = *shards_[index];
   at.shard->mailbox().post_control(Call{[this, &at, index, walk] {
-    const Instant enough = transport::Loop::fresh_now() + kSlice;
-    if (!walk->step) walk->step = walk->begin(*at.shard, at.transports);
-    while (walk->step()) {
-      if (transport::Loop::fresh_now() >= enough) return walk_on(index, walk);
-    }
-    walk->step = {};
-    walk_on(index + 1, walk);
+    walk->step = walk->begin(*at.shard, at.transports);
+    take_slice(index, walk);
   }});
+}
+
+void Node::take_slice(std::size_t index, std::shared_ptr<Walk> walk) {
+  const Instant enough = transport::Loop::fresh_now() + kSlice;
+  while (walk->step()) {
+    if (transport::Loop::fresh_now() < enough) continue;
+    return shards_[index]->queue_slice([this, index, walk] { take_slice(index, walk); });
+  }
+  walk->step = {};
+  walk_on(index + 1, walk);
+}
+
+void Node::ShardRuntime::queue_slice(std::function<void()> slice) {
+  slices.push_back(std::move(slice));
+  if (!next_slice.active()) next_slice.start_after(kPause);
+}
+
+void Node::ShardRuntime::take_slice() {
+  const auto slice = std::move(slices.front());
+  slices.pop_front();
+  slice();
+  if (!slices.empty() && !next_slice.active()) next_slice.start_after(kPause);
 }
 
 void Node::beside(std::function<void()> work, std::function<void()> then) {
