@@ -375,12 +375,21 @@ class Schedule : public sim::ShardsInTurn {
   // rest.
   void play_on_threads(std::uint64_t moves_min) {
     std::vector<std::thread> threads;
+    std::vector<std::atomic<std::uint64_t>> turns(nodes_.size());
     std::atomic<std::size_t> playing = nodes_.size();
-    for (auto& node : nodes_) {
-      threads.emplace_back([this, &node = *node, &playing, moves_min, seed = random_.next()] {
-        play_here(node, moves_min, seed, playing);
+    std::atomic<bool> over = false;
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      threads.emplace_back([&, &node = *nodes_[i], &mine = turns[i], seed = random_.next()] {
+        const Instant played = play_here(node, moves_min, seed);
+        --playing;
+        rest_here(node, played, mine, over);
       });
     }
+    const auto give_up = std::chrono::steady_clock::now() + 60s;
+    while (std::chrono::steady_clock::now() < give_up && !(playing == 0 && at_rest(turns))) {
+      std::this_thread::yield();
+    }
+    over = true;
     for (std::thread& thread : threads) thread.join();
   }
 
@@ -396,8 +405,7 @@ class Schedule : public sim::ShardsInTurn {
   unsigned lost() const { return ledger_.lost; }
 
  private:
-  void play_here(Node& node, std::uint64_t moves_min, std::uint64_t seed,
-                 std::atomic<std::size_t>& playing) {
+  Instant play_here(Node& node, std::uint64_t moves_min, std::uint64_t seed) {
     constexpr unsigned kStepsMax = 1'000'000;
     constexpr std::uint64_t kUnderWayMax = 300;
     Random random(seed);
@@ -431,10 +439,11 @@ class Schedule : public sim::ShardsInTurn {
         node.shard->run_due(now);
       }
     }
-    --playing;
-    const auto give_up = std::chrono::steady_clock::now() + 60s;
-    while (playing > 0 || unaccounted() > 0 || directory_.diverting()) {
-      if (std::chrono::steady_clock::now() > give_up) return;
+    return now;
+  }
+  void rest_here(Node& node, Instant now, std::atomic<std::uint64_t>& turns,
+                 const std::atomic<bool>& over) {
+    for (; !over; ++turns) {
       now += 1ms;
       for (const AssociationId sink : module_->sinks) {
         for (std::uint32_t group = 0; group < kGroups; ++group) {
@@ -445,6 +454,19 @@ class Schedule : public sim::ShardsInTurn {
       node.shard->run_mailbox(now);
       std::this_thread::yield();
     }
+  }
+  // Nothing is under way, and no shard finds anything more to do in whole turns.
+  bool at_rest(const std::vector<std::atomic<std::uint64_t>>& turns) const {
+    const auto quiet = [this] { return unaccounted() == 0 && !directory_.diverting(); };
+    if (!quiet()) return false;
+    const std::uint64_t begun = directory_.diversions();
+    for (const auto& of_shard : turns) {
+      for (const std::uint64_t first = of_shard; of_shard < first + 3;) {
+        if (!quiet()) return false;
+        std::this_thread::yield();
+      }
+    }
+    return quiet() && directory_.diversions() == begun;
   }
 
   AssociationId add() {
