@@ -382,12 +382,15 @@ class Schedule : public sim::ShardsInTurn {
       threads.emplace_back([&, &node = *nodes_[i], &mine = turns[i], seed = random_.next()] {
         const Instant played = play_here(node, moves_min, seed);
         --playing;
+        playing.notify_one();
         rest_here(node, played, mine, over);
       });
     }
+    // This thread only waits, and takes no processor from the shards.
+    while (const std::size_t still = playing) playing.wait(still);
     const auto give_up = std::chrono::steady_clock::now() + 60s;
-    while (std::chrono::steady_clock::now() < give_up && !(playing == 0 && at_rest(turns))) {
-      std::this_thread::yield();
+    while (!at_rest(turns) && std::chrono::steady_clock::now() < give_up) {
+      turns.front().wait(turns.front());
     }
     over = true;
     for (std::thread& thread : threads) thread.join();
@@ -443,7 +446,7 @@ class Schedule : public sim::ShardsInTurn {
   }
   void rest_here(Node& node, Instant now, std::atomic<std::uint64_t>& turns,
                  const std::atomic<bool>& over) {
-    for (; !over; ++turns) {
+    for (; !over; ++turns, turns.notify_one()) {
       now += 1ms;
       for (const AssociationId sink : module_->sinks) {
         for (std::uint32_t group = 0; group < kGroups; ++group) {
@@ -461,9 +464,10 @@ class Schedule : public sim::ShardsInTurn {
     if (!quiet()) return false;
     const std::uint64_t begun = directory_.diversions();
     for (const auto& of_shard : turns) {
-      for (const std::uint64_t first = of_shard; of_shard < first + 3;) {
+      const std::uint64_t first = of_shard;
+      for (std::uint64_t last = first; last < first + 3; last = of_shard) {
         if (!quiet()) return false;
-        std::this_thread::yield();
+        of_shard.wait(last);
       }
     }
     return quiet() && directory_.diversions() == begun;
