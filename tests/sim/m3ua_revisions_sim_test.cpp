@@ -364,7 +364,7 @@ TEST(M3uaRevisions, DisturbNoFlowThatTheyDoNotConcern) {
   EXPECT_GT(revisions, 3 * schedules);
   EXPECT_GT(arrived, sent / 2);
   EXPECT_GT(ended, schedules / 10);
-  EXPECT_LT(given_up, 1 + schedules / 1000);
+  EXPECT_LE(given_up, test::long_run() ? schedules / 1000 : 0);
 }
 
 }  // namespace
