@@ -35,9 +35,11 @@ void collect(const SessionView& view, M3uaStates& into) {
 void walk_m3ua(Node& node, const std::shared_ptr<M3uaStates>& states, std::function<void()> join,
                std::function<void()> then) {
   const auto begin = [states](const Shard& shard, const Transport&) {
-    return [&shard, walk = TableWalk(), visit = [states](const SessionView& view) {
+    const std::function<void(const SessionView&)> visit = [states](const SessionView& view) {
       collect(view, *states);
-    }]() mutable { return shard.visit_sessions(walk, visit); };
+    };
+    return
+        [&shard, visit, walk = TableWalk()]() mutable { return shard.visit_sessions(walk, visit); };
   };
   node.walk_what_moves(
       begin, [&node, join = std::move(join), then = std::move(then)] { node.beside(join, then); });

@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "apps/runtime/admin_commands.h"
 #include "apps/runtime/admin_lookup.h"
@@ -41,7 +40,8 @@ void answer_associations(Node& node, std::shared_ptr<admin::Response> response,
   auto rows = std::make_shared<std::list<admin::Association>>();
   const WallClock time(transport::Loop::fresh_now());
   const auto begin = [rows, time](const Shard& shard, const Transport& transport) {
-    const auto visit = [&shard, &transport, rows, time](const SessionView& view) {
+    const std::function<void(const SessionView&)> visit = [&shard, &transport, rows,
+                                                           time](const SessionView& view) {
       if (!view.coordinator) {
         rows->push_back(admin_association(view, shard.id(), transport, time));
       }

@@ -212,8 +212,9 @@ class Node {
   void on_each_shard(std::function<void(const Shard&, const Transport&)> each,
                      std::function<void()> then);
   // The same for what has many parts, so that no loop stalls. `begin` makes a step, which sees to
-  // one part each time that it is called, and returns false when there are no more. All walks
-  // together have 50 microseconds of each millisecond of that shard's thread.
+  // one part each time that it is called, and returns false when there are no more. A walk begins
+  // with a slice of 50 microseconds on that shard's thread. Further slices of all walks there take
+  // turns, one in each millisecond.
   using WalkStep = std::function<bool()>;
   using WalkBegin = std::function<WalkStep(const Shard&, const Transport&)>;
   void walk(WalkBegin begin, std::function<void()> then);

@@ -12,8 +12,8 @@
 namespace siglane::runtime {
 namespace {
 
-// Whoever's message comes meanwhile waits for as long at the most; and it does not often come just
-// then.
+// A message that arrives during a slice waits for its end. In the pause the loop sleeps, and other
+// threads of a busy machine get their turn.
 constexpr Duration kSlice = 50us, kPause = 1ms;
 
 }  // namespace
@@ -29,7 +29,7 @@ struct Node::Walk {
   WalkBegin begin;
   std::function<void()> then;
   Moves before;
-  unsigned repeats_max = 0;
+  unsigned repeats_left = 0;
   WalkStep step = {};  // of the shard that it is at
 };
 
@@ -46,8 +46,8 @@ void Node::walk_what_moves(WalkBegin begin, std::function<void()> then) {
 void Node::end_round(std::shared_ptr<Walk> walk) {
   const Moves before = std::exchange(walk->before, Moves(*this));
   const bool moved = before.under_way || before.begun != walk->before.begun;
-  if (!moved || walk->repeats_max == 0) return call([walk] { walk->then(); });
-  --walk->repeats_max;
+  if (!moved || walk->repeats_left == 0) return call([walk] { walk->then(); });
+  --walk->repeats_left;
   walk_on(0, walk);
 }
 

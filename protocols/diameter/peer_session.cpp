@@ -131,7 +131,7 @@ void PeerSession::lose(std::string why, Outbox& out) {
   fail_pending(Why::not_open, out);
 }
 
-// The peer sends nothing more. It may still read, and gets what it is owed.
+// The peer sends nothing more. If it still reads, it gets what it is owed.
 PeerEvent PeerSession::on(AssociationEnding& ending, Instant now, Outbox& out) {
   if (std::holds_alternative<Open>(state_)) {
     lose("the peer has ended the connection", out);
