@@ -82,6 +82,11 @@ Bytes SocketAddress::bytes() const {
   return std::as_bytes(std::span(&storage_.v4.sin_addr, 1));
 }
 
+bool SocketAddress::is_loopback() const {
+  if (family() == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&storage_.v6.sin6_addr) != 0;
+  return family() == AF_INET && bytes()[0] == std::byte{IN_LOOPBACKNET};
+}
+
 std::string SocketAddress::text_with_port() const {
   const std::string address = family() == AF_INET6 ? "[" + text() + "]" : text();
   return address + ":" + std::to_string(port());

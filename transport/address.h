@@ -57,6 +57,9 @@ class SocketAddress {
     return family() == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
   }
 
+  // 127.0.0.0/8 or ::1: of this machine alone.
+  bool is_loopback() const;
+
   bool operator==(const SocketAddress& other) const;
   std::size_t hash() const;
 

@@ -14,9 +14,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "apps/ctl/explain.h"
 #include "apps/ctl/node_link.h"
 #include "apps/ctl/table.h"
 #include "apps/ctl/views.h"
+#include "apps/runtime/admin/secrets.h"
 #include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
 
@@ -31,9 +33,10 @@ struct Lookup {
 };
 
 struct Options {
-  std::vector<std::string> sockets;
+  std::vector<std::string> sockets, urls;
+  std::string token_file, authorities;
   std::string what;
-  bool json = false;
+  bool json = false, wide = false, names = false;
   bool all = false;
   std::string peer;  // of `stats` and of orders; empty: none
   bool by_peer = false;
@@ -72,7 +75,8 @@ const Order* order_named(std::string_view name) {
 
 // A command is done once; what is only looked at may be looked at again and again.
 bool is_command(const std::string& what) {
-  return what == "reload" || what == "log-level" || order_named(what) != nullptr;
+  return what == "explain" || what == "reload" || what == "log-level" ||
+         order_named(what) != nullptr;
 }
 
 Duration as_duration(double seconds) {
@@ -128,6 +132,7 @@ admin::Request request_for(const Options& options) {
 std::string view(const Options& options, const std::vector<admin::Response>& nodes,
                  const std::vector<admin::Response>& earlier, std::size_t width) {
   if (options.json) return json_view(nodes);
+  if (options.names) return names_view(nodes);
   if (options.what == "peers") return peers_view(nodes, width);
   if (options.what == "associations") return associations_view(nodes, width);
   if (options.what == "stats") return stats_view(nodes, options.all, earlier, width);
@@ -137,6 +142,22 @@ std::string view(const Options& options, const std::vector<admin::Response>& nod
   if (options.what == "route-lookup") return route_lookup_view(nodes, width);
   if (is_command(options.what)) return command_view(nodes);
   return facts_view(nodes);
+}
+
+// false: a node does not answer, or has no such thing.
+bool explain(std::vector<NodeLink>& links, const Options& options) {
+  bool good = true;
+  for (NodeLink& link : links) {
+    const auto found = find(link, options.peer, as_duration(options.timeout_seconds));
+    if (!found) {
+      fmt::print(stderr, "{}\n", found.error().what);
+      good = false;
+      continue;
+    }
+    if (links.size() > 1) fmt::print("{}:\n", runtime::printable(found->node, ""));
+    fmt::print("{}", explanation(*found));
+  }
+  return good;
 }
 
 struct Screen {
@@ -157,9 +178,13 @@ void redraw(std::string_view frame) {
   std::fwrite(out.data(), 1, out.size(), stdout);
 }
 
-int run(const Options& options) {
+int run(const Options& options, const std::string& token) {
   std::vector<NodeLink> links;
-  for (const std::string& path : options.sockets) links.emplace_back(path);
+  for (const std::string& path : options.sockets) links.emplace_back(NodeAddress{.socket = path});
+  for (const std::string& url : options.urls) {
+    links.emplace_back(NodeAddress{.url = url, .token = token, .authorities = options.authorities});
+  }
+  if (options.what == "explain") return explain(links, options) ? 0 : EXIT_FAILURE;
   const bool watching = options.watch_seconds > 0;
   const bool facts = options.what == "facts";
   const bool in_place = watching && !options.json && !facts && isatty(STDOUT_FILENO) == 1;
@@ -179,7 +204,8 @@ int run(const Options& options) {
       nodes.push_back(std::move(*response));
     }
     const Screen fits = screen();
-    const std::string text = nodes.empty() ? "" : view(options, nodes, earlier, fits.columns);
+    const std::size_t width = options.wide ? std::string::npos : fits.columns;
+    const std::string text = nodes.empty() ? "" : view(options, nodes, earlier, width);
     if (in_place) {
       redraw(fitted_to_screen(errors + text, fits.lines, fits.columns));
     } else {
@@ -189,11 +215,6 @@ int run(const Options& options) {
     }
     earlier_errors = errors;
     if (std::fflush(stdout) != 0) return EXIT_FAILURE;
-    if (std::ranges::any_of(nodes, [](const auto& node) {
-          return node.has_reloaded() && !node.reloaded().good();
-        })) {
-      return EXIT_FAILURE;
-    }
     if (!watching || frame == options.frames_max) return errors.empty() ? 0 : EXIT_FAILURE;
     earlier = std::move(nodes);
     std::this_thread::sleep_for(as_duration(options.watch_seconds));
@@ -292,10 +313,27 @@ void check_command(const CLI::App& app, const Options& options) {
   if (!chosen)
     throw CLI::RequiredError("missing subcommand; expected one of " + known,
                              CLI::ExitCodes::RequiredError);
-  if (options.sockets.empty()) {
+  if (options.sockets.empty() && options.urls.empty()) {
     throw CLI::RequiredError(
-        "which node? Expected --socket PATH or SIGLANE_ADMIN_SOCKET, with the node's admin.socket",
+        "which node? Expected --socket PATH or SIGLANE_ADMIN_SOCKET, with the node's admin.socket, "
+        "or --url URL",
         CLI::ExitCodes::RequiredError);
+  }
+}
+
+// Of this machine: nobody else hears what is said.
+bool is_loopback(std::string_view url) {
+  const std::string_view host = url.substr(std::string_view("http://").size());
+  return host.starts_with("localhost") || host.starts_with("127.") || host.starts_with("[::1]");
+}
+
+void check_urls(Options& options) {
+  for (std::string& url : options.urls) {
+    while (url.ends_with('/')) url.pop_back();
+    if (!options.token_file.empty() && url.starts_with("http://") && !is_loopback(url)) {
+      throw CLI::ValidationError(
+          "--token-file", "the token would go to " + url + " in the clear; expected https://");
+    }
   }
 }
 
@@ -314,11 +352,30 @@ int parse_and_run(int argc, char** argv) {
       ->take_all()
       ->allow_extra_args(false)
       ->type_name("PATH");
+  app.add_option("-u,--url", options.urls,
+                 "A node's admin.http, as in https://node.example:8080; repeat it for several")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->check([](const std::string& url) {
+        const bool good = url.starts_with("http://") || url.starts_with("https://");
+        return good ? std::string() : url + " does not begin with http:// or https://";
+      })
+      ->type_name("URL");
+  app.add_option("--token-file", options.token_file,
+                 "With --url: file with the token that the node wants to see")
+      ->envname("SIGLANE_ADMIN_TOKEN_FILE")
+      ->type_name("FILE");
+  app.add_option("--ca", options.authorities,
+                 "With --url: file with the authorities of the node's certificate, in PEM (the\n"
+                 "system's)")
+      ->type_name("FILE");
   std::string format = "table";
-  app.add_option("-o,--output", format,
-                 "table (default), or json: one object a line for each node, with the fields of\n"
-                 "proto/siglane/admin/v1/admin.proto")
-      ->check(CLI::IsMember({"table", "json"}));
+  app.add_option(
+         "-o,--output", format,
+         "table (default); wide: all columns, however narrow the terminal is; json: one object\n"
+         "a line for each node, with the fields of proto/siglane/admin/v1/admin.proto; or name:\n"
+         "of peers and as, the names alone")
+      ->check(CLI::IsMember({"table", "wide", "json", "name"}));
   std::string watch;
   CLI::Option* watching =
       app.add_option("-w,--watch", watch, "Again every SECONDS (1), in place on a terminal")
@@ -343,12 +400,23 @@ int parse_and_run(int argc, char** argv) {
   app.add_subcommand("as", "M3UA's Application Servers: their state and that of their ASPs");
   app.add_subcommand("routes", "Where messages may go, and what state that is in");
   add_lookup(app, options.lookup);
+  app.add_subcommand("explain", "In words: what it is, how it stands, and what would bring it up")
+      ->add_option("name", options.peer,
+                   "A peer, an Application Server, or an association's number")
+      ->required()
+      ->type_name("NAME");
   add_commands(app, options);
   try {
     app.parse(argc, argv);
     check_command(app, options);
     options.what = app.get_subcommands().front()->get_name();
     options.json = format == "json";
+    options.wide = format == "wide";
+    options.names = format == "name";
+    check_urls(options);
+    if (options.names && options.what != "peers" && options.what != "as") {
+      throw CLI::ValidationError("--output", "name is for peers and as");
+    }
     if (watching->count() > 0 && is_command(options.what)) {
       throw CLI::ValidationError("--watch", options.what + " is done once");
     }
@@ -361,7 +429,12 @@ int parse_and_run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return run(options);
+  const auto token = runtime::load_token(options.token_file);
+  if (!token) {
+    fmt::print(stderr, "siglanectl: {}\n", token.error().what);
+    return EXIT_FAILURE;
+  }
+  return run(options, *token);
 }
 
 }  // namespace

@@ -4,25 +4,14 @@
 
 namespace siglane::ctl {
 
-Result<admin::Response> NodeLink::ask_once(const admin::Request& request, Duration timeout) {
-  if (!client_) {
-    auto connected = AdminClient::connect(path_, timeout);
-    if (!connected) return tl::unexpected(connected.error());
-    client_ = std::move(*connected);
-  }
-  auto response = client_->ask(request, timeout);
-  if (!response) client_.reset();
-  return response;
-}
-
 Result<admin::Response> NodeLink::ask(admin::Request request, Duration timeout) {
   if (request.has_facts()) request.mutable_facts()->set_after(last_fact_);
-  auto response = ask_once(request, timeout);
+  auto response = client_.ask(request, timeout);
   if (!response) return response;
   const std::int64_t started = response->node_started_unix_ms();
   if (std::exchange(started_unix_ms_, started) != started && request.facts().after() != 0) {
     request.mutable_facts()->set_after(0);
-    response = ask_once(request, timeout);
+    response = client_.ask(request, timeout);
     if (!response) return response;
   }
   if (const int count = response->facts().fact_size(); count > 0) {

@@ -6,20 +6,22 @@
 
 namespace siglane::ctl {
 
-// One node that is asked again and again: connected when needed, and again when it comes back.
+// One node that is asked again and again, also after it has come back.
 class NodeLink {
  public:
-  explicit NodeLink(std::string path) : path_(std::move(path)) {}
+  explicit NodeLink(NodeAddress address) : client_(std::move(address)) {}
 
   // A question about facts becomes one about those that were not seen yet, of a restarted node too
   // (which counts its facts from 1 again).
   Result<admin::Response> ask(admin::Request request, Duration timeout);
 
- private:
-  Result<admin::Response> ask_once(const admin::Request& request, Duration timeout);
+  Result<std::optional<admin::Response>> find(const admin::Request& request, Duration timeout) {
+    return client_.find(request, timeout);
+  }
+  const std::string& name() const { return client_.name(); }
 
-  std::string path_;
-  std::optional<AdminClient> client_;
+ private:
+  AdminClient client_;
   std::int64_t started_unix_ms_ = 0;  // of the node that answered last
   std::uint64_t last_fact_ = 0;
 };

@@ -5,9 +5,8 @@
 #include <optional>
 #include <tuple>
 
-#include <google/protobuf/util/json_util.h>
-
 #include "apps/ctl/view_parts.h"
+#include "apps/runtime/admin/json.h"
 
 namespace siglane::ctl {
 
@@ -312,19 +311,20 @@ std::string command_view(const std::vector<admin::Response>& nodes) {
   return text;
 }
 
-std::string json_view(const std::vector<admin::Response>& nodes) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
+std::string names_view(const std::vector<admin::Response>& nodes) {
   std::string text;
   for (const admin::Response& node : nodes) {
-    // Cannot fail: a message with a string that is not UTF-8 was refused when it came. What is not
-    // printable ASCII stands in strings only, where JSON has the same escapes.
-    std::string line;
-    if (google::protobuf::util::MessageToJsonString(node, &line, options).ok()) {
-      text += shown(line) + "\n";
+    for (const auto& peer : node.peers().peer()) text += shown(peer.name()) + "\n";
+    for (const auto& server : node.application_servers().application_server()) {
+      text += shown(server.name()) + "\n";
     }
   }
+  return text;
+}
+
+std::string json_view(const std::vector<admin::Response>& nodes) {
+  std::string text;
+  for (const admin::Response& node : nodes) text += runtime::to_json(node) + "\n";
   return text;
 }
 

@@ -35,6 +35,9 @@ std::string route_lookup_view(const std::vector<admin::Response>& nodes,
 // What came of a command.
 std::string command_view(const std::vector<admin::Response>& nodes);
 
+// Of peers, or Application Servers: a name to a line.
+std::string names_view(const std::vector<admin::Response>& nodes);
+
 // One JSON object a line, fields named as in the schema.
 std::string json_view(const std::vector<admin::Response>& nodes);
 

@@ -38,6 +38,32 @@ LogConfig read_log(const ObjectReader& log) {
   return config;
 }
 
+std::optional<std::string> host_name(std::string_view text) {
+  if (auto address = canonical_address(text)) return address;
+  const bool good = !text.empty() && text.find_first_of("/: []") == std::string_view::npos;
+  return good ? std::optional<std::string>(text) : std::nullopt;
+}
+
+AdminHttpConfig read_admin_http(const ObjectReader& http) {
+  AdminHttpConfig config;
+  config.address = http.parsed("address", config.address, "an IP address", canonical_address);
+  config.port = http.required_number<std::uint16_t>("port", {.min = 1});
+  config.host_names =
+      http.parsed_list("host_names", "a host name or address without a port", host_name, {0, 64});
+  config.read_token_file = http.file_path("read_token_file", "");
+  config.change_token_file = http.file_path("change_token_file", "");
+  if (const auto tls = http.optional_object("tls")) {
+    config.tls = {tls->required_file_path("certificate"), tls->required_file_path("key")};
+  }
+  const auto address = transport::SocketAddress::parse(config.address, 0);
+  if (address && !address->is_loopback() && (!config.tls || config.read_token_file.empty())) {
+    http.complain("address",
+                  "can be reached from other machines; expected tls and "
+                  "read_token_file beside it, or a loopback address");
+  }
+  return config;
+}
+
 AdminConfig read_admin(const ObjectReader& admin) {
   AdminConfig config;
   config.socket = admin.file_path("socket", config.socket);
@@ -46,7 +72,11 @@ AdminConfig read_admin(const ObjectReader& admin) {
                                          admin.shown("socket", config.socket), config.socket.size(),
                                          kSocketPathMax));
   }
+  config.group = admin.string("group", config.group);
+  config.group_may_change =
+      admin.choice("group_may", config.group_may_change, {{"read", false}, {"change", true}});
   read_field(admin, "clients_max", config.clients_max, {1, 1024});
+  if (const auto http = admin.optional_object("http")) config.http = read_admin_http(*http);
   read_field(admin, "facts_kept_max", config.facts_kept_max, {1, 1'000'000});
   return config;
 }

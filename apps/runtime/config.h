@@ -36,9 +36,24 @@ struct LogConfig {
 // sockaddr_un::sun_path without its end.
 inline constexpr std::size_t kSocketPathMax = 107;
 
+// The admin API over TCP.
+struct AdminHttpConfig {
+  struct Tls {
+    std::string certificate, key;  // files
+  };
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;
+  std::vector<std::string> host_names;             // what clients may call it, besides loopback
+  std::string read_token_file, change_token_file;  // empty: none
+  std::optional<Tls> tls;
+};
+
 struct AdminConfig {
-  std::string socket;  // a path of at most kSocketPathMax bytes; empty: no admin API
-  std::size_t clients_max = 16;
+  std::string socket;  // a path of at most kSocketPathMax bytes; empty: no admin API there
+  std::string group;   // may use it too; empty: none
+  bool group_may_change = false;
+  std::size_t clients_max = 64;  // of the socket, and as many over HTTP
+  std::optional<AdminHttpConfig> http;
   std::size_t facts_kept_max = 1024;  // of the past, for `siglanectl facts`
 };
 

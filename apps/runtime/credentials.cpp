@@ -16,6 +16,9 @@ std::set<std::string> secured_endpoints(const NodeConfig& config) {
 
 Result<Credentials> load_credentials(const NodeConfig& config, const std::set<std::string>* only) {
   Credentials credentials;
+  auto admin = load_admin_secrets(config.admin);
+  if (!admin) return tl::unexpected(admin.error());
+  credentials.admin = std::move(*admin);
   for (const auto& [endpoint, module] : config.endpoints) {
     if (!endpoint.tls || (only != nullptr && !only->contains(endpoint.name))) continue;
     auto context = transport::TlsContext::load(*endpoint.tls, is_sctp(endpoint.transport)

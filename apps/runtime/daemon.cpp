@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "apps/runtime/admin/secrets.h"
 #include "apps/runtime/config_include.h"
 #include "apps/runtime/credentials.h"
 #include "apps/runtime/endpoint_checks.h"
@@ -121,6 +122,9 @@ std::vector<std::string> key_file_warnings(const NodeConfig& node) {
     if (const auto warning = exposed_key_file("key file", endpoint.tls->key)) {
       warnings.push_back(fmt::format("endpoint \"{}\": {}", endpoint.name, *warning));
     }
+  }
+  for (std::string& warning : admin_secret_warnings(node.admin)) {
+    warnings.push_back(std::move(warning));
   }
   return warnings;
 }

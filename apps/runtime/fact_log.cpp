@@ -110,8 +110,8 @@ void FactLog::on_fact(const FactSource& source, const Fact& fact, Instant now) {
       may_log(fact.kind.name, now)) {
     write(source, fact);
   }
-  kept_.push_back(
-      {++count_, unix_ms_now(), source.shard, source.association, std::string(source.peer), fact});
+  kept_.push_back(std::make_shared<const KeptFact>(KeptFact{
+      ++count_, unix_ms_now(), source.shard, source.association, std::string(source.peer), fact}));
   if (kept_.size() > kept_max_) kept_.pop_front();
 }
 
@@ -148,13 +148,37 @@ void FactLog::report_suppressed(std::string_view kind, Budget& budget) {
   budget.suppressed = 0;
 }
 
+// Under the mutex, for which every shard may wait, are only pointers copied.
 std::vector<KeptFact> FactLog::after(std::uint64_t after, std::size_t count_max) const {
-  std::lock_guard lock(mutex_);
-  const std::uint64_t first_kept = count_ - kept_.size() + 1;
-  std::uint64_t first = std::max(first_kept, after + 1);
+  Facts found;
+  {
+    std::lock_guard lock(mutex_);
+    const std::uint64_t count = count_;
+    if (after >= count) return {};
+    found = kept(std::max(after, count - std::min<std::uint64_t>(count, count_max)) + 1, count);
+  }
+  std::vector<KeptFact> facts;
+  facts.reserve(found.size());
+  for (const auto& one : found) facts.push_back(*one);
+  return facts;
+}
+
+FactLog::Facts FactLog::next(std::uint64_t after, std::size_t count_max) const {
   if (after >= count_) return {};
-  if (count_ - first + 1 > count_max) first = count_ - count_max + 1;
-  return {kept_.begin() + static_cast<std::ptrdiff_t>(first - first_kept), kept_.end()};
+  std::lock_guard lock(mutex_);
+  after = std::max<std::uint64_t>(after, count_ - kept_.size());
+  return kept(after + 1, after + std::min<std::uint64_t>(count_ - after, count_max));
+}
+
+// Those from number `first` to number `last` that are there.
+FactLog::Facts FactLog::kept(std::uint64_t first, std::uint64_t last) const {
+  const std::uint64_t first_kept = count_ - kept_.size() + 1;
+  first = std::max(first, first_kept);
+  if (first > last) return {};
+  const auto at = [&](std::uint64_t number) {
+    return kept_.begin() + static_cast<std::ptrdiff_t>(number - first_kept);
+  };
+  return {at(first), at(last + 1)};
 }
 
 }  // namespace siglane::runtime

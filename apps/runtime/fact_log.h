@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -47,6 +48,11 @@ class FactLog final : public FactSink {
 
   // Facts with greater numbers than `after`, the oldest first, the latest `count_max` of them.
   std::vector<KeptFact> after(std::uint64_t after, std::size_t count_max) const;
+  // The same, but the earliest `count_max` of them: for whoever reads on from there.
+  using Facts = std::vector<std::shared_ptr<const KeptFact>>;
+  Facts next(std::uint64_t after, std::size_t count_max) const;
+  // The number of the latest fact. Costs those nothing who write them.
+  std::uint64_t count() const { return count_; }
 
  private:
   struct Budget {
@@ -57,6 +63,7 @@ class FactLog final : public FactSink {
 
   void write(const FactSource& source, const Fact& fact);
   bool may_log(std::string_view kind, Instant now);
+  Facts kept(std::uint64_t first, std::uint64_t last) const;
   void report_suppressed(std::string_view kind, Budget& budget);
 
   const std::size_t facts_per_second_max_;
@@ -65,8 +72,8 @@ class FactLog final : public FactSink {
 
   mutable std::mutex mutex_;
   std::unordered_map<std::string_view, Budget> budgets_;  // by kind
-  std::deque<KeptFact> kept_;
-  std::uint64_t count_ = 0;
+  std::deque<std::shared_ptr<const KeptFact>> kept_;
+  std::atomic<std::uint64_t> count_ = 0;  // written under the mutex
 };
 
 }  // namespace siglane::runtime

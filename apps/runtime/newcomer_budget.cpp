@@ -36,8 +36,8 @@ NewcomerBudget budget_newcomers(std::optional<std::size_t> descriptors_left,
   if (!over_tcp || !descriptors_left) return budget;
 
   // A peer has one connection, or one association that may be peeled off.
-  std::size_t needed =
-      config.peers.size() + wanted.kept + config.admin.clients_max + kOwnNeeds + kLeaving;
+  const std::size_t clients = config.admin.clients_max * (config.admin.http ? 2 : 1);
+  std::size_t needed = config.peers.size() + wanted.kept + clients + kOwnNeeds + kLeaving;
   if (config.admission.accept_unknown_peers) needed += config.peeloff.peeled_max;
   const std::size_t left = *descriptors_left;
   const std::size_t rest = left > needed ? left - needed : 0;

@@ -8,14 +8,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "apps/runtime/admin_server.h"
-#include "apps/runtime/admin_service.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/newcomer_budget.h"
+#include "apps/runtime/node_admin.h"
 #include "apps/runtime/node_shard.h"
 #include "apps/runtime/program.h"
 #include "apps/runtime/side_thread.h"
 #include "apps/runtime/signals.h"
+#include "apps/runtime/supervisor.h"
 #include "apps/runtime/wall_time.h"
 #include "transport/loop/loop.h"
 #include "transport/loop/shard_loop.h"
@@ -87,9 +87,11 @@ Node::~Node() {
   }
   for (std::thread& thread : threads_) thread.join();
   if (store_ != nullptr) store_->stop();  // its completions go to the shards' mailboxes
-  admin_.reset();
+  end_admin();
+  if (side_thread_ != nullptr) side_thread_->run_now([] {});  // what it has to say is said
   side_thread_.reset();
   signals_.reset();
+  supervisor_.reset();
   // What is on its way from one shard to another belongs to both.
   for (auto& one : shards_) one->driver.reset();
   for (auto& one : shards_) one->shard.reset();
@@ -133,7 +135,22 @@ Result<void> Node::start(NodeBuilder& builder) {
   if (auto admin = start_admin(); !admin) return admin;
   limit_newcomers();
   say("ready: " + what_runs());
+  if (!builder.embedded_) tell_supervisor();
   return {};
+}
+
+void Node::tell_supervisor() {
+  const auto look_alive = [this](std::function<void()> then) {
+    on_each_shard([](const Shard&, const Transport&) {}, std::move(then));
+  };
+  // A supervisor that does not read holds up no loop.
+  const auto say = [this](std::string text) {
+    if (side_thread() == nullptr) return Supervisor::notify(text);
+    side_thread_->call([text = std::move(text)] { Supervisor::notify(text); });
+  };
+  if (std::getenv("NOTIFY_SOCKET") == nullptr) return;
+  supervisor_ = std::make_unique<Supervisor>(loop(), look_alive, say);
+  supervisor_->ready(what_runs());
 }
 
 std::string Node::what_runs() const {
@@ -248,22 +265,8 @@ Result<void> Node::connect_peers() {
   return {};
 }
 
-Result<void> Node::start_admin() {
-  if (config_->admin.socket.empty()) return {};
-  auto server = AdminServer::create(
-      loop().raw(), config_->admin.socket, {.clients_max = config_->admin.clients_max},
-      [this](const admin::Request& request, AdminServer::Reply reply) {
-        answer_admin(*this, request, std::move(reply));
-      },
-      [this](std::function<void()> work, std::function<void()> then) {
-        beside(std::move(work), std::move(then));
-      });
-  if (!server) return tl::unexpected(server.error());
-  admin_ = std::move(*server);
-  return {};
-}
-
-bool Node::has_certificates() const {
+bool Node::has_credentials() const {
+  if (serves_admin_http_) return true;  // its tokens
   return std::any_of(config_->endpoints.begin(), config_->endpoints.end(),
                      [](const NodeEndpoint& e) { return e.endpoint.tls.has_value(); });
 }
@@ -344,6 +347,8 @@ void Node::begin_stop(std::string_view why) {
   if (!shards_.front()->driver->stopping()) {
     say(fmt::format("stopping: {}; associations have {:.1f} s to close", why,
                     seconds(config_->runtime.stop_grace)));
+    if (admin_ != nullptr) admin_->stop_being_ready("stopping");
+    if (supervisor_ != nullptr) supervisor_->stopping(why);
   }
   for (const auto& one : shards_) {
     auto stop = [driver = one->driver.get(), grace = config_->runtime.stop_grace] {
@@ -426,6 +431,7 @@ void Node::move(AssociationId id, ShardId to,
 std::uint64_t Node::count(Counter counter) const {
   std::uint64_t sum = store_ != nullptr ? store_->counters().get(counter) : 0;
   for (const auto& shard : shards_) sum += shard->counters.get(counter);
+  if (admin_ != nullptr) sum += admin_->counters().get(counter);
   return sum;
 }
 

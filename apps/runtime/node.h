@@ -30,11 +30,12 @@ struct TransportOptions;
 
 namespace siglane::runtime {
 
-class AdminServer;
+struct AdminSecrets;
 struct Credentials;
 class FactLog;
 class Node;
 class SideThread;
+class Supervisor;
 
 // What a set-up function gets for each shard, before any endpoint is open and any thread runs.
 struct ShardSetUp {
@@ -236,12 +237,14 @@ class Node {
   void move(AssociationId id, ShardId to,
             std::function<void(tl::expected<void, MoveRefusal>)> then = {});
   StandingOrders orders_of(const ProtocolModule* module, const std::string& peer) const;
-  std::uint64_t count(Counter counter) const;  // of all shards, and of the store
+  std::uint64_t count(Counter counter) const;  // of all shards, of the store and the admin API
+  std::size_t associations() const { return directory_.associations(); }
   const FactLog& facts() const { return *facts_; }
   std::int64_t started_unix_ms() const { return started_unix_ms_; }
 
  private:
   friend class NodeBuilder;
+  class Admin;
   struct ShardRuntime;
   struct Signals;
   struct Moves;
@@ -258,10 +261,15 @@ class Node {
   void warn_of_a_crowd(const std::string& endpoint, std::size_t sockets);
   Result<void> connect_peers();
   Result<void> start_admin();
+  void end_admin();
+  void use_admin_tokens(const AdminSecrets& secrets);
+  // nullptr: there can be none now.
+  SideThread* side_thread();
   void limit_newcomers();
   Result<void> watch_signals();
-  bool has_certificates() const;
+  bool has_credentials() const;
   void begin_stop(std::string_view why);
+  void tell_supervisor();
   void say(std::string_view text, Severity severity = Severity::info);
   std::string what_runs() const;
   void walk_on(std::size_t index, std::shared_ptr<Walk> walk);
@@ -291,8 +299,11 @@ class Node {
   std::vector<std::unique_ptr<ShardRuntime>> shards_;
   std::unordered_map<std::string, EndpointId> endpoints_;
   std::unique_ptr<Signals> signals_;
-  std::unique_ptr<AdminServer> admin_;
+  std::unique_ptr<Supervisor> supervisor_;   // not of an embedded one
   std::unique_ptr<SideThread> side_thread_;  // none: nobody has needed it yet
+  std::string side_thread_trouble_;          // why there can be none
+  std::unique_ptr<Admin> admin_;             // lives on the side thread
+  bool serves_admin_http_ = false;
   std::unordered_map<std::string, std::int64_t> peers_added_unix_ms_;  // by a new config
   std::int64_t started_unix_ms_ = 0;
   std::vector<std::thread> threads_;  // of the shards but the first

@@ -6,11 +6,13 @@
 
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
+#include "apps/runtime/node_admin.h"
 #include "apps/runtime/node_revision.h"
 #include "apps/runtime/node_shard.h"
 #include "apps/runtime/peer_changes.h"
 #include "apps/runtime/plan.h"
 #include "apps/runtime/printable.h"
+#include "apps/runtime/supervisor.h"
 #include "apps/runtime/wall_time.h"
 
 // Node: a new config while it runs.
@@ -74,6 +76,7 @@ Result<std::shared_ptr<Node::NextRevision>> Node::build_revision(
 
 void Node::reconfigure(std::shared_ptr<NextRevision> next,
                        std::function<void(std::uint64_t)> then) {
+  use_admin_tokens(next->credentials.admin);
   const auto prepare = [this, next](ShardRuntime& at) {
     at.transports.reconfigure(next->config->peeloff);
     for (const NodeEndpoint& endpoint : next->config->endpoints) {
@@ -140,7 +143,7 @@ std::unordered_map<std::string, std::int64_t> Node::added_unix_ms(const NodeConf
 // --- Reload -------------------------------------------------------------------------------------
 
 bool Node::may_reload() const {
-  return reload_ != nullptr || has_certificates();
+  return reload_ != nullptr || has_credentials();
 }
 
 void Node::reload(bool dry_run, std::function<void(const ReloadOutcome&)> then) {
@@ -148,13 +151,18 @@ void Node::reload(bool dry_run, std::function<void(const ReloadOutcome&)> then) 
 }
 
 void Node::begin_reload(bool dry_run, std::function<void(const ReloadOutcome&)> then) {
+  const bool is_stopping = shards_.front()->driver->stopping();
+  if (supervisor_ != nullptr && !dry_run && !is_stopping) supervisor_->reloading();
   const auto answer = [this, dry_run, then = std::move(then)](ReloadOutcome outcome) {
     outcome.dry_run = dry_run;
+    if (supervisor_ != nullptr && !dry_run && !shards_.front()->driver->stopping()) {
+      supervisor_->ready(fmt::format("{}, revision {}", what_runs(), outcome.revision));
+    }
     tell(outcome);
     if (then) then(outcome);
   };
   if (reload_ == nullptr) {
-    if (!has_certificates()) {
+    if (!has_credentials()) {
       return answer({false, dry_run, revision(),
                      "nothing to read again: no endpoint has certificates, and this program does "
                      "not read its config again"});
@@ -162,7 +170,7 @@ void Node::begin_reload(bool dry_run, std::function<void(const ReloadOutcome&)> 
     if (!dry_run) reload_credentials();
     return answer({true, dry_run, revision(), "certificates are read again"});
   }
-  if (shards_.front()->driver->stopping()) {
+  if (is_stopping) {
     return answer({false, dry_run, revision(), "this node is stopping"});
   }
   if (reloading_) {
@@ -227,6 +235,7 @@ void Node::reload_credentials() {
 }
 
 void Node::use_credentials(const Credentials& credentials) {
+  use_admin_tokens(credentials.admin);
   for (const auto& [name, loaded] : credentials.by_endpoint) {
     const auto id = endpoint(name);
     if (!id) continue;

@@ -1,5 +1,4 @@
 #include <memory>
-#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -83,17 +82,13 @@ void Node::ShardRuntime::take_slice() {
 }
 
 void Node::beside(std::function<void()> work, std::function<void()> then) {
-  if (side_thread_ == nullptr) {
-    try {
-      side_thread_ = std::make_unique<SideThread>(loop());
-    } catch (const std::system_error& error) {
-      say(fmt::format("no thread for what takes long: {}; its work holds up shard 0 instead, until "
-                      "the system has one (ulimit -u, TasksMax=)",
-                      error.what()),
-          Severity::error);
-      work();
-      return call(std::move(then));
-    }
+  if (side_thread() == nullptr) {
+    say(fmt::format("no thread for what takes long: {}; its work holds up shard 0 instead, until "
+                    "the system has one (ulimit -u, TasksMax=)",
+                    side_thread_trouble_),
+        Severity::error);
+    work();
+    return call(std::move(then));
   }
   side_thread_->run(std::move(work), std::move(then));
 }

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "transport/address.h"
+
 namespace siglane::runtime {
 
 namespace {
@@ -20,7 +22,8 @@ bool is_any(std::string_view address) {
 }
 
 bool is_loopback(std::string_view address) {
-  return address.starts_with("127.") || address == "::1";
+  const auto parsed = transport::SocketAddress::parse(address, 0);
+  return parsed && parsed->is_loopback();
 }
 
 unsigned first_octet(std::string_view v4) {

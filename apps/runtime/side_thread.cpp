@@ -1,52 +1,86 @@
 #include "apps/runtime/side_thread.h"
 
+#include <cerrno>
+#include <future>
+#include <system_error>
 #include <utility>
 
 #include <pthread.h>
 #include <sys/resource.h>
 
-#include "transport/loop/loop.h"
-
 namespace siglane::runtime {
+namespace {
 
-SideThread::SideThread(transport::Loop& loop)
-    : handed_back_(loop.async([this] { hand_back(); })), thread_([this] { work(); }) {
+std::unique_ptr<transport::Loop> make_loop() {
+  auto loop = transport::Loop::create();
+  if (!loop) throw std::system_error(EMFILE, std::generic_category(), loop.error().what);
+  return std::move(*loop);
+}
+
+}  // namespace
+
+SideThread::SideThread(transport::Loop& home)
+    : handed_back_(home.async([this] { hand_back(); })),
+      loop_(make_loop()),
+      more_(std::make_unique<transport::Async>(loop_->async([this] { take_next(); }))),
+      thread_([this] { serve(); }) {
   pthread_setname_np(thread_.native_handle(), "admin");
 }
 
 SideThread::~SideThread() {
   {
     std::lock_guard lock(mutex_);
-    ending_ = true;
+    waiting_.clear();
+    waiting_.push_back([this] { loop_->stop(); });
+    more_->send();
   }
-  more_.notify_one();
   thread_.join();
 }
 
-void SideThread::run(std::function<void()> work, std::function<void()> then) {
-  {
-    std::lock_guard lock(mutex_);
-    waiting_.push_back({std::move(work), std::move(then)});
-  }
-  more_.notify_one();
-}
-
-void SideThread::work() {
+void SideThread::serve() {
   // Where processors are scarce, the loops go first: niceness is the thread's own (sched(7)).
   (void)::setpriority(PRIO_PROCESS, 0, 10);
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    more_.wait(lock, [this] { return ending_ || !waiting_.empty(); });
-    if (ending_) return;
-    Job job = std::move(waiting_.front());
-    waiting_.pop_front();
-    lock.unlock();
-    job.work();
-    job.work = {};  // what it held goes here too
-    lock.lock();
-    done_.push_back(std::move(job.then));
+  loop_->run();
+  std::lock_guard lock(mutex_);
+  more_.reset();
+}
+
+void SideThread::call(std::function<void()> work) {
+  std::lock_guard lock(mutex_);
+  waiting_.push_back(std::move(work));
+  if (more_ != nullptr) more_->send();
+}
+
+void SideThread::run(std::function<void()> work, std::function<void()> then) {
+  call([this, work = std::move(work), then = std::move(then)]() mutable {
+    work();
+    work = {};  // what it held goes here too
+    std::lock_guard lock(mutex_);
+    done_.push_back(std::move(then));
     handed_back_.send();
+  });
+}
+
+void SideThread::run_now(const std::function<void()>& work) {
+  std::promise<void> done;
+  call([&] {
+    work();
+    done.set_value();
+  });
+  done.get_future().wait();
+}
+
+// One in each turn, so that what else lives on the loop has its own.
+void SideThread::take_next() {
+  std::function<void()> next;
+  {
+    std::lock_guard lock(mutex_);
+    if (waiting_.empty()) return;
+    next = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (!waiting_.empty()) more_->send();
   }
+  next();
 }
 
 void SideThread::hand_back() {

@@ -44,12 +44,19 @@ siglane_pc(transport "SCTP with peel-off, TCP and TLS for Siglane"
            REQUIRES siglane-core libuv usrsctp openssl LIBS "-lsctp")
 siglane_pc(runtime "Daemons on Siglane: config, shards, logs, administration"
            REQUIRES siglane-transport siglane-diameter siglane-m3ua protobuf fmt spdlog
+                    libmicrohttpd libsystemd
            LIBS "-lsiglane_proto -pthread")
 
 install(TARGETS siglane-hss siglane-stp siglane-load siglanectl)
 # Example configs, their JSON Schema, the Diameter dictionaries; the admin API's schema.
-install(DIRECTORY config/ DESTINATION ${CMAKE_INSTALL_DATADIR}/siglane)
+install(DIRECTORY config/ DESTINATION ${CMAKE_INSTALL_DATADIR}/siglane PATTERN systemd EXCLUDE)
+foreach(daemon siglane-hss siglane-stp)
+  configure_file(config/systemd/${daemon}.service.in ${PROJECT_BINARY_DIR}/systemd/${daemon}.service @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/systemd/${daemon}.service DESTINATION lib/systemd/system)
+endforeach()
 install(DIRECTORY proto DESTINATION ${CMAKE_INSTALL_DATADIR}/siglane
         FILES_MATCHING PATTERN "*.proto")
+install(FILES apps/ctl/completion.bash RENAME siglanectl
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/siglane)
 install(DIRECTORY docs/examples DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/siglane)

@@ -4,6 +4,11 @@
 // API and with one that asks all the time.
 //
 //   admin_bench ASSOCIATIONS
+//
+// And the same p99 of a node with a hundred peers, without clients and with a crowd of them: 50
+// requests a second for each path, and 20 listeners to events that read a byte at a time.
+//
+//   admin_bench crowd
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -13,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <arpa/inet.h>
@@ -22,18 +28,18 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "apps/runtime/admin_frame.h"
-#include "apps/runtime/admin_service.h"
+#include "apps/ctl/admin_client.h"
+#include "apps/runtime/admin/service.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
 #include "apps/runtime/program.h"
 #include "core/histogram.h"
 #include "tests/component/echo_module.h"
+#include "tests/support/raw_http.h"
 #include "tests/support/temporary_directory.h"
 #include "transport/loop/loop.h"
 
@@ -120,7 +126,7 @@ double in_one_piece(Node& node) {
                 admin_association(view, shard.id(), transport, time);
           });
         },
-        [&] { done = !admin_frame(response).empty(); });
+        [&] { done = !response.SerializeAsString().empty(); });
   });
   return longest_turn(node, done);
 }
@@ -212,34 +218,68 @@ void be_the_node(const std::string& admin_socket, std::size_t many, int tell) {
   node->run();
 }
 
-// Asks the next question as soon as it has an answer, and tells how many it has had.
-void be_the_operator(const std::string& admin_socket, int tell) {
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  admin_socket.copy(address.sun_path, sizeof address.sun_path - 1);
-  if (fd < 0 || ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
-    fail("the admin socket");
-  }
-  AdminFrames frames(std::size_t{1} << 30);
-  for (std::uint32_t answers = 0;; ++answers) {
-    write_all(tell, &answers, sizeof answers);
-    const std::string frame = admin_frame(question(kQuestions[answers % kQuestions.size()]));
-    write_all(fd, frame.data(), frame.size());
-    std::string answer;
-    while (frames.next(answer) != AdminFrames::Next::message) {
-      std::array<std::byte, 65536> bytes;
-      const ssize_t got = ::read(fd, bytes.data(), bytes.size());
-      if (got <= 0) fail("the node hung up on its operator");
-      frames.append(Bytes(bytes).first(static_cast<std::size_t>(got)));
-    }
-  }
-}
-
 std::int64_t now_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// Dashboards and scripts, and listeners that hardly listen. Tells how many answers they have had.
+void be_the_crowd(const std::string& admin_socket, int tell) {
+  constexpr std::array kPaths{"/v1",
+                              "/v1/node",
+                              "/v1/peers",
+                              "/v1/associations",
+                              "/v1/stats",
+                              "/v1/stats?by_peer",
+                              "/v1/stats?labels",
+                              "/v1/drops",
+                              "/v1/facts",
+                              "/livez",
+                              "/readyz"};
+  constexpr std::int64_t kPause = 1'000'000'000 / 50;
+  constexpr std::size_t kListeners = 20;
+  struct Asker {
+    siglane::testing::RawHttp http;
+    bool waits = false;
+  };
+  std::vector<Asker> askers;
+  for (std::size_t i = 0; i < kPaths.size(); ++i)
+    askers.push_back({siglane::testing::RawHttp(admin_socket)});
+  std::vector<siglane::testing::RawHttp> listeners;
+  for (std::size_t i = 0; i < kListeners; ++i) {
+    listeners.emplace_back(admin_socket).get("/v1/events?after=0");
+  }
+  std::uint32_t answers = 0;
+  for (std::int64_t next = now_ns();; next += kPause) {
+    write_all(tell, &answers, sizeof answers);
+    for (std::size_t i = 0; i < kPaths.size(); ++i) {
+      if (!std::exchange(askers[i].waits, true)) askers[i].http.get(kPaths[i]);
+    }
+    for (auto& one : listeners) one.hear(1);
+    while (now_ns() < next + kPause) {
+      for (Asker& one : askers) {
+        if (!one.waits) continue;
+        if (one.http.hear()) fail("the node hung up on its operator");
+        if (!one.http.answer()) continue;
+        one.waits = false;
+        ++answers;
+      }
+      const timespec pause{0, 1'000'000};
+      ::nanosleep(&pause, nullptr);
+    }
+  }
+}
+
+// Asks the next question as soon as it has an answer, and tells how many it has had.
+void be_the_operator(const std::string& admin_socket, int tell) {
+  ctl::AdminClient client({.socket = admin_socket});
+  for (std::uint32_t answers = 0;; ++answers) {
+    write_all(tell, &answers, sizeof answers);
+    if (!client.ask(question(kQuestions[answers % kQuestions.size()]), 60s)) {
+      fail("the node hung up on its operator");
+    }
+  }
 }
 
 void say(int fd, std::string text) {
@@ -326,12 +366,13 @@ double median(std::vector<double> values) {
 
 int run(int argc, char** argv) {
   if (argc != 2) {
-    std::fprintf(stderr, "usage: admin_bench ASSOCIATIONS\n");
+    std::fprintf(stderr, "usage: admin_bench ASSOCIATIONS | crowd\n");
     return 2;
   }
   constexpr std::int64_t kRate = 5'000, kSeconds = 2;
   constexpr int kRounds = 9;
-  const std::size_t many = std::stoul(argv[1]);
+  const bool crowd = std::string_view(argv[1]) == "crowd";
+  const std::size_t many = crowd ? 100 : std::stoul(argv[1]);
   const rlimit descriptors{many + 100, many + 100};
   if (::setrlimit(RLIMIT_NOFILE, &descriptors) != 0) fail("setrlimit");
   const siglane::testing::TemporaryDirectory directory;
@@ -345,7 +386,9 @@ int run(int argc, char** argv) {
   std::uint32_t answers = 0;
   for (int round = 0; round < kRounds; ++round) {
     alone.push_back(peers.p99_us(kRate, kSeconds));
-    Child client([&](int tell) { be_the_operator(admin_socket, tell); });
+    Child client([&](int tell) {
+      return crowd ? be_the_crowd(admin_socket, tell) : be_the_operator(admin_socket, tell);
+    });
     client.hear<std::uint32_t>();  // it is connected
     asked.push_back(peers.p99_us(kRate, kSeconds));
     answers += client.latest<std::uint32_t>();

@@ -11,7 +11,7 @@
 
 #include "apps/ctl/admin_client.h"
 #include "apps/ctl/views.h"
-#include "apps/runtime/admin_service.h"
+#include "apps/runtime/admin/service.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
 #include "tests/component/echo_module.h"
@@ -139,11 +139,9 @@ TEST(RuntimeNode, ShowsItselfInTheAdminApi) {
   ASSERT_TRUE(turn_until(
       both, [&] { return (*client)->count(siglane::counter::messages_received) > 1000; }));
 
-  auto ctl = ctl::AdminClient::connect(socket, 5s);
-  ASSERT_TRUE(ctl) << ctl.error().what;
+  ctl::AdminClient ctl({.socket = socket});
   auto try_to_ask = [&](const admin::Request& request) {
-    auto answer =
-        std::async(std::launch::async, [&ctl, request] { return ctl->ask(request, 30s); });
+    auto answer = std::async(std::launch::async, [&ctl, request] { return ctl.ask(request, 30s); });
     EXPECT_TRUE(turn_until(both, [&] {
       return answer.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
     }));
@@ -204,6 +202,18 @@ TEST(RuntimeNode, ShowsItselfInTheAdminApi) {
   request.mutable_facts();
   response = ask(request);
   EXPECT_THAT(ctl::facts_view({response}), HasSubstr("peer_opened association="));
+
+  request.mutable_node();
+  response = ask(request);
+  EXPECT_EQ(response.node_status().associations(), 1u);
+  EXPECT_EQ(response.node_status().endpoint(0).name(), "main");
+
+  request.mutable_associations()->set_id(row.id());
+  EXPECT_EQ(ask(request).associations().association_size(), 1);
+  request.mutable_associations()->set_id(row.id() + 1);
+  EXPECT_THAT(try_to_ask(request).error().what, HasSubstr("there is no association"));
+  request.mutable_peers()->set_name("clinet");
+  EXPECT_THAT(try_to_ask(request).error().what, HasSubstr("no peer is called \"clinet\""));
 
   answer_admin(**server, admin::Request(),
                [&](admin::Response answer) { response = std::move(answer); });

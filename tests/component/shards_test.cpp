@@ -12,7 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "apps/runtime/admin_service.h"
+#include "apps/runtime/admin/service.h"
 #include "apps/runtime/fact_log.h"
 #include "apps/runtime/node.h"
 #include "core/random.h"

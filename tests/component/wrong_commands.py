@@ -9,12 +9,15 @@ import subprocess
 import sys
 
 SIGLANECTL = pathlib.Path(sys.argv[1]) / "siglanectl"
-ALL = ("peers, associations, stats, drops, facts, as, routes, route-lookup, reload, disconnect, connect, "
-       "block, unblock, peel, log-level")
+ALL = ("peers, associations, stats, drops, facts, as, routes, route-lookup, explain, reload, disconnect, "
+       "connect, block, unblock, peel, log-level")
 CASES = [
     (["peer"], f'"peer" is no subcommand; expected one of {ALL}'),
     (["--socket", "/tmp/none.sock", "peer"], f'"peer" is no subcommand; expected one of {ALL}'),
     (["--socket", "/tmp/none.sock"], f"missing subcommand; expected one of {ALL}"),
+    (["--url", "ftp://x", "peers"], "ftp://x does not begin with http:// or https://"),
+    (["--url", "http://node.example:80/", "--token-file", "/t", "peers"],
+     "the token would go to http://node.example:80 in the clear; expected https://"),
     (["peers"], "which node? Expected --socket PATH or SIGLANE_ADMIN_SOCKET"),
     (["--socket", "/tmp/none.sock", "peers", "now"], '"now" was not expected with peers'),
     (["--socket", "/tmp/none.sock", "peers", "--all"], '"--all" was not expected with peers'),

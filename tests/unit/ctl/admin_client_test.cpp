@@ -1,126 +1,112 @@
 #include "apps/ctl/admin_client.h"
 
-#include <cstdlib>
-#include <filesystem>
-#include <thread>
-#include <vector>
+#include <atomic>
+#include <optional>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
+
+#include "tests/support/http_answer.h"
+#include "tests/support/temporary_directory.h"
 
 namespace siglane::ctl {
 namespace {
 
-using testing::HasSubstr;
+using siglane::testing::AnsweringSocket;
+using siglane::testing::http_answer;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
-// A listening socket whose answers are written by hand.
-class HandMadeNode : public testing::Test {
+class AdminClientTest : public ::testing::Test {
  protected:
-  HandMadeNode() {
-    char name[] = "/tmp/siglane-ctl-XXXXXX";
-    directory_ = mkdtemp(name);
-    path_ = directory_ + "/node.sock";
+  Result<admin::Response> ask(const std::string& answer, Duration timeout = 20s) {
+    AnsweringSocket node(path_, [&](const std::string& request) {
+      heard_ = request;
+      return answer;
+    });
+    AdminClient client({.socket = path_, .token = "secret-secret-secret"});
+    return client.ask(peers(), timeout);
   }
-  ~HandMadeNode() override {
-    if (fd_ >= 0) close(fd_);
-    std::filesystem::remove_all(directory_);
-  }
-  void listen_here() {
-    fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path_.copy(address.sun_path, sizeof address.sun_path - 1);
-    ASSERT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    ASSERT_EQ(listen(fd_, 4), 0);
-  }
-  // Asks; whoever accepts says `answer` and hangs up.
-  Result<admin::Response> ask_and_hear(const std::string& answer) {
-    listen_here();
-    auto client = AdminClient::connect(path_, 5s);
-    if (!client) return tl::unexpected(client.error());
-    const int accepted = accept(fd_, nullptr, nullptr);
-    EXPECT_EQ(send(accepted, answer.data(), answer.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(answer.size()));
-    shutdown(accepted, SHUT_WR);
+  static admin::Request peers() {
     admin::Request request;
-    request.mutable_peers();
-    auto response = client->ask(request, 5s);
-    close(accepted);
-    return response;
+    request.mutable_peers()->set_name("mme 1");
+    return request;
   }
 
-  std::string directory_, path_;
-  int fd_ = -1;
+  siglane::testing::TemporaryDirectory directory_;
+  const std::string path_ = directory_.path("node.sock");
+  std::string heard_;
 };
 
-TEST_F(HandMadeNode, GivesTheAnswer) {
+TEST_F(AdminClientTest, GivesTheAnswer) {
   admin::Response answer;
   answer.set_node("n");
-  answer.mutable_peers();
-  const auto response = ask_and_hear(runtime::admin_frame(answer));
+  const auto response = ask(http_answer(answer.SerializeAsString()));
   ASSERT_TRUE(response) << response.error().what;
   EXPECT_EQ(response->node(), "n");
+  EXPECT_THAT(heard_, StartsWith("GET /v1/peers/mme%201 HTTP/1.1\r\n"));
+  EXPECT_THAT(heard_, HasSubstr("\r\nAccept: application/x-protobuf\r\n"));
+  EXPECT_THAT(heard_, HasSubstr("\r\nAuthorization: Bearer secret-secret-secret\r\n"));
 }
 
-TEST_F(HandMadeNode, TurnsTheNodesErrorIntoItsOwn) {
-  admin::Response answer;
-  answer.mutable_error()->set_text("3 clients are connected");
-  EXPECT_EQ(ask_and_hear(runtime::admin_frame(answer)).error().what,
-            path_ + ": 3 clients are connected");
+TEST_F(AdminClientTest, SaysWhatTheNodeSaysIsWrong) {
+  const auto what = [this](std::string_view body, std::string_view status) {
+    return ask(http_answer(body, status)).error().what;
+  };
+  EXPECT_EQ(
+      what(R"({"title":"x","status":404,"detail":"no peer\nis \u001b here"})", "404 Not Found"),
+      path_ + ": no peer\nis \\u001b here");
 }
 
-TEST_F(HandMadeNode, SaysThatTheNodeHungUp) {
-  EXPECT_EQ(ask_and_hear("\x05half").error().what, path_ + ": the node has closed the connection");
+TEST_F(AdminClientTest, SaysWhereTheAnswerIsSomethingElse) {
+  EXPECT_EQ(ask(http_answer("\xff\xff")).error().what,
+            path_ + ": the answer is not of this API: is a Siglane node there?");
 }
 
-TEST_F(HandMadeNode, SaysThatTheAnswerIsSomethingElse) {
-  EXPECT_EQ(ask_and_hear("\x02\xff\xff").error().what, path_ + ": the answer is not of this API");
+TEST_F(AdminClientTest, SaysWhereThereIsNoProblemInAProblem) {
+  EXPECT_EQ(ask(http_answer("[1,", "500 Oops")).error().what, path_ + ": HTTP status 500");
 }
 
-TEST_F(HandMadeNode, SaysThatTheAnswerCannotBe) {
-  EXPECT_EQ(ask_and_hear("HTTP/1.1 400\r\n\xff\xff\xff\xff\xff").error().what,
-            path_ + ": the node has closed the connection");  // 'H' is a length of 72 bytes
+TEST_F(AdminClientTest, SaysThatTheNodeHungUp) {
+  EXPECT_THAT(ask("").error().what, StartsWith(path_ + ": "));
 }
 
-TEST_F(HandMadeNode, DoesNotWaitForEver) {
-  listen_here();
-  auto client = AdminClient::connect(path_, 5s);
-  ASSERT_TRUE(client);
-  admin::Request request;
-  EXPECT_EQ(client->ask(request, 20ms).error().what, path_ + ": no answer in time");
+TEST_F(AdminClientTest, SaysThatItIsNoHttp) {
+  EXPECT_THAT(ask("\x05half a frame").error().what, StartsWith(path_ + ": "));
 }
 
-TEST_F(HandMadeNode, DoesNotWaitForEverToBeLetIn) {
-  listen_here();
-  std::vector<AdminClient> before;
-  for (;;) {
-    auto client = AdminClient::connect(path_, 20ms);
-    if (!client) {
-      EXPECT_EQ(
-          client.error().what,
-          path_ +
-              ": the node accepts no connection now: too many clients wait at its admin socket");
-      break;
-    }
-    before.push_back(std::move(*client));
-    ASSERT_LT(before.size(), 100u);
-  }
+TEST_F(AdminClientTest, DoesNotWaitForEver) {
+  std::atomic<bool> over = false;
+  AnsweringSocket node(path_, [&](const std::string&) {
+    while (!over) std::this_thread::yield();
+    return std::string();
+  });
+  AdminClient client({.socket = path_});
+  EXPECT_EQ(client.ask(peers(), 20ms).error().what, path_ + ": no answer in time");
+  over = true;
 }
 
-TEST_F(HandMadeNode, SaysThatNobodyIsThere) {
-  EXPECT_THAT(
-      AdminClient::connect(path_, 5s).error().what,
-      HasSubstr(path_ + ": no node answers here: No such file or directory; is it running"));
-  listen_here();
-  close(fd_);
-  fd_ = -1;
-  EXPECT_THAT(AdminClient::connect(path_, 5s).error().what,
-              HasSubstr("no node answers here: Connection refused; is it running"));
-  EXPECT_THAT(AdminClient::connect("", 5s).error().what,
-              HasSubstr("is not a path of 1 to 107 bytes"));
+TEST_F(AdminClientTest, SaysThatNobodyIsThere) {
+  AdminClient client({.socket = path_});
+  EXPECT_THAT(client.ask(peers(), 5s).error().what,
+              HasSubstr("; is it running, with \"admin\": {\"socket\": ...} of this path"));
+  AdminClient nowhere({.socket = std::string(200, 'x')});
+  EXPECT_FALSE(nowhere.ask(peers(), 5s));
+}
+
+TEST_F(AdminClientTest, KeepsItsConnectionAndMakesANewOneWhereThatIsGone) {
+  AdminClient client({.socket = path_});
+  std::atomic<int> asked = 0;
+  AnsweringSocket node(path_, [&asked](const std::string&) {
+    ++asked;
+    return http_answer(admin::Response().SerializeAsString());
+  });
+  EXPECT_TRUE(client.ask(peers(), 20s));
+  EXPECT_TRUE(client.ask(peers(), 20s));
+  node.hang_up();
+  EXPECT_TRUE(client.ask(peers(), 20s));
+  EXPECT_EQ(asked, 3);
 }
 
 }  // namespace

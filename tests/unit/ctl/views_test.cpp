@@ -385,13 +385,19 @@ TEST(Views, WhatANodeHasMadePrintableStaysAsItIs) {
   EXPECT_NE(peers.find(R"(a\\b\u001b  diameter)"), std::string::npos) << peers;
 }
 
+TEST(Views, NamesStandAlone) {
+  EXPECT_EQ(names_view({response(R"(peers { peer { name: "a" } peer { name: "b\001" } })"),
+                        response(R"(application_servers { application_server { name: "as" } })")}),
+            "a\nb\\u0001\nas\n");
+}
+
 TEST(Views, JsonIsOneObjectALineWithAllFields) {
   const std::string json = json_view(
       {response(R"(node: "a" time_unix_ms: 5 peers {})"), response(R"(node: "b" associations {
                                         association { id: 1 placement: PEELED } })")});
   EXPECT_EQ(
       json.substr(0, json.find('\n')),
-      R"({"id":"0","node":"a","time_unix_ms":"5","node_started_unix_ms":"0","peers":{"peer":[]}})");
+      R"({"node":"a","time_unix_ms":5,"node_started_unix_ms":0,"peers":{"peer":[],"next":""}})");
   const std::string second = json.substr(json.find('\n') + 1);
   EXPECT_NE(second.find(R"("placement":"PEELED")"), std::string::npos) << second;
   EXPECT_NE(second.find(R"("congested":false)"), std::string::npos) << second;

@@ -1,7 +1,7 @@
-#include "apps/runtime/admin_routes.h"
-
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
+
+#include "apps/runtime/admin/routes.h"
 
 namespace siglane::runtime {
 namespace {

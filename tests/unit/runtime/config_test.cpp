@@ -43,7 +43,11 @@ TEST(Config, ReadsEverySharedKey) {
   const Read got = read(R"({
     "node": {"name": "hss-1"},
     "log": {"level": "warning", "facts_per_second_max": 5},
-    "admin": {"socket": "/run/x.sock", "clients_max": 2, "facts_kept_max": 10},
+    "admin": {"socket": "/run/x.sock", "group": "ops", "group_may": "change", "clients_max": 2,
+              "facts_kept_max": 10,
+              "http": {"address": "::", "port": 8080, "host_names": ["hss.example", "0:0::1"],
+                       "read_token_file": "/r", "change_token_file": "/c",
+                       "tls": {"certificate": "/crt", "key": "/key"}}},
     "runtime": {"shards": 1, "stop_grace_ms": 100, "reconnect_first_ms": 10,
                 "reconnect_longest_ms": 20, "cached_buffer_bytes_max": 4096},
     "endpoints": [{
@@ -76,7 +80,17 @@ TEST(Config, ReadsEverySharedKey) {
   EXPECT_EQ(node.log.level, LogLevel::warning);
   EXPECT_EQ(node.log.facts_per_second_max, 5u);
   EXPECT_EQ(node.admin.socket, "/run/x.sock");
+  EXPECT_EQ(node.admin.group, "ops");
+  EXPECT_TRUE(node.admin.group_may_change);
   EXPECT_EQ(node.admin.clients_max, 2u);
+  ASSERT_TRUE(node.admin.http);
+  EXPECT_EQ(node.admin.http->address, "::");
+  EXPECT_EQ(node.admin.http->port, 8080);
+  EXPECT_THAT(node.admin.http->host_names, ElementsAre("hss.example", "::1"));
+  EXPECT_EQ(node.admin.http->read_token_file, "/r");
+  EXPECT_EQ(node.admin.http->change_token_file, "/c");
+  EXPECT_EQ(node.admin.http->tls->certificate, "/crt");
+  EXPECT_EQ(node.admin.http->tls->key, "/key");
   EXPECT_EQ(node.admin.facts_kept_max, 10u);
   EXPECT_EQ(node.runtime.stop_grace, 100ms);
   EXPECT_EQ(node.runtime.reconnect.first, 10ms);
@@ -174,6 +188,30 @@ TEST(Config, ThePathOfTheAdminSocketBeginsBesideTheConfig) {
                 .errors,
             "c.json:1: /admin/socket: is \"/directory/" + name +
                 "\", of 111 bytes; expected a path of at most 107");
+}
+
+TEST(Config, TheAdminApiIsOpenToOtherMachinesOnlyWithTlsAndAToken) {
+  const auto errors = [](const std::string& admin) {
+    return read(R"({"node": {"name": "n"}, "admin": )" + admin +
+                R"(, "endpoints": [{"name": "e", "module": "echo"}]})")
+        .errors;
+  };
+  EXPECT_EQ(errors(R"({"http": {"port": 80}})"), "");
+  EXPECT_EQ(errors(R"({"http": {"address": "127.3.3.3", "port": 80}})"), "");
+  const std::string refused =
+      "c.json:1: /admin/http/address: can be reached from other machines; expected tls and "
+      "read_token_file beside it, or a loopback address";
+  for (const char* more :
+       {"", R"(, "read_token_file": "/r")", R"(, "tls": {"certificate": "/c", "key": "/k"})"}) {
+    EXPECT_EQ(errors(R"({"http": {"address": "0.0.0.0", "port": 80)" + std::string(more) + "}}"),
+              refused);
+  }
+  EXPECT_EQ(errors(R"({"http": {"address": "0.0.0.0", "port": 80, "read_token_file": "/r",
+                       "tls": {"certificate": "/c", "key": "/k"}}})"),
+            "");
+  EXPECT_EQ(errors(R"({"http": {"port": 80, "host_names": ["a:1"]}})"),
+            "c.json:1: /admin/http/host_names/0: \"a:1\" is not a host name or address without a "
+            "port");
 }
 
 TEST(Config, RefusesAddressesThatAreNone) {

@@ -1,0 +1,172 @@
+#include "apps/runtime/admin/door.h"
+
+#include <utility>
+
+#include <unistd.h>
+
+#include "apps/runtime/fact_log.h"
+
+namespace siglane::runtime {
+namespace {
+
+// Each of them walks through the shards.
+constexpr std::size_t kQuestionsAtOnceMax = 4;
+constexpr Duration kAliveWithin = 5s;
+
+bool is_change(const admin::Request& request) {
+  return request.has_reload() || request.has_order() || request.has_log_level();
+}
+
+// Once for all who accept the same.
+class Answers {
+ public:
+  explicit Answers(const admin::Response& response) : response_(response) {}
+
+  std::shared_ptr<const HttpAnswer> for_request(const HttpRequest& request) {
+    auto& answer = wants_protobuf(request) ? protobuf_ : json_;
+    if (answer == nullptr) {
+      answer = std::make_shared<const HttpAnswer>(api_answer(request, response_));
+    }
+    return answer;
+  }
+
+ private:
+  const admin::Response& response_;
+  std::shared_ptr<const HttpAnswer> json_, protobuf_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Door>> Door::open(transport::Loop& loop, std::vector<Gate> gates,
+                                         AdminNode& node) {
+  std::unique_ptr<Door> door(new Door(loop, node));
+  std::optional<Error> wrong;
+  for (Gate& gate : gates) {
+    if (wrong) {
+      ::close(gate.listening_socket);
+      continue;
+    }
+    const AccessRules& rules = door->rules_.emplace_back(std::move(gate.rules));
+    auto server = HttpServer::create(
+        loop, gate.listening_socket, gate.limits, gate.tls ? &*gate.tls : nullptr,
+        [door = door.get(), &rules](auto exchange) { door->on_request(rules, exchange); });
+    if (server) {
+      door->servers_.push_back(std::move(*server));
+    } else {
+      wrong = server.error();
+    }
+  }
+  if (wrong) return tl::unexpected(*wrong);
+  return door;
+}
+
+Door::Door(transport::Loop& loop, AdminNode& node)
+    : node_(node),
+      events_(loop, {}, node.started_unix_ms(),
+              [&node](std::uint64_t after, std::size_t count_max) {
+                return node.facts().next(after, count_max);
+              }) {}
+
+Door::~Door() = default;
+
+void Door::use_tokens(const std::string& read, const std::string& change) {
+  for (AccessRules& rules : rules_) {
+    if (rules.owner) continue;
+    rules.read_token = read;
+    rules.change_token = change;
+    rules.without_token = read.empty() ? Right::read : Right::nothing;
+  }
+}
+
+void Door::on_request(const AccessRules& rules, const std::shared_ptr<HttpExchange>& exchange) {
+  const auto call = api_call(exchange->request());
+  // Whether the node lives, anybody may know, by whatever name the question came.
+  if (call && call->needs == Right::nothing) return carry_out(*call, exchange);
+  const auto right = right_of(rules, exchange->request());
+  if (!right) return refuse(exchange, right.error());
+  if (!call) return exchange->answer(problem_answer(call.error()));
+  if (*right < call->needs) return refuse(exchange, not_allowed(*right, call->needs));
+  carry_out(*call, exchange);
+}
+
+void Door::refuse(const std::shared_ptr<HttpExchange>& exchange, const Problem& problem) {
+  node_.on_refused(exchange->request().client, problem.status, problem.detail);
+  exchange->answer(problem_answer(problem));
+}
+
+void Door::carry_out(const ApiCall& call, const std::shared_ptr<HttpExchange>& exchange) {
+  const auto say = [&exchange](unsigned status, std::string text) {
+    exchange->answer({.status = status,
+                      .content_type = "text/plain",
+                      .body = std::move(text) + "\n",
+                      .headers = {{"Cache-Control", "no-store"}}});
+  };
+  switch (call.kind) {
+    case ApiCall::Kind::question:
+      return ask(call.request, exchange);
+    case ApiCall::Kind::index:
+      return exchange->answer(api_index());
+    case ApiCall::Kind::events:
+      if (!events_.add(exchange, call.after, node_.facts().count())) {
+        exchange->answer(problem_answer({503, "there are too many streams of events already"}));
+      }
+      return;
+    case ApiCall::Kind::live:
+      exchange->answer_within(kAliveWithin,
+                              {.status = 503,
+                               .content_type = "text/plain",
+                               .body = "a loop of the node has not turned for 5 s\n"});
+      return node_.look_alive(
+          [exchange] { exchange->answer({.content_type = "text/plain", .body = "alive\n"}); });
+    case ApiCall::Kind::ready: {
+      const auto why = node_.not_ready();
+      return say(why ? 503 : 200, why.value_or("ready"));
+    }
+  }
+}
+
+void Door::ask(const admin::Request& request, const std::shared_ptr<HttpExchange>& exchange) {
+  if (is_change(request)) {
+    return node_.ask(request, [exchange](const admin::Response& response) {
+      exchange->answer(api_answer(exchange->request(), response));
+    });
+  }
+  const std::string question = request.SerializeAsString();
+  const auto [at, is_new] = waiting_.try_emplace(question);
+  at->second.push_back(exchange);
+  if (!is_new) return;
+  to_ask_.push_back(question);
+  ask_next();
+}
+
+// Questions take turns, and so do those who ask the same again and again.
+void Door::ask_next() {
+  while (asked_ < kQuestionsAtOnceMax && !to_ask_.empty()) {
+    const std::string question = std::move(to_ask_.front());
+    to_ask_.pop_front();
+    Exchanges& waiting = waiting_[question];
+    std::erase_if(waiting, [](const auto& one) { return !one->is_open(); });
+    if (waiting.empty()) {
+      waiting_.erase(question);
+    } else {
+      ++asked_;
+      ask_for(question, std::exchange(waiting, {}));
+    }
+  }
+}
+
+void Door::ask_for(const std::string& question, Exchanges asking) {
+  admin::Request request;
+  request.ParseFromString(question);
+  node_.ask(request, [this, alive = std::weak_ptr(alive_), question,
+                      asking = std::move(asking)](const admin::Response& response) {
+    if (alive.expired()) return;
+    Answers answers(response);
+    for (const auto& one : asking) one->answer_with(answers.for_request(one->request()));
+    --asked_;
+    to_ask_.push_back(question);  // for who has asked meanwhile
+    ask_next();
+  });
+}
+
+}  // namespace siglane::runtime
