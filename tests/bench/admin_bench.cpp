@@ -373,7 +373,7 @@ int run(int argc, char** argv) {
   constexpr int kRounds = 9;
   const bool crowd = std::string_view(argv[1]) == "crowd";
   const std::size_t many = crowd ? 100 : std::stoul(argv[1]);
-  const rlimit descriptors{many + 100, many + 100};
+  const rlimit descriptors{many + 1000, many + 1000};
   if (::setrlimit(RLIMIT_NOFILE, &descriptors) != 0) fail("setrlimit");
   const siglane::testing::TemporaryDirectory directory;
   const std::string admin_socket = directory.path("admin.sock");

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <microhttpd.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -31,6 +32,12 @@ struct Connection {
   bool is_leaving = false;       // it has lost its place, or never had one
   std::list<Connection>::iterator at{};
 };
+
+// Of a suspended connection libmicrohttpd does not notice it.
+bool has_left(int fd) {
+  pollfd looked_at{fd, POLLRDHUP, 0};
+  return ::poll(&looked_at, 1, 0) == 1;
+}
 
 HttpClient client_of(int fd) {
   HttpClient client;
@@ -359,7 +366,10 @@ void HttpServer::State::tidy() {
   const Instant now = transport::Loop::fresh_now();
   for (const auto& exchange : exchanges) exchange->give_up_waiting(now);
   for (const Connection& one : connections) {
-    if (one.exchange != nullptr && one.exchange->is_stream()) continue;
+    if (one.exchange != nullptr && one.exchange->is_stream()) {
+      if (has_left(one.fd)) one.exchange->end_stream();
+      continue;
+    }
     const Duration time_max =
         one.exchange == nullptr ? limits.request_time_max : limits.answer_time_max;
     if (now - one.since >= time_max) ::shutdown(one.fd, SHUT_RDWR);
