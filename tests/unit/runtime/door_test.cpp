@@ -1,6 +1,5 @@
 #include "apps/runtime/admin/door.h"
 
-#include <chrono>
 #include <functional>
 #include <string>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "apps/runtime/fact_log.h"
 #include "tests/support/raw_http.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/turns.h"
 #include "transport/loop/loop.h"
 
 namespace siglane::runtime {
@@ -68,22 +68,9 @@ class DoorTest : public ::testing::Test {
     door_ = std::move(*Door::open(*loop_, std::move(gates), node_));
   }
   bool turn_until(const std::function<bool()>& condition) {
-    const auto give_up = std::chrono::steady_clock::now() + 20s;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > give_up) return false;
-      loop_->run_once(false);
-    }
-    return true;
+    return siglane::testing::turn_until(*loop_, condition);
   }
-  RawHttp::Answer answer(RawHttp& client) {
-    std::optional<RawHttp::Answer> found;
-    EXPECT_TRUE(turn_until([&] {
-      const bool closed = client.hear();
-      found = client.answer();
-      return found || closed;
-    }));
-    return found.value_or(RawHttp::Answer());
-  }
+  RawHttp::Answer answer(RawHttp& client) { return siglane::testing::answer(*loop_, client); }
   RawHttp::Answer get(std::string_view target) {
     RawHttp client(path_);
     client.get(target);

@@ -1,6 +1,6 @@
 #include "apps/runtime/side_thread.h"
 
-#include <chrono>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -8,24 +8,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/turns.h"
 #include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 namespace {
 
-using testing::ElementsAre;
+using ::testing::ElementsAre;
 
-class SideThreadTest : public testing::Test {
+class SideThreadTest : public ::testing::Test {
  protected:
   void SetUp() override { side_ = std::make_unique<SideThread>(*loop_); }
 
   bool turn_until(const std::function<bool()>& condition) {
-    const auto give_up = std::chrono::steady_clock::now() + 20s;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > give_up) return false;
-      loop_->run_once(false);
-    }
-    return true;
+    return siglane::testing::turn_until(*loop_, condition);
   }
 
   std::unique_ptr<transport::Loop> loop_ = std::move(*transport::Loop::create());
