@@ -52,46 +52,32 @@ struct One {
   const FieldDescriptor* field;
   int index = -1;  // of a repeated one
 
+  template <class T>
+  T get(T (Reflection::*one)(const Message&, const FieldDescriptor*) const,
+        T (Reflection::*of_many)(const Message&, const FieldDescriptor*, int) const) const {
+    return index < 0 ? (of.*one)(message, field) : (of.*of_many)(message, field, index);
+  }
   void add_to(std::string& out) const {
-    std::string scratch;
     switch (field->cpp_type()) {
       case FieldDescriptor::CPPTYPE_INT32:
-        return add_number(
-            index < 0 ? of.GetInt32(message, field) : of.GetRepeatedInt32(message, field, index),
-            out);
+        return add_number(get(&Reflection::GetInt32, &Reflection::GetRepeatedInt32), out);
       case FieldDescriptor::CPPTYPE_INT64:
-        return add_number(
-            index < 0 ? of.GetInt64(message, field) : of.GetRepeatedInt64(message, field, index),
-            out);
+        return add_number(get(&Reflection::GetInt64, &Reflection::GetRepeatedInt64), out);
       case FieldDescriptor::CPPTYPE_UINT32:
-        return add_number(
-            index < 0 ? of.GetUInt32(message, field) : of.GetRepeatedUInt32(message, field, index),
-            out);
+        return add_number(get(&Reflection::GetUInt32, &Reflection::GetRepeatedUInt32), out);
       case FieldDescriptor::CPPTYPE_UINT64:
-        return add_number(
-            index < 0 ? of.GetUInt64(message, field) : of.GetRepeatedUInt64(message, field, index),
-            out);
+        return add_number(get(&Reflection::GetUInt64, &Reflection::GetRepeatedUInt64), out);
       case FieldDescriptor::CPPTYPE_DOUBLE:
-        return add_real(
-            index < 0 ? of.GetDouble(message, field) : of.GetRepeatedDouble(message, field, index),
-            out);
+        return add_real(get(&Reflection::GetDouble, &Reflection::GetRepeatedDouble), out);
       case FieldDescriptor::CPPTYPE_FLOAT:
-        return add_real(
-            index < 0 ? of.GetFloat(message, field) : of.GetRepeatedFloat(message, field, index),
-            out);
+        return add_real(get(&Reflection::GetFloat, &Reflection::GetRepeatedFloat), out);
       case FieldDescriptor::CPPTYPE_BOOL:
-        out += (index < 0 ? of.GetBool(message, field) : of.GetRepeatedBool(message, field, index))
-                   ? "true"
-                   : "false";
+        out += get(&Reflection::GetBool, &Reflection::GetRepeatedBool) ? "true" : "false";
         return;
       case FieldDescriptor::CPPTYPE_ENUM:
-        return add_enum(
-            index < 0 ? of.GetEnum(message, field) : of.GetRepeatedEnum(message, field, index),
-            out);
+        return add_enum(get(&Reflection::GetEnum, &Reflection::GetRepeatedEnum), out);
       case FieldDescriptor::CPPTYPE_STRING:
-        out +=
-            in_quotes(index < 0 ? of.GetStringReference(message, field, &scratch)
-                                : of.GetRepeatedStringReference(message, field, index, &scratch));
+        out += in_quotes(get(&Reflection::GetString, &Reflection::GetRepeatedString));
         return;
       case FieldDescriptor::CPPTYPE_MESSAGE:
         return add_message(index < 0 ? of.GetMessage(message, field)
