@@ -28,11 +28,6 @@ std::optional<PeerOrder> order_of(admin::OrderRequest::Verb verb) {
   }
 }
 
-void refuse(admin::Response& response, admin::Error::Code code, std::string text) {
-  response.mutable_error()->set_code(code);
-  response.mutable_error()->set_text(std::move(text));
-}
-
 }  // namespace
 
 void answer_reload(Node& node, const admin::ReloadRequest& request,
@@ -62,7 +57,7 @@ void answer_order(Node& node, const admin::OrderRequest& request,
       peer, *order,
       [response, reply = std::move(reply), peer](std::optional<std::size_t> associations) {
         if (!associations) {
-          refuse(*response, admin::Error::NOT_FOUND,
+          refuse(*response,
                  fmt::format("{} is not configured, and has no association", in_quotes(peer)));
         } else {
           response->mutable_ordered()->set_associations(static_cast<std::uint32_t>(*associations));
@@ -75,9 +70,8 @@ void answer_log_level(Node& node, const admin::LogLevelRequest& request,
                       admin::Response& response) {
   const auto level = log_level_of(request.level());
   if (!level) {
-    return refuse(response, admin::Error::NOT_FOUND,
-                  fmt::format("{} is not one of debug, info, warning, error, off",
-                              in_quotes(request.level())));
+    return refuse(response, fmt::format("{} is not one of debug, info, warning, error, off",
+                                        in_quotes(request.level())));
   }
   node.set_log_level(*level);
   response.mutable_log_level_set();

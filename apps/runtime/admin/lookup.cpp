@@ -19,11 +19,6 @@
 namespace siglane::runtime {
 namespace {
 
-void refuse(admin::Response& response, std::string text) {
-  response.mutable_error()->set_code(admin::Error::NOT_FOUND);
-  response.mutable_error()->set_text(std::move(text));
-}
-
 // --- Diameter -----------------------------------------------------------------------------------
 
 // By its name in the dictionary, or its number.

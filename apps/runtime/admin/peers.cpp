@@ -212,8 +212,7 @@ void answer_peers(Node& node, const admin::PeersRequest& request,
     all->rows.clear();
     const std::string& only = all->request.name();
     if (only.empty() || response->peers().peer_size() > 0) return;
-    response->mutable_error()->set_code(admin::Error::NOT_FOUND);
-    response->mutable_error()->set_text(fmt::format("no peer is called {}", in_quotes(only)));
+    refuse(*response, fmt::format("no peer is called {}", in_quotes(only)));
   };
   node.walk_what_moves(
       [&node, all](const Shard& shard, const Transport&) { return PeersStep(node, shard, all); },

@@ -164,11 +164,6 @@ admin::DiameterRoute own_row(const diameter::DiameterConfig& config,
   return row_of(self, config.origin_realm, false);
 }
 
-void refuse(admin::Response& response, std::string text) {
-  response.mutable_error()->set_code(admin::Error::NOT_FOUND);
-  response.mutable_error()->set_text(std::move(text));
-}
-
 }  // namespace
 
 void add_servers(const m3ua::M3uaConfig& config, const m3ua::RouteTable& table,

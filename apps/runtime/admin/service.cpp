@@ -25,11 +25,6 @@ namespace siglane::runtime {
 
 namespace {
 
-void refuse(admin::Response& response, std::string text) {
-  response.mutable_error()->set_code(admin::Error::NOT_FOUND);
-  response.mutable_error()->set_text(std::move(text));
-}
-
 // What comes from the wire may be no UTF-8, which protobuf wants its strings to be, and may hold
 // what would play tricks on a terminal: it is made printable before it goes into a message.
 
@@ -234,8 +229,8 @@ void answer_admin(Node& node, const admin::Request& request,
       return answer_route_lookup(node, request.route_lookup(), std::move(response),
                                  std::move(reply));
     case admin::Request::WHAT_NOT_SET:
-      response->mutable_error()->set_code(admin::Error::UNIMPLEMENTED);
-      response->mutable_error()->set_text("this node does not have the requested view or command");
+      refuse(*response, admin::Error::UNIMPLEMENTED,
+             "this node does not have the requested view or command");
       break;
   }
   reply(std::move(*response));

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "apps/runtime/node.h"
 #include "apps/runtime/printable.h"
 #include "apps/runtime/program.h"
@@ -129,12 +131,6 @@ void add_node(const Node& node, const LabelRows& labelled, admin::Stats& into) {
   }
 }
 
-void refuse(const std::string& peer, admin::Response& response) {
-  response.mutable_error()->set_code(admin::Error::NOT_FOUND);
-  response.mutable_error()->set_text("no peer is called \"" + printable(peer) +
-                                     "\"; `siglanectl peers` lists the names");
-}
-
 void answer_all_peers(Node& node, const std::shared_ptr<admin::Response>& response,
                       const std::function<void()>& done) {
   auto rows = std::make_shared<PeerRows>();
@@ -165,7 +161,8 @@ void answer_one_peer(Node& node, const std::string& peer,
         if (*counts || node.config().peer(peer) != nullptr) {
           add_peer(peer, counts->value_or(SparseCounts()), *response->mutable_stats());
         } else {
-          refuse(peer, *response);
+          refuse(*response, fmt::format("no peer is called {}; `siglanectl peers` lists the names",
+                                        in_quotes(peer)));
         }
         done();
       });
