@@ -18,6 +18,7 @@ Result<Credentials> load_credentials(const NodeConfig& config, const std::set<st
   Credentials credentials;
   auto admin = load_admin_secrets(config.admin);
   if (!admin) return tl::unexpected(admin.error());
+  credentials.warnings = std::exchange(admin->warnings, {});
   credentials.admin = std::move(*admin);
   for (const auto& [endpoint, module] : config.endpoints) {
     if (!endpoint.tls || (only != nullptr && !only->contains(endpoint.name))) continue;

@@ -13,6 +13,7 @@ namespace siglane::runtime {
 struct AdminSecrets {
   std::string read_token, change_token;  // empty: none
   std::optional<HttpTls> tls;
+  std::vector<std::string> warnings;  // such as a certificate that has expired
 };
 
 // A token out of a file; empty: `file` is. The error names the file and what is wrong with it.
