@@ -11,11 +11,7 @@ namespace {
 
 // Each of them walks through the shards.
 constexpr std::size_t kQuestionsAtOnceMax = 4;
-constexpr Duration kAliveWithin = 5s;
-
-bool is_change(const admin::Request& request) {
-  return request.has_reload() || request.has_order() || request.has_log_level();
-}
+constexpr Duration kAliveWithin = 5s, kOrderWithin = 10min;
 
 // Once for all who accept the same.
 class Answers {
@@ -103,7 +99,8 @@ void Door::carry_out(const ApiCall& call, const std::shared_ptr<HttpExchange>& e
   };
   switch (call.kind) {
     case ApiCall::Kind::question:
-      return ask(call.request, exchange);
+      return call.needs == Right::change ? order(call.request, exchange)
+                                         : ask(call.request, exchange);
     case ApiCall::Kind::index:
       return exchange->answer(api_index());
     case ApiCall::Kind::events:
@@ -125,12 +122,18 @@ void Door::carry_out(const ApiCall& call, const std::shared_ptr<HttpExchange>& e
   }
 }
 
+// Once each, and however long it takes: a reload may import many subscribers.
+void Door::order(const admin::Request& request, const std::shared_ptr<HttpExchange>& exchange) {
+  exchange->answer_within(kOrderWithin,
+                          problem_answer({504,
+                                          "it takes longer than 10 minutes; GET /v1/facts has what "
+                                          "becomes of it"}));
+  node_.ask(request, [exchange](const admin::Response& response) {
+    exchange->answer(api_answer(exchange->request(), response));
+  });
+}
+
 void Door::ask(const admin::Request& request, const std::shared_ptr<HttpExchange>& exchange) {
-  if (is_change(request)) {
-    return node_.ask(request, [exchange](const admin::Response& response) {
-      exchange->answer(api_answer(exchange->request(), response));
-    });
-  }
   const std::string question = request.SerializeAsString();
   const auto [at, is_new] = waiting_.try_emplace(question);
   at->second.push_back(exchange);

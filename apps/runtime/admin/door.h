@@ -65,6 +65,7 @@ class Door {
   void on_request(const AccessRules& rules, const std::shared_ptr<HttpExchange>& exchange);
   void carry_out(const ApiCall& call, const std::shared_ptr<HttpExchange>& exchange);
   void refuse(const std::shared_ptr<HttpExchange>& exchange, const Problem& problem);
+  void order(const admin::Request& request, const std::shared_ptr<HttpExchange>& exchange);
   void ask(const admin::Request& request, const std::shared_ptr<HttpExchange>& exchange);
   void ask_next();
   void ask_for(const std::string& question, Exchanges asking);

@@ -27,7 +27,7 @@ class Exchange;
 struct Connection {
   int fd = -1;
   HttpClient client;
-  Instant since{};               // it waits for a whole request, or that is being answered
+  Instant since{};               // its last request ended, or the one at hand was whole
   Exchange* exchange = nullptr;  // that is being answered
   bool is_leaving = false;       // it has lost its place, or never had one
   std::list<Connection>::iterator at{};
@@ -85,6 +85,7 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
   void answer_with(std::shared_ptr<const HttpAnswer> answer) override {
     if (answer_ != nullptr || mhd_ == nullptr) return;
     answer_ = std::move(answer);
+    answered_at_ = transport::Loop::fresh_now();
     otherwise_.reset();
     resume();
   }
@@ -114,6 +115,7 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
   bool is_handled() const { return is_handled_; }
   bool is_stream() const { return is_stream_; }
   const HttpAnswer* answered() const { return answer_.get(); }
+  Instant answered_at() const { return answered_at_; }
   void give_up_waiting(Instant now) {
     if (otherwise_ && now >= answer_by_) answer(std::exchange(otherwise_, std::nullopt).value());
   }
@@ -206,7 +208,7 @@ class Exchange final : public HttpExchange, public std::enable_shared_from_this<
   bool has_head_ = false, is_too_large_ = false, is_handled_ = false, is_suspended_ = false;
   std::shared_ptr<const HttpAnswer> answer_;
   std::optional<HttpAnswer> otherwise_;
-  Instant answer_by_{};
+  Instant answer_by_{}, answered_at_{};
   bool is_stream_ = false, is_ended_ = false;
   std::string written_;  // and not taken yet
 };
@@ -366,13 +368,14 @@ void HttpServer::State::tidy() {
   const Instant now = transport::Loop::fresh_now();
   for (const auto& exchange : exchanges) exchange->give_up_waiting(now);
   for (const Connection& one : connections) {
-    if (one.exchange != nullptr && one.exchange->is_stream()) {
+    if (one.exchange == nullptr) {
+      if (now - one.since >= limits.request_time_max) ::shutdown(one.fd, SHUT_RDWR);
+    } else if (one.exchange->is_stream()) {
       if (has_left(one.fd)) one.exchange->end_stream();
-      continue;
+    } else if (one.exchange->answered() != nullptr) {
+      const Duration reads_for = now - one.exchange->answered_at();
+      if (reads_for >= limits.reading_time_max) ::shutdown(one.fd, SHUT_RDWR);
     }
-    const Duration time_max =
-        one.exchange == nullptr ? limits.request_time_max : limits.answer_time_max;
-    if (now - one.since >= time_max) ::shutdown(one.fd, SHUT_RDWR);
   }
   if (!std::exchange(accepts, true)) newcomers->watch(true, false);
   if (!connections.empty()) tidying.start_after(1s);
@@ -442,7 +445,7 @@ MHD_Result HttpServer::State::on_request(MHD_Connection* mhd, const char* method
   if (!exchange.is_handled()) {
     from.exchange = &exchange;
     from.since = transport::Loop::fresh_now();
-    exchange.answer_within(limits.answer_time_max / 2,
+    exchange.answer_within(limits.answer_time_max,
                            problem_answer({504,
                                            "the node gave no answer in time; GET /livez says "
                                            "whether its loops turn"}));

@@ -78,7 +78,8 @@ struct HttpLimits {
   // Of all answers that are being read; with more, nothing is answered until some are gone.
   std::size_t answer_bytes_max = std::size_t{256} << 20;
   Duration request_time_max = 10s;  // from the connection, or an answer, to the end of a request
-  Duration answer_time_max = 60s;   // from there to the end of its answer, if that is no stream
+  Duration answer_time_max = 30s;   // from there to its answer, where nothing else is said
+  Duration reading_time_max = 60s;  // from there until it is read, if it is no stream
   Duration idle_time_max = 60s;     // that a stream's client reads nothing
 };
 

@@ -1,6 +1,5 @@
 #include "apps/runtime/admin/http_server.h"
 
-#include <chrono>
 #include <functional>
 #include <list>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "apps/runtime/admin/listening.h"
 #include "tests/support/raw_http.h"
 #include "tests/support/temporary_directory.h"
+#include "tests/support/turns.h"
 #include "transport/loop/loop.h"
 
 namespace siglane::runtime {
@@ -40,22 +40,9 @@ class HttpServerTest : public ::testing::Test {
     server_ = std::move(*server);
   }
   bool turn_until(const std::function<bool()>& condition) {
-    const auto give_up = std::chrono::steady_clock::now() + 20s;
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > give_up) return false;
-      loop_->run_once(false);
-    }
-    return true;
+    return siglane::testing::turn_until(*loop_, condition);
   }
-  RawHttp::Answer answer(RawHttp& client) {
-    std::optional<RawHttp::Answer> found;
-    EXPECT_TRUE(turn_until([&] {
-      const bool closed = client.hear();
-      found = client.answer();
-      return found || closed;
-    }));
-    return found.value_or(RawHttp::Answer());
-  }
+  RawHttp::Answer answer(RawHttp& client) { return siglane::testing::answer(*loop_, client); }
   bool closed(RawHttp& client) {
     return turn_until([&] { return client.hear(); });
   }
@@ -204,7 +191,7 @@ TEST_F(HttpServerTest, EndsWhoSendsNothingOrOneByteAtATime) {
 }
 
 TEST_F(HttpServerTest, EndsWhoTakesAnAnswerSlowly) {
-  serve({.answer_time_max = 100ms});
+  serve({.reading_time_max = 100ms});
   body_ = std::string(30'000'000, 'x');
   RawHttp slow(path_);
   slow.get("/");
@@ -213,7 +200,7 @@ TEST_F(HttpServerTest, EndsWhoTakesAnAnswerSlowly) {
 }
 
 TEST_F(HttpServerTest, GivesUpWaitingForAnAnswer) {
-  serve({.answer_time_max = 4s});  // of which the node has half
+  serve({.answer_time_max = 100ms});
   answers_ = false;
   RawHttp client(path_);
   client.get("/");
