@@ -76,6 +76,7 @@ AdminConfig read_admin(const ObjectReader& admin) {
   config.group_may_change =
       admin.choice("group_may", config.group_may_change, {{"read", false}, {"change", true}});
   read_field(admin, "clients_max", config.clients_max, {1, 1024});
+  read_field(admin, "questions_per_second_max", config.questions_per_second_max, {1, 10'000});
   if (const auto http = admin.optional_object("http")) config.http = read_admin_http(*http);
   read_field(admin, "facts_kept_max", config.facts_kept_max, {1, 1'000'000});
   return config;

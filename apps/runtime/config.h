@@ -52,7 +52,8 @@ struct AdminConfig {
   std::string socket;  // a path of at most kSocketPathMax bytes; empty: no admin API there
   std::string group;   // may use it too; empty: none
   bool group_may_change = false;
-  std::size_t clients_max = 64;  // of the socket, and as many over HTTP
+  std::size_t clients_max = 64;        // of the socket, and as many over HTTP
+  int questions_per_second_max = 100;  // that the node answers; more of them wait
   std::optional<AdminHttpConfig> http;
   std::size_t facts_kept_max = 1024;  // of the past, for `siglanectl facts`
 };

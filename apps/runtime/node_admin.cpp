@@ -90,7 +90,9 @@ Result<std::vector<Gate>> Node::Admin::open_gates(const AdminConfig& config) {
 }
 
 Result<void> Node::Admin::open(std::vector<Gate> gates) {
-  auto door = Door::open(node_.side_thread_->loop(), std::move(gates), *this);
+  auto door =
+      Door::open(node_.side_thread_->loop(), std::move(gates), *this,
+                 {.questions_per_second_max = node_.config().admin.questions_per_second_max});
   if (!door) return tl::unexpected(door.error());
   door_ = std::move(*door);
   return {};

@@ -239,7 +239,8 @@ std::string fingerprint(const NodeConfig& node) {
   };
   add(node.name, name_of(node.log.level), node.log.facts_per_second_max);
   const AdminConfig& admin = node.admin;
-  add(admin.socket, admin.group, admin.group_may_change, admin.clients_max, admin.facts_kept_max);
+  add(admin.socket, admin.group, admin.group_may_change, admin.clients_max,
+      admin.questions_per_second_max, admin.facts_kept_max);
   if (admin.http) {
     add(admin.http->address, admin.http->port, Json(admin.http->host_names).dump(),
         admin.http->read_token_file, admin.http->change_token_file);

@@ -34,8 +34,8 @@ class Answers {
 }  // namespace
 
 Result<std::unique_ptr<Door>> Door::open(transport::Loop& loop, std::vector<Gate> gates,
-                                         AdminNode& node) {
-  std::unique_ptr<Door> door(new Door(loop, node));
+                                         AdminNode& node, const Limits& limits) {
+  std::unique_ptr<Door> door(new Door(loop, node, limits));
   std::optional<Error> wrong;
   for (Gate& gate : gates) {
     if (wrong) {
@@ -56,12 +56,16 @@ Result<std::unique_ptr<Door>> Door::open(transport::Loop& loop, std::vector<Gate
   return door;
 }
 
-Door::Door(transport::Loop& loop, AdminNode& node)
-    : node_(node),
+Door::Door(transport::Loop& loop, AdminNode& node, const Limits& limits)
+    : loop_(loop),
+      node_(node),
       events_(loop, {}, node.started_unix_ms(),
               [&node](std::uint64_t after, std::size_t count_max) {
                 return node.facts().next(after, count_max);
-              }) {}
+              }),
+      limits_(limits),
+      pace_(Duration(1s) / limits.questions_per_second_max, limits.burst),
+      next_(loop.timer([this] { ask_next(); })) {}
 
 Door::~Door() = default;
 
@@ -109,17 +113,32 @@ void Door::carry_out(const ApiCall& call, const std::shared_ptr<HttpExchange>& e
       }
       return;
     case ApiCall::Kind::live:
-      exchange->answer_within(kAliveWithin,
-                              {.status = 503,
-                               .content_type = "text/plain",
-                               .body = "a loop of the node has not turned for 5 s\n"});
-      return node_.look_alive(
-          [exchange] { exchange->answer({.content_type = "text/plain", .body = "alive\n"}); });
+      return look_alive(exchange);
     case ApiCall::Kind::ready: {
       const auto why = node_.not_ready();
       return say(why ? 503 : 200, why.value_or("ready"));
     }
   }
+}
+
+// Behind no question, so that a busy node does not seem dead.
+void Door::look_alive(const std::shared_ptr<HttpExchange>& exchange) {
+  const HttpAnswer alive{.content_type = "text/plain", .body = "alive\n"};
+  if (was_alive_at_ && loop_.now() - *was_alive_at_ < limits_.alive_for) {
+    return exchange->answer(alive);
+  }
+  exchange->answer_within(kAliveWithin, {.status = 503,
+                                         .content_type = "text/plain",
+                                         .body = "a loop of the node has not turned for 5 s\n"});
+  std::erase_if(wait_for_life_, [](const auto& one) { return !one->is_open(); });
+  wait_for_life_.push_back(exchange);
+  if (std::exchange(awaits_loops_, true)) return;
+  node_.look_alive([this, alive, exists = std::weak_ptr(alive_)] {
+    if (exists.expired()) return;
+    awaits_loops_ = false;
+    was_alive_at_ = loop_.now();
+    for (const auto& one : std::exchange(wait_for_life_, {})) one->answer(alive);
+  });
 }
 
 // Once each, and however long it takes: a reload may import many subscribers.
@@ -145,6 +164,7 @@ void Door::ask(const admin::Request& request, const std::shared_ptr<HttpExchange
 // Questions take turns, and so do those who ask the same again and again.
 void Door::ask_next() {
   while (asked_ < kQuestionsAtOnceMax && !to_ask_.empty()) {
+    if (pace_.next() > loop_.now()) return next_.start_at(pace_.next());
     const std::string question = std::move(to_ask_.front());
     to_ask_.pop_front();
     Exchanges& waiting = waiting_[question];
@@ -153,6 +173,7 @@ void Door::ask_next() {
       waiting_.erase(question);
     } else {
       ++asked_;
+      pace_.take(loop_.now());
       ask_for(question, std::exchange(waiting, {}));
     }
   }

@@ -14,6 +14,8 @@
 #include "apps/runtime/admin/api.h"
 #include "apps/runtime/admin/event_streams.h"
 #include "apps/runtime/admin/http_server.h"
+#include "apps/runtime/admin/pace.h"
+#include "transport/loop/loop.h"
 
 namespace siglane::runtime {
 
@@ -46,12 +48,18 @@ class AdminNode {
 
 // Where operators come in: takes HTTP requests, sees whether their sender may do that, asks the
 // node, and answers. However many ask for the same, the node makes one answer to it at a time: who
-// asks meanwhile gets the next one. It is asked a few things at a time. On the loop's thread.
+// asks meanwhile gets the next one. It is asked a few things at a time, and so many in a second. On
+// the loop's thread.
 class Door {
  public:
+  struct Limits {
+    int questions_per_second_max = 100;
+    int burst = 20;              // of questions, after a rest
+    Duration alive_for = 100ms;  // a loop that turned so lately lives
+  };
   // Takes the listening sockets over, in any case. An error: one of them cannot be served.
   static Result<std::unique_ptr<Door>> open(transport::Loop& loop, std::vector<Gate> gates,
-                                            AdminNode& node);
+                                            AdminNode& node, const Limits& limits);
   ~Door();
   // Over TCP, from now on; empty: there is none, and reading takes none.
   void use_tokens(const std::string& read, const std::string& change);
@@ -61,7 +69,7 @@ class Door {
  private:
   using Exchanges = std::vector<std::shared_ptr<HttpExchange>>;
 
-  Door(transport::Loop& loop, AdminNode& node);
+  Door(transport::Loop& loop, AdminNode& node, const Limits& limits);
   void on_request(const AccessRules& rules, const std::shared_ptr<HttpExchange>& exchange);
   void carry_out(const ApiCall& call, const std::shared_ptr<HttpExchange>& exchange);
   void refuse(const std::shared_ptr<HttpExchange>& exchange, const Problem& problem);
@@ -69,14 +77,22 @@ class Door {
   void ask(const admin::Request& request, const std::shared_ptr<HttpExchange>& exchange);
   void ask_next();
   void ask_for(const std::string& question, Exchanges asking);
+  void look_alive(const std::shared_ptr<HttpExchange>& exchange);
 
+  transport::Loop& loop_;
   AdminNode& node_;
   EventStreams events_;
+  const Limits limits_;
+  Pace pace_;              // of questions
+  transport::Timer next_;  // question may be asked
   // By the request's own encoding: who waits for the next answer. There as long as that is to be
   // asked, or one is being made.
   std::map<std::string, Exchanges> waiting_;
   std::deque<std::string> to_ask_;
   std::size_t asked_ = 0;
+  Exchanges wait_for_life_;  // while the loops are awaited
+  bool awaits_loops_ = false;
+  std::optional<Instant> was_alive_at_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for replies that come late
   std::list<AccessRules> rules_;                           // of servers_, which refer to them
   std::vector<std::unique_ptr<HttpServer>> servers_;

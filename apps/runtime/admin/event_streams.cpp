@@ -65,9 +65,13 @@ bool EventStreams::add(std::shared_ptr<HttpExchange> exchange, std::optional<std
 void EventStreams::look() {
   std::erase_if(streams_, [](const Stream& one) { return !one.exchange->is_open(); });
   const Instant now = transport::Loop::fresh_now();
+  std::optional<Batch> batch;
   for (Stream& one : streams_) {
     if (!one.exchange->is_drained()) continue;
-    if (give_more(one)) {
+    if (!batch || batch->after != one.last) batch = batch_after(one.last);
+    if (batch->last != one.last) {
+      one.exchange->write(batch->text);
+      one.last = batch->last;
       one.heard_at = now;
     } else if (now - one.heard_at >= kSilenceMax) {
       one.exchange->write(":\n\n");
@@ -77,23 +81,22 @@ void EventStreams::look() {
   if (!streams_.empty()) again_.start_after(kPause);
 }
 
-bool EventStreams::give_more(Stream& stream) {
-  const FactLog::Facts facts = next_(stream.last, kFactsAtOnce);
-  if (facts.empty()) return false;
-  std::string text;
-  if (facts.front()->number > stream.last + 1) {
-    text = fmt::format("event: missed\ndata: {{\"facts\":{}}}\n\n",
-                       facts.front()->number - stream.last - 1);
+EventStreams::Batch EventStreams::batch_after(std::uint64_t after) const {
+  Batch batch{after, after, {}};
+  const FactLog::Facts facts = next_(after, kFactsAtOnce);
+  if (facts.empty()) return batch;
+  if (facts.front()->number > after + 1) {
+    batch.text =
+        fmt::format("event: missed\ndata: {{\"facts\":{}}}\n\n", facts.front()->number - after - 1);
   }
   for (const auto& kept : facts) {
     admin::Fact fact;
     fill(*kept, fact);
-    text += fmt::format("id: {}-{}\nevent: fact\ndata: {}\n\n", started_unix_ms_, kept->number,
-                        to_json(fact));
+    batch.text += fmt::format("id: {}-{}\nevent: fact\ndata: {}\n\n", started_unix_ms_,
+                              kept->number, to_json(fact));
   }
-  stream.last = facts.back()->number;
-  stream.exchange->write(text);
-  return true;
+  batch.last = facts.back()->number;
+  return batch;
 }
 
 }  // namespace siglane::runtime

@@ -4,6 +4,7 @@
 #include <list>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "apps/runtime/admin/http_server.h"
@@ -38,9 +39,13 @@ class EventStreams {
     std::uint64_t last = 0;  // fact that it was given, or told that it missed
     Instant heard_at{};      // when anything was written last
   };
+  // What there is behind a fact: most streams have had the same ones.
+  struct Batch {
+    std::uint64_t after = 0, last = 0;  // the same: nothing
+    std::string text;
+  };
   void look();
-  // Has anything been written?
-  bool give_more(Stream& stream);
+  Batch batch_after(std::uint64_t after) const;
 
   const Limits limits_;
   const std::int64_t started_unix_ms_;

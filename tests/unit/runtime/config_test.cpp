@@ -44,6 +44,7 @@ TEST(Config, ReadsEverySharedKey) {
     "node": {"name": "hss-1"},
     "log": {"level": "warning", "facts_per_second_max": 5},
     "admin": {"socket": "/run/x.sock", "group": "ops", "group_may": "change", "clients_max": 2,
+              "questions_per_second_max": 7,
               "facts_kept_max": 10,
               "http": {"address": "::", "port": 8080, "host_names": ["hss.example", "0:0::1"],
                        "read_token_file": "/r", "change_token_file": "/c",
@@ -83,6 +84,7 @@ TEST(Config, ReadsEverySharedKey) {
   EXPECT_EQ(node.admin.group, "ops");
   EXPECT_TRUE(node.admin.group_may_change);
   EXPECT_EQ(node.admin.clients_max, 2u);
+  EXPECT_EQ(node.admin.questions_per_second_max, 7);
   ASSERT_TRUE(node.admin.http);
   EXPECT_EQ(node.admin.http->address, "::");
   EXPECT_EQ(node.admin.http->port, 8080);

@@ -30,7 +30,7 @@ class HandMadeNode final : public AdminNode {
   void ask(const admin::Request& request, Reply reply) override {
     asked.emplace_back(request, std::move(reply));
   }
-  void look_alive(std::function<void()> then) override { then(); }
+  void look_alive(std::function<void()> then) override { looks.push_back(std::move(then)); }
   std::optional<std::string> not_ready() const override { return why_not_ready; }
   const FactLog& facts() const override { return log; }
   std::int64_t started_unix_ms() const override { return 1000; }
@@ -48,6 +48,7 @@ class HandMadeNode final : public AdminNode {
   }
 
   std::vector<std::pair<admin::Request, Reply>> asked;
+  std::vector<std::function<void()>> looks;
   std::optional<std::string> why_not_ready;
   std::vector<unsigned> refused;
   FactLog log{LogConfig(), 200, nullptr};
@@ -65,7 +66,7 @@ class DoorTest : public ::testing::Test {
     std::vector<Gate> gates;
     gates.push_back(std::move(gate));
     gates.push_back(std::move(strict));
-    door_ = std::move(*Door::open(*loop_, std::move(gates), node_));
+    door_ = std::move(*Door::open(*loop_, std::move(gates), node_, limits_));
   }
   bool turn_until(const std::function<bool()>& condition) {
     return siglane::testing::turn_until(*loop_, condition);
@@ -85,6 +86,8 @@ class DoorTest : public ::testing::Test {
 
   siglane::testing::TemporaryDirectory directory_;
   const std::string path_ = directory_.path("a.sock"), strict_path_ = directory_.path("b.sock");
+  static constexpr Door::Limits limits_{
+      .questions_per_second_max = 20, .burst = 8, .alive_for = 1h};
   std::unique_ptr<transport::Loop> loop_;
   HandMadeNode node_;
   std::unique_ptr<Door> door_;
@@ -135,6 +138,24 @@ TEST_F(DoorTest, AsksTheNodeAFewThingsAtATime) {
   for (RawHttp& client : clients) EXPECT_EQ(answer(client).status, 200u);
 }
 
+TEST_F(DoorTest, AsksTheNodeSoManyThingsInASecond) {
+  RawHttp client(path_);
+  const Instant began = loop_->now();
+  for (std::size_t i = 0; i < 8; ++i) {  // after a rest
+    client.get("/v1/peers?limit=" + std::to_string(i));
+    ASSERT_TRUE(turn_until([&] { return node_.asked.size() == i + 1; }));
+    node_.answer(i, "n");
+    ASSERT_EQ(answer(client).status, 200u);
+  }
+  client.get("/v1/peers?limit=8");
+  ASSERT_TRUE(turn_until([&] { return node_.asked.size() == 9; }));
+  node_.answer(8, "n");
+  ASSERT_EQ(answer(client).status, 200u);
+  client.get("/v1/peers?limit=9");
+  ASSERT_TRUE(turn_until([&] { return node_.asked.size() == 10; }));
+  EXPECT_GE(loop_->now() - began, 100ms);
+}
+
 TEST_F(DoorTest, ChangesAreMadeOneByOne) {
   RawHttp first(path_), second(path_);
   const std::string text =
@@ -175,10 +196,23 @@ TEST_F(DoorTest, RefusesWhoMayNotAndTellsTheNode) {
   EXPECT_TRUE(node_.asked.empty());
 }
 
-TEST_F(DoorTest, AnybodyMayKnowWhetherItLives) {
+TEST_F(DoorTest, HoweverManyAskWhetherItLivesTheLoopsTurnOnceForThem) {
+  RawHttp first(strict_path_), second(strict_path_);  // and need no token
+  first.get("/livez");
+  second.get("/livez");
+  ASSERT_TRUE(turn_until([&] { return node_.looks.size() == 1; }));
+  for (int turn = 0; turn < 50; ++turn) loop_->run_once(false);
+  ASSERT_EQ(node_.looks.size(), 1u);
+  node_.looks[0]();
+  EXPECT_EQ(answer(first).body, "alive\n");
+  EXPECT_EQ(answer(second).body, "alive\n");
+  first.get("/livez");  // they turned lately enough
+  EXPECT_EQ(answer(first).body, "alive\n");
+  EXPECT_EQ(node_.looks.size(), 1u);
+}
+
+TEST_F(DoorTest, AnybodyMayKnowWhetherItServes) {
   RawHttp client(strict_path_);
-  client.get("/livez");
-  EXPECT_EQ(answer(client).status, 200u);
   client.get("/readyz");
   EXPECT_EQ(answer(client).body, "ready\n");
   node_.why_not_ready = "stopping";
